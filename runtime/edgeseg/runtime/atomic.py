@@ -1,0 +1,81 @@
+"""Writing files so that a reader sees the old file or the new one, never half of either.
+
+Everything is written under a temporary name in the target's own folder and then moved into place with
+``os.replace``, which is atomic within one file system. A full disk or a kill leaves the old file untouched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgeseg.runtime.errors import EdgesegError
+
+
+@contextlib.contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Hands out a temporary path that becomes ``path`` when the block ends without an exception.
+
+    The temporary name keeps the suffix of ``path``, since some writers choose their format by it. The file's
+    bytes are flushed to disk before the move, so that a power cut cannot leave an empty file under the final name.
+
+    Args:
+        path: The file to write; its folder is made when missing.
+
+    Yields:
+        A path in the same folder, not yet existing. The block must write a file there.
+
+    Raises:
+        EdgesegError: The disk is full, or the folder cannot be written.
+    """
+    path = Path(path)
+    # The short random part keeps two processes that write the same file from sharing one temporary name.
+    tmp = path.with_name(f".{path.stem[:64]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield tmp
+        _flush(tmp)
+        os.replace(tmp, path)  # noqa: PTH105
+    except OSError as error:
+        raise _explained(error, path) from error
+    finally:
+        tmp.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Writes ``data`` to ``path``, whole or not at all."""
+    with replacing(path) as tmp:
+        tmp.write_bytes(data)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes ``text`` as UTF-8 with the line ends it has, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path | str, obj: object) -> None:
+    """Writes ``obj`` as indented JSON with a closing newline; keys keep their order.
+
+    Raises:
+        ValueError: ``obj`` holds NaN or an infinity, which JSON has no word for (use ``None`` and a reason).
+    """
+    write_text(path, json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _explained(error: OSError, path: Path) -> OSError | EdgesegError:
+    """Turns the two errors a user can put right into sentences; every other one is passed on as it is."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EdgesegError(f"No space left on the disk while writing {path}: free some and run the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return EdgesegError(f"No permission to write {path}: choose another output folder or change its rights")
+    return error

@@ -1,0 +1,48 @@
+"""Every error this project raises on purpose.
+
+A message says what failed, the value found (and in which file), and what to do next.
+"""
+
+
+class EdgesegError(Exception):
+    """The base: whatever a user can put right. A command prints its message and ends with exit code 1."""
+
+
+class DataError(EdgesegError):
+    """A data set, or one file of it, is not what the reader needs."""
+
+
+class FrameError(EdgesegError):
+    """A frame handed to the runtime has a type, shape or size it cannot take."""
+
+
+class ManifestError(EdgesegError):
+    """A manifest or model specification is incomplete, contradictory or from another version."""
+
+
+class BundleError(EdgesegError):
+    """A bundle file is damaged, was changed after packing, or lacks what was asked of it."""
+
+
+class BackendError(EdgesegError):
+    """An inference engine is missing, refused the model, or failed while running it."""
+
+
+class ConfigError(EdgesegError):
+    """A recipe, option or argument has an unknown key, a wrong type or a contradictory value."""
+
+
+class GateError(EdgesegError):
+    """A step broke its budget, so what depends on it must not go on."""
+
+
+class TrainingError(EdgesegError):
+    """Training cannot continue: a loss that is not finite, or a checkpoint of another architecture."""
+
+
+class ExportError(EdgesegError):
+    """A model could not be written in a format, or the written file does not answer like its source."""
+
+
+class MeasureError(EdgesegError):
+    """A measurement cannot be taken or would not mean what its name says."""
