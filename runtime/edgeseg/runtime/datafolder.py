@@ -1,0 +1,252 @@
+"""What lies in a data-set folder: pairs of files, meta.csv, dataset.yaml, and what is wrong with them by name alone.
+
+No pixel is read here; `datacheck` does that.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
+from edgeseg.runtime.splits import SPLITS
+
+_KEYS = {"name", "task", "classes", "color", "pixel_mm", "licence", "may_redistribute", "description", "citation", "source"}  # fmt: skip  # noqa: E501
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a data set.
+
+    Attributes:
+        file: The file at fault, relative to the data set's folder.
+        kind: A short name to group and count by, such as ``missing mask``.
+        message: What was found.
+        remedy: What to do about it.
+    """
+
+    file: str
+    kind: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.message}; {self.remedy}"
+
+
+@dataclass(frozen=True)
+class Description:
+    """The content of dataset.yaml.
+
+    Attributes:
+        name: The data set's name.
+        classes: Class names by id; the first is the background.
+        color: How images are read.
+        pixel_mm: Edge length of a pixel [mm], or None if unknown.
+        licence: Licence of the data.
+        may_redistribute: Whether images may be put into reports and bundles.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    color: Color
+    pixel_mm: float | None = None
+    licence: str = "unknown"
+    may_redistribute: bool = False
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of a data set.
+
+    Attributes:
+        images: Stem to image file, sorted by stem.
+        masks: Stem to mask file, for every stem that has one (with or without an image).
+        rows: Stem to its row of meta.csv (without the stem); empty without meta.csv.
+        columns: Header of meta.csv, without ``stem``.
+        faults: What is wrong and keeps the data set from being opened.
+    """
+
+    images: Mapping[str, Path]
+    masks: Mapping[str, Path]
+    rows: Mapping[str, Mapping[str, str]]
+    columns: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+
+def list_folder(root: Path) -> Folder:
+    """Pairs images, masks and rows of meta.csv by stem.
+
+    Raises:
+        DataError: ``root`` is not a folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; a data set is a folder with images/, masks/ and dataset.yaml")
+    faults: list[Fault] = []
+    images = _by_stem(root / "images", IMAGE_SUFFIXES, faults)
+    masks = _by_stem(root / "masks", MASK_SUFFIXES, faults)
+    columns, rows = _read_meta(root / "meta.csv", faults)
+    if masks:  # An empty masks folder is one fault, not one per image.
+        faults += [
+            Fault(_in(root, path), "missing mask", f"no mask {stem}.png in masks/", "add it or remove the image")
+            for stem, path in images.items()
+            if stem not in masks
+        ]
+    if columns:
+        faults += _unmatched_rows(images, rows)
+    if "split" in columns:
+        faults += [
+            Fault("meta.csv", "unknown split", f"{stem} has the split {row['split']!r}", f"use {', '.join(SPLITS)}")
+            for stem, row in rows.items()
+            if row["split"] not in SPLITS
+        ]
+    return Folder(images, masks, rows, columns, tuple(faults))
+
+
+def read_description(root: Path) -> Description:
+    """Reads and checks ``dataset.yaml``.
+
+    Raises:
+        DataError: The file or PyYAML is missing, or a key is unknown, missing, or of a wrong type.
+    """
+    path = root / "dataset.yaml"
+    if not path.is_file():
+        raise DataError(f"{path}: missing; `edgeseg init {root}` writes one after looking at the images")
+    try:
+        import yaml  # noqa: PLC0415 - a device has no yaml and gets classes and colour from the bundle
+    except ImportError as error:
+        raise DataError(
+            f"{path}: PyYAML is needed to read it; `pip install pyyaml`, or give classes and color (as a bundle does)"
+        ) from error
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(fields, dict):
+        raise DataError(f"{path}: holds no keys; at least name, classes and color are needed")
+    return _description(fields, path)
+
+
+def check_classes(classes: Sequence[object], where: object) -> tuple[str, ...]:
+    """Checks a list of class names.
+
+    Args:
+        classes: Names by class id, background first.
+        where: Named in the message.
+
+    Raises:
+        DataError: Fewer than two or more than 255 classes, an empty or repeated name, or not a string.
+    """
+    names = tuple(str(name) for name in classes if isinstance(name, str) and name.strip())
+    if len(names) != len(classes) or len(set(names)) != len(names):
+        raise DataError(f"{where}: classes must be different, non-empty names, found {list(classes)!r}")
+    if not 2 <= len(names) <= 255:
+        raise DataError(
+            f"{where}: {len(names)} class(es) {list(names)!r}, but 2 to 255 are needed: the background first, "
+            "then at least one kind of foreground"
+        )
+    return names
+
+
+def _description(fields: Mapping[object, object], path: Path) -> Description:
+    for key in fields:
+        if key not in _KEYS:
+            near = difflib.get_close_matches(str(key), sorted(_KEYS), n=1)
+            raise DataError(f"{path}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    for key in ("classes", "color"):
+        if key not in fields:
+            raise DataError(f"{path}: the key {key!r} is missing")
+    classes = fields["classes"]
+    if not isinstance(classes, list):
+        raise DataError(f"{path}: classes must be a list of names, found {classes!r}")
+    names = check_classes(classes, path)
+    color, task = fields["color"], fields.get("task")
+    if color not in ("gray", "rgb"):
+        raise DataError(f"{path}: color must be gray or rgb, found {color!r}")
+    if task not in (None, "binary" if len(names) == 2 else "multiclass"):
+        raise DataError(f"{path}: task {task!r} contradicts {len(names)} classes; remove the key `task`")
+    pixel_mm, redistribute = fields.get("pixel_mm"), fields.get("may_redistribute", False)
+    if pixel_mm is not None and not (type(pixel_mm) in (int, float) and 0 < float(str(pixel_mm)) < 1e6):
+        raise DataError(
+            f"{path}: pixel_mm must be the length of a pixel in mm, found {pixel_mm!r}; remove it if unknown"
+        )
+    if not isinstance(redistribute, bool):
+        raise DataError(f"{path}: may_redistribute must be true or false, found {redistribute!r}")
+    return Description(
+        name=str(fields.get("name") or path.resolve().parent.name),
+        classes=names,
+        color="gray" if color == "gray" else "rgb",
+        pixel_mm=None if pixel_mm is None else float(str(pixel_mm)),
+        licence=str(fields.get("licence") or "unknown"),
+        may_redistribute=redistribute,
+    )
+
+
+def _by_stem(folder: Path, suffixes: tuple[str, ...], faults: list[Fault]) -> dict[str, Path]:
+    """Files by stem; anything with another suffix is ignored, unless nothing else is there."""
+    if not folder.is_dir():
+        faults.append(Fault(f"{folder.name}/", "missing folder", "no such folder", f"make {folder} and fill it"))
+        return {}
+    names = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    found: dict[str, Path] = {}
+    for path in names:
+        if path.suffix.lower() not in suffixes or not path.is_file():
+            continue
+        if path.stem in found:
+            other = found[path.stem].name
+            message, remedy = f"has the same stem as {other}", "rename or remove one of them"
+            faults.append(Fault(f"{folder.name}/{path.name}", "duplicate stem", message, remedy))
+        found.setdefault(path.stem, path)
+    if not found:
+        kinds = sorted({path.suffix or "folders" for path in names})
+        seen = f"only {', '.join(kinds)}" if kinds else "nothing"
+        message, remedy = f"no usable file, {seen} in it", f"put {', '.join(suffixes)} files there"
+        faults.append(Fault(f"{folder.name}/", "empty folder", message, remedy))
+    return found
+
+
+def _read_meta(path: Path, faults: list[Fault]) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
+    """Header and rows of meta.csv; spreadsheets' byte-order mark and semicolons are taken as well."""
+    if not path.is_file():
+        return (), {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        faults.append(Fault(path.name, "unreadable", "not UTF-8 text", "save it as CSV in UTF-8"))
+        return (), {}
+    semicolons = bool(lines) and ";" in lines[0] and "," not in lines[0]
+    reader = csv.DictReader(lines, delimiter=";" if semicolons else ",")
+    header = tuple(reader.fieldnames or ())
+    if "stem" not in header or len(set(header)) != len(header):
+        message = f"the header is {', '.join(header) or 'empty'}"
+        faults.append(Fault(path.name, "bad header", message, "name the columns, each once, with one called stem"))
+        return (), {}
+    rows: dict[str, dict[str, str]] = {}
+    for row in reader:
+        if None in row or None in row.values():
+            faults.append(Fault(path.name, "bad row", f"line {reader.line_num} has not {len(header)} fields", "fix it"))
+            continue
+        stem = row.pop("stem")
+        if stem in rows:
+            faults.append(Fault(path.name, "duplicate stem", f"{stem} has two rows", "remove one"))
+        rows[stem] = row
+    return tuple(name for name in header if name != "stem"), rows
+
+
+def _unmatched_rows(images: Mapping[str, Path], rows: Mapping[str, object]) -> list[Fault]:
+    lost = "add it or correct the stem (a spreadsheet may have dropped leading zeros)"
+    return [
+        Fault("meta.csv", "row without image", f"{stem} is not in images/", lost) for stem in rows if stem not in images
+    ] + [
+        Fault(f"images/{path.name}", "image without row", f"{stem} is not in meta.csv", "add its row")
+        for stem, path in images.items()
+        if stem not in rows
+    ]
+
+
+def _in(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()

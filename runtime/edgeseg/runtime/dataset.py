@@ -1,0 +1,182 @@
+"""The data set: the one way to images, masks and splits for training, calibration, scoring and devices.
+
+A data set is a folder::
+
+    images/        STEM.png | .jpg | .bmp | .tif      8-bit gray or RGB
+    masks/         STEM.png | .bmp | .tif             8-bit, one channel of class ids (or 0 / 255 with two classes)
+    dataset.yaml   name, classes (background first), color: gray | rgb, pixel_mm, licence, may_redistribute
+    meta.csv       optional: stem, split (train / val / test), group (never split across), any other column
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgeseg.runtime.datafolder import Description, Fault, Folder, check_classes, list_folder, read_description
+from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.imagefile import Color, read_image, read_mask
+from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
+
+__all__ = [
+    "SPLITS", "Color", "DataSet", "Fault", "Sample", "content_hash", "open_dataset", "read_image", "read_mask",
+    "split_hash",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its mask.
+
+    Attributes:
+        stem: File name without suffix; unique in the data set.
+        image: The image file.
+        mask: The mask file.
+        split: ``train``, ``val`` or ``test``.
+        group: Part, patient or series it belongs to; the stem where no group is known.
+        columns: The other columns of meta.csv, as text.
+    """
+
+    stem: str
+    image: Path
+    mask: Path
+    split: str
+    group: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """An opened data set. No pixel has been read yet.
+
+    Attributes:
+        root: Its folder.
+        name: Its name.
+        classes: Class names by id; the first is the background.
+        color: How its images are read (`read_image`).
+        pixel_mm: Edge length of a pixel [mm], or None if unknown.
+        licence: Licence of the data.
+        may_redistribute: Whether images may be put into reports and bundles.
+        samples: All samples, sorted by stem.
+    """
+
+    root: Path
+    name: str
+    classes: tuple[str, ...]
+    color: Color
+    pixel_mm: float | None
+    licence: str
+    may_redistribute: bool
+    samples: tuple[Sample, ...]
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """The samples of one split, sorted by stem.
+
+        Raises:
+            DataError: There is no such split, or it is empty.
+        """
+        found = tuple(sample for sample in self.samples if sample.split == name)
+        if not found:
+            counts = ", ".join(f"{s} {sum(x.split == s for x in self.samples)}" for s in SPLITS)
+            raise DataError(
+                f"{self.root}: the split {name!r} is empty ({counts}); mark images for it in meta.csv, column split"
+            )
+        return found
+
+
+def open_dataset(
+    root: Path | str,
+    *,
+    classes: Sequence[str] | None = None,
+    color: Color | None = None,
+    split_file: Path | None = None,
+    seed: int = 0,
+) -> DataSet:
+    """Opens a data-set folder.
+
+    Args:
+        root: The folder.
+        classes: Class names by id. With ``color`` given too, dataset.yaml is not read (a device has no yaml).
+        color: ``gray`` or ``rgb``.
+        split_file: Where the split is kept if meta.csv has none: read when it exists, else made and written.
+            Without it the same split is made each time and written nowhere. The data folder is never written to.
+        seed: Draws the split that is made.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DataError: The folder cannot be used. The message has the first faults; `datacheck.check_dataset` has all.
+    """
+    root = Path(root)
+    folder = list_folder(root)
+    if folder.faults:
+        raise _unusable(root, folder.faults)
+    if classes is not None and color is not None:
+        about = Description(root.resolve().name, check_classes(classes, root), color)
+    else:
+        about = read_description(root)
+        if classes is not None and check_classes(classes, root) != about.classes:
+            raise DataError(f"{root}: dataset.yaml has the classes {list(about.classes)}, not {list(classes)}")
+        if color not in (None, about.color):
+            raise DataError(f"{root}: dataset.yaml says color {about.color}, not {color}")
+    return DataSet(
+        root=root,
+        name=about.name,
+        classes=about.classes,
+        color=about.color,
+        pixel_mm=about.pixel_mm,
+        licence=about.licence,
+        may_redistribute=about.may_redistribute,
+        samples=_samples(folder, split_file, seed),
+    )
+
+
+def content_hash(data: DataSet) -> str:
+    """SHA-256 (hex) of what can be learnt from: classes, colour, and every image and mask file under its stem.
+
+    Independent of the folder's place, of order, of file dates, and of the split (see `split_hash`).
+    """
+    files = (f"{s.stem}\0{_file_sha256(s.image)}\0{_file_sha256(s.mask)}" for s in data.samples)
+    return _lines_sha256([f"classes\0{chr(0).join(data.classes)}", f"color\0{data.color}", *sorted(files)])
+
+
+def split_hash(data: DataSet) -> str:
+    """SHA-256 (hex) of which stem is in which split and group; independent of order."""
+    return _lines_sha256(sorted(f"{s.stem}\0{s.split}\0{s.group}" for s in data.samples))
+
+
+def _samples(folder: Folder, split_file: Path | None, seed: int) -> tuple[Sample, ...]:
+    rows = {stem: dict(folder.rows.get(stem, {})) for stem in folder.images}
+    groups = {stem: row.pop("group", "").strip() or stem for stem, row in rows.items()}
+    if "split" in folder.columns:
+        splits = {stem: row.pop("split") for stem, row in rows.items()}
+    elif split_file is not None and split_file.is_file():
+        splits = read_split(split_file, groups)
+    else:
+        splits = make_split(groups, seed)
+        if split_file is not None:
+            write_split(split_file, splits, groups)
+    return tuple(
+        Sample(stem, image, folder.masks[stem], splits[stem], groups[stem], rows[stem])
+        for stem, image in sorted(folder.images.items())
+    )
+
+
+def _unusable(root: Path, faults: Sequence[Fault]) -> DataError:
+    shown = "\n".join(f"  {fault}" for fault in faults[:5])
+    more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
+    return DataError(f"{root}: {len(faults)} fault(s); `edgeseg data check {root}` lists all\n{shown}{more}")
+
+
+def _file_sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _lines_sha256(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
