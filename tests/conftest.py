@@ -1,0 +1,64 @@
+"""Fixtures every test folder shares: where the real data sets are, and one small synthetic data set a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many workers as cores already: more threads only get in the way
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def real_data_root() -> Path:
+    """The folder of the real data sets; it need not exist."""
+    return Path(os.environ.get("EDGESEG_DATA") or REPOSITORY.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Give the folder of a real data set by name, or skip the test with the reason."""
+
+    def find(name: str) -> Path:
+        folder = real_data_root() / name
+        if not (folder / "dataset.yaml").is_file():
+            pytest.skip(
+                f"real data set {name} is not in {real_data_root()}; set EDGESEG_DATA to the folder that has it"
+            )
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def ultrasound_dir(real_data: Callable[[str], Path]) -> Path:
+    """usgra_nerve_vessel: 244 ultrasound images, 3 classes."""
+    return real_data("usgra_nerve_vessel")
+
+
+@pytest.fixture(scope="session")
+def pitting_dir(real_data: Callable[[str], Path]) -> Path:
+    """bsdata_pitting: 604 ball-screw images, tiny defects on large frames, 2 classes."""
+    return real_data("bsdata_pitting")
+
+
+@pytest.fixture(scope="session")
+def synthetic_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small synthetic data set: 24 gray frames of 96x96, 4 classes. Read only."""
+    from edgeseg.train.synthetic import write_dataset
+
+    root = tmp_path_factory.mktemp("synthetic") / "metal"
+    write_dataset(root, n=24, seed=0, size_px=96)
+    return root
+
+
+@pytest.fixture
+def synthetic_data(synthetic_dir: Path):
+    """The same, opened."""
+    from edgeseg.runtime.dataset import open_dataset
+
+    return open_dataset(synthetic_dir)
