@@ -11,31 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
 from edgeseg.runtime.splits import SPLITS
 
-_KEYS = {"name", "task", "classes", "color", "pixel_mm", "licence", "may_redistribute", "description", "citation", "source"}  # fmt: skip  # noqa: E501
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong with a data set.
-
-    Attributes:
-        file: The file at fault, relative to the data set's folder.
-        kind: A short name to group and count by, such as ``missing mask``.
-        message: What was found.
-        remedy: What to do about it.
-    """
-
-    file: str
-    kind: str
-    message: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.message}; {self.remedy}"
+_KEYS = (
+    *("name", "task", "classes", "color", "pixel_mm", "licence", "may_redistribute"),
+    *("description", "citation", "source"),  # for people; not read
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +68,8 @@ def list_folder(root: Path) -> Folder:
         DataError: ``root`` is not a folder.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder; a data set is a folder with images/, masks/ and dataset.yaml")
+        remedy = "give a folder with images/, masks/ and dataset.yaml"
+        raise FaultError(Fault(str(root), "missing folder", "no such folder", remedy))
     faults: list[Fault] = []
     images = _by_stem(root / "images", IMAGE_SUFFIXES, faults)
     masks = _by_stem(root / "masks", MASK_SUFFIXES, faults)
@@ -99,11 +83,7 @@ def list_folder(root: Path) -> Folder:
     if columns:
         faults += _unmatched_rows(images, rows)
     if "split" in columns:
-        faults += [
-            Fault("meta.csv", "unknown split", f"{stem} has the split {row['split']!r}", f"use {', '.join(SPLITS)}")
-            for stem, row in rows.items()
-            if row["split"] not in SPLITS
-        ]
+        faults += _split_faults(rows)
     return Folder(images, masks, rows, columns, tuple(faults))
 
 
@@ -115,19 +95,18 @@ def read_description(root: Path) -> Description:
     """
     path = root / "dataset.yaml"
     if not path.is_file():
-        raise DataError(f"{path}: missing; `edgeseg init {root}` writes one after looking at the images")
+        raise _bad(path, "no such file", f"`edgeseg init {root}` writes one after looking at the images")
     try:
         import yaml  # noqa: PLC0415 - a device has no yaml and gets classes and colour from the bundle
     except ImportError as error:
-        raise DataError(
-            f"{path}: PyYAML is needed to read it; `pip install pyyaml`, or give classes and color (as a bundle does)"
-        ) from error
+        remedy = "`pip install pyyaml`, or give classes and color, as a bundle does"
+        raise _bad(path, "PyYAML is needed to read it and is not installed", remedy) from error
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+        raise _bad(path, f"not valid YAML ({' '.join(str(error).split())})", "correct it") from error
     if not isinstance(fields, dict):
-        raise DataError(f"{path}: holds no keys; at least name, classes and color are needed")
+        raise _bad(path, "holds no keys", "write at least name, classes and color")
     return _description(fields, path)
 
 
@@ -141,49 +120,56 @@ def check_classes(classes: Sequence[object], where: object) -> tuple[str, ...]:
     Raises:
         DataError: Fewer than two or more than 255 classes, an empty or repeated name, or not a string.
     """
-    names = tuple(str(name) for name in classes if isinstance(name, str) and name.strip())
+    names = tuple(name for name in classes if isinstance(name, str) and name.strip())
     if len(names) != len(classes) or len(set(names)) != len(names):
-        raise DataError(f"{where}: classes must be different, non-empty names, found {list(classes)!r}")
+        raise _bad(where, f"the classes are {list(classes)!r}", "give each a different, non-empty name")
     if not 2 <= len(names) <= 255:
-        raise DataError(
-            f"{where}: {len(names)} class(es) {list(names)!r}, but 2 to 255 are needed: the background first, "
-            "then at least one kind of foreground"
-        )
+        remedy = "list 2 to 255: the background first, then at least one kind of foreground"
+        raise _bad(where, f"{len(names)} class(es): {', '.join(names[:3])}", remedy)
     return names
 
 
 def _description(fields: Mapping[object, object], path: Path) -> Description:
-    for key in fields:
-        if key not in _KEYS:
-            near = difflib.get_close_matches(str(key), sorted(_KEYS), n=1)
-            raise DataError(f"{path}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    for key in ("classes", "color"):
-        if key not in fields:
-            raise DataError(f"{path}: the key {key!r} is missing")
-    classes = fields["classes"]
-    if not isinstance(classes, list):
-        raise DataError(f"{path}: classes must be a list of names, found {classes!r}")
-    names = check_classes(classes, path)
-    color, task = fields["color"], fields.get("task")
+    _check_keys(fields, path)
+    color, redistribute = fields["color"], fields.get("may_redistribute", False)
     if color not in ("gray", "rgb"):
-        raise DataError(f"{path}: color must be gray or rgb, found {color!r}")
-    if task not in (None, "binary" if len(names) == 2 else "multiclass"):
-        raise DataError(f"{path}: task {task!r} contradicts {len(names)} classes; remove the key `task`")
-    pixel_mm, redistribute = fields.get("pixel_mm"), fields.get("may_redistribute", False)
-    if pixel_mm is not None and not (type(pixel_mm) in (int, float) and 0 < float(str(pixel_mm)) < 1e6):
-        raise DataError(
-            f"{path}: pixel_mm must be the length of a pixel in mm, found {pixel_mm!r}; remove it if unknown"
-        )
+        raise _bad(path, f"color is {color!r}", "write gray or rgb")
     if not isinstance(redistribute, bool):
-        raise DataError(f"{path}: may_redistribute must be true or false, found {redistribute!r}")
+        raise _bad(path, f"may_redistribute is {redistribute!r}", "write true or false")
+    classes = fields["classes"]
+    names = check_classes(classes if isinstance(classes, list) else [classes], path)
+    if fields.get("task") not in (None, "binary" if len(names) == 2 else "multiclass"):
+        raise _bad(path, f"task {fields['task']!r} contradicts {len(names)} classes", "remove the key task")
     return Description(
         name=str(fields.get("name") or path.resolve().parent.name),
         classes=names,
         color="gray" if color == "gray" else "rgb",
-        pixel_mm=None if pixel_mm is None else float(str(pixel_mm)),
+        pixel_mm=_pixel_mm(fields.get("pixel_mm"), path),
         licence=str(fields.get("licence") or "unknown"),
         may_redistribute=redistribute,
     )
+
+
+def _check_keys(fields: Mapping[object, object], path: Path) -> None:
+    for key in fields:
+        if key not in _KEYS:
+            near = difflib.get_close_matches(str(key), _KEYS, n=1)
+            raise _bad(path, f"unknown key {key!r}", f"did you mean {near[0]}?" if near else "remove it")
+    for needed in ("classes", "color"):
+        if needed not in fields:
+            raise _bad(path, f"the key {needed} is missing", "add it")
+
+
+def _pixel_mm(value: object, path: Path) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
+        raise _bad(path, f"pixel_mm is {value!r}", "give the edge length of a pixel in mm, or remove it if unknown")
+    return float(value)
+
+
+def _bad(where: object, message: str, remedy: str) -> FaultError:
+    return FaultError(Fault(str(where), "bad description", message, remedy))
 
 
 def _by_stem(folder: Path, suffixes: tuple[str, ...], faults: list[Fault]) -> dict[str, Path]:
@@ -245,6 +231,27 @@ def _unmatched_rows(images: Mapping[str, Path], rows: Mapping[str, object]) -> l
         Fault(f"images/{path.name}", "image without row", f"{stem} is not in meta.csv", "add its row")
         for stem, path in images.items()
         if stem not in rows
+    ]
+
+
+def _split_faults(rows: Mapping[str, Mapping[str, str]]) -> list[Fault]:
+    faults: list[Fault] = []
+    seen: dict[str, set[str]] = {}
+    for stem, row in rows.items():
+        if row["split"] not in SPLITS:
+            message = f"{stem} has the split {row['split']!r}"
+            faults.append(Fault("meta.csv", "unknown split", message, f"write {', '.join(SPLITS)}"))
+        if row.get("group", "").strip():
+            seen.setdefault(row["group"].strip(), set()).add(row["split"])
+    return faults + [
+        Fault(
+            "meta.csv",
+            "group across splits",
+            f"the group {group} is in {', '.join(sorted(splits))}",
+            "put all its images into one split, or remove the column split to have one made",
+        )
+        for group, splits in seen.items()
+        if len(splits) > 1
     ]
 
 

@@ -15,13 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeseg.runtime.datafolder import Description, Fault, Folder, check_classes, list_folder, read_description
+from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, read_description
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.imagefile import Color, read_image, read_mask
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 __all__ = [
-    "SPLITS", "Color", "DataSet", "Fault", "Sample", "content_hash", "open_dataset", "read_image", "read_mask",
+    "SPLITS", "Color", "DataSet", "Sample", "content_hash", "open_dataset", "read_image", "read_mask",
     "split_hash",
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.faults import Fault, FaultError
 
 Color = Literal["gray", "rgb"]
 UInt8 = npt.NDArray[np.uint8]
@@ -23,6 +23,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # No JPEG: its losses change class ids.
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_JPEG_SIGNATURE = b"\xff\xd8"
 _PNG_PALETTE = 3  # colour type in IHDR
 
 
@@ -67,18 +68,17 @@ def read_mask(path: Path | str, n_classes: int) -> UInt8:
     """
     path = Path(path)
     if path.suffix.lower() not in MASK_SUFFIXES:
-        raise DataError(f"{path}: {path.suffix} loses class ids in compression; save the mask as an 8-bit gray PNG")
+        message = f"a mask as {path.suffix or 'a file without suffix'}, which may have lost class ids in compression"
+        raise _refusal(path, "bad mask format", message, "write it from its source as an 8-bit gray PNG")
     mask = _one_channel(decode(path, is_mask=True), path)
     values = present_values(mask)
     if n_classes == 2 and values[-1] == 255 and set(values) <= {0, 255}:
         return mask & np.uint8(1)
     unknown = [value for value in values if value >= n_classes]
     if unknown:
-        raise DataError(
-            f"{path}: the mask holds the values {_listed(unknown)}, but there are {n_classes} classes "
-            f"(ids 0 to {n_classes - 1}{', or 0 and 255' if n_classes == 2 else ''}); "
-            "correct the mask, or the classes in dataset.yaml"
-        )
+        allowed = f"0 to {n_classes - 1}" + (", or 0 and 255" if n_classes == 2 else "")
+        message = f"the mask holds the values {_listed(unknown)}, but {n_classes} classes have the ids {allowed}"
+        raise _refusal(path, "unknown class id", message, "correct the mask, or the classes in dataset.yaml")
     return mask
 
 
@@ -101,32 +101,40 @@ def decode(path: Path | str, *, is_mask: bool = False) -> UInt8:
         DataError: The file is missing, empty, truncated, not decodable, not 8-bit, or a palette PNG.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the name and its rights") from error
-    if not data:
-        raise DataError(f"{path}: the file has 0 bytes; copy it again or remove it with its mask and meta.csv row")
+    data = _read_bytes(path)
     _check_container(data, path, is_mask)
     # UNCHANGED keeps alpha but ignores EXIF orientation, which only JPEGs carry in practice.
-    flags = cv2.IMREAD_ANYCOLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED
+    flags = cv2.IMREAD_ANYCOLOR if data.startswith(_JPEG_SIGNATURE) else cv2.IMREAD_UNCHANGED
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except (cv2.error, MemoryError) as error:
-        raise DataError(f"{path}: too large or damaged to decode ({str(error).strip()[:120]})") from error
+        message = f"too large or damaged to decode ({' '.join(str(error).split())[:120]})"
+        raise _refusal(path, "unreadable", message, "export it again, or cut it into smaller frames") from error
     if pixels is None:
-        raise DataError(f"{path}: not a readable image (damaged, or not PNG, JPEG, BMP or TIFF); export it again")
+        message = "not a readable image (damaged, or not PNG, JPEG, BMP or TIFF)"
+        raise _refusal(path, "unreadable", message, "export it again")
     if pixels.dtype != np.uint8:
         raise _not_8_bit(path, f"{pixels.dtype}")
     if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
-        raise DataError(f"{path}: has {pixels.shape[2]} channels; save it as gray or RGB")
+        raise _refusal(path, "bad channels", f"has {pixels.shape[2]} channels", "save it as gray or RGB")
     return _uint8(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except (OSError, MemoryError) as error:
+        message = f"cannot be read ({error.strerror if isinstance(error, OSError) else 'out of memory'})"
+        raise _refusal(path, "unreadable", message, "check its name, its rights and the disk") from error
+    if not data:
+        raise _refusal(path, "empty file", "the file has 0 bytes", "copy it again, or remove it with its pair and row")
+    return data
 
 
 def _check_container(data: bytes, path: Path, is_mask: bool) -> None:
     if data.startswith(_PNG_SIGNATURE):
         _check_png(data, path, is_mask)
-    elif data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+    elif data.startswith(_JPEG_SIGNATURE) and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         # Inside a scan 0xFF is always followed by 0x00 or a restart marker, so the end marker is not found by chance.
         raise _truncated(path)
 
@@ -142,7 +150,8 @@ def _check_png(data: bytes, path: Path, is_mask: bool) -> None:
         if end > len(data):
             raise _truncated(path)
         if zlib.crc32(data[position + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            raise DataError(f"{path}: damaged (wrong checksum in chunk {kind!r}); copy or export the file again")
+            message = f"damaged, wrong checksum in its {kind.decode('latin-1')} chunk"
+            raise _refusal(path, "unreadable", message, "copy or export the file again")
         if kind == b"IHDR":
             _check_png_header(depth=data[position + 16], color_type=data[position + 17], path=path, is_mask=is_mask)
         if kind == b"IEND":
@@ -152,26 +161,24 @@ def _check_png(data: bytes, path: Path, is_mask: bool) -> None:
 
 def _check_png_header(depth: int, color_type: int, path: Path, is_mask: bool) -> None:
     if color_type == _PNG_PALETTE:
-        raise DataError(
-            f"{path}: a palette PNG, whose values may be meant as colours or as numbers; convert it, e.g. "
-            + ("numpy.array(PIL.Image.open(f)) keeps the numbers" if is_mask else "PIL.Image.open(f).convert('RGB')")
-            + ", then save that as an 8-bit PNG"
-        )
+        message = "a palette PNG, whose values may be meant as colours or as numbers"
+        open_it = "np.array(Image.open(f)), which keeps the numbers," if is_mask else "Image.open(f).convert('RGB')"
+        raise _refusal(path, "palette", message, f"convert it, e.g. with PIL's {open_it} and save an 8-bit PNG")
     if depth == 16:
         raise _not_8_bit(path, "16-bit")
     if is_mask and depth in (2, 4):
-        raise DataError(f"{path}: a {depth}-bit mask, whose ids would be rescaled; save it as an 8-bit gray PNG")
+        message = f"a {depth}-bit mask, whose ids would be rescaled"
+        raise _refusal(path, "not 8-bit", message, "save it as an 8-bit gray PNG")
 
 
 def _opaque(pixels: UInt8, path: Path | str) -> UInt8:
     """Drops an alpha channel that is 255 everywhere."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
-    if int(pixels[..., 3].min()) < 255:
-        raise DataError(
-            f"{path}: partly transparent (smallest alpha {int(pixels[..., 3].min())}), and nothing says on which "
-            "background; flatten it and save it as gray or RGB"
-        )
+    lowest = int(pixels[..., 3].min())
+    if lowest < 255:
+        message = f"partly transparent (smallest alpha {lowest}), and nothing says on which background"
+        raise _refusal(path, "transparent", message, "flatten it and save it as gray or RGB")
     return _uint8(pixels[..., :3])
 
 
@@ -181,9 +188,8 @@ def _one_channel(pixels: UInt8, path: Path) -> UInt8:
         return pixels
     first = pixels[..., 0]
     if not (np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2])):
-        raise DataError(
-            f"{path}: a mask in colours; write class ids (0, 1, 2, ...) into one channel and save 8-bit PNG"
-        )
+        remedy = "write class ids (0, 1, 2, ...) into one channel and save an 8-bit gray PNG"
+        raise _refusal(path, "coloured mask", "a mask in colours", remedy)
     return _uint8(first)
 
 
@@ -191,15 +197,20 @@ def _uint8(pixels: npt.ArrayLike) -> UInt8:
     return np.ascontiguousarray(pixels, dtype=np.uint8)
 
 
-def _truncated(path: Path) -> DataError:
-    return DataError(f"{path}: truncated, its end is missing; copy or export the file again")
+def _refusal(path: Path | str, kind: str, message: str, remedy: str) -> FaultError:
+    return FaultError(Fault(str(path), kind, message, remedy))
 
 
-def _not_8_bit(path: Path, found: str) -> DataError:
-    return DataError(
-        f"{path}: {found}, but 8 bits a channel are needed; map the values to 0..255 with one fixed window for the "
-        "whole data set (the device must do the same) and save it again"
+def _truncated(path: Path) -> FaultError:
+    return _refusal(path, "truncated", "truncated, its end is missing", "copy or export the file again")
+
+
+def _not_8_bit(path: Path, found: str) -> FaultError:
+    remedy = (
+        "map the values to 0..255 with one fixed window for the whole data set (the device must do the same) "
+        "and save it again"
     )
+    return _refusal(path, "not 8-bit", f"{found}, but 8 bits a channel are needed", remedy)
 
 
 def _listed(values: list[int]) -> str:

@@ -1,0 +1,36 @@
+"""A fault of a data set: found one at a time when a file is read, or all at once by ``edgeseg data check``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeseg.runtime.errors import DataError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a data set.
+
+    Attributes:
+        file: The file at fault.
+        kind: A short name to group and count by, such as ``missing mask``.
+        message: What was found.
+        remedy: What to do about it.
+    """
+
+    file: str
+    kind: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.message}; {self.remedy}"
+
+
+class FaultError(DataError):
+    """A fault that ends what was being done; its text is the fault's."""
+
+    def __init__(self, fault: Fault) -> None:
+        # The fault itself is the argument, so that the exception survives being sent between processes.
+        super().__init__(fault)
+        self.fault = fault
