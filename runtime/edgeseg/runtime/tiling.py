@@ -102,10 +102,10 @@ def stitch(tiles: np.ndarray, grid: TileGrid, output_stride_px: int) -> np.ndarr
     row_parts = _parts(grid.tops, grid.tile_px, output_stride_px)
     column_parts = _parts(grid.lefts, grid.tile_px, output_stride_px)
     index = 0
-    for top, first_row, last_row in row_parts:
-        for left, first, last in column_parts:
-            kept = tiles[index, first_row - top : last_row - top, first - left : last - left]
-            joined[first_row:last_row, first:last] = kept
+    for top, first_row, end_row in row_parts:
+        for left, first_column, end_column in column_parts:
+            rows, columns = slice(first_row - top, end_row - top), slice(first_column - left, end_column - left)
+            joined[first_row:end_row, first_column:end_column] = tiles[index, rows, columns]
             index += 1
     return joined
 

@@ -1,0 +1,107 @@
+"""What every backend has in common: opening checks, the checks around one inference, closing."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from edgeseg.runtime.errors import BackendError, FrameError
+from edgeseg.runtime.manifest import ModelSpec
+
+# A student of about a millisecond does not gain from more, and a device has other work to do.
+_MOST_DEFAULT_THREADS = 4
+
+
+class Backend(ABC):
+    """One model file in one engine, ready to run.
+
+    A backend writes `_infer` and `close`, and refuses in its constructor what it cannot run. Not safe to share
+    between threads: open one per thread.
+
+    Attributes:
+        spec: Description of the file.
+        threads: Threads the engine was given.
+        engine: Name and version of what really runs, e.g. `onnxruntime 1.20.1`.
+    """
+
+    engine: str
+
+    def __init__(self, spec: ModelSpec, threads: int | None) -> None:
+        if threads is not None and threads < 1:
+            raise BackendError(f"threads must be at least 1, found {threads}. Pass None for the default.")
+        self.spec = spec
+        self.threads = threads or default_threads()
+
+    def infer(self, tensor: np.ndarray) -> np.ndarray:
+        """Run the network once.
+
+        Args:
+            tensor: (N, H, W, C) of the spec's `input_dtype`, H and W multiples of the input stride.
+
+        Returns:
+            The engine's output in the spec's layout and dtype: an array of the caller's own.
+
+        Raises:
+            FrameError: If the tensor does not fit the spec.
+            BackendError: If the engine fails or returns another type than the spec says.
+        """
+        self._check_input(tensor)
+        output = self._infer(tensor)
+        if output.dtype != self.spec.output.dtype:
+            found = f"The model returned {output.dtype} where its spec says {self.spec.output.dtype}"
+            raise BackendError(f"{found}. The spec belongs to another file: export both again.")
+        return output
+
+    @abstractmethod
+    def _infer(self, tensor: np.ndarray) -> np.ndarray:
+        """Run the engine on a checked tensor."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the engine; a second call does nothing."""
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_input(self, tensor: np.ndarray) -> None:
+        spec = self.spec
+        if tensor.dtype != spec.input_dtype:
+            raise FrameError(f"The model takes {spec.input_dtype}, found {tensor.dtype}. Use Segmenter.prepare.")
+        if tensor.ndim != 4 or tensor.shape[3] != spec.input.channels or tensor.size == 0:
+            found = f"The model takes (N, H, W, {spec.input.channels}), found {tensor.shape}"
+            raise FrameError(f"{found}. Use Segmenter.prepare.")
+        stride = spec.input.stride_px
+        if tensor.shape[1] % stride or tensor.shape[2] % stride:
+            height, width = (-(-size // stride) * stride for size in tensor.shape[1:3])
+            found = f"Height and width must be multiples of {stride} px, found {tensor.shape[1]}x{tensor.shape[2]}"
+            raise FrameError(f"{found}. Pad to {height}x{width}, or use Segmenter.prepare.")
+
+
+def default_threads() -> int:
+    """Return the cores this process may run on, at most 4."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_DEFAULT_THREADS)
+
+
+def read_model(model: Path | bytes) -> bytes:
+    """Return the content of a model file.
+
+    Raises:
+        BackendError: If it cannot be read or is empty.
+    """
+    try:
+        content = model if isinstance(model, bytes) else model.read_bytes()
+    except OSError as err:
+        raise BackendError(f"Cannot read the model file {model}: {err.strerror}. Check the path.") from err
+    if not content:
+        name = "The model" if isinstance(model, bytes) else f"The model file {model}"
+        raise BackendError(f"{name} is empty (0 bytes). Copy or export it again.")
+    return content

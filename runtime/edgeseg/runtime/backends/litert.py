@@ -1,0 +1,106 @@
+"""LiteRT (TensorFlow Lite) on the CPU, by whichever of its interpreters is installed."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgeseg.runtime.backends.base import Backend, read_model
+from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.manifest import ModelSpec
+
+# (module with the class Interpreter, distribution it comes in), the preferred first.
+_INTERPRETERS = (
+    ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    ("tflite_runtime.interpreter", "tflite-runtime"),
+    ("tensorflow.lite", "tensorflow"),
+)
+
+
+class LiteRtBackend(Backend):
+    """A .tflite file in a LiteRT interpreter, with its XNNPACK delegate where the build has one.
+
+    Args:
+        model: Path or content of the .tflite file.
+        spec: Its description.
+        threads: Threads of the interpreter; None takes the default.
+
+    Raises:
+        BackendError: If no interpreter can be imported, it refuses the file, or its tensors are not the spec's.
+    """
+
+    def __init__(self, model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> None:
+        super().__init__(spec, threads)
+        interpreter_class, self.engine = _import_interpreter()
+        content = read_model(model)
+        try:
+            interpreter = interpreter_class(model_content=content, num_threads=self.threads)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as err:
+            raise BackendError(f"{self.engine} refused the model: {err}. Export it again.") from err
+        self._interpreter: Any = interpreter
+        self._check_tensors()
+        self._input_index = interpreter.get_input_details()[0]["index"]
+        self._output_index = interpreter.get_output_details()[0]["index"]
+        self._shape = tuple(int(size) for size in interpreter.get_input_details()[0]["shape"])
+
+    def _infer(self, tensor: np.ndarray) -> np.ndarray:
+        if self._interpreter is None:
+            raise BackendError("This backend is closed. Open the model again.")
+        try:
+            self._fit(tensor.shape)
+            self._interpreter.set_tensor(self._input_index, np.ascontiguousarray(tensor))
+            self._interpreter.invoke()
+            # get_tensor copies, so the caller owns the array; tensor() would hand out the engine's buffer.
+            output: np.ndarray = self._interpreter.get_tensor(self._output_index)
+        except (ValueError, RuntimeError) as err:
+            raise BackendError(f"{self.engine} failed on an input of shape {tensor.shape}: {err}.") from err
+        return output
+
+    def close(self) -> None:
+        """Free the interpreter."""
+        self._interpreter = None
+
+    def _fit(self, shape: tuple[int, ...]) -> None:
+        if shape == self._shape:
+            return
+        if not self.spec.dynamic:
+            found = f"This model takes the shape {self._shape} only, found {shape}"
+            raise BackendError(f"{found}. Use geometry 'resize' or 'tile', or a variant with a free size.")
+        self._interpreter.resize_tensor_input(self._input_index, shape)
+        self._interpreter.allocate_tensors()
+        self._shape = shape
+
+    def _check_tensors(self) -> None:
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            found = f"The .tflite file has {len(inputs)} inputs and {len(outputs)} outputs, one of each is needed"
+            raise BackendError(f"{found}. Export it with edgeseg.")
+        for tensor, expected in ((inputs[0], self.spec.input_dtype), (outputs[0], self.spec.output.dtype)):
+            dtype = np.dtype(tensor["dtype"]).name
+            if dtype != expected:
+                found = f"Tensor {tensor['name']!r} of the .tflite file is {dtype}, its spec says {expected}"
+                raise BackendError(f"{found}. The spec belongs to another file: export both again.")
+
+
+def _import_interpreter() -> tuple[Any, str]:
+    failures: list[str] = []
+    for module, distribution in _INTERPRETERS:
+        try:
+            interpreter_class = importlib.import_module(module).Interpreter
+        except (ImportError, AttributeError) as err:
+            failures.append(f"{distribution}: {err}")
+            continue
+        return interpreter_class, f"{distribution} {_version(distribution)}"
+    reasons = "; ".join(failures)
+    raise BackendError(f"No LiteRT interpreter can be imported ({reasons}). Run: pip install 'edgeseg[litert]'")
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "(version unknown)"

@@ -1,0 +1,72 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from edgeseg.runtime.backends.base import Backend, read_model
+from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.manifest import ModelSpec
+
+_NUMPY_NAMES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
+
+
+class OrtBackend(Backend):
+    """An ONNX file in an ONNX Runtime session, CPU execution provider.
+
+    Args:
+        model: Path or content of the .onnx file.
+        spec: Its description.
+        threads: Threads inside one operator; None takes the default.
+
+    Raises:
+        BackendError: If the runtime refuses the file, or its tensors are not those of the spec.
+    """
+
+    def __init__(self, model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> None:
+        super().__init__(spec, threads)
+        self.engine = f"onnxruntime {ort.__version__}"
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # Warnings of the optimiser are not the user's to act on.
+        content = read_model(model)
+        try:
+            session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as err:  # The runtime's exceptions share no base class but Exception.
+            raise BackendError(f"{self.engine} refused the model: {_first_line(err)}. Export it again.") from err
+        self._check_tensors(session)
+        self._session: ort.InferenceSession | None = session
+        self._input_name = session.get_inputs()[0].name
+
+    def _infer(self, tensor: np.ndarray) -> np.ndarray:
+        if self._session is None:
+            raise BackendError("This backend is closed. Open the model again.")
+        try:
+            output: np.ndarray = self._session.run(None, {self._input_name: tensor})[0]
+        except Exception as err:  # See __init__.
+            raise BackendError(
+                f"{self.engine} failed on an input of shape {tensor.shape}: {_first_line(err)}. "
+                "If memory ran out, use geometry 'tile' or a smaller frame."
+            ) from err
+        return output
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+    def _check_tensors(self, session: ort.InferenceSession) -> None:
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            found = f"The ONNX file has {len(inputs)} inputs and {len(outputs)} outputs, one of each is needed"
+            raise BackendError(f"{found}. Export it with edgeseg.")
+        for tensor, expected in ((inputs[0], self.spec.input_dtype), (outputs[0], self.spec.output.dtype)):
+            if _NUMPY_NAMES.get(tensor.type) != expected:
+                found = f"Tensor {tensor.name!r} of the ONNX file is {tensor.type}, its spec says {expected}"
+                raise BackendError(f"{found}. The spec belongs to another file: export both again.")
+
+
+def _first_line(err: Exception) -> str:
+    return str(err).strip().split("\n", 1)[0][:300]

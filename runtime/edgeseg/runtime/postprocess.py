@@ -1,0 +1,149 @@
+"""From a network's low-resolution scores to a mask and probabilities at the frame's own size.
+
+The scores are scaled up plane by plane and only then compared: smoother borders than scaling ids up, and in uint8
+a few microseconds per plane. Quantised scores are never turned into floats for a mask.
+"""
+
+from __future__ import annotations
+
+from math import floor, log
+
+import cv2
+import numpy as np
+from edgeseg.runtime.errors import BackendError, ManifestError
+from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.padding import round_up
+from edgeseg.runtime.preprocess import Prepared, resize
+from edgeseg.runtime.tiling import stitch
+
+
+def to_mask(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
+    """Make the mask of a frame.
+
+    Args:
+        scores: What the engine returned for `prepared.tensor`, in the layout and dtype of `spec.output`.
+        spec: The model.
+        prepared: The frame the scores belong to.
+
+    Returns:
+        Class ids, uint8 (H, W) at the frame's size. A new array. Equal scores give the lowest id.
+
+    Raises:
+        BackendError: If the shape of the scores is not the one the spec promises.
+    """
+    planes = _planes(scores, spec, prepared)
+    if spec.output.kind == "class_ids":
+        return _ids_to_mask(planes[0], spec, prepared)
+    if spec.output.activation == "sigmoid":
+        return _threshold(_upsample(planes[0], spec, prepared), _quantised_threshold(spec))
+    return _argmax(planes, spec, prepared)
+
+
+def probability(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
+    """Return what the network believes, per class and pixel.
+
+    Args:
+        scores: As for `to_mask`.
+        spec: The model.
+        prepared: The frame the scores belong to.
+
+    Returns:
+        float32 (K, H, W), K = number of classes, summing to 1 over K.
+
+    Raises:
+        ManifestError: If the model returns class ids, which carry no probability.
+        BackendError: As for `to_mask`.
+    """
+    if spec.output.kind == "class_ids":
+        raise ManifestError("This model returns class ids, not scores. Choose a variant with output kind 'scores'.")
+    zero = spec.output.zero_point + (128 if spec.output.dtype == "int8" else 0)
+    planes = _planes(scores, spec, prepared).astype(np.float32)
+    logits = np.stack([_upsample((plane - zero) * spec.output.scale, spec, prepared) for plane in planes])
+    if spec.output.activation == "sigmoid":
+        logits = np.concatenate([np.zeros_like(logits), logits])  # sigmoid(x) is the softmax of (0, x).
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    return logits
+
+
+def _planes(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
+    """Return the low-resolution planes of the whole frame, (K, h, w), contiguous, int8 moved to uint8."""
+    cells = _as_nhwc(scores, spec)
+    stride = spec.output.stride_px
+    count, height, width = prepared.tensor.shape[:3]
+    n_planes = 1 if spec.output.kind == "class_ids" else spec.n_planes
+    if cells is None or cells.shape != (count, height // stride, width // stride, n_planes):
+        expected = f"{n_planes} plane(s) at 1/{stride} of {count}x{height}x{width} px in {spec.output.layout}"
+        raise BackendError(f"The model returned shape {scores.shape}, its spec says {expected}. Export both again.")
+    joined = stitch(cells, prepared.grid, stride) if prepared.grid else cells[0]
+    planes = np.ascontiguousarray(joined.transpose(2, 0, 1))
+    if spec.output.kind == "scores" and planes.dtype == np.int8:
+        # Same order, and OpenCV's fast paths are for uint8.
+        return planes.view(np.uint8) ^ np.uint8(0x80)
+    return planes
+
+
+def _as_nhwc(scores: np.ndarray, spec: ModelSpec) -> np.ndarray | None:
+    """Return a view with the axes (N, h, w, K), or None where the axes cannot be those of the spec."""
+    if spec.output.kind == "class_ids" and scores.ndim == 3:
+        return scores[:, :, :, None]
+    if scores.ndim != 4:
+        return None
+    return scores if spec.output.layout == "NHWC" else scores.transpose(0, 2, 3, 1)
+
+
+def _upsample(plane: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
+    """Scale one plane (h, w) up to the frame (H, W), leaving out what belongs to the padding."""
+    stride = spec.output.stride_px
+    height, width = prepared.content_shape
+    plane = plane[: -(-height // stride), : -(-width // stride)]
+    if height % stride == 0 and width % stride == 0:
+        return resize(plane, *prepared.frame_shape, "linear")
+    # The last cell lies partly in the padding: scale it up by the exact stride, then cut.
+    whole = resize(plane, round_up(height, stride), round_up(width, stride), "linear")
+    return resize(whole[:height, :width], *prepared.frame_shape, "linear")
+
+
+def _argmax(planes: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
+    """Return the index of the highest plane per pixel, holding two planes at full size instead of all."""
+    best = _upsample(planes[0], spec, prepared)
+    mask = np.zeros(prepared.frame_shape, np.uint8)
+    for class_id in range(1, len(planes)):
+        plane = _upsample(planes[class_id], spec, prepared)
+        higher = cv2.compare(plane, best, cv2.CMP_GT)  # 255 where this class wins so far
+        np.bitwise_and(higher, np.uint8(class_id), out=higher)
+        # A later winner has a higher id than an earlier one, so the maximum keeps the last winner.
+        np.maximum(mask, higher, out=mask)
+        if class_id + 1 < len(planes):
+            best = np.maximum(best, plane)
+    return mask
+
+
+def _threshold(plane: np.ndarray, limit: float) -> np.ndarray:
+    """Return 1 where the plane is above the limit, uint8."""
+    if plane.dtype == np.uint8:
+        # Whole numbers above a fractional limit are those above its floor. Outside 0..255 nothing is left to compare.
+        limit = floor(limit)
+        if not 0 <= limit < 255:
+            return np.full(plane.shape, limit < 0, np.uint8)
+        return cv2.threshold(plane, limit, 1, cv2.THRESH_BINARY)[1]
+    return (plane > np.float32(limit)).view(np.uint8)
+
+
+def _quantised_threshold(spec: ModelSpec) -> float:
+    """Return the decision's probability as a score in the units of the planes from `_planes`."""
+    logit = log(spec.decision.value / (1.0 - spec.decision.value))
+    if spec.output.dtype == "float32":
+        return logit
+    return logit / spec.output.scale + spec.output.zero_point + (128 if spec.output.dtype == "int8" else 0)
+
+
+def _ids_to_mask(ids: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
+    stride = spec.output.stride_px
+    height, width = prepared.content_shape
+    ids = ids.view(np.uint8)
+    if stride > 1:
+        ids = resize(ids, ids.shape[0] * stride, ids.shape[1] * stride, "nearest")
+    mask = resize(ids[:height, :width], *prepared.frame_shape, "nearest")
+    return mask.copy() if mask.base is not None else mask
