@@ -44,7 +44,16 @@ def read_image(path: Path | str, color: Color) -> UInt8:
     Raises:
         DataError: The file is missing, empty, truncated, not 8-bit, a palette PNG, or partly transparent.
     """
-    pixels = _opaque(decode(path), path)
+    return to_color(decode(path), color, path)
+
+
+def to_color(stored: UInt8, color: Color, path: Path | str) -> UInt8:
+    """Turns what `decode` returned into gray (H, W) or RGB (H, W, 3), as `read_image` says.
+
+    Raises:
+        DataError: Partly transparent; ``path`` is named in the message.
+    """
+    pixels = _opaque(stored, path)
     if color == "gray":
         return pixels if pixels.ndim == 2 else _uint8(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
     code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
