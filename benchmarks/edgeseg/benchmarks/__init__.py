@@ -1,1 +1,1 @@
-
+"""Latency, memory and load time of runnable models, measured so that two of them can be compared; the HTML kit."""

@@ -1,0 +1,79 @@
+"""The settings of one measurement; each has a flag of the same name in ``bench run``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+from edgeseg.runtime.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class HarnessConfig:
+    """How much is measured, and how long to wait for a machine to calm down.
+
+    Attributes:
+        threads: Threads given to the engine.
+        processes: Fresh worker processes the samples are spread over; below five nothing is said about another run.
+        blocks: Blocks per subject and process; the blocks of all subjects take turns, A B A B.
+        seconds: Measuring time aimed at per subject over all processes, without warm-up [s].
+        min_samples: Samples per subject over all processes even where they take longer than ``seconds``.
+        warmup_tolerance: Warm-up ends when the last three medians lie within this ratio.
+        warmup_cap_s: Warm-up of one subject never takes longer, all processes together [s].
+        rewarm: Untimed calls at the start of a block, after another subject had the caches.
+        settle_cap_s: Longest wait for an engine's idle threads to stop spinning before a block [s].
+        pause_s: Idle time before each process, for a device that gets hot [s].
+        timeout_s: A worker silent for longer is ended and its subject is a failed row [s].
+    """
+
+    threads: int = 2
+    processes: int = 5
+    blocks: int = 8
+    seconds: float = 10.0
+    min_samples: int = 120
+    warmup_tolerance: float = 0.02
+    warmup_cap_s: float = 30.0
+    rewarm: int = 3
+    settle_cap_s: float = 0.5
+    pause_s: float = 0.0
+    timeout_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        """Refuses values that would measure nothing.
+
+        Raises:
+            ConfigError: A value is out of its range.
+        """
+        for name in ("threads", "processes", "blocks", "min_samples"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("seconds", "timeout_s", "warmup_tolerance"):
+            if not getattr(self, name) > 0 or not math.isfinite(getattr(self, name)):
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be above 0")
+        for name in ("warmup_cap_s", "rewarm", "settle_cap_s", "pause_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+
+    @property
+    def block_s(self) -> float:
+        """Measuring time aimed at per block [s]."""
+        return self.seconds / (self.processes * self.blocks)
+
+    @property
+    def min_block_samples(self) -> int:
+        """Samples every block takes at least."""
+        return math.ceil(self.min_samples / (self.processes * self.blocks))
+
+    @property
+    def process_warmup_cap_s(self) -> float:
+        """The share of ``warmup_cap_s`` that one process has [s]."""
+        return self.warmup_cap_s / self.processes
+
+    def to_json(self) -> dict[str, float | int]:
+        """The fields as JSON."""
+        return asdict(self)
+
+
+def quick(threads: int = 2) -> HarnessConfig:
+    """Enough for a report made in passing: about 3 s a subject, still spread over five processes."""
+    return HarnessConfig(threads=threads, blocks=5, seconds=2.5, min_samples=75, warmup_cap_s=10.0)

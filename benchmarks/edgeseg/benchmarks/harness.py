@@ -1,0 +1,183 @@
+"""Measures subjects against each other: cold starts first, then interleaved blocks over several fresh processes.
+
+Cold starts come first because they sort out what cannot run at all: a subject that crashes takes only its own process
+with it, becomes a row with the reason, and is not seen again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.benchmarks.checks import check
+from edgeseg.benchmarks.config import HarnessConfig, quick
+from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.job import Job
+from edgeseg.benchmarks.launch import WorkerDied, run_worker
+from edgeseg.benchmarks.machine_state import read_state
+from edgeseg.benchmarks.result import BenchResult, ModelFile, Row, Status, TestFrame
+from edgeseg.benchmarks.result_file import process_from_json
+from edgeseg.benchmarks.samples import Cold, ProcessRun
+from edgeseg.benchmarks.subject import Frame, Subject
+from edgeseg.runtime.errors import FrameError, MeasureError
+
+__all__ = ["HarnessConfig", "Subject", "measure", "quick"]
+
+Runner = Callable[[Job, Callable[[str], None]], dict[str, Any]]
+# Told the ratio done in [0, 1] and what is being measured now.
+Progress = Callable[[float, str], None]
+
+
+def measure(
+    subjects: Sequence[Subject],
+    frame: Frame,
+    config: HarnessConfig = HarnessConfig(),  # noqa: B008  frozen
+    *,
+    frame_name: str = "frame",
+    progress: Progress | None = None,
+    runner: Runner = run_worker,
+) -> BenchResult:
+    """Measures every subject on one frame.
+
+    Args:
+        subjects: What to measure; their blocks take turns in this order, begun elsewhere in each process.
+        frame: One decoded frame, uint8, shape (H, W) or (H, W, 3) RGB, as the subjects' specs want it.
+        config: How much and how patiently.
+        frame_name: What the result calls the frame; no path.
+        progress: Told how far it is, between blocks and never during one.
+        runner: Runs one worker job; another one in tests.
+
+    Returns:
+        One row per subject, in the order given. What cannot run is a row with its reason.
+
+    Raises:
+        MeasureError: No subjects, a name twice, or a file that is not there.
+        FrameError: The frame is no uint8 image.
+    """
+    _refuse_nonsense(subjects, frame)
+    began, created = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
+    before = read_state()
+    with tempfile.TemporaryDirectory(prefix="edgeseg-bench-") as folder:
+        frame_file = Path(folder) / "frame.npy"
+        np.save(frame_file, frame, allow_pickle=False)
+        run = _Run(list(subjects), frame_file, config, runner, progress or (lambda _done, _what: None))
+        run.measure_cold()
+        run.measure_timing()
+    result = BenchResult(
+        created=created.isoformat(timespec="seconds"),
+        evidence="device",
+        config=config,
+        frame=TestFrame(frame_name, hashlib.sha256(np.ascontiguousarray(frame).tobytes()).hexdigest(), frame.shape),
+        device=read_device().to_json(),
+        software=read_software(),
+        before=before.to_json(),
+        after=read_state().to_json(),
+        duration_s=round(time.perf_counter() - began, 3),
+        rows=tuple(run.row(subject) for subject in subjects),
+    )
+    return result.with_warnings(tuple(check(result)))
+
+
+@dataclass
+class _Run:
+    """One measurement in progress."""
+
+    subjects: list[Subject]
+    frame_file: Path
+    config: HarnessConfig
+    runner: Runner
+    progress: Progress
+    cold: dict[str, Cold] = field(default_factory=dict)
+    lost: dict[str, tuple[Status, str]] = field(default_factory=dict)
+    runs: dict[str, list[ProcessRun]] = field(default_factory=dict)
+    steps_done: int = 0
+
+    def measure_cold(self) -> None:
+        """One fresh process per subject."""
+        for subject in self.subjects:
+            reply = self._ask(Job("cold", (subject,), self.frame_file, self.config))
+            values = self._accepted(subject.name, reply)
+            if values is not None:
+                self.cold[subject.name] = Cold(**values)
+
+    def measure_timing(self) -> None:
+        """The interleaved blocks, in ``config.processes`` fresh processes."""
+        for index in range(self.config.processes):
+            if index:
+                time.sleep(self.config.pause_s)
+            reply: dict[str, Any] | None = None
+            while reply is None and (running := self._running()):
+                # Each process begins its turns elsewhere, so that no subject always follows the same pause.
+                turn = index % len(running)
+                reply = self._ask(Job("timing", (*running[turn:], *running[:turn]), self.frame_file, self.config))
+            for subject in self._running():
+                values = self._accepted(subject.name, reply)
+                if values is not None:
+                    self.runs.setdefault(subject.name, []).append(process_from_json(values))
+
+    def row(self, subject: Subject) -> Row:
+        """What became of ``subject``."""
+        status, reason = self.lost.get(subject.name, ("ok", None))
+        return Row(
+            name=subject.name,
+            status=status,
+            reason=reason,
+            model=ModelFile(subject.sha256(), subject.model.stat().st_size, subject.params, subject.macs),
+            backend=subject.spec.backend,
+            precision=subject.spec.precision,
+            threads=self.config.threads,
+            cold=self.cold.get(subject.name),
+            # Samples of a subject that broke later are no measurement of it.
+            processes=tuple(self.runs.get(subject.name, ())) if status == "ok" else (),
+            accuracy=subject.accuracy,
+        )
+
+    def _running(self) -> list[Subject]:
+        return [subject for subject in self.subjects if subject.name not in self.lost]
+
+    def _ask(self, job: Job) -> dict[str, Any] | None:
+        """The worker's reply, or ``None`` where it died: then the subject it was measuring is lost."""
+        try:
+            return self.runner(job, self._on_subject)
+        except WorkerDied as death:
+            name = death.subject or (job.subjects[0].name if len(job.subjects) == 1 else None)
+            if name is None:
+                raise MeasureError(f"a worker process could not start: {death.reason}") from death
+            self.lost[name] = ("failed", death.reason)
+            return None
+
+    def _accepted(self, name: str, reply: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The values of a subject that is ``ok``; otherwise its reason is kept."""
+        values = (reply or {}).get(name)
+        if values is None:
+            self.lost.setdefault(name, ("failed", "the worker process said nothing of it"))
+            return None
+        if values["status"] != "ok":
+            self.lost[name] = (values["status"], values["reason"])
+            return None
+        return {key: value for key, value in values.items() if key != "status"}
+
+    def _on_subject(self, name: str) -> None:
+        n, config = len(self.subjects), self.config
+        steps = n + config.processes * n * (2 + config.blocks)  # cold; opening, warm-up, blocks
+        self.progress(min(self.steps_done / steps, 1.0), name)
+        self.steps_done += 1
+
+
+def _refuse_nonsense(subjects: Sequence[Subject], frame: Frame) -> None:
+    names = [subject.name for subject in subjects]
+    if not names or len(set(names)) != len(names):
+        raise MeasureError(f"subjects need names of their own, and at least one is needed; found {names}")
+    for subject in subjects:
+        if not subject.model.is_file():
+            raise MeasureError(f"the model of {subject.name} is not there: {subject.model}")
+    if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or 0 in frame.shape:
+        raise FrameError(f"the test frame is {frame.dtype} {frame.shape}: it must be uint8 (H, W) or (H, W, 3)")

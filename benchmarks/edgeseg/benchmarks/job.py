@@ -1,0 +1,84 @@
+"""What the parent tells a worker process (JSON on stdin) and how the worker speaks back while it works."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.subject import Subject
+from edgeseg.runtime.errors import BackendError, MeasureError
+from edgeseg.runtime.manifest import ModelSpec
+
+# A line of the worker's stderr that starts with this is ours; every other line is some library's chatter.
+EVENT_MARK = "@edgeseg-worker "
+
+
+@dataclass(frozen=True)
+class Job:
+    """One worker's task.
+
+    Attributes:
+        kind: ``cold`` = memory, load time and first call of one subject; ``timing`` = samples of all of them.
+        subjects: Names, files and specs, in the order of the turns.
+        frame: A ``.npy`` file holding the test frame. A file, since JSON text would count as the worker's memory.
+        config: The settings of the measurement.
+    """
+
+    kind: Literal["cold", "timing"]
+    subjects: tuple[Subject, ...]
+    frame: Path
+    config: HarnessConfig
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as JSON."""
+        subjects = [{"name": s.name, "model": str(s.model), "spec": s.spec.to_json()} for s in self.subjects]
+        return {"kind": self.kind, "subjects": subjects, "frame": str(self.frame), "config": asdict(self.config)}
+
+    @classmethod
+    def from_json(cls, obj: Any) -> Job:
+        """Reads what ``to_json`` wrote.
+
+        Raises:
+            MeasureError: A key is missing or has a wrong type.
+        """
+        try:
+            subjects = tuple(
+                Subject(s["name"], Path(s["model"]), ModelSpec.from_json(s["spec"])) for s in obj["subjects"]
+            )
+            if obj["kind"] not in ("cold", "timing") or not subjects:
+                raise ValueError(f"kind {obj['kind']!r} with {len(subjects)} subjects")
+            return cls(obj["kind"], subjects, Path(obj["frame"]), HarnessConfig(**obj["config"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise MeasureError(f"the worker was given a job it cannot read: {error!r}") from error
+
+
+def event(subject: str) -> str:
+    """The stderr line that says what the worker is about to measure."""
+    return EVENT_MARK + json.dumps({"subject": subject})
+
+
+def read_event(line: str) -> str | None:
+    """The subject of an event line, or ``None`` for any other line."""
+    if not line.startswith(EVENT_MARK):
+        return None
+    try:
+        return str(json.loads(line[len(EVENT_MARK) :])["subject"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    """A subject that cannot run, as the worker reports it: ``unsupported`` without its engine, else ``failed``."""
+    status = "unsupported" if isinstance(error, BackendError) else "failed"
+    text = str(error) or type(error).__name__
+    named = text if status == "unsupported" or isinstance(error, MeasureError) else f"{type(error).__name__}: {text}"
+    return {"status": status, "reason": without_paths(named)}
+
+
+def without_paths(text: str) -> str:
+    """``text`` with every absolute path cut down to its last part: results are passed on to other people."""
+    return re.sub(r"(?<![\w.])(?:[A-Za-z]:)?(?:[/\\][^/\\\s'\":;,()\[\]]+)+[/\\]([^/\\\s'\":;,()\[\]]+)", r"\1", text)

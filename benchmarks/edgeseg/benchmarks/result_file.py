@@ -1,0 +1,173 @@
+"""A result as a JSON document, and back. The field names are those of the tools their readers come from.
+
+Raw samples are whole nanoseconds, unrounded. Everything else in a row's numbers is computed from them and written for
+readers without this package; reading a file computes it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.result import SCHEMA_VERSION, BenchResult, Caution, ModelFile, Row, TestFrame
+from edgeseg.benchmarks.samples import STAGES, Block, Cold, ProcessRun
+from edgeseg.runtime.atomic import write_text
+from edgeseg.runtime.errors import EdgesegError, MeasureError
+
+KIND = "edgeseg-benchmark"
+
+# Fields no part of this machine measures yet, with the reason that stands beside the null.
+_NOT_MEASURED = {
+    "energy_mj": "no power meter was named",
+    "power_w": "no power meter was named",
+    "data_transfers": "no accelerator takes part",
+    "cuda_graph": "no accelerator takes part",
+    "layers": "layer times are not taken: a profiler in the engine would slow the samples",
+}
+
+
+def to_json(result: BenchResult) -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": KIND,
+        "tool": "edgeseg",
+        "tool_version": result.software.get("edgeseg"),
+        "created": result.created,
+        "evidence": result.evidence,
+        "config": result.config.to_json(),
+        "frame": {**asdict(result.frame), "shape": list(result.frame.shape)},
+        "device": dict(result.device),
+        "software": dict(result.software),
+        "before": dict(result.before),
+        "after": dict(result.after),
+        "duration_s": result.duration_s,
+        "rows": [_row_to_json(row, result) for row in result.rows],
+        "warnings": [asdict(caution) for caution in result.warnings],
+    }
+
+
+def from_json(obj: Any, source: str = "the result") -> BenchResult:
+    """Reads what ``to_json`` wrote.
+
+    Args:
+        obj: The parsed document.
+        source: Its file name, for messages.
+
+    Raises:
+        MeasureError: It is no result, of another schema version, or a key is missing or of a wrong type.
+    """
+    if not isinstance(obj, Mapping) or obj.get("kind") != KIND:
+        raise MeasureError(f"{source} is no benchmark result: write one with `bench run BUNDLE --out FILE.json`")
+    if obj.get("schema_version") != SCHEMA_VERSION:
+        raise MeasureError(
+            f"{source} has schema_version {obj.get('schema_version')!r}, this edgeseg reads {SCHEMA_VERSION}: "
+            "measure again, or read it with the version that wrote it"
+        )
+    try:
+        return BenchResult(
+            created=str(obj["created"]),
+            evidence=obj["evidence"],
+            config=HarnessConfig(**obj["config"]),
+            frame=TestFrame(obj["frame"]["name"], obj["frame"]["sha256"], tuple(obj["frame"]["shape"])),
+            device=dict(obj["device"]),
+            software=dict(obj["software"]),
+            before=dict(obj["before"]),
+            after=dict(obj["after"]),
+            duration_s=float(obj["duration_s"]),
+            rows=tuple(_row_from_json(row) for row in obj["rows"]),
+            warnings=tuple(Caution(**caution) for caution in obj["warnings"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, EdgesegError) as error:
+        raise MeasureError(f"{source} is damaged or was edited: {error!r}; measure again") from error
+
+
+def write_result(result: BenchResult, path: Path) -> None:
+    """Writes the document, whole or not at all."""
+    write_text(path, json.dumps(to_json(result), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+
+
+def read_result(path: Path) -> BenchResult:
+    """Reads a result file.
+
+    Raises:
+        MeasureError: It cannot be read, or is no result.
+    """
+    try:
+        obj = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MeasureError(f"{path} cannot be read: {error}") from error
+    except ValueError as error:
+        raise MeasureError(f"{path} is no JSON ({error}): was it cut off? Measure again") from error
+    return from_json(obj, str(path))
+
+
+def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
+    total, cold = row.distribution("total"), row.cold
+    stages = {stage: found.to_json() if (found := row.distribution(stage)) else None for stage in STAGES}
+    return {
+        "name": row.name,
+        "status": row.status,
+        "reason": row.reason,
+        "model": {**asdict(row.model), "size_mb": row.model.bytes / 1e6},
+        "backend": row.backend,
+        "backend_version": cold.engine if cold else None,
+        "precision": row.precision,
+        "input_shape": [1, *result.frame.shape],
+        "batch": 1,
+        "threads": row.threads,
+        "api": "sync",
+        "spin_wait": "the engine's default",
+        "warmup_runs": sum(process.warmup_runs for process in row.processes),
+        "num_runs": total.n if total else 0,
+        "measured_s": float(row.samples_ms().sum() / 1e3),
+        "load_ms": cold.load_ms if cold else None,
+        "init_ms": cold.init_ms if cold else None,
+        "first_inference_ms": cold.first_inference_ms if cold else None,
+        "latency_ms": stages["total"],
+        "stages_ms": stages,
+        "throughput_fps": 1e3 / total.p50 if total else None,
+        "memory_mib": {"baseline": cold.baseline_mib, "init": cold.init_mib, "peak": cold.peak_mib} if cold else None,
+        **dict.fromkeys(_NOT_MEASURED),
+        "null_reasons": dict(_NOT_MEASURED),
+        "accuracy": dict(row.accuracy) if row.accuracy is not None else None,
+        "cold": asdict(cold) if cold else None,
+        "processes": [asdict(process) for process in row.processes],
+    }
+
+
+def _row_from_json(obj: Mapping[str, Any]) -> Row:
+    if obj["status"] not in ("ok", "unsupported", "failed"):
+        raise ValueError(f"status {obj['status']!r}")
+    model = obj["model"]
+    return Row(
+        name=str(obj["name"]),
+        status=obj["status"],
+        reason=obj["reason"],
+        model=ModelFile(model["sha256"], model["bytes"], model["params"], model["macs"]),
+        backend=obj["backend"],
+        precision=obj["precision"],
+        threads=obj["threads"],
+        cold=Cold(**obj["cold"]) if obj["cold"] else None,
+        processes=tuple(process_from_json(process) for process in obj["processes"]),
+        accuracy=obj["accuracy"],
+    )
+
+
+def process_from_json(obj: Mapping[str, Any]) -> ProcessRun:
+    """One process' samples, from a result file or from a worker's reply (whose ``status`` is passed over)."""
+    fields = {key: value for key, value in obj.items() if key not in ("blocks", "status")}
+    return ProcessRun(**fields, blocks=tuple(_block_from_json(block) for block in obj["blocks"]))
+
+
+def _block_from_json(obj: Mapping[str, Any]) -> Block:
+    stages = [tuple(obj[f"{stage}_ns"]) for stage in ("pre", "infer", "post")]
+    if len({len(stage) for stage in stages}) != 1 or not stages[0]:
+        raise ValueError("a block needs equally many samples of every stage, and at least one")
+    if not all(isinstance(value, int) and value >= 0 for stage in stages for value in stage):
+        raise ValueError("a sample is no whole number of nanoseconds")
+    return Block(int(obj["start_ns"]), *stages)

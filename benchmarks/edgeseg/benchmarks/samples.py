@@ -1,0 +1,73 @@
+"""The raw samples of one subject: blocks within processes, every single one kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+STAGES = ("pre", "infer", "post", "total")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Back-to-back calls of one subject [ns, exact]. ``total`` is the sum of the three stages and not stored."""
+
+    start_ns: int
+    pre_ns: tuple[int, ...]
+    infer_ns: tuple[int, ...]
+    post_ns: tuple[int, ...]
+
+    def stage_ms(self, stage: str) -> npt.NDArray[np.float64]:
+        """Samples of ``stage`` (one of ``STAGES``) in the order they were taken [ms], shape (n,)."""
+        if stage == "total":
+            parts = [np.asarray(part, dtype=np.float64) for part in (self.pre_ns, self.infer_ns, self.post_ns)]
+            return np.asarray(sum(parts) / 1e6)
+        return np.asarray(getattr(self, f"{stage}_ns"), dtype=np.float64) / 1e6
+
+
+@dataclass(frozen=True)
+class ProcessRun:
+    """What one fresh process measured of one subject.
+
+    Attributes:
+        warmup_runs: Untimed calls before the first block.
+        warmup_s: How long they took [s].
+        warmed_up: Whether the medians came to agree before the cap.
+        unsettled: Blocks that began although some thread of the process was still busy.
+        mask_sha256: Hash of the mask of the frame: equal in all processes unless an engine is not deterministic.
+        blocks: The samples.
+    """
+
+    warmup_runs: int
+    warmup_s: float
+    warmed_up: bool
+    unsettled: int
+    mask_sha256: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Cold:
+    """What a fresh process that loads nothing else sees.
+
+    Attributes:
+        load_ms: Opening the model for the first time, importing the engine included [ms].
+        init_ms: Opening it again with the engine already imported [ms].
+        first_inference_ms: The very first call, pre and post included [ms].
+        baseline_mib: Highest resident memory before opening: Python, numpy, cv2 and the frame [MiB].
+        init_mib: The same after opening [MiB].
+        peak_mib: The same after a few calls [MiB].
+        mask_sha256: Hash of the mask of the frame.
+        engine: Name and version of the engine that was really imported, such as ``onnxruntime 1.23.0``.
+    """
+
+    load_ms: float
+    init_ms: float
+    first_inference_ms: float
+    baseline_mib: float | None
+    init_mib: float | None
+    peak_mib: float | None
+    mask_sha256: str
+    engine: str | None

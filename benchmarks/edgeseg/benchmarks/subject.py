@@ -1,0 +1,64 @@
+"""What can be measured: one model file with the spec that says how to feed it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.runtime.manifest import ModelSpec
+
+Frame = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row to be: a runnable file under the name it has in the table.
+
+    Attributes:
+        name: Unique within one measurement, such as ``onnx-int8-x86``.
+        model: The file that is loaded, hashed and timed.
+        spec: Its input, output and backend.
+        accuracy: What the manifest says of this very file, copied into the row.
+        params: Number of weights, where known.
+        macs: Multiply-accumulates of one inference, where known.
+    """
+
+    name: str
+    model: Path
+    spec: ModelSpec
+    accuracy: Mapping[str, object] | None = None
+    params: int | None = None
+    macs: int | None = None
+
+    def sha256(self) -> str:
+        """The hash of the file's bytes, hexadecimal."""
+        digest = hashlib.sha256()
+        with self.model.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+class Stages(Protocol):
+    """The three timed stages of a ``Segmenter``, and nothing else of it.
+
+    What ``prepare`` hands to the other two is the segmenter's own affair, hence ``Any``.
+    """
+
+    def prepare(self, frame: Frame, /) -> Any:
+        """Colour, geometry and padding."""
+
+    def infer(self, prepared: Any, /) -> Any:
+        """The engine's work."""
+
+    def finish(self, scores: Any, prepared: Any, /) -> npt.NDArray[np.uint8]:
+        """Up to the mask, uint8, shape (H, W) of the frame."""
+
+    def close(self) -> None:
+        """Gives the engine back."""

@@ -1,0 +1,118 @@
+"""A result as a table for people (text) and for spreadsheets (CSV). A missing value is a dash or an empty cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from edgeseg.benchmarks.result import BenchResult, Row
+
+COLUMNS = ("variant", "status", "MB", "Dice", "p50 ms", "p90 ms", "p99 ms", "n", "FPS")
+
+_CSV_COLUMNS = (
+    "variant,status,reason,backend,engine,precision,threads,size_mb,dice_mean,dice_split,pre_p50_ms,infer_p50_ms,"
+    "post_p50_ms,p50_ms,p90_ms,p90_upper_ms,p99_ms,p99_upper_ms,n,fps,first_inference_ms,load_ms,peak_memory_mib,sha256"
+).split(",")
+
+
+def table_rows(result: BenchResult) -> list[tuple[str, ...]]:
+    """One tuple of texts per row, as ``COLUMNS``; p99 of fewer than 100 samples is left out as it is their maximum."""
+    return [_cells(row) for row in result.rows]
+
+
+def to_text(result: BenchResult) -> str:
+    """The table with columns lined up, then the reasons and the warnings."""
+    return "\n".join([align(COLUMNS, table_rows(result)), *_remarks(result)])
+
+
+def align(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lines up texts: the first two columns to the left, numbers to the right."""
+    widths = [max(len(cells[i]) for cells in (columns, *rows)) for i in range(len(columns))]
+    lines = []
+    for cells in (columns, *rows):
+        padded = [
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def to_csv(result: BenchResult) -> str:
+    """One line per row with full precision; the first line names the columns."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, _CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in result.rows:
+        writer.writerow(_csv_values(row))
+    return out.getvalue()
+
+
+def dice_of(row: Row) -> tuple[float | None, str | None]:
+    """Mean Dice of the row's file and the split it is of: ``test`` where known, else ``val``.
+
+    ``accuracy`` is either ``{"test": {"dice_mean": ...}, "val": ...}`` or ``{"dice_mean": ...}`` itself.
+    """
+    accuracy = row.accuracy or {}
+    for split in ("test", "val"):
+        values = accuracy.get(split)
+        if isinstance(values, dict) and isinstance(values.get("dice_mean"), float | int):
+            return float(values["dice_mean"]), split
+    dice = accuracy.get("dice_mean")
+    return (float(dice), None) if isinstance(dice, float | int) else (None, None)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    total, dice = row.distribution(), dice_of(row)[0]
+    size, accuracy = f"{row.model.bytes / 1e6:.2f}", "-" if dice is None else f"{dice:.3f}"
+    if total is None:
+        return (row.name, row.status, size, accuracy, "-", "-", "-", "-", "-")
+    p99 = f"{total.p99:.2f}" if total.n >= 100 else "-"
+    return (
+        row.name,
+        row.status,
+        size,
+        accuracy,
+        f"{total.p50:.2f}",
+        f"{total.p90:.2f}",
+        p99,
+        str(total.n),
+        f"{1e3 / total.p50:.1f}",
+    )
+
+
+def _remarks(result: BenchResult) -> list[str]:
+    reasons = [f"{row.name}: {row.status}: {row.reason}" for row in result.rows if row.status != "ok"]
+    cautions = [
+        f"warning: {caution.subject or 'machine'}: {caution.message} ({caution.remedy})" for caution in result.warnings
+    ]
+    return ["", *reasons, *cautions] if reasons or cautions else []
+
+
+def _csv_values(row: Row) -> dict[str, object]:
+    total, cold = row.distribution(), row.cold
+    dice, split = dice_of(row)
+    stages = {
+        f"{stage}_p50_ms": d.p50 if (d := row.distribution(stage)) else None for stage in ("pre", "infer", "post")
+    }
+    names = ("p50", "p90", "p90_upper", "p99", "p99_upper")
+    return {
+        "variant": row.name,
+        "status": row.status,
+        "reason": row.reason,
+        "backend": row.backend,
+        "engine": cold.engine if cold else None,
+        "precision": row.precision,
+        "threads": row.threads,
+        "size_mb": row.model.bytes / 1e6,
+        "dice_mean": dice,
+        "dice_split": split,
+        **stages,
+        **{f"{name}_ms": getattr(total, name) if total else None for name in names},
+        "n": total.n if total else 0,
+        "fps": 1e3 / total.p50 if total else None,
+        "first_inference_ms": cold.first_inference_ms if cold else None,
+        "load_ms": cold.load_ms if cold else None,
+        "peak_memory_mib": cold.peak_mib if cold else None,
+        "sha256": row.model.sha256,
+    }
