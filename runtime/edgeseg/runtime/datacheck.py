@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from edgeseg.runtime.datafolder import Description, Folder, list_folder, read_description
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.imagefile import Color, UInt8, decode, read_image, read_mask
+from edgeseg.runtime.imagefile import Color, UInt8, decode, present_values, read_mask, to_color
 from edgeseg.runtime.splits import SPLITS
 
 __all__ = ["Fault", "check_dataset"]
@@ -28,7 +28,7 @@ class _Seen:
     """What is gathered over all images, to be judged at the end."""
 
     stems_by_hash: dict[str, list[str]] = field(default_factory=dict)
-    class_counts: dict[str, int] = field(default_factory=dict)  # images with each class, by split and class id
+    present: set[tuple[str, int]] = field(default_factory=set)  # (split, class id) that occur in a mask
     unread_splits: set[str] = field(default_factory=set)
 
 
@@ -73,7 +73,7 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
     faults: list[Fault] = []
     image = mask = None
     try:
-        image = read_image(folder.images[stem], about.color if about else "rgb")
+        image = _check_image(folder.images[stem], about.color if about else "rgb", faults)
         seen.stems_by_hash.setdefault(_pixel_hash(image), []).append(stem)
     except FaultError as error:
         faults.append(error.fault)
@@ -85,11 +85,7 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
     if mask is None:
         seen.unread_splits.add(split)
     else:
-        for class_id in np.unique(mask).tolist():
-            key = _key(split, class_id)
-            seen.class_counts[key] = seen.class_counts.get(key, 0) + 1
-    if image is not None:
-        faults += _image_faults(folder.images[stem], image, about.color if about else "rgb")
+        seen.present.update((split, class_id) for class_id in present_values(mask))
     if image is not None and mask is not None and image.shape[:2] != mask.shape:
         message = f"{_size(mask)}, but its image is {_size(image)}"
         remedy = "make the mask for this very image, or resize it with nearest-neighbour interpolation"
@@ -97,17 +93,18 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
     return faults
 
 
-def _image_faults(path: Path, image: UInt8, color: Color) -> list[Fault]:
-    faults = []
+def _check_image(path: Path, color: Color, faults: list[Fault]) -> UInt8:
+    """Reads an image, adds to ``faults`` what keeps a readable one from being used well, and returns it."""
+    stored = decode(path)
+    image = to_color(stored, color, path)
     if min(image.shape[:2]) < _SMALLEST_SIDE_PX:
         message = f"only {_size(image)} px, too small to learn from (under {_SMALLEST_SIDE_PX})"
         faults.append(Fault(str(path), "tiny image", message, "remove it with its mask and row"))
-    if color == "gray":
-        share = _colour_share(decode(path))
-        if share > _COLOUR_SHARE:
-            message = f"a colour image ({share:.0%} of its pixels), while dataset.yaml says gray"
-            faults.append(Fault(str(path), "colour in gray", message, "write color: rgb, or convert the images"))
-    return faults
+    share = _colour_share(stored) if color == "gray" else 0.0
+    if share > _COLOUR_SHARE:
+        message = f"a colour image ({share:.0%} of its pixels), while dataset.yaml says gray"
+        faults.append(Fault(str(path), "colour in gray", message, "write color: rgb, or convert the images"))
+    return image
 
 
 def _colour_share(stored: UInt8) -> float:
@@ -154,15 +151,12 @@ def _split_contents(splits: Mapping[str, str], about: Description | None, seen: 
     present = [name for name in SPLITS if name in splits.values()] if splits else [""]
     for name in SPLITS if splits else ():
         if name not in present:
-            message, remedy = (
-                f"no image is in {name}",
-                f"mark some for {name}, or remove the column to have splits made",
-            )
-            faults.append(Fault("meta.csv", "empty split", message, remedy))
+            remedy = f"mark some for {name}, or remove the column split to have one made"
+            faults.append(Fault("meta.csv", "empty split", f"no image is in {name}", remedy))
     for name in present:
-        missing = [label for k, label in enumerate(about.classes) if k and not seen.class_counts.get(_key(name, k))]
+        missing = [label for k, label in enumerate(about.classes) if k and (name, k) not in seen.present]
         # Where a mask could not be read, what is missing may be in it; that mask is a fault already.
-        if missing and name not in seen.unread_splits and seen.class_counts:
+        if missing and name not in seen.unread_splits and seen.present:
             faults.append(_no_positives(name, missing))
     return faults
 
@@ -172,10 +166,6 @@ def _no_positives(split: str, missing: Sequence[str]) -> Fault:
     message = f"no mask of {where} has {', '.join(missing)}"
     remedy = "move images that have it there" if split else "add images that have it, or correct the classes"
     return Fault("meta.csv" if split else "masks/", "no positives", message, remedy)
-
-
-def _key(split: str, class_id: int) -> str:
-    return f"{split}/{class_id}"
 
 
 def _group(folder: Folder, stem: str) -> str:
