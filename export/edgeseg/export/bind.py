@@ -1,0 +1,62 @@
+"""Which tensor of an exported file is the result of which operation of the network: found by comparing values.
+
+Exporters rename, fuse and reorder; values cannot lie. One image is run through torch and through the file, and tensors
+that hold the same numbers are the same operation. An operation that a file has fused away simply has no tensor there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from edgeseg.compress.trace import record, trace
+from edgeseg.export.deploy_graph import DeployGraph
+
+# Relative to the largest value. Engines differ by 1e-6 to 1e-5; unrelated tensors by about 1.
+TOLERANCE = 1e-3
+TIE = 1e-5
+
+
+def binding_image(height: int, width: int, channels: int) -> np.ndarray:
+    """A fixed image with structure at every scale, uint8 (1, H, W, C)."""
+    rng = np.random.default_rng(0)
+    waves = np.sin(np.linspace(0, 9, height))[:, None] * np.cos(np.linspace(0, 7, width))[None]
+    pixels = 128 + 60 * waves[..., None] + rng.normal(0, 30, (height, width, channels))
+    return np.clip(pixels, 0, 255).astype(np.uint8)[None]
+
+
+def torch_values(graph: DeployGraph, image: np.ndarray) -> dict[str, np.ndarray]:
+    """Every operation's result for one image, NCHW, by the names that ranges have."""
+    pixels = torch.from_numpy(image).permute(0, 3, 1, 2).float()
+    return {key: value.numpy() for key, value in record(trace(graph.net), pixels).items()}
+
+
+def bind(values: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
+    """Match a file's tensors with the network's operations.
+
+    Args:
+        values: Results by operation, NCHW.
+        tensors: Results by tensor name, NCHW.
+
+    Returns:
+        Operations by tensor name, best first. More than one where they gave equal values for this image, as a ReLU that
+        had nothing to cut; tensors that equal no operation are left out.
+    """
+    by_shape: dict[tuple[int, ...], list[str]] = {}
+    for key, value in values.items():
+        by_shape.setdefault(value.shape, []).append(key)
+    found: dict[str, tuple[str, ...]] = {}
+    for name, tensor in tensors.items():
+        errors = {key: _error(values[key], tensor) for key in by_shape.get(tensor.shape, [])}
+        best = min(errors.values(), default=np.inf)
+        if best <= TOLERANCE:
+            near = [key for key, error in errors.items() if error <= max(2 * best, TIE)]
+            found[name] = tuple(sorted(near, key=lambda key: errors[key]))
+    return found
+
+
+def _error(expected: np.ndarray, found: np.ndarray) -> float:
+    largest = max(float(np.abs(expected).max()), 1e-6)
+    return float(np.abs(expected - found).max()) / largest

@@ -1,0 +1,97 @@
+"""From an FP32 ONNX file and the precision plan to the INT8 file of one kind of engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from torch import nn
+
+from edgeseg.compress.plan import Affine, Plan
+from edgeseg.export.bind import bind, binding_image, torch_values
+from edgeseg.export.deploy_graph import DeployGraph
+from edgeseg.export.onnx import INPUT, OUTPUT, fixed_size, strip
+from edgeseg.export.placement import Placement, u8s8_x86
+from edgeseg.export.qdq import QdqWriter
+from edgeseg.runtime.atomic import write_bytes
+from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.manifest import ModelSpec
+
+
+def write_int8_onnx(
+    model: nn.Module, plan: Plan, source: Path, spec: ModelSpec, path: Path, placement: Placement | None = None
+) -> ModelSpec:
+    """Quantise an exported file.
+
+    Args:
+        model: The network `source` was exported from.
+        plan: Ranges of that network and which operations share one.
+        source: FP32 file of `export_onnx`.
+        spec: What `export_onnx` returned for it.
+        path: File to write, replaced in one step.
+        placement: Default `u8s8_x86()`.
+
+    Returns:
+        What the file eats and returns: uint8 scores with their scale and zero point, or float32 scores where the
+        placement or the plan keeps the head in float.
+
+    Raises:
+        ExportError: If the file is not that network's, or the plan lacks one of its operations.
+    """
+    placement = placement or u8s8_x86()
+    exported = onnx.load(source)
+    graph = DeployGraph(model)
+    keys = _bind(exported, graph, spec)
+
+    def affine_of(name: str) -> Affine:
+        if name not in keys:
+            raise ExportError(f"tensor {name} matches no operation of the network; was it exported from another one?")
+        rule = plan.u8 if placement.activation == "uint8" else plan.s8_symmetric
+        return max((rule(key) for key in keys[name]), key=lambda affine: affine.scale)
+
+    def is_float(name: str) -> bool:
+        return any(plan.is_float(key) for key in keys.get(name, ()))
+
+    written = QdqWriter(exported, placement, affine_of, is_float).write()
+    strip(written)
+    onnx.checker.check_model(written, full_check=True)
+    strip(written)  # the full check leaves nothing behind today; a shipped file must not depend on that
+    write_bytes(path, written.SerializeToString(deterministic=True))
+    integer = written.graph.output[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT
+    output = spec.output
+    if integer:
+        affine = affine_of(OUTPUT)
+        output = replace(output, dtype=placement.activation, scale=affine.scale, zero_point=affine.zero_point)
+    return replace(spec, precision="int8", output=output)
+
+
+def _bind(exported: onnx.ModelProto, graph: DeployGraph, spec: ModelSpec) -> dict[str, tuple[str, ...]]:
+    size = (2 * graph.stride, 3 * graph.stride) if spec.dynamic else fixed_size(spec.input)
+    image = binding_image(*size, graph.channels)
+    return bind(torch_values(graph, image), _tensors(exported, image))
+
+
+def _tensors(exported: onnx.ModelProto, image: np.ndarray) -> dict[str, np.ndarray]:
+    """Every float tensor of an ONNX model for one image."""
+    shown = onnx.ModelProto()
+    shown.CopyFrom(exported)
+    inferred = onnx.shape_inference.infer_shapes(shown)
+    types = {value.name: value for value in inferred.graph.value_info}
+    names = [name for node in shown.graph.node for name in node.output if name in types]
+    shown.graph.output.extend(
+        types[name] for name in names if types[name].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    )
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        results = session.run(None, {INPUT: image})
+    except Exception as err:
+        raise ExportError(
+            f"ONNX Runtime cannot run the FP32 file: {str(err).splitlines()[0]}. Export it again."
+        ) from err
+    return {output.name: value for output, value in zip(session.get_outputs(), results, strict=True)}

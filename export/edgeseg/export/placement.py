@@ -1,0 +1,63 @@
+"""Where Q/DQ pairs go in an INT8 ONNX file, and what numbers they hold: one recipe per kind of engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The rules of one kind of engine.
+
+    Attributes:
+        activation: Integer type of activations; `int8` means symmetric, zero point 0.
+        results: Quantise what operators return as well, the scores among them, so that nothing is left in float.
+        biases: Write biases as int32; TensorRT wants them in float.
+        skip_only: Of an addition quantise the skip alone, so that the other operand fuses with its convolution.
+        one_scale_concat: Give all inputs of a concatenation the scale of its result.
+        pixels: The uint8 image itself is the first quantised tensor (scale 1, zero point 0).
+        float_weights: Keep kernels in float behind a pair of their own, as TensorRT up to 10 wants them.
+        min_channels: Convolutions with fewer input or output channels stay in float.
+    """
+
+    activation: Literal["uint8", "int8"]
+    results: bool
+    biases: bool
+    skip_only: bool
+    one_scale_concat: bool
+    pixels: bool
+    float_weights: bool
+    min_channels: int
+
+
+def u8s8_x86() -> Placement:
+    """Asymmetric u8 activations and s8 weights around every operator: ONNX Runtime fuses all into integer kernels."""
+    return Placement(
+        activation="uint8",
+        results=True,
+        biases=True,
+        skip_only=False,
+        one_scale_concat=False,  # the integer kernel reads inputs of different scales through a table
+        pixels=True,
+        float_weights=False,
+        min_channels=1,
+    )
+
+
+def s8_tensorrt() -> Placement:
+    """Symmetric s8 on the inputs of operators; biases, narrow layers and the scores stay in float.
+
+    Reference:
+        The placement of NVIDIA ModelOpt 0.47 (`onnx/quantization/ort_utils.py`) and TensorRT's explicit quantisation.
+    """
+    return Placement(
+        activation="int8",
+        results=False,
+        biases=False,
+        skip_only=True,
+        one_scale_concat=True,
+        pixels=False,
+        float_weights=True,
+        min_channels=16,
+    )
