@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-
 from edgeseg.benchmarks.machine_state import MachineState, stolen_share
 from edgeseg.benchmarks.result import BenchResult, Caution, Row
 from edgeseg.benchmarks.stats import relative_spread
@@ -155,10 +154,11 @@ def _drift(row: Row) -> Iterator[Caution]:
             changes.append(float(np.median(last) / np.median(first)) - 1)
     change = float(np.median(changes)) if changes else 0.0
     if abs(change) > _DRIFT:
+        became = f"{abs(change):.0%} {'slower' if change > 0 else 'faster'}"
         yield Caution(
             "drift",
             row.name,
-            f"from its first to its last blocks a process became {abs(change):.0%} {'slower' if change > 0 else 'faster'}",
+            f"from its first to its last blocks a process became {became}",
             "--pause 30 lets a hot device cool between processes; --warmup-cap 120 helps one that still speeds up",
         )
 

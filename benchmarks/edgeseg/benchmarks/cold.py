@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from importlib import metadata
 
 from edgeseg.benchmarks.clock import Clock
 from edgeseg.benchmarks.memory import peak_memory_mib
@@ -14,15 +12,6 @@ from edgeseg.benchmarks.timing import mask_hash, time_call
 
 # Calls after which the engine's arenas have their final size.
 _CALLS = 5
-
-# Imported module -> distributions that may have brought it, the likeliest first.
-_ENGINES = {
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml"),
-    "ai_edge_litert": ("ai-edge-litert",),
-    "tflite_runtime": ("tflite-runtime",),
-    "tensorflow": ("tensorflow", "tensorflow-cpu"),
-    "tensorrt": ("tensorrt",),
-}
 
 
 def measure_cold(open_subject: Callable[[], Stages], frame: Frame, clock: Clock) -> Cold:
@@ -37,6 +26,7 @@ def measure_cold(open_subject: Callable[[], Stages], frame: Frame, clock: Clock)
     t0 = clock.now_ns()
     stages = open_subject()
     load_ns = clock.now_ns() - t0
+    engine = stages.engine
     init_memory = peak_memory_mib()
     first_ns = sum(time_call(stages, frame, clock))
     mask = mask_hash(stages, frame)
@@ -56,22 +46,8 @@ def measure_cold(open_subject: Callable[[], Stages], frame: Frame, clock: Clock)
         init_mib=_rounded(init_memory),
         peak_mib=_rounded(peak),
         mask_sha256=mask,
-        engine=loaded_engine(),
+        engine=engine,
     )
-
-
-def loaded_engine() -> str | None:
-    """Name and version of the engine this process has imported, whatever was asked for; ``None`` if none is known."""
-    for module, distributions in _ENGINES.items():
-        if module not in sys.modules:
-            continue
-        for distribution in distributions:
-            try:
-                return f"{distribution} {metadata.version(distribution)}"
-            except metadata.PackageNotFoundError:
-                continue
-        return f"{module} {getattr(sys.modules[module], '__version__', 'of unknown version')}"
-    return None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -13,10 +13,27 @@ from importlib import metadata
 from pathlib import Path
 
 # Instruction sets that decide which kernels an engine takes.
-_FLAGS = (
-    "avx avx2 fma f16c avx512f avx512_vnni avx_vnni avx512_bf16 avx512_fp16 amx_tile amx_int8 amx_bf16 "
-    "asimd asimdhp asimddp i8mm bf16 sve sve2"
-).split()
+_FLAGS = [
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "asimd",
+    "asimdhp",
+    "asimddp",
+    "i8mm",
+    "bf16",
+    "sve",
+    "sve2",
+]
 
 # arm64 kernels name cores by number only (Arm's MIDR part numbers).
 _ARM_PARTS = {
@@ -29,10 +46,18 @@ _ARM_PARTS = {
     "0xd83": "Neoverse-V3AE",
 }
 
-_LIBRARIES = (
-    "edgeseg numpy opencv-python-headless opencv-python onnxruntime onnxruntime-gpu ai-edge-litert tflite-runtime "
-    "tensorflow tensorrt"
-).split()
+_LIBRARIES = [
+    "edgeseg",
+    "numpy",
+    "opencv-python-headless",
+    "opencv-python",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "ai-edge-litert",
+    "tflite-runtime",
+    "tensorflow",
+    "tensorrt",
+]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from edgeseg.benchmarks.checks import check
 from edgeseg.benchmarks.config import HarnessConfig, quick
 from edgeseg.benchmarks.environment import read_device, read_software
@@ -125,7 +124,10 @@ class _Run:
 
     def row(self, subject: Subject) -> Row:
         """What became of ``subject``."""
-        status, reason = self.lost.get(subject.name, ("ok", None))
+        status: Status = "ok"
+        reason: str | None = None
+        if subject.name in self.lost:
+            status, reason = self.lost[subject.name]
         return Row(
             name=subject.name,
             status=status,

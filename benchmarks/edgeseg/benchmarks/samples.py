@@ -60,7 +60,7 @@ class Cold:
         init_mib: The same after opening [MiB].
         peak_mib: The same after a few calls [MiB].
         mask_sha256: Hash of the mask of the frame.
-        engine: Name and version of the engine that was really imported, such as ``onnxruntime 1.23.0``.
+        engine: Name and version of the engine that really ran, such as ``onnxruntime 1.23.0``.
     """
 
     load_ms: float
@@ -70,4 +70,4 @@ class Cold:
     init_mib: float | None
     peak_mib: float | None
     mask_sha256: str
-    engine: str | None
+    engine: str

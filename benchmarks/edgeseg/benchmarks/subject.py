@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-
 from edgeseg.runtime.manifest import ModelSpec
 
 Frame = npt.NDArray[np.uint8]
@@ -50,6 +49,10 @@ class Stages(Protocol):
 
     What ``prepare`` hands to the other two is the segmenter's own affair, hence ``Any``.
     """
+
+    @property
+    def engine(self) -> str:
+        """Name and version of the engine that really runs the model."""
 
     def prepare(self, frame: Frame, /) -> Any:
         """Colour, geometry and padding."""

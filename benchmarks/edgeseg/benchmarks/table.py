@@ -10,10 +10,32 @@ from edgeseg.benchmarks.result import BenchResult, Row
 
 COLUMNS = ("variant", "status", "MB", "Dice", "p50 ms", "p90 ms", "p99 ms", "n", "FPS")
 
-_CSV_COLUMNS = (
-    "variant,status,reason,backend,engine,precision,threads,size_mb,dice_mean,dice_split,pre_p50_ms,infer_p50_ms,"
-    "post_p50_ms,p50_ms,p90_ms,p90_upper_ms,p99_ms,p99_upper_ms,n,fps,first_inference_ms,load_ms,peak_memory_mib,sha256"
-).split(",")
+_CSV_COLUMNS = [
+    "variant",
+    "status",
+    "reason",
+    "backend",
+    "engine",
+    "precision",
+    "threads",
+    "size_mb",
+    "dice_mean",
+    "dice_split",
+    "pre_p50_ms",
+    "infer_p50_ms",
+    "post_p50_ms",
+    "p50_ms",
+    "p90_ms",
+    "p90_upper_ms",
+    "p99_ms",
+    "p99_upper_ms",
+    "n",
+    "fps",
+    "first_inference_ms",
+    "load_ms",
+    "peak_memory_mib",
+    "sha256",
+]
 
 
 def table_rows(result: BenchResult) -> list[tuple[str, ...]]:

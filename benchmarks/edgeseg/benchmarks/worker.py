@@ -14,7 +14,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-
 from edgeseg.benchmarks.clock import Clock, MachineClock
 from edgeseg.benchmarks.cold import measure_cold
 from edgeseg.benchmarks.job import Job, event, failure
@@ -86,11 +85,12 @@ def main() -> int:
         job = Job.from_json(json.load(sys.stdin))
         import edgeseg.runtime.segmenter  # noqa: F401, PLC0415  cv2 belongs to the baseline, not to the model
 
-        reply = run_job(
-            job, open_segmenter, MachineClock(), lambda name: print(event(name), file=sys.stderr, flush=True)
-        )  # noqa: T201
-        json.dump(reply, answer)
+        json.dump(run_job(job, open_segmenter, MachineClock(), _say), answer)
     return 0
+
+
+def _say(subject: str) -> None:
+    print(event(subject), file=sys.stderr, flush=True)  # noqa: T201  the line the parent waits for
 
 
 if __name__ == "__main__":

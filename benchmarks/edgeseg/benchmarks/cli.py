@@ -1,0 +1,187 @@
+"""The command line: ``edgeseg bench run | compare | env``, by its second name ``bench``.
+
+Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from edgeseg.benchmarks.compare import Comparison, compare_results, compare_rows
+from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.harness import measure
+from edgeseg.benchmarks.machine_state import read_state
+from edgeseg.benchmarks.progress import shown_progress
+from edgeseg.benchmarks.result import BenchResult
+from edgeseg.benchmarks.result_file import read_result, to_json, write_result
+from edgeseg.benchmarks.sources import load_frame, open_source
+from edgeseg.benchmarks.table import align, to_csv, to_text
+from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError
+
+_DEFAULT = HarnessConfig()
+
+app = typer.Typer(no_args_is_help=True, help="Measure runnable models, and say which of two is faster.")
+
+
+@app.command(epilog="Example: edgeseg bench run part.edgeseg --variant onnx-fp32,onnx-int8-x86 --out result.json")
+def run(
+    bundle: Annotated[Path, typer.Argument(help="A .edgeseg bundle, or a step's folder (model file and spec.json).")],
+    *,
+    variant: Annotated[str, typer.Option(help="'all', or names with commas between.")] = "all",
+    threads: Annotated[int, typer.Option(help="Threads of the engine.")] = _DEFAULT.threads,
+    frame: Annotated[
+        Path | None, typer.Option(help="Image to time on. Without: the bundle's first golden image, else noise.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the result with every sample to this JSON file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
+    seconds: Annotated[
+        float, typer.Option(help="Measuring time per variant, without warm-up in seconds.")
+    ] = _DEFAULT.seconds,
+    min_samples: Annotated[
+        int, typer.Option(help="Samples per variant, however long they take.")
+    ] = _DEFAULT.min_samples,
+    processes: Annotated[int, typer.Option(help="Fresh processes the samples are spread over.")] = _DEFAULT.processes,
+    blocks: Annotated[int, typer.Option(help="Blocks per variant and process, in turns.")] = _DEFAULT.blocks,
+    warmup_cap: Annotated[
+        float, typer.Option(help="Longest warm-up per variant, all processes together in seconds.")
+    ] = _DEFAULT.warmup_cap_s,
+    rewarm: Annotated[int, typer.Option(help="Untimed calls before each block.")] = _DEFAULT.rewarm,
+    settle_cap: Annotated[
+        float, typer.Option(help="Longest wait for idle threads before each block in seconds.")
+    ] = _DEFAULT.settle_cap_s,
+    pause: Annotated[
+        float, typer.Option(help="Idle time between processes, for a hot device in seconds.")
+    ] = _DEFAULT.pause_s,
+    timeout: Annotated[
+        float, typer.Option(help="End a process that is silent for longer in seconds.")
+    ] = _DEFAULT.timeout_s,
+) -> None:
+    """Measure pre, infer and post of every variant, in turns, over several fresh processes.
+
+    A variant that cannot run here is a row with its reason. Exit code 1 if a variant failed or none could run.
+    """
+    with _errors():
+        if as_json and as_csv:
+            raise ConfigError("--json and --csv exclude each other: choose one, and --out FILE.json beside it")
+        config = HarnessConfig(
+            threads=threads,
+            processes=processes,
+            blocks=blocks,
+            seconds=seconds,
+            min_samples=min_samples,
+            warmup_cap_s=warmup_cap,
+            rewarm=rewarm,
+            settle_cap_s=settle_cap,
+            pause_s=pause,
+            timeout_s=timeout,
+        )
+        result = _measure(bundle, variant, frame, config)
+        if out is not None:
+            write_result(result, out)
+        if as_json:
+            typer.echo(json.dumps(to_json(result), ensure_ascii=False))
+        else:
+            typer.echo(to_csv(result) if as_csv else to_text(result), nl=not as_csv)
+        if any(row.status == "failed" for row in result.rows) or not any(row.processes for row in result.rows):
+            raise typer.Exit(1)
+
+
+@app.command(epilog="Example: edgeseg bench compare result.json --a onnx-fp32 --b onnx-int8-x86")
+def compare(
+    results: Annotated[list[Path], typer.Argument(help="One result with --a and --b, or two results: A.json B.json.")],
+    a: Annotated[
+        str | None, typer.Option(help="The reference variant. Default with two files: every common one.")
+    ] = None,
+    b: Annotated[str | None, typer.Option(help="The variant set against it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    fail_if_slower: Annotated[bool, typer.Option(help="Exit with code 3 where a verdict is 'slower'.")] = False,
+) -> None:
+    """Say whether B is faster than A: faster, slower, no difference shown, or inconclusive.
+
+    Two variants of one result took turns and compare well. Two files are two draws of everything: below the floor by
+    which runs differ anyway they are inconclusive, and files of other machines or frames are refused.
+    """
+    with _errors():
+        found = _compare(results, a, b)
+        if as_json:
+            typer.echo(json.dumps([comparison.to_json() for comparison in found], ensure_ascii=False))
+        else:
+            typer.echo(_comparison_text(found))
+        slower = [comparison.b for comparison in found if comparison.verdict == "slower"]
+        if fail_if_slower and slower:
+            raise GateError(f"slower than the reference: {', '.join(slower)}")
+
+
+@app.command(epilog="Example: edgeseg bench env --json")
+def env(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """Show what a result says about this machine. It names no host, no user and no folder."""
+    found: dict[str, Mapping[str, object]] = {
+        "device": read_device().to_json(),
+        "software": read_software(),
+        "state": read_state().to_json(),
+    }
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    for part, values in found.items():
+        typer.echo(part)
+        for key, value in values.items():
+            typer.echo(f"  {key:16} {_shown(value)}")
+
+
+def _measure(bundle: Path, variant: str, frame: Path | None, config: HarnessConfig) -> BenchResult:
+    with open_source(bundle, variant) as source, shown_progress() as progress:
+        pixels, name = load_frame(frame, source)
+        return measure(source.subjects, pixels, config, frame_name=name, progress=progress)
+
+
+def _compare(results: list[Path], a: str | None, b: str | None) -> list[Comparison]:
+    if len(results) == 1:
+        if a is None or b is None:
+            raise ConfigError("one result compares two of its own variants: name them with --a and --b")
+        return [compare_rows(read_result(results[0]), a, b)]
+    if len(results) == 2:
+        return compare_results(read_result(results[0]), read_result(results[1]), a, b)
+    raise ConfigError(f"{len(results)} results are given: compare takes one or two")
+
+
+def _comparison_text(found: list[Comparison]) -> str:
+    rows = [
+        (c.a, c.b, f"{c.a_p50_ms:.3f}", f"{c.b_p50_ms:.3f}", f"{c.ratio:.3f}", _interval(c), c.verdict) for c in found
+    ]
+    columns = ("A", "B", "A p50 ms", "B p50 ms", "A/B", "95 % interval", "verdict on B")
+    notes = dict.fromkeys(note for comparison in found for note in comparison.notes)
+    reasons = [f"{c.b}: {c.verdict}: {c.reason}" for c in found]
+    return "\n".join([align(columns, rows), "", *reasons, *(f"note: {note}" for note in notes)])
+
+
+def _interval(comparison: Comparison) -> str:
+    return "-" if comparison.lo95 is None else f"{comparison.lo95:.3f} to {comparison.hi95:.3f}"
+
+
+def _shown(value: object) -> str:
+    if value is None or value in ((), [], {}):
+        return "not told by this machine"
+    return " ".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turns our errors into a line on stderr and the exit code that belongs to them."""
+    try:
+        yield
+    except EdgesegError as error:
+        typer.echo(f"error: {error}", err=True)
+        code = 3 if isinstance(error, GateError) else 2 if isinstance(error, ConfigError) else 1
+        raise typer.Exit(code) from error
+
+
+if __name__ == "__main__":
+    app()
