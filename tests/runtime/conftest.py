@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
+from onnx import TensorProto, helper, numpy_helper
 
 CLASSES = ("dark", "middle", "bright")
 
@@ -30,9 +32,6 @@ def tiny_spec(**changes) -> ModelSpec:
 
 def write_tiny_onnx(path: Path, spec: ModelSpec, shape: tuple[int | str, ...] | None = None) -> Path:
     """Write the ONNX file that a spec from `tiny_spec` describes."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
     types = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
     channels = spec.input.channels
     offset = 0.0 if spec.input_dtype == "uint8" else 128.0
@@ -113,7 +112,8 @@ def tiny_tflite(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelSp
     """(path, spec) of the same model as a .tflite file of 64x64, converted once a session in a process of its own."""
     pytest.importorskip("ai_edge_litert")
     path = tmp_path_factory.mktemp("tiny") / "tiny.tflite"
-    done = subprocess.run([sys.executable, "-c", _TFLITE_SCRIPT, str(path)], capture_output=True, text=True)
+    command = [sys.executable, "-c", _TFLITE_SCRIPT, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if not path.exists():
         pytest.skip(f"litert_torch did not convert the tiny model: {done.stderr[-300:]}")
     spec = tiny_spec(

@@ -18,8 +18,15 @@ _MOST_DEFAULT_THREADS = 4
 class Backend(ABC):
     """One model file in one engine, ready to run.
 
-    A backend writes `_infer` and `close`, and refuses in its constructor what it cannot run. Not safe to share
-    between threads: open one per thread.
+    A backend writes `_open`, `_infer` and `close`. Not safe to share between threads: open one per thread.
+
+    Args:
+        model: Path or content of the file.
+        spec: Its description.
+        threads: Threads the engine may use; None takes `default_threads()`.
+
+    Raises:
+        BackendError: If the engine refuses the file, or its tensors are not those of the spec.
 
     Attributes:
         spec: Description of the file.
@@ -29,11 +36,12 @@ class Backend(ABC):
 
     engine: str
 
-    def __init__(self, spec: ModelSpec, threads: int | None) -> None:
+    def __init__(self, model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise BackendError(f"threads must be at least 1, found {threads}. Pass None for the default.")
         self.spec = spec
         self.threads = threads or default_threads()
+        self._open(_read(model))
 
     def infer(self, tensor: np.ndarray) -> np.ndarray:
         """Run the network once.
@@ -54,6 +62,10 @@ class Backend(ABC):
             found = f"The model returned {output.dtype} where its spec says {self.spec.output.dtype}"
             raise BackendError(f"{found}. The spec belongs to another file: export both again.")
         return output
+
+    @abstractmethod
+    def _open(self, content: bytes) -> None:
+        """Load the file into the engine, check its tensors and set `engine`."""
 
     @abstractmethod
     def _infer(self, tensor: np.ndarray) -> np.ndarray:
@@ -91,17 +103,15 @@ def default_threads() -> int:
     return min(cores, _MOST_DEFAULT_THREADS)
 
 
-def read_model(model: Path | bytes) -> bytes:
-    """Return the content of a model file.
-
-    Raises:
-        BackendError: If it cannot be read or is empty.
-    """
-    try:
-        content = model if isinstance(model, bytes) else model.read_bytes()
-    except OSError as err:
-        raise BackendError(f"Cannot read the model file {model}: {err.strerror}. Check the path.") from err
+def _read(model: Path | bytes) -> bytes:
+    if isinstance(model, bytes):
+        content, name = model, "model"
+    else:
+        name = f"model file {model}"
+        try:
+            content = model.read_bytes()
+        except OSError as err:
+            raise BackendError(f"Cannot read the {name}: {err.strerror}. Check the path.") from err
     if not content:
-        name = "The model" if isinstance(model, bytes) else f"The model file {model}"
-        raise BackendError(f"{name} is empty (0 bytes). Copy or export it again.")
+        raise BackendError(f"The {name} is empty (0 bytes). Copy or export it again.")
     return content

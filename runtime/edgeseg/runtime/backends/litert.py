@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgeseg.runtime.backends.base import Backend, read_model
+from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.errors import BackendError
-from edgeseg.runtime.manifest import ModelSpec
 
 # (module with the class Interpreter, distribution it comes in), the preferred first.
 _INTERPRETERS = (
@@ -21,21 +19,10 @@ _INTERPRETERS = (
 
 
 class LiteRtBackend(Backend):
-    """A .tflite file in a LiteRT interpreter, with its XNNPACK delegate where the build has one.
+    """A .tflite file in a LiteRT interpreter, with its XNNPACK delegate where the build has one."""
 
-    Args:
-        model: Path or content of the .tflite file.
-        spec: Its description.
-        threads: Threads of the interpreter; None takes the default.
-
-    Raises:
-        BackendError: If no interpreter can be imported, it refuses the file, or its tensors are not the spec's.
-    """
-
-    def __init__(self, model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> None:
-        super().__init__(spec, threads)
+    def _open(self, content: bytes) -> None:
         interpreter_class, self.engine = _import_interpreter()
-        content = read_model(model)
         try:
             interpreter = interpreter_class(model_content=content, num_threads=self.threads)
             interpreter.allocate_tensors()

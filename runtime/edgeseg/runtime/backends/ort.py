@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnxruntime as ort
-from edgeseg.runtime.backends.base import Backend, read_model
+from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.errors import BackendError
-from edgeseg.runtime.manifest import ModelSpec
 
 _NUMPY_NAMES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
 
 
 class OrtBackend(Backend):
-    """An ONNX file in an ONNX Runtime session, CPU execution provider.
+    """An ONNX file in an ONNX Runtime session, CPU execution provider; threads work inside one operator."""
 
-    Args:
-        model: Path or content of the .onnx file.
-        spec: Its description.
-        threads: Threads inside one operator; None takes the default.
-
-    Raises:
-        BackendError: If the runtime refuses the file, or its tensors are not those of the spec.
-    """
-
-    def __init__(self, model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> None:
-        super().__init__(spec, threads)
+    def _open(self, content: bytes) -> None:
         self.engine = f"onnxruntime {ort.__version__}"
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # Warnings of the optimiser are not the user's to act on.
-        content = read_model(model)
         try:
             session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as err:  # The runtime's exceptions share no base class but Exception.
@@ -46,7 +32,7 @@ class OrtBackend(Backend):
             raise BackendError("This backend is closed. Open the model again.")
         try:
             output: np.ndarray = self._session.run(None, {self._input_name: tensor})[0]
-        except Exception as err:  # See __init__.
+        except Exception as err:  # See _open.
             raise BackendError(
                 f"{self.engine} failed on an input of shape {tensor.shape}: {_first_line(err)}. "
                 "If memory ran out, use geometry 'tile' or a smaller frame."

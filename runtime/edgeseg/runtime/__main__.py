@@ -1,0 +1,170 @@
+"""The device's commands: `python -m edgeseg.runtime verify | predict | evaluate | doctor`.
+
+JSON on stdout, everything else on stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed (golden masks beyond
+their tolerance, Dice below --min-dice). Needs numpy, cv2 and one engine; `doctor` needs none of the engines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+OK, ERROR, USAGE, GATE = 0, 1, 2, 3
+
+_EPILOG = """examples:
+  python -m edgeseg.runtime doctor
+  python -m edgeseg.runtime verify part.edgeseg
+  python -m edgeseg.runtime predict part.edgeseg frames/*.png --out masks
+  python -m edgeseg.runtime evaluate part.edgeseg --data dataset --by kind
+
+exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        report, code = options.run(options)
+    except ImportError as err:
+        return _fail(f"{err}. Run: pip install 'edgeseg[cv]' (and an engine: 'edgeseg[ort]' or 'edgeseg[litert]')")
+    except KeyboardInterrupt:
+        return _fail("Stopped.")
+    except Exception as err:
+        # Only our own errors are messages for users; imported late, since the import may be what fails.
+        from edgeseg.runtime.errors import EdgesegError  # noqa: PLC0415
+
+        if not isinstance(err, EdgesegError):
+            raise
+        return _fail(str(err))
+    print(json.dumps(report, indent=2, ensure_ascii=False))
+    return int(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m edgeseg.runtime",
+        description="Run and check segmentation bundles on a device.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    verify = _command(commands, "verify", "check hashes and re-run the golden inputs", _verify)
+    _add_bundle(verify)
+
+    predict = _command(commands, "predict", "segment images, write masks of class ids", _predict)
+    _add_bundle(predict)
+    predict.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="8-bit gray or RGB image files")
+    predict.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder the masks are written to")
+    predict.add_argument("--decision", action="store_true", help="also decide good or reject by the bundle")
+    _add_variant(predict)
+
+    evaluate = _command(commands, "evaluate", "score a bundle on a data set", _evaluate)
+    _add_bundle(evaluate)
+    evaluate.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder with images/ and masks/")
+    evaluate.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="default: test")
+    evaluate.add_argument("--by", metavar="COLUMN,...", default="", help="columns of meta.csv to score by")
+    evaluate.add_argument("--min-dice", metavar="X", type=float, help="exit with 3 where dice_mean is below X (0..1)")
+    _add_variant(evaluate)
+
+    doctor = _command(commands, "doctor", "say what is installed and what is missing", _doctor)
+    doctor.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path, help="also say which variant would run")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, help_text: str, run: Any
+) -> argparse.ArgumentParser:  # argparse's own is private
+    command: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_bundle(command: argparse.ArgumentParser) -> None:
+    command.add_argument("bundle", metavar="BUNDLE", type=Path, help="the .edgeseg file")
+    command.add_argument("--threads", type=_positive, help="threads of the engine (default: all cores, at most 4)")
+
+
+def _add_variant(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--variant", metavar="NAME", help="variant to run (default: the best one here)")
+
+
+def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from edgeseg.runtime.verify import verify_bundle  # noqa: PLC0415 - --help must work without cv2
+
+    report = verify_bundle(options.bundle, options.threads)
+    if report["ok"]:
+        return report, OK
+    statuses = {row["status"] for row in report["variants"]}
+    # A file that is whole and runs, yet sees something else, breaks a gate; all else is an error.
+    return report, GATE if "differs" in statuses and "failed" not in statuses else ERROR
+
+
+def _predict(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from edgeseg.runtime.commands import BundleChoice, predict  # noqa: PLC0415
+
+    report = predict(
+        BundleChoice(options.bundle, options.variant, options.threads),
+        options.images,
+        options.out,
+        decision=options.decision,
+        progress=_progress,
+    )
+    failed = [row for row in report["images"] if row["status"] != "ok"]
+    for row in failed:
+        print(f"{row['image']}: {row['reason']}", file=sys.stderr)
+    return report, ERROR if failed else OK
+
+
+def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from edgeseg.runtime.commands import BundleChoice, evaluate  # noqa: PLC0415
+
+    report = evaluate(
+        BundleChoice(options.bundle, options.variant, options.threads),
+        options.data,
+        split=options.split,
+        by=tuple(column for column in options.by.split(",") if column),
+        progress=_progress,
+    )
+    if options.min_dice is None:
+        return report, OK
+    dice = report["accuracy"]["dice_mean"]
+    report["gate"] = {"min_dice": options.min_dice, "passed": dice is not None and dice >= options.min_dice}
+    return report, OK if report["gate"]["passed"] else GATE
+
+
+def _doctor(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from edgeseg.runtime.machine import doctor  # noqa: PLC0415
+
+    report = doctor()
+    if options.bundle is not None:
+        from edgeseg.runtime.commands import describe  # noqa: PLC0415
+
+        report["bundle"] = describe(options.bundle)
+        return report, OK if report["bundle"]["chosen"] else ERROR
+    return report, OK if report["ok"] else ERROR
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty() and total > 1:
+        print(f"\r{done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, found {value}")
+    return value
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

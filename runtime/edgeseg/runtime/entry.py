@@ -1,0 +1,48 @@
+"""The scripts `edgeseg` and `bench`: the host's commands where its packages are, the device's elsewhere."""
+
+from __future__ import annotations
+
+import sys
+
+# What the host's command line needs beyond the device's. Any other missing module is a fault, not a device.
+_HOST_PACKAGES = {"typer", "rich", "click", "yaml", "jinja2", "torch", "lightning", "monai", "safetensors", "onnx"}
+
+
+def main() -> int:
+    """Run `edgeseg`: the host's commands, or the device's where the host's extras are missing."""
+    try:
+        from edgeseg.pipeline.cli import app  # noqa: PLC0415 - may be missing, and is slow to import
+    except ModuleNotFoundError as err:
+        if not _is_host_only(err):
+            raise
+        return _device(err)
+    app()
+    return 0
+
+
+def bench() -> int:
+    """Run `bench`, which is `edgeseg bench`; without its extras it says what to install."""
+    try:
+        from edgeseg.benchmarks.cli import app  # noqa: PLC0415 - may be missing
+    except ModuleNotFoundError as err:
+        if not _is_host_only(err):
+            raise
+        sys.stderr.write(f"error: bench needs {err.name}. Run: pip install 'edgeseg[bench]'\n")
+        return 1
+    app()
+    return 0
+
+
+def _device(err: ModuleNotFoundError) -> int:
+    from edgeseg.runtime.__main__ import main as device_main  # noqa: PLC0415
+
+    sys.stderr.write(
+        f"edgeseg: the host's commands need {err.name} (pip install 'edgeseg[pipeline]'); "
+        "these are the device's: verify, predict, evaluate, doctor.\n"
+    )
+    return device_main()
+
+
+def _is_host_only(err: ModuleNotFoundError) -> bool:
+    name = err.name or ""
+    return name.split(".")[0] in _HOST_PACKAGES or name.startswith(("edgeseg.pipeline", "edgeseg.benchmarks"))

@@ -1,0 +1,43 @@
+"""Frames and masks as PNG inside a bundle, and comparing a mask with the expected one."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from edgeseg.runtime.errors import BundleError
+from edgeseg.runtime.preprocess import check_frame
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Return a uint8 (H, W) gray frame or mask, or a (H, W, 3) RGB frame, as lossless PNG.
+
+    Raises:
+        FrameError: If it is no such array.
+    """
+    check_frame(image)
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 and image.shape[2] == 3 else image
+    return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+
+
+def decode_png(content: bytes, name: str) -> np.ndarray:
+    """Return what `encode_png` was given, uint8 (H, W) or (H, W, 3) RGB.
+
+    Raises:
+        BundleError: If the content is no such PNG.
+    """
+    pixels = None
+    if content:
+        try:
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            pixels = None
+    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+        raise BundleError(f"{name}: not an 8-bit gray or RGB PNG. Pack the bundle again.")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels
+
+
+def differing_share(mask: np.ndarray, expected: np.ndarray) -> float:
+    """Return the share of pixels in which two masks (H, W) differ, in [0, 1]; 1.0 where their sizes differ."""
+    if mask.shape != expected.shape:
+        return 1.0
+    return float(np.count_nonzero(mask != expected)) / mask.size

@@ -1,0 +1,66 @@
+"""What this machine has for running a bundle: the `doctor` of the device."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from edgeseg.runtime.backends import BACKENDS, installed_package
+from edgeseg.runtime.backends.base import default_threads
+from edgeseg.runtime.selection import cpu_flags, machine_kind, target_name
+
+_DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
+_INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
+
+
+def doctor() -> dict[str, Any]:
+    """Return what is installed and what each backend can do here, with the command that adds what is missing.
+
+    Returns:
+        JSON-able: `ok` (at least one engine can be imported), `python`, `platform`, `machine_kind`, `cpu_flags`,
+        `default_threads`, `packages`, `backends` (`usable`, `package`, `version`, `target`, `reason`, `remedy`).
+    """
+    backends = {name: _backend(name) for name in BACKENDS}
+    flags = cpu_flags()
+    return {
+        "ok": any(row["usable"] for row in backends.values()),
+        "edgeseg": _version("edgeseg"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine_kind": machine_kind(),
+        "cpu_flags": [flag for flag in _INTERESTING_FLAGS if flag in flags],
+        "default_threads": default_threads(),
+        "packages": {"numpy": _module_version("numpy"), "cv2": _module_version("cv2")},
+        "backends": backends,
+    }
+
+
+def _backend(name: str) -> dict[str, Any]:
+    entry = BACKENDS[name]
+    package = installed_package(name)
+    row: dict[str, Any] = {"usable": False, "package": package, "version": None, "target": target_name(name)}
+    if package is None:
+        return row | {"reason": f"none of {', '.join(entry.packages)} is installed", "remedy": entry.remedy}
+    try:
+        importlib.import_module(entry.module)
+        importlib.import_module(package)
+    except Exception as err:
+        return row | {"reason": f"{package} is installed but cannot be imported: {err}", "remedy": entry.remedy}
+    distribution = _DISTRIBUTIONS.get(package, package)
+    return row | {"usable": True, "version": _version(distribution), "reason": None, "remedy": None}
+
+
+def _module_version(name: str) -> str | None:
+    try:
+        return str(getattr(importlib.import_module(name), "__version__", "unknown"))
+    except ImportError:
+        return None
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,99 @@
+"""Choosing the variant of a bundle that suits this machine."""
+
+from __future__ import annotations
+
+import platform
+from functools import lru_cache
+from pathlib import Path
+
+from edgeseg.runtime.backends import BACKENDS, installed_package
+from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.manifest import Manifest, Variant
+
+# Its unsigned activations times signed weights saturate in the 16-bit sums of x86 processors without VNNI, so its
+# masks would differ there from the ones it was accepted for.
+_NEEDS_VNNI = "onnx-int8-x86"
+
+# Best first, where no measurement says otherwise. Reasons: ONNX Runtime on x86 is fast in u8s8 only; on Arm and on
+# x86 without VNNI, XNNPACK is the faster INT8 engine.
+_PREFERENCE: dict[str, tuple[str, ...]] = {
+    "x86-vnni": ("onnx-int8-x86", "tflite-int8", "onnx-fp32", "tflite-fp32", "onnx-int8"),
+    "x86": ("tflite-int8", "onnx-fp32", "tflite-fp32", "onnx-int8"),
+    "arm64": ("tflite-int8", "onnx-int8", "tflite-fp32", "onnx-fp32"),
+}
+_ARCHITECTURES = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm64", "arm64": "arm64"}
+_ENGINES = {"onnxruntime": "ort", "litert": "litert"}
+
+
+def choose(manifest: Manifest) -> Variant:
+    """Return the best variant for this machine.
+
+    The rule, in this order:
+    1. Only variants whose engine is installed; `onnx-int8-x86` only on a processor with VNNI.
+    2. Not those a `measured` row of this machine's target calls anything but `ok` (e.g. `refused` by a latency
+       gate), unless no other is left.
+    3. Where `measured` rows of this target have `total_p50_ms`, the fastest of those.
+    4. Else the order documented in `_PREFERENCE` for x86 with VNNI, x86, arm64; variants it does not name come last,
+       in the manifest's order.
+
+    A target is `ARCHITECTURE-ENGINE`, e.g. `x86-ort`, `x86-litert`, `arm64-litert`.
+
+    Raises:
+        BackendError: If no variant can run here, with what to install.
+    """
+    runnable = [variant for variant in manifest.variants if unfit_reason(variant) is None]
+    if not runnable:
+        reasons = "; ".join(f"{variant.name}: {unfit_reason(variant)}" for variant in manifest.variants)
+        raise BackendError(f"No variant of bundle {manifest.name!r} can run on this machine ({reasons}).")
+    accepted = [variant for variant in runnable if _status(variant) == "ok"] or runnable
+    timed = [(time_ms, variant) for variant in accepted if (time_ms := _measured_ms(variant)) is not None]
+    if timed:
+        return min(timed, key=lambda pair: pair[0])[1]
+    order = _PREFERENCE.get(machine_kind(), ())
+    return min(accepted, key=lambda variant: order.index(variant.name) if variant.name in order else len(order))
+
+
+def unfit_reason(variant: Variant) -> str | None:
+    """Return why a variant should not be chosen on this machine and what would help, or None if it may."""
+    backend = variant.spec.backend
+    if installed_package(backend) is None:
+        return f"no engine for {backend} is installed, run {BACKENDS[backend].remedy}"
+    if variant.name == _NEEDS_VNNI and machine_kind() != "x86-vnni":
+        return "this processor has no VNNI instructions; ask for it by name to run it nevertheless"
+    return None
+
+
+def target_name(backend: str) -> str:
+    """Return what this machine with an engine is called in `measured` rows, e.g. `x86-ort`."""
+    return f"{machine_kind().removesuffix('-vnni')}-{_ENGINES[backend]}"
+
+
+@lru_cache(maxsize=1)
+def machine_kind() -> str:
+    """Return `x86-vnni`, `x86`, `arm64`, or the name Python has for another architecture."""
+    machine = platform.machine().lower()
+    kind = _ARCHITECTURES.get(machine, machine)
+    return "x86-vnni" if kind == "x86" and cpu_flags() & {"avx512_vnni", "avx_vnni"} else kind
+
+
+@lru_cache(maxsize=1)
+def cpu_flags() -> frozenset[str]:
+    """Return the processor's features as Linux lists them; empty where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    line = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return frozenset(line.partition(":")[2].split())
+
+
+def _measured_ms(variant: Variant) -> float | None:
+    target = target_name(variant.spec.backend)
+    times_ms = [row.get("total_p50_ms") for row in variant.measured if row["target"] == target]
+    return min((float(time_ms) for time_ms in times_ms if time_ms is not None), default=None)
+
+
+def _status(variant: Variant) -> str:
+    target = target_name(variant.spec.backend)
+    statuses = {str(row.get("status", "ok")) for row in variant.measured if row["target"] == target} - {"ok"}
+    return statuses.pop() if statuses else "ok"
