@@ -42,7 +42,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
     seconds: Annotated[
-        float, typer.Option(help="Measuring time per variant, without warm-up in seconds.")
+        float, typer.Option(help="Measuring time per variant, without warm-up, in seconds.")
     ] = _DEFAULT.seconds,
     min_samples: Annotated[
         int, typer.Option(help="Samples per variant, however long they take.")
@@ -50,17 +50,17 @@ def run(
     processes: Annotated[int, typer.Option(help="Fresh processes the samples are spread over.")] = _DEFAULT.processes,
     blocks: Annotated[int, typer.Option(help="Blocks per variant and process, in turns.")] = _DEFAULT.blocks,
     warmup_cap: Annotated[
-        float, typer.Option(help="Longest warm-up per variant, all processes together in seconds.")
+        float, typer.Option(help="Longest warm-up per variant, all processes together, in seconds.")
     ] = _DEFAULT.warmup_cap_s,
     rewarm: Annotated[int, typer.Option(help="Untimed calls before each block.")] = _DEFAULT.rewarm,
     settle_cap: Annotated[
-        float, typer.Option(help="Longest wait for idle threads before each block in seconds.")
+        float, typer.Option(help="Longest wait for idle threads before each block, in seconds.")
     ] = _DEFAULT.settle_cap_s,
     pause: Annotated[
-        float, typer.Option(help="Idle time between processes, for a hot device in seconds.")
+        float, typer.Option(help="Idle time between processes, for a hot device, in seconds.")
     ] = _DEFAULT.pause_s,
     timeout: Annotated[
-        float, typer.Option(help="End a process that is silent for longer in seconds.")
+        float, typer.Option(help="End a process that is silent for longer, in seconds.")
     ] = _DEFAULT.timeout_s,
 ) -> None:
     """Measure pre, infer and post of every variant, in turns, over several fresh processes.
