@@ -80,10 +80,10 @@ def list_folder(root: Path) -> Folder:
             for stem, path in images.items()
             if stem not in masks
         ]
-    if columns:
-        faults += _unmatched_rows(images, rows)
     if "split" in columns:
         faults += _split_faults(rows)
+    if columns and images:
+        faults += _unmatched_rows(images, rows)
     return Folder(images, masks, rows, columns, tuple(faults))
 
 

@@ -1,0 +1,59 @@
+"""A file is old or new, never half."""
+
+import errno
+import json
+
+import numpy as np
+import pytest
+from edgeseg.runtime import atomic
+from edgeseg.runtime.errors import EdgesegError
+
+
+def test_writes_text_bytes_and_json_and_makes_folders(tmp_path):
+    atomic.write_bytes(tmp_path / "a" / "b.bin", b"\x00\x01")
+    atomic.write_text(tmp_path / "t.txt", "Grüße\r\n")
+    atomic.write_json(tmp_path / "j.json", {"b": 1, "a": None})
+    assert (tmp_path / "a" / "b.bin").read_bytes() == b"\x00\x01"
+    assert (tmp_path / "t.txt").read_bytes() == "Grüße\r\n".encode()
+    assert list(json.loads((tmp_path / "j.json").read_text())) == ["b", "a"]
+
+
+def test_a_writer_may_choose_its_format_by_the_temporary_suffix(tmp_path):
+    with atomic.replacing(tmp_path / "x.npz") as tmp:
+        np.savez(tmp, a=np.arange(3))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
+    target = tmp_path / "kept.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic.replacing(target) as tmp:
+        tmp.write_text("half")
+        raise RuntimeError("killed here")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("number", "says"), [(errno.ENOSPC, "No space left"), (errno.EACCES, "No permission"), (errno.EDQUOT, "free some")]
+)
+def test_a_full_disk_is_said_plainly_and_loses_nothing(tmp_path, monkeypatch, number, says):
+    target = tmp_path / "kept.txt"
+    target.write_text("old")
+
+    def full(_):
+        raise OSError(number, "as the system says it")
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(EdgesegError, match=says) as caught:
+        atomic.write_text(target, "new")
+    assert str(target) in str(caught.value)
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
+    atomic.write_json(tmp_path / "j.json", 1)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        atomic.write_json(tmp_path / "j.json", float("nan"))
+    assert (tmp_path / "j.json").read_text() == "1\n"
