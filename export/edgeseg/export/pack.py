@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from edgeseg.runtime.atomic import replacing
+from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.golden import encode_png
@@ -123,7 +124,7 @@ def _variant(source: VariantSource, entries: dict[str, bytes]) -> Variant:
     if source.sha256 is not None and digest != source.sha256:
         found = f"SHA-256 is {digest}, the scored file had {source.sha256}"
         raise ExportError(f"{source.model} changed after it was scored ({found}). Score it again, then pack.")
-    entry = f"variants/{source.name}{_SUFFIXES[source.spec.backend]}"
+    entry = _entry(source)
     entries[entry] = content
     return Variant(
         name=source.name,
@@ -138,6 +139,10 @@ def _variant(source: VariantSource, entries: dict[str, bytes]) -> Variant:
     )
 
 
+def _entry(source: VariantSource) -> str:
+    return f"variants/{source.name}{_SUFFIXES[source.spec.backend]}"
+
+
 def _golden(
     variants: Sequence[VariantSource], frames: Sequence[np.ndarray], entries: dict[str, bytes]
 ) -> tuple[Golden, ...]:
@@ -145,7 +150,9 @@ def _golden(
     for index, frame in enumerate(frames):
         entries[f"golden/{index:03d}.png"] = encode_png(frame)
     for source in variants:
-        with Segmenter.from_file(source.model, source.spec) as segmenter:
+        # Of the bytes that go into the bundle, not of the file they came from, which may change meanwhile.
+        content = entries[_entry(source)]
+        with Segmenter(open_backend(content, source.spec), source.name) as segmenter:
             for index, frame in enumerate(frames):
                 entry = f"golden/{index:03d}.{source.name}.png"
                 entries[entry] = encode_png(segmenter(frame).mask)
@@ -173,7 +180,11 @@ def _sums(entries: Mapping[str, bytes]) -> bytes:
 
 
 def _to_bytes(manifest: Manifest) -> bytes:
-    return (json.dumps(manifest.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    try:
+        return (json.dumps(manifest.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError) as err:
+        problem = f"The manifest holds a value JSON has no word for ({err})"
+        raise ExportError(f"{problem}. Write None for what is missing in accuracy, measured and data.") from err
 
 
 def _edgeseg_version() -> str:
