@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import copy
 
-from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
-
 from edgeseg.compress.trace import trace
 from edgeseg.runtime.errors import ExportError
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 def fold_batch_norm(model: nn.Module) -> nn.Module:

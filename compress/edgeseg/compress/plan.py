@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import fx, nn
-
 from edgeseg.compress.calibrate import Ranges
 from edgeseg.compress.trace import node_keys, trace
 from edgeseg.runtime.errors import ConfigError, ExportError
+from torch import fx, nn
 
 # Below this width a range holds nothing but rounding noise: such a tensor is read as zeros.
 MIN_WIDTH = 1e-6
@@ -78,9 +77,10 @@ class Plan:
 
     def u8(self, key: str) -> Affine:
         """Scale and zero point for uint8, asymmetric: x86."""
-        low, high = self.range_of(key)
-        scale = np.float32((high - low) / 255)
-        return Affine(float(scale), int(np.clip(np.rint(-low / (high - low) * 255), 0, 255)))
+        # In float32 throughout, as ai-edge-quantizer computes them: the two files' scales are equal to the last bit.
+        low, high = (np.float32(bound) for bound in self.range_of(key))
+        scale = (high - low) / np.float32(255)
+        return Affine(float(scale), int(np.rint(-low / scale)))
 
     def s8(self, key: str) -> Affine:
         """Scale and zero point for int8, asymmetric: TFLite. The same scale as `u8`, the zero point 128 lower."""
@@ -140,8 +140,8 @@ def make_plan(model: nn.Module, ranges: Ranges, float_paths: tuple[str, ...] = (
 def weight_scale(weight: np.ndarray, bias: np.ndarray | None, input_scale: float, axis: int) -> np.ndarray:
     """Symmetric int8 scale of each output channel.
 
-    A channel of (nearly) no weight, as pruning leaves them, would get a scale so small that its bias overflows int32 and
-    integer kernels refuse the file; its scale is therefore bounded below by what its bias needs.
+    A channel of (nearly) no weight, as pruning leaves them, would get a scale so small that its bias overflows int32
+    and integer kernels refuse the file; its scale is therefore bounded below by what its bias needs.
 
     Args:
         weight: Kernel, float32.

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
-
 from edgeseg.runtime.errors import ExportError
+from torch import Tensor, fx, nn
 
 INPUT = "image"
 _PASSES = (nn.Identity, nn.Dropout, nn.Dropout2d)

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-
 from edgeseg.compress.trace import record, trace
 from edgeseg.export.deploy_graph import DeployGraph
 
-# Relative to the largest value. Engines differ by 1e-6 to 1e-5; unrelated tensors by about 1.
-TOLERANCE = 1e-3
+# Root mean square of the difference, relative to that of the values. Engines differ by 1e-6 at the first operation and
+# up to 1e-3 at the end of a deep untrained network; unrelated tensors differ by about 1.
+TOLERANCE = 0.02
 TIE = 1e-5
 
 
@@ -58,5 +58,5 @@ def bind(values: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray]) ->
 
 
 def _error(expected: np.ndarray, found: np.ndarray) -> float:
-    largest = max(float(np.abs(expected).max()), 1e-6)
-    return float(np.abs(expected - found).max()) / largest
+    size = max(float(np.sqrt(np.mean(np.square(expected)))), 1e-6)
+    return float(np.sqrt(np.mean(np.square(expected - found)))) / size

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor, nn
-
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.trace import trace
 from edgeseg.runtime.errors import ExportError
+from torch import Tensor, nn
 
 Layout = Literal["NHWC", "NCHW"]
 
@@ -53,8 +52,10 @@ class DeployGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Scores of `image`: (N, K, H / s, W / s) for NCHW, (N, H / s, W / s, K) for NHWC."""
-        # One channel: both layouts hold the same bytes, so a reshape does what a transpose would.
-        x = image.squeeze(3).unsqueeze(1) if self.channels == 1 else image.permute(0, 3, 1, 2)
+        # One channel: both layouts hold the same bytes, so in ONNX a reshape does what a transpose would.
+        # TFLite computes in NHWC; its converter cancels a permutation, not a reshape.
+        reshapes = self.channels == 1 and self.layout == "NCHW"
+        x = image.squeeze(3).unsqueeze(1) if reshapes else image.permute(0, 3, 1, 2)
         scores = self.net(x.to(torch.float32))
         return scores.permute(0, 2, 3, 1) if self.layout == "NHWC" else scores
 
