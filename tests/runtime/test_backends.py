@@ -1,0 +1,142 @@
+"""One contract for every backend: it runs what its spec says and refuses everything else with a way out."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgeseg.runtime import backends
+from edgeseg.runtime.backends import BACKENDS, installed_package, open_backend
+from edgeseg.runtime.backends.base import default_threads
+from edgeseg.runtime.errors import BackendError, FrameError
+from edgeseg.runtime.manifest import Geometry, ModelSpec
+
+Model = tuple[Path, ModelSpec]
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def model(request: pytest.FixtureRequest, tiny_onnx: Callable[..., Model]) -> Model:
+    """The tiny model for each backend, as a file of one frame of 64x64."""
+    if request.param == "litert":
+        return request.getfixturevalue("tiny_tflite")
+    return tiny_onnx(geometry=Geometry("resize", 64, 64))
+
+
+def test_it_runs_and_the_caller_owns_the_output(model: Model) -> None:
+    path, spec = model
+    frame = np.full((1, 64, 64, 1), 200, np.uint8)
+    with open_backend(path, spec, threads=1) as backend:
+        first = backend.infer(frame)
+        kept = first.copy()
+        backend.infer(np.zeros_like(frame))
+    np.testing.assert_array_equal(first, kept)
+    planes = first[0] if spec.output.layout == "NCHW" else first[0].transpose(2, 0, 1)
+    np.testing.assert_allclose(planes[:, 5, 5], [-5.75, 0, 1.5], atol=1e-3)
+    assert backend.threads == 1
+    assert any(character.isdigit() for character in backend.engine)
+
+
+def test_bytes_and_path_give_the_same(model: Model) -> None:
+    path, spec = model
+    frame = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 1), np.uint8)
+    with open_backend(path, spec) as one, open_backend(path.read_bytes(), spec) as other:
+        np.testing.assert_array_equal(one.infer(frame), other.infer(frame))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (np.zeros((1, 64, 64, 1), np.float32), "takes uint8"),
+        (np.zeros((1, 64, 64, 3), np.uint8), r"\(N, H, W, 1\)"),
+        (np.zeros((64, 64), np.uint8), r"\(N, H, W, 1\)"),
+        (np.zeros((0, 64, 64, 1), np.uint8), r"\(N, H, W, 1\)"),
+        (np.zeros((1, 64, 62, 1), np.uint8), "Pad to 64x64"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_refused(model: Model, tensor: np.ndarray, words: str) -> None:
+    with open_backend(*model) as backend, pytest.raises(FrameError, match=words):
+        backend.infer(tensor)
+
+
+def test_a_closed_backend_says_so(model: Model) -> None:
+    backend = open_backend(*model)
+    backend.close()
+    backend.close()
+    with pytest.raises(BackendError, match="closed"):
+        backend.infer(np.zeros((1, 64, 64, 1), np.uint8))
+
+
+@pytest.mark.parametrize("content", [b"no model at all", b"\x08\x07" * 50])
+def test_a_file_that_is_no_model_is_refused(model: Model, content: bytes) -> None:
+    with pytest.raises(BackendError, match="refused the model"):
+        open_backend(content, model[1])
+
+
+def test_a_truncated_file_is_refused(model: Model) -> None:
+    path, spec = model
+    with pytest.raises(BackendError, match="refused the model"):
+        open_backend(path.read_bytes()[: path.stat().st_size // 2], spec)
+
+
+def test_missing_and_empty_files_are_named(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="gone"):
+        open_backend(tmp_path / "gone", model[1])
+    (tmp_path / "empty").touch()
+    with pytest.raises(BackendError, match="0 bytes"):
+        open_backend(tmp_path / "empty", model[1])
+    with pytest.raises(BackendError, match="0 bytes"):
+        open_backend(b"", model[1])
+
+
+def test_a_spec_of_another_file_is_refused(model: Model) -> None:
+    path, spec = model
+    for wrong in (
+        dataclasses.replace(spec, input_dtype="int8"),
+        dataclasses.replace(spec, output=dataclasses.replace(spec.output, dtype="uint8")),
+    ):
+        with pytest.raises(BackendError, match="belongs to another file"):
+            open_backend(path, wrong)
+
+
+def test_threads_must_be_positive(model: Model) -> None:
+    with pytest.raises(BackendError, match="at least 1"):
+        open_backend(*model, threads=0)
+    assert 1 <= default_threads() <= 4
+
+
+def test_a_fixed_tflite_file_names_the_shape_it_takes(tiny_tflite: Model) -> None:
+    with open_backend(*tiny_tflite) as backend, pytest.raises(BackendError, match="64, 64"):
+        backend.infer(np.zeros((1, 32, 32, 1), np.uint8))
+
+
+@pytest.mark.parametrize("name", sorted(BACKENDS))
+def test_a_missing_engine_names_the_command_that_adds_it(
+    name: str, monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
+    monkeypatch.setattr(backends, "find_spec", lambda package: None)
+    assert installed_package(name) is None
+    spec = dataclasses.replace(model[1], backend=name)
+    with pytest.raises(BackendError, match="pip install 'edgeseg"):
+        open_backend(model[0], spec)
+
+
+def test_litert_falls_back_to_the_next_interpreter(tiny_tflite: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ai_edge_litert import interpreter  # noqa: PLC0415 - only where it is installed
+
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", interpreter)
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", interpreter)
+    with open_backend(*tiny_tflite) as backend:
+        assert backend.engine.startswith("tflite-runtime")
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
+    monkeypatch.setitem(sys.modules, "tensorflow", interpreter)
+    monkeypatch.setitem(sys.modules, "tensorflow.lite", interpreter)
+    with open_backend(*tiny_tflite) as backend:
+        assert backend.engine.startswith("tensorflow")
+    monkeypatch.setitem(sys.modules, "tensorflow.lite", None)
+    with pytest.raises(BackendError, match="No LiteRT interpreter"):
+        open_backend(*tiny_tflite)
