@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
 from onnx import TensorProto, helper, numpy_helper
 
@@ -132,3 +133,20 @@ def stripes() -> np.ndarray:
 def stripes_mask() -> np.ndarray:
     """The mask of `stripes`."""
     return np.repeat(np.array([0, 1, 2], np.uint8), 32)[None].repeat(64, axis=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_onnx: Callable[..., tuple[Path, ModelSpec]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the tiny model in float and in uint8 scores, with two golden frames. Read only."""
+    geometry = Geometry("resize", height_px=64, width_px=96)
+    sources = []
+    for name, changes in {
+        "onnx-fp32": {},
+        "onnx-int8-x86": {"dtype": "uint8", "scale": 0.1, "zero_point": 100, "precision": "int8"},
+    }.items():
+        path, spec = tiny_onnx(geometry=geometry, **changes)
+        sources.append(VariantSource(name, path, spec, accuracy={"val": {"dice_mean": 0.9}}, opset=17))
+    frames = [np.random.default_rng(seed).integers(0, 256, (50, 60), np.uint8) for seed in (0, 1)]
+    path = tmp_path_factory.mktemp("bundle") / "tiny.edgeseg"
+    pack(path, BundleInfo("tiny", "1.0", "tests only", sources[0].spec.input), sources, frames)
+    return path

@@ -1,0 +1,148 @@
+"""The variant for a machine follows the documented rule."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edgeseg.runtime import Segmenter, selection
+from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.manifest import Manifest
+from edgeseg.runtime.selection import choose, cpu_flags, machine_kind, target_name, unfit_reason
+
+NAMES = ("onnx-fp32", "onnx-int8", "onnx-int8-x86", "tflite-fp32", "tflite-int8")
+
+
+@pytest.fixture
+def manifest(tiny_bundle: Path) -> Manifest:
+    """A manifest with every usual variant."""
+    with Bundle.open(tiny_bundle) as bundle:
+        model = bundle.variants[0]
+    variants = []
+    for name in NAMES:
+        spec = dataclasses.replace(model.spec, backend="litert" if name.startswith("tflite") else "onnxruntime")
+        variants.append(dataclasses.replace(model, name=name, spec=spec))
+    return dataclasses.replace(bundle.manifest, variants=tuple(variants), golden=())
+
+
+def measured(manifest: Manifest, rows: Mapping[str, tuple[Mapping[str, Any], ...]]) -> Manifest:
+    variants = tuple(dataclasses.replace(variant, measured=rows.get(variant.name, ())) for variant in manifest.variants)
+    return dataclasses.replace(manifest, variants=variants)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch):
+    """Pretend to be a machine with engines."""
+
+    def pretend(kind: str, engines: tuple[str, ...] = ("onnxruntime", "litert")) -> None:
+        monkeypatch.setattr(selection, "machine_kind", lambda: kind)
+        monkeypatch.setattr(selection, "installed_package", lambda name: name if name in engines else None)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("kind", "engines", "wanted"),
+    [
+        ("x86-vnni", ("onnxruntime", "litert"), "onnx-int8-x86"),
+        ("x86-vnni", ("litert",), "tflite-int8"),
+        ("x86", ("onnxruntime", "litert"), "tflite-int8"),
+        ("x86", ("onnxruntime",), "onnx-fp32"),
+        ("arm64", ("onnxruntime", "litert"), "tflite-int8"),
+        ("arm64", ("onnxruntime",), "onnx-int8"),
+        ("riscv64", ("onnxruntime", "litert"), "onnx-fp32"),
+    ],
+)
+def test_without_measurements_the_order_of_the_machine_decides(manifest, machine, kind, engines, wanted) -> None:
+    machine(kind, engines)
+    assert choose(manifest).name == wanted
+
+
+def test_the_fastest_accepted_of_this_target_wins(manifest, machine) -> None:
+    machine("x86-vnni")
+    rows = {
+        "onnx-fp32": ({"target": "x86-ort", "status": "ok", "total_p50_ms": 3},),
+        "onnx-int8-x86": ({"target": "x86-ort", "status": "ok", "total_p50_ms": 2.0},),
+        "tflite-int8": ({"target": "x86-litert", "status": "ok", "total_p50_ms": 1.5},),
+        "onnx-int8": ({"target": "arm64-ort", "status": "ok", "total_p50_ms": 0.1},),
+    }
+    assert choose(measured(manifest, rows)).name == "tflite-int8"
+    rows["tflite-int8"] = ({"target": "x86-litert", "status": "refused", "total_p50_ms": 1.5},)
+    assert choose(measured(manifest, rows)).name == "onnx-int8-x86"
+
+
+def test_a_time_not_measured_does_not_count(manifest, machine) -> None:
+    machine("x86-vnni")
+    rows = {name: ({"target": "x86-ort", "total_p50_ms": None},) for name in NAMES}
+    assert choose(measured(manifest, rows)).name == "onnx-int8-x86"
+
+
+def test_the_refused_are_taken_when_nothing_else_is_left(manifest, machine) -> None:
+    machine("x86-vnni", ("onnxruntime",))
+    rows = {name: ({"target": "x86-ort", "status": "refused"},) for name in NAMES}
+    assert choose(measured(manifest, rows)).name == "onnx-int8-x86"
+
+
+def test_u8s8_is_not_chosen_without_vnni_even_if_it_was_the_fastest_elsewhere(manifest, machine) -> None:
+    machine("x86", ("onnxruntime",))
+    rows = {"onnx-int8-x86": ({"target": "x86-ort", "total_p50_ms": 0.5},)}
+    assert choose(measured(manifest, rows)).name == "onnx-fp32"
+    assert "VNNI" in str(unfit_reason(manifest.variants[NAMES.index("onnx-int8-x86")]))
+
+
+def test_nothing_that_runs_lists_every_reason(manifest, machine) -> None:
+    machine("x86", ())
+    with pytest.raises(BackendError, match=r"onnx-fp32: no engine.*edgeseg\[ort\].*edgeseg\[litert\]"):
+        choose(manifest)
+
+
+@pytest.mark.parametrize(
+    ("machine_name", "flags", "wanted"),
+    [
+        ("x86_64", {"avx2"}, "x86"),
+        ("AMD64", {"avx_vnni"}, "x86-vnni"),
+        ("x86_64", {"avx512_vnni"}, "x86-vnni"),
+        ("aarch64", {"asimd"}, "arm64"),
+        ("arm64", set(), "arm64"),
+        ("armv7l", set(), "armv7l"),
+    ],
+)
+def test_machines_are_told_apart(machine_name, flags, wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection.platform, "machine", lambda: machine_name)
+    monkeypatch.setattr(selection, "cpu_flags", lambda: frozenset(flags))
+    machine_kind.cache_clear()
+    try:
+        assert machine_kind() == wanted
+        assert target_name("onnxruntime") == f"{wanted.removesuffix('-vnni')}-ort"
+    finally:
+        machine_kind.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx_vnni\nbugs\t:\n", {"fpu", "avx2", "avx_vnni"}),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", {"fp", "asimd"}),
+        ("", set()),
+    ],
+)
+def test_flags_are_read_from_cpuinfo(text, wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pathlib.Path.read_text", lambda *args, **kwargs: text)
+    cpu_flags.cache_clear()
+    try:
+        assert cpu_flags() == wanted
+    finally:
+        cpu_flags.cache_clear()
+
+
+def test_open_takes_the_named_or_the_chosen_variant(tiny_bundle: Path) -> None:
+    with Bundle.open(tiny_bundle) as bundle:
+        wanted = choose(bundle.manifest).name
+    with Segmenter.open(tiny_bundle) as segmenter:
+        assert segmenter.name == wanted
+    with Segmenter.open(tiny_bundle, "onnx-fp32", threads=1) as segmenter:
+        assert segmenter.name == "onnx-fp32"
