@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from edgeseg.runtime.errors import BackendError, ManifestError
 from edgeseg.runtime.manifest import Decision, Geometry, InputSpec, ModelSpec, OutputSpec
-from edgeseg.runtime.postprocess import probability, to_mask
+from edgeseg.runtime.postprocess import Scratch, probability, to_mask
 from edgeseg.runtime.preprocess import Prepared, prepare
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,3 +164,19 @@ def test_tiles_join_to_the_mask_of_the_whole() -> None:
     wanted = to_mask(whole.transpose(2, 0, 1)[None, :, :36, :48].astype(np.float32), native, plain)
     found = to_mask(np.stack(tiles).transpose(0, 3, 1, 2).astype(np.float32), spec, prepared)
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int8"])
+def test_planes_kept_from_frame_to_frame_change_no_mask(dtype: str) -> None:
+    scratch = Scratch()
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    sizes = [(40, 40), (40, 40), (33, 20), (40, 40), (1, 1)]
+    for seed, (height, width) in enumerate(sizes):
+        for stride_px in (1, 2):
+            spec, prepared = make(height, width, 4, dtype=dtype, stride_px=stride_px)
+            scores = scores_for(spec, prepared, seed)
+            before = scores.copy()
+            kept.append((to_mask(scores, spec, prepared, scratch), to_mask(scores, spec, prepared)))
+            np.testing.assert_array_equal(scores, before)
+    for reused, fresh in kept:
+        np.testing.assert_array_equal(reused, fresh)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+
+# By name and late: this file is the one place that hands over to whatever else is installed beside the runtime,
+# which stands alone and knows nothing of either.
+_HOST_COMMANDS = "edgeseg.pipeline.cli"
+_BENCH_COMMANDS = "edgeseg.benchmarks.cli"
 
 # What the host's command line needs beyond the device's. Any other missing module is a fault, not a device.
 _HOST_PACKAGES = {"typer", "rich", "click", "yaml", "jinja2", "torch", "lightning", "monai", "safetensors", "onnx"}
@@ -11,7 +17,7 @@ _HOST_PACKAGES = {"typer", "rich", "click", "yaml", "jinja2", "torch", "lightnin
 def main() -> int:
     """Run `edgeseg`: the host's commands, or the device's where the host's extras are missing."""
     try:
-        from edgeseg.pipeline.cli import app  # noqa: PLC0415 - may be missing, and is slow to import
+        app = importlib.import_module(_HOST_COMMANDS).app
     except ModuleNotFoundError as err:
         if not _is_host_only(err):
             raise
@@ -23,7 +29,7 @@ def main() -> int:
 def bench() -> int:
     """Run `bench`, which is `edgeseg bench`; without its extras it says what to install."""
     try:
-        from edgeseg.benchmarks.cli import app  # noqa: PLC0415 - may be missing
+        app = importlib.import_module(_BENCH_COMMANDS).app
     except ModuleNotFoundError as err:
         if not _is_host_only(err):
             raise

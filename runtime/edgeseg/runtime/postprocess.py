@@ -6,6 +6,7 @@ a few microseconds per plane. Quantised scores are never turned into floats for 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from math import floor, log
 
 import cv2
@@ -17,13 +18,31 @@ from edgeseg.runtime.preprocess import Prepared, resize
 from edgeseg.runtime.tiling import stitch
 
 
-def to_mask(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
+@dataclass
+class Scratch:
+    """Full-size planes kept from frame to frame: the kernel's work of handing out fresh pages took half the time.
+
+    Not safe to share between threads.
+    """
+
+    _planes: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def plane(self, name: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+        """Return the plane of this name with whatever is in it, a new one where shape or dtype changed."""
+        plane = self._planes.get(name)
+        if plane is None or plane.shape != shape or plane.dtype != dtype:
+            plane = self._planes[name] = np.empty(shape, dtype)
+        return plane
+
+
+def to_mask(scores: np.ndarray, spec: ModelSpec, prepared: Prepared, scratch: Scratch | None = None) -> np.ndarray:
     """Make the mask of a frame.
 
     Args:
         scores: What the engine returned for `prepared.tensor`, in the layout and dtype of `spec.output`.
         spec: The model.
         prepared: The frame the scores belong to.
+        scratch: Kept by the caller from frame to frame to save time; None makes a new one.
 
     Returns:
         Class ids, uint8 (H, W) at the frame's size. A new array. Equal scores give the lowest id.
@@ -36,7 +55,7 @@ def to_mask(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarr
         return _ids_to_mask(planes[0], spec, prepared)
     if spec.output.activation == "sigmoid":
         return _threshold(_upsample(planes[0], spec, prepared), _quantised_threshold(spec))
-    return _argmax(planes, spec, prepared)
+    return _argmax(planes, spec, prepared, scratch or Scratch())
 
 
 def probability(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
@@ -93,30 +112,34 @@ def _as_nhwc(scores: np.ndarray, spec: ModelSpec) -> np.ndarray | None:
     return scores if spec.output.layout == "NHWC" else scores.transpose(0, 2, 3, 1)
 
 
-def _upsample(plane: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
-    """Scale one plane (h, w) up to the frame (H, W), leaving out what belongs to the padding."""
+def _upsample(plane: np.ndarray, spec: ModelSpec, prepared: Prepared, out: np.ndarray | None = None) -> np.ndarray:
+    """Scale one plane (h, w) up to the frame (H, W), leaving out what belongs to the padding; `out` may be used."""
     stride = spec.output.stride_px
     height, width = prepared.content_shape
     plane = plane[: -(-height // stride), : -(-width // stride)]
     if height % stride == 0 and width % stride == 0:
-        return resize(plane, *prepared.frame_shape, "linear")
+        return resize(plane, *prepared.frame_shape, "linear", out)
     # The last cell lies partly in the padding: scale it up by the exact stride, then cut.
     whole = resize(plane, round_up(height, stride), round_up(width, stride), "linear")
-    return resize(whole[:height, :width], *prepared.frame_shape, "linear")
+    return resize(whole[:height, :width], *prepared.frame_shape, "linear", out)
 
 
-def _argmax(planes: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
+def _argmax(planes: np.ndarray, spec: ModelSpec, prepared: Prepared, scratch: Scratch) -> np.ndarray:
     """Return the index of the highest plane per pixel, holding two planes at full size instead of all."""
-    best = _upsample(planes[0], spec, prepared)
-    mask = np.zeros(prepared.frame_shape, np.uint8)
+    shape = prepared.frame_shape
+    best = _upsample(planes[0], spec, prepared, scratch.plane("best", shape, planes.dtype))
+    free = scratch.plane("other", shape, planes.dtype)
+    higher = scratch.plane("higher", shape, np.dtype(np.uint8))
+    mask = np.zeros(shape, np.uint8)
     for class_id in range(1, len(planes)):
-        plane = _upsample(planes[class_id], spec, prepared)
-        higher = cv2.compare(plane, best, cv2.CMP_GT)  # 255 where this class wins so far
+        plane = _upsample(planes[class_id], spec, prepared, free)
+        cv2.compare(plane, best, cv2.CMP_GT, higher)  # 255 where this class wins so far
         np.bitwise_and(higher, np.uint8(class_id), out=higher)
         # A later winner has a higher id than an earlier one, so the maximum keeps the last winner.
         np.maximum(mask, higher, out=mask)
         if class_id + 1 < len(planes):
-            best = np.maximum(best, plane)
+            # Not into `best` itself: at stride 1 it is a view of the engine's output.
+            best = np.maximum(best, plane, out=scratch.plane("best", shape, planes.dtype))
     return mask
 
 

@@ -100,7 +100,13 @@ def to_color(frame: np.ndarray, color: Color) -> np.ndarray:
     return frame if frame.ndim == 3 else cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB)
 
 
-def resize(image: np.ndarray, height_px: int, width_px: int, interpolation: Interpolation) -> np.ndarray:
+def resize(
+    image: np.ndarray,
+    height_px: int,
+    width_px: int,
+    interpolation: Interpolation,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
     """Scale an image or a mask; pixel centres are at half-integers, as in torch with align_corners=False.
 
     Args:
@@ -108,13 +114,14 @@ def resize(image: np.ndarray, height_px: int, width_px: int, interpolation: Inte
         height_px: Height of the result [px].
         width_px: Width of the result [px].
         interpolation: `nearest` for masks; `area` averages when shrinking; `linear` is the fastest.
+        out: Array of the result's shape and dtype to write to, or None for a new one.
 
     Returns:
         The scaled image; `image` itself where it already has that size.
     """
     if image.shape[:2] == (height_px, width_px):
         return image
-    return cv2.resize(image, (width_px, height_px), interpolation=_INTERPOLATION[interpolation])
+    return cv2.resize(image, (width_px, height_px), dst=out, interpolation=_INTERPOLATION[interpolation])
 
 
 def check_frame(frame: object) -> None:

@@ -14,8 +14,8 @@ from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.postprocess import Scratch, to_mask
 from edgeseg.runtime.postprocess import probability as to_probability
-from edgeseg.runtime.postprocess import to_mask
 from edgeseg.runtime.preprocess import Prepared, prepare
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Segmenter:
 
     def __init__(self, backend: Backend, name: str) -> None:
         self._backend = backend
+        self._scratch = Scratch()
         self.name = name
 
     @classmethod
@@ -130,7 +131,7 @@ class Segmenter:
 
     def finish(self, scores: np.ndarray, prepared: Prepared) -> np.ndarray:
         """Stage 3: turn the output of `infer` into the mask, uint8 (H, W) at the frame's size."""
-        return to_mask(scores, self.spec, prepared)
+        return to_mask(scores, self.spec, prepared, self._scratch)
 
     def __call__(self, frame: np.ndarray, *, probability: bool = False, regions: bool = False) -> Result:
         """Segment one frame.
