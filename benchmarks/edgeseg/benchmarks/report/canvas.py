@@ -75,7 +75,7 @@ def legend(entries: list[tuple[str, str]]) -> Legend:
     """
     x, line, parts = float(LEFT), 0, []
     for mark, label in entries:
-        width = 26 + text_width(label) + 14
+        width = 26 + 1.08 * text_width(label) + 14
         if x + width > WIDTH and x > LEFT:
             x, line = float(LEFT), line + 1
         at = f"translate({x + 10:.1f} {HEIGHT + 8 + 20 * line})"

@@ -104,11 +104,12 @@ def _append(row: TreeRow, depth: int, rows: Sequence[TreeRow], ordered: _Ordered
 
 def _table(columns: Sequence[Column], body: str, caption: Value) -> Markup:
     heads = "".join(f'<th scope="col"{_class(column)}>{_title(column)}</th>' for column in columns)
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    # The caption stands outside of what scrolls, so that it stays readable on a phone.
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     # Focusable, so that a wide table can be scrolled by keyboard.
     return Markup(
-        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table>{above}'
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<figure class="table"><div class="scroll" tabindex="0" role="region" aria-label="table"><table>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>{below}</figure>"
     )
 
 
