@@ -67,6 +67,8 @@ def _fold_scaling(net: nn.Module) -> int:
     entry = next(node for node in graph.nodes if node.op == "placeholder")
     convs: list[nn.Conv2d] = []
     for reader in entry.users:
+        if reader.target in (getattr, "size"):
+            continue  # looks at the shape, not at the pixels
         conv = modules.get(str(reader.target)) if reader.op == "call_module" else None
         if not isinstance(conv, nn.Conv2d) or conv.padding_mode != "zeros":
             raise ExportError(
