@@ -45,6 +45,16 @@ class Ranges:
                     "Look at its weights and at the training loss, then calibrate again."
                 )
 
+    def of(self, key: str) -> tuple[float, float]:
+        """Range of one operation.
+
+        Raises:
+            ExportError: If it was not calibrated.
+        """
+        if key not in self.values:
+            raise ExportError(f"operation {key} has no calibrated range; calibrate the same network you export.")
+        return self.values[key]
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object; `from_json` reads it back to equal ranges."""
         values = {key: list(pair) for key, pair in self.values.items()}
@@ -116,6 +126,8 @@ def _extremes(value: Tensor) -> tuple[float, float]:
 def _quantiles(value: Tensor) -> tuple[float, float]:
     flat = value.flatten()
     sample = flat[:: -(-flat.numel() // _SAMPLE)].numpy()
+    if not np.isfinite(sample).all():
+        return _extremes(value)  # for the message: a quantile would only say NaN
     low, high = np.percentile(sample, (100 - PERCENTILE, PERCENTILE))
     return float(low), float(high)
 

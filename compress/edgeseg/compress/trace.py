@@ -47,7 +47,7 @@ def trace(model: nn.Module) -> fx.GraphModule:
         where = tracer.open_modules[-1] if tracer.open_modules else type(model).__name__
         raise ExportError(
             f"cannot trace {where}: {_culprit(err)}. "
-            "Replace what depends on tensor values (if, loops, int()) by tensor operations."
+            "Write what depends on tensor values (if, loops, int()) as tensor operations."
         ) from err
     return fx.GraphModule(model, graph)
 

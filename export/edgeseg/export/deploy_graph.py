@@ -56,7 +56,7 @@ class DeployGraph(nn.Module):
         # TFLite computes in NHWC; its converter cancels a permutation, not a reshape.
         reshapes = self.channels == 1 and self.layout == "NCHW"
         x = image.squeeze(3).unsqueeze(1) if reshapes else image.permute(0, 3, 1, 2)
-        scores = self.net(x.to(torch.float32))
+        scores: Tensor = self.net(x.to(torch.float32))
         return scores.permute(0, 2, 3, 1) if self.layout == "NHWC" else scores
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers
+import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -73,7 +73,8 @@ def operator_name(model: Any, operator: Any) -> str:
 
 def tensor_name(graph: Any, index: int) -> str:
     """Name of a tensor."""
-    return str(graph.tensors[index].name.decode())
+    name: bytes = graph.tensors[index].name
+    return name.decode()
 
 
 def constant(model: Any, index: int) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -190,7 +191,7 @@ class QdqWriter:
         scale_name = self._constant(f"scale_{scale.tobytes().hex()}", scale)
         return self._add(operator, [source, scale_name, self._constant(f"zero_{zero.dtype.char}{zero}", zero)], made)
 
-    def _add(self, operator: str, inputs: list[str], made: str, **attributes: int) -> str:
+    def _add(self, operator: str, inputs: list[str], made: str, **attributes: Any) -> str:
         self._nodes.append(helper.make_node(operator, inputs, [made], **attributes))
         return made
 

@@ -1,0 +1,105 @@
+"""Which operations share one scale, because what they do is exact, or needs no second rounding, only then.
+
+Resize and max pooling return values of their input, so they keep its scale. A concatenation has one scale for all its
+parts; a part whose own scale is that one is copied, any other is rounded again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from edgeseg.compress.calibrate import Ranges
+from torch import fx, nn
+
+# A tensor with other readers joins a concatenation's range if that costs it at most one bit.
+MAX_WIDENING = 2.0
+
+_MOVES_MODULES = (nn.MaxPool2d, nn.Upsample, nn.UpsamplingBilinear2d, nn.UpsamplingNearest2d)
+_MOVES_FUNCTIONS = (F.interpolate, F.max_pool2d)
+_JOINS = (torch.cat, torch.concat)
+# The largest value each can return. Integers clamp for free only while they cannot hold more than that.
+_CLAMP_MODULES: dict[type[nn.Module], float] = {nn.ReLU: math.inf, nn.ReLU6: 6.0}
+_CLAMP_FUNCTIONS: dict[Any, float] = {F.relu: math.inf, torch.relu: math.inf, F.relu6: 6.0}
+
+
+def shared_scales(traced: fx.GraphModule, keys: dict[fx.Node, str], ranges: Ranges) -> dict[str, str]:
+    """Find the groups of operations that share a scale.
+
+    Args:
+        traced: The folded network.
+        keys: Names of its operations.
+        ranges: Their ranges.
+
+    Returns:
+        Name of the group by operation, for operations that share; a group has the name of its first member.
+
+    Raises:
+        ExportError: If an operation of a concatenation was not calibrated.
+    """
+    modules = dict(traced.named_modules())
+    groups = _Groups(keys, ranges, modules)
+    for node in traced.graph.nodes:
+        if _moves(node, modules):
+            groups.join(node.args[0], node)
+        elif node.op == "call_function" and node.target in _JOINS:
+            groups.concatenate(node, node.args[0] if node.args else node.kwargs["tensors"])
+    return groups.named()
+
+
+class _Groups:
+    """Union-find over operations; the representative of a group is its first member."""
+
+    def __init__(self, keys: dict[fx.Node, str], ranges: Ranges, modules: dict[str, nn.Module]) -> None:
+        self._keys = keys
+        self._ranges = ranges
+        self._modules = modules
+        self._members: dict[fx.Node, list[fx.Node]] = {node: [node] for node in keys}
+
+    def join(self, a: fx.Node, b: fx.Node) -> None:
+        if self._members[a] is not self._members[b]:
+            joined = self._members[a] + self._members[b]
+            for node in joined:
+                self._members[node] = joined
+
+    def concatenate(self, node: fx.Node, parts: Any) -> None:
+        """The result spans all parts; a part joins if no one else reads it, or if joining costs it little.
+
+        A ReLU whose integers would come to hold more than it can return stays apart: clamping would be work again.
+        """
+        low, high = self._span(parts)
+        for part in parts:
+            own_low, own_high = self._span([part])
+            limits = [limit for member in self._members[part] if (limit := self._limit(member)) is not None]
+            widened = bool(limits) and (low < 0 or high > min(limits))
+            free = self._read_only_by(part, node) or high - low <= MAX_WIDENING * (own_high - own_low)
+            if free and not widened:
+                self.join(part, node)
+
+    def named(self) -> dict[str, str]:
+        names = {self._keys[node]: self._keys[group[0]] for node, group in self._members.items()}
+        sizes = Counter(names.values())
+        return {key: group for key, group in names.items() if sizes[group] > 1}
+
+    def _span(self, nodes: list[fx.Node]) -> tuple[float, float]:
+        members = [self._ranges.of(self._keys[member]) for node in nodes for member in self._members[node]]
+        return min(0.0, *(low for low, _ in members)), max(0.0, *(high for _, high in members))
+
+    def _limit(self, node: fx.Node) -> float | None:
+        """The largest value a ReLU can return; None for another operation."""
+        if node.op == "call_module":
+            return _CLAMP_MODULES.get(type(self._modules[str(node.target)]))
+        return _CLAMP_FUNCTIONS.get(node.target)
+
+    def _read_only_by(self, part: fx.Node, reader: fx.Node) -> bool:
+        group = self._members[part]
+        return all(user is reader or user in group for member in group for user in member.users)
+
+
+def _moves(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], _MOVES_MODULES)
+    return node.op == "call_function" and node.target in _MOVES_FUNCTIONS
