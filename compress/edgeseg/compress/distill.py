@@ -1,0 +1,115 @@
+"""Logit distillation: the student learns the teacher's soft answer beside the truth.
+
+Reference:
+    Hinton et al. 2015, arXiv:1503.02531, section 2 (temperature, T^2); pixels are averaged per true class first, so that
+    a rare defect weighs as much as the background (class re-weighting as in arXiv:1812.00249).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.train.config import TrainConfig
+from edgeseg.train.lightning_module import SegmentationModule
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """How much of the teacher goes into the loss.
+
+    Attributes:
+        temperature: Softens both answers; 1 keeps them as they are.
+        alpha: Weight of the soft loss in [0, 1]; the supervised loss has 1 - alpha.
+        class_balanced: Average the soft loss per true class first, then over the classes present.
+    """
+
+    temperature: float = 2.0
+    alpha: float = 0.7
+    class_balanced: bool = True
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ConfigError(f"distill.temperature is {self.temperature}; set it above 0 (2 to 4 is usual)")
+        if not 0.0 <= self.alpha <= 1.0:
+            raise ConfigError(f"distill.alpha is {self.alpha}, but is a share; set it between 0 and 1")
+
+
+def soft_loss(student: Tensor, teacher: Tensor, target: Tensor, config: DistillConfig) -> Tensor:
+    """Kullback-Leibler divergence between softened answers, 0 where they agree.
+
+    Args:
+        student: Logits float32 (N, K, H, W).
+        teacher: Logits float32 (N, K, H, W); K = 1 means a sigmoid output.
+        target: int64 (N, H, W) class ids, used for balancing alone.
+        config: Temperature and balancing.
+
+    Returns:
+        A scalar, scaled by T^2 so that its gradient does not shrink with the temperature.
+    """
+    divergence = _divergence(student / config.temperature, teacher / config.temperature)  # (N, H, W)
+    if config.class_balanced:
+        flat = target.flatten()
+        n_classes = max(2, student.shape[1])
+        sums = torch.zeros(n_classes, dtype=divergence.dtype, device=divergence.device)
+        sums = sums.index_add(0, flat, divergence.flatten())
+        sizes = torch.bincount(flat, minlength=n_classes)
+        present = sizes > 0
+        mean = (sums[present] / sizes[present]).mean()
+    else:
+        mean = divergence.mean()
+    return mean * config.temperature**2
+
+
+def _divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    if student.shape[1] > 1:
+        log_student, log_teacher = F.log_softmax(student, dim=1), F.log_softmax(teacher, dim=1)
+        return (log_teacher.exp() * (log_teacher - log_student)).sum(dim=1)
+    student, teacher = student[:, 0], teacher[:, 0]
+    truth = teacher.sigmoid()
+    positive = truth * (F.logsigmoid(teacher) - F.logsigmoid(student))
+    return positive + (1.0 - truth) * (F.logsigmoid(-teacher) - F.logsigmoid(-student))
+
+
+class DistillationModule(SegmentationModule):
+    """Training of a student with a frozen teacher beside it."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        teacher: nn.Module,
+        config: TrainConfig,
+        distill: DistillConfig,
+        *,
+        n_classes: int,
+        total_steps: int,
+    ) -> None:
+        """Freeze the teacher and keep it out of the state dictionary.
+
+        Raises:
+            ConfigError: If teacher and student differ in their outputs.
+        """
+        super().__init__(model, config, n_classes, total_steps)
+        if model.n_outputs != teacher.n_outputs:
+            raise ConfigError(
+                f"the teacher has {teacher.n_outputs} outputs, the student {model.n_outputs}; train both on one data set"
+            )
+        self.distill = distill
+        teacher = teacher.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        # In a list, so that Lightning neither saves the teacher with every state nor sets it to training mode.
+        self._teacher = [teacher]
+
+    def compute_loss(self, x: Tensor, target: Tensor) -> Tensor:
+        """(1 - alpha) times the supervised loss plus alpha times the soft loss."""
+        logits = self(x)
+        supervised = self.loss(logits, target)
+        if self.distill.alpha == 0.0:
+            return supervised
+        with torch.no_grad():
+            teacher = self._teacher[0].to(x.device)
+            answer = self.upsample(teacher(x), x)
+        soft = soft_loss(logits, answer, target, self.distill)
+        return (1.0 - self.distill.alpha) * supervised + self.distill.alpha * soft

@@ -1,0 +1,105 @@
+"""Structured pruning: whole channels go, through skip concatenations, depthwise and transposed convolutions.
+
+The dependency graph is torch-pruning's (Fang et al. 2023, arXiv:2301.12900); the pruned network is rebuilt from its
+architecture JSON, so what is trained, stored and exported is an ordinary network of that shape.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from edgeseg.compress.importance import IMPORTANCE
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.train.models import build_model
+
+
+@dataclass(frozen=True)
+class PruneConfig:
+    """How much goes, and by what measure.
+
+    Attributes:
+        ratio: Share of every group's channels removed in the end, in (0, 1).
+        rounds: Equal factors to get there; fine-tune between them.
+        importance: A name of `IMPORTANCE`.
+        round_to: Channel counts stay multiples of this.
+    """
+
+    ratio: float = 0.3
+    rounds: int = 3
+    importance: str = "group_l2"
+    round_to: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.ratio < 1.0:
+            raise ConfigError(f"prune.ratio is {self.ratio}; set it between 0 and 1 (0.3 removes 30 %)")
+        if self.rounds < 1:
+            raise ConfigError(f"prune.rounds is {self.rounds}; set it to 1 or more")
+        if self.importance not in IMPORTANCE:
+            raise ConfigError(f"prune.importance is {self.importance!r}; known are {', '.join(IMPORTANCE)}")
+
+    def kept_after(self, done: int) -> float:
+        """Share of the original channels that stay after `done` rounds: equal factors, not equal slices."""
+        return float((1.0 - self.ratio) ** (done / self.rounds))
+
+
+def prune(model: nn.Module, target: dict[str, int], config: PruneConfig, size_px: tuple[int, int]) -> nn.Module:
+    """Remove the least important channels until every convolution is at its target width.
+
+    Args:
+        model: One of `MODELS`; not changed.
+        target: Wanted output channels by module path, as from `target_widths`; layers at or below it stay.
+        config: Importance and rounding.
+        size_px: (height, width) of the traced input [px].
+
+    Returns:
+        A new network in evaluation mode with the remaining weights, built from its own architecture JSON.
+
+    Raises:
+        ConfigError: If the network cannot be traced (names the reason).
+    """
+    import torch_pruning as tp
+
+    smaller = copy.deepcopy(model).eval()
+    layers = dict(smaller.named_modules())
+    ratios = {}
+    for name, width in target.items():
+        layer = layers[name]
+        have = int(layer.out_channels)  # type: ignore[arg-type]
+        ratios[layer] = max(0.0, 1.0 - width / have)
+    example = torch.zeros(1, int(model.arch["in_channels"]), *size_px)  # type: ignore[index]
+    try:
+        pruner = tp.pruner.BasePruner(
+            smaller,
+            example,
+            importance=IMPORTANCE[config.importance](),
+            pruning_ratio=0.0,
+            pruning_ratio_dict=ratios,
+            max_pruning_ratio=1.0,
+            round_to=config.round_to,
+            ignored_layers=[smaller.head],
+        )
+    except (RuntimeError, ValueError) as err:
+        raise ConfigError(f"the network cannot be traced for pruning: {err}") from err
+    with torch.enable_grad():
+        pruner.step()
+    rebuilt = build_model(smaller.arch)  # type: ignore[arg-type]
+    rebuilt.load_state_dict(smaller.state_dict())
+    return rebuilt.eval()
+
+
+def target_widths(original: nn.Module, config: PruneConfig, done: int) -> dict[str, int]:
+    """Output channels that every convolution should have after `done` rounds, from the unpruned network.
+
+    Computed from the original, not from the round before, so that rounding does not add up.
+    """
+    kept = config.kept_after(done)
+    widths = {}
+    for name, layer in original.named_modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and name != "head":
+            channels = round(layer.out_channels * kept / config.round_to) * config.round_to
+            widths[name] = min(layer.out_channels, max(config.round_to, channels))
+    return widths

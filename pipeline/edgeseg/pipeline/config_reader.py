@@ -1,0 +1,109 @@
+"""From plain YAML values to frozen dataclasses, refusing what does not belong with the nearest valid key."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar, Union
+
+from edgeseg.runtime.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def read_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build a dataclass from a mapping, nested dataclasses and tuples included.
+
+    Args:
+        cls: A dataclass type.
+        values: Decoded YAML.
+        where: Dotted path of `values` for messages, "" for the top.
+
+    Raises:
+        ConfigError: For an unknown key, a missing one or a value of the wrong type, with its dotted path.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in fields:
+            raise ConfigError(f"{_join(where, str(key))} is no known key (value {values[key]!r}){_nearest(key, fields)}")
+    built: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in values:
+            built[name] = _convert(hints[name], values[name], _join(where, name))
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{_join(where, name)} is missing; add it to the recipe")
+    return cls(**built)
+
+
+def set_value(values: dict[str, Any], assignment: str) -> None:
+    """Apply one `key.sub=value` of the command line to decoded YAML, in place.
+
+    Raises:
+        ConfigError: If it has no `=`, or the value is no YAML.
+    """
+    import yaml
+
+    key, separator, text = assignment.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set {assignment!r} is not of the form key=value, such as teacher.epochs=20")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {assignment!r}: {section!r} is a single value and has no keys below it")
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise ConfigError(f"--set {assignment!r}: the value is no YAML ({err})") from err
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(argument for argument in arguments if argument is not type(None)), value, where)
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} is {value!r}, but must be a section with keys")
+        return read_config(typing.cast(type, hint), value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ConfigError(f"{where} is {value!r}; use one of {', '.join(map(str, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where} is {value!r}, but must be a list such as [1, 2]")
+        return tuple(_convert(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} is {value!r}, but must be a section with keys")
+        return {str(key): _convert(arguments[1], item, _join(where, str(key))) for key, item in value.items()}
+    return _scalar(hint, value, where)
+
+
+def _scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):
+        try:  # YAML 1.1 reads 2e-3 as text
+            return float(value)
+        except ValueError:
+            pass
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        found = "nothing" if value is None else f"{value!r} ({type(value).__name__})"
+        raise ConfigError(f"{where} is {found}, but must be of type {hint.__name__}")
+    return value
+
+
+def _nearest(key: str, fields: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(fields)}"
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name

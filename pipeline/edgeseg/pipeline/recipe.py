@@ -1,0 +1,243 @@
+"""A recipe: everything one run of the chain is told, read from YAML and checked at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgeseg.pipeline.config_reader import read_config, set_value
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.input_spec import Geometry
+from edgeseg.train.config import AugmentConfig, LossConfig
+
+TARGETS = ("x86-ort", "x86-litert")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images.
+
+    Attributes:
+        name: `synthetic`, or the name of a folder in EDGESEG_DATA (or beside the checkout), unless `--data` names one.
+        synthetic_images: Number of images drawn where `name` is `synthetic`.
+        synthetic_px: Side of these images [px].
+        seed: Of the drawing, and of the split where the data brings none.
+    """
+
+    name: str
+    synthetic_images: int = 240
+    synthetic_px: int = 128
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainSection:
+    """What all trainings share; see `edgeseg.train.config.TrainConfig`.
+
+    `threads` and `precision` left out are measured when a training first starts, and kept in its folder.
+    """
+
+    batch_size: int = 8
+    weight_decay: float = 0.01
+    schedule: str = "onecycle"
+    samples_per_epoch: int = 0
+    p_defect: float = 0.7
+    validate_every: int = 2
+    patience: int = 0
+    seed: int = 0
+    workers: int = 1
+    devices: int = 1
+    threads: int | None = None
+    precision: str | None = None
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True)
+class TeacherSection:
+    """The U-Net: `base` channels at full resolution, `depth` levels."""
+
+    base: int = 32
+    depth: int = 5
+    upsampling: str = "transposed"
+    epochs: int = 60
+    learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True)
+class StudentSection:
+    """The EfficientUNet, and how both of its trainings (alone and distilled) run."""
+
+    width: float = 0.75
+    depth: float = 1.0
+    stages: int = 7
+    epochs: int = 60
+    learning_rate: float = 3e-3
+
+
+@dataclass(frozen=True)
+class DistillSection:
+    """See `edgeseg.compress.distill.DistillConfig`."""
+
+    temperature: float = 2.0
+    alpha: float = 0.7
+    class_balanced: bool = True
+
+
+@dataclass(frozen=True)
+class PruneSection:
+    """Structured pruning in rounds, each fine-tuned with distillation.
+
+    Attributes:
+        ratio: Share of the channels removed in the end.
+        rounds: Equal steps to get there.
+        importance: A name of `edgeseg.compress.importance.IMPORTANCE`.
+        round_epochs: Fine-tuning after each round but the last.
+        final_epochs: Fine-tuning after the last round.
+        learning_rate: Peak of each fine-tuning.
+    """
+
+    ratio: float = 0.3
+    rounds: int = 3
+    importance: str = "group_l2"
+    round_epochs: int = 6
+    final_epochs: int = 20
+    learning_rate: float = 1.5e-3
+
+
+@dataclass(frozen=True)
+class QuantizeSection:
+    """Calibration: how many training images, and how ranges are taken from them."""
+
+    images: int = 64
+    method: str = "minmax"
+
+
+@dataclass(frozen=True)
+class BenchSection:
+    """How latency is measured; see docs/measuring.md."""
+
+    threads: int = 2
+    processes: int = 5
+    blocks: int = 4
+    block_s: float = 0.5
+
+
+@dataclass(frozen=True)
+class GateSection:
+    """What a step may cost. Dice differences are shares: 0.01 is one point. None switches a gate off.
+
+    Attributes:
+        max_dice_drop: Against the row's parent, on val.
+        max_total_dice_drop: Against the teacher, on val; a variant beyond it is not packed.
+        min_region_recall: Of the row itself, on val.
+        max_false_regions_per_negative_frame: Of the row itself, on val.
+        min_speedup: Against the teacher in the same engine, per target; refuses a variant for that target alone.
+    """
+
+    max_dice_drop: float | None = 0.02
+    max_total_dice_drop: float | None = 0.03
+    min_region_recall: float | None = None
+    max_false_regions_per_negative_frame: float | None = None
+    min_speedup: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run of the chain, from images to bundle."""
+
+    name: str
+    data: DataConfig
+    geometry: Geometry
+    intended_use: str = "research; no clinical or safety claim"
+    binary_output: bool = False
+    train: TrainSection = field(default_factory=TrainSection)
+    teacher: TeacherSection = field(default_factory=TeacherSection)
+    student: StudentSection = field(default_factory=StudentSection)
+    distill: DistillSection = field(default_factory=DistillSection)
+    prune: PruneSection = field(default_factory=PruneSection)
+    quantize: QuantizeSection = field(default_factory=QuantizeSection)
+    bench: BenchSection = field(default_factory=BenchSection)
+    gates: GateSection = field(default_factory=GateSection)
+
+    def __post_init__(self) -> None:
+        if not self.name or any(sign in self.name for sign in "/\\ ."):
+            raise ConfigError(f"name is {self.name!r}; use a short name without slashes, dots and spaces")
+        unknown = [target for target in self.gates.min_speedup if target not in TARGETS]
+        if unknown:
+            raise ConfigError(f"gates.min_speedup.{unknown[0]} is no target; known are {', '.join(TARGETS)}")
+        stride = 2 ** (self.teacher.depth - 1)
+        if self.geometry.mode == "resize" and (
+            int(self.geometry.height_px or 0) % stride or int(self.geometry.width_px or 0) % stride
+        ):
+            raise ConfigError(
+                f"geometry is {self.geometry.height_px}x{self.geometry.width_px}, but teacher.depth "
+                f"{self.teacher.depth} needs multiples of {stride}; change one of them"
+            )
+        if not 0.0 < self.prune.ratio < 1.0:
+            raise ConfigError(f"prune.ratio is {self.prune.ratio}; set it between 0 and 1 (0.3 removes 30 %)")
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe with every default written out."""
+        return dataclasses.asdict(self)
+
+    def sha256(self) -> str:
+        """Identity of the recipe: the hash of its canonical JSON."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def load_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file and apply `--set` assignments.
+
+    Args:
+        path: A YAML file.
+        assignments: Such as `teacher.epochs=20`.
+
+    Raises:
+        ConfigError: For anything unknown, of a wrong type or contradictory, with its key, value and remedy.
+    """
+    import yaml
+
+    if not path.is_file():
+        raise ConfigError(f"recipe {path} does not exist; `edgeseg init DIR` writes one for your own data")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        raise ConfigError(f"recipe {path} is no valid YAML: {err}") from err
+    if not isinstance(values, dict):
+        raise ConfigError(f"recipe {path} holds {type(values).__name__}, but must hold keys such as name and data")
+    for assignment in assignments:
+        set_value(values, assignment)
+    try:
+        return read_config(Recipe, values, "")
+    except ConfigError:
+        raise
+    except Exception as err:  # a section's own check, such as ManifestError of the geometry
+        raise ConfigError(f"recipe {path}: {err}") from err
+
+
+def find_data(recipe: Recipe, given: Path | None) -> Path | None:
+    """Where a recipe's images are; None means the synthetic set, which the chain draws itself.
+
+    Raises:
+        ConfigError: If the folder is nowhere to be found, with the places looked at.
+    """
+    if given is not None:
+        if not given.is_dir():
+            raise ConfigError(f"--data {given} is no folder; name one with images/ and masks/")
+        return given
+    if recipe.data.name == "synthetic":
+        return None
+    roots = [Path(os.environ["EDGESEG_DATA"])] if os.environ.get("EDGESEG_DATA") else []
+    roots += [Path("../shared/data"), Path("data")]
+    for root in roots:
+        if (root / recipe.data.name).is_dir():
+            return root / recipe.data.name
+    looked = ", ".join(str(root / recipe.data.name) for root in roots)
+    raise ConfigError(f"data set {recipe.data.name!r} not found (looked at {looked}); give --data DIR")

@@ -1,0 +1,189 @@
+"""Training steps: teacher, student alone, student distilled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgeseg.compress.cost import cost
+from edgeseg.compress.distill import DistillationModule, DistillConfig
+from edgeseg.pipeline.chain import StepContext
+from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.dataset import DataSet, open_dataset
+from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.train.choices import choose
+from edgeseg.train.config import TrainConfig
+from edgeseg.train.datamodule import SegmentationData
+from edgeseg.train.fit import fit
+from edgeseg.train.lightning_module import SegmentationModule
+from edgeseg.train.models import build_model
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.unet import unet_arch
+
+
+def open_data(context: StepContext) -> DataSet:
+    """The run's data set, with the split written down in the run's folder where the data brings none."""
+    return open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+
+
+def run_teacher(context: StepContext) -> dict[str, Any]:
+    """Train the U-Net on the supervised loss."""
+    data, section = open_data(context), context.recipe.teacher
+    channels, outputs = network_ends(context, data)
+    arch = unet_arch(channels, outputs, base=section.base, depth=section.depth, upsampling=section.upsampling)
+    return train_step(context, data, seeded_model(context, arch), None, section.epochs, section.learning_rate)
+
+
+def run_student_alone(context: StepContext) -> dict[str, Any]:
+    """Train the student without a teacher: the baseline that distillation has to beat."""
+    data, section = open_data(context), context.recipe.student
+    return train_step(context, data, _student(context, data), None, section.epochs, section.learning_rate)
+
+
+def run_student_distilled(context: StepContext) -> dict[str, Any]:
+    """Train the same student, from the same initial weights, with the teacher's soft answers."""
+    data, section = open_data(context), context.recipe.student
+    teacher, _ = load_checkpoint(context.folders["teacher"].files)
+    return train_step(context, data, _student(context, data), teacher, section.epochs, section.learning_rate)
+
+
+def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
+    """Input channels and logit planes of a network for this data."""
+    return (1 if data.color == "gray" else 3), (1 if context.recipe.binary_output else len(data.classes))
+
+
+def seeded_model(context: StepContext, arch: dict[str, Any]) -> nn.Module:
+    """A network whose initial weights depend on the recipe's seed alone."""
+    torch.manual_seed(context.recipe.train.seed)
+    return build_model(arch)
+
+
+def train_step(
+    context: StepContext,
+    data: DataSet,
+    model: nn.Module,
+    teacher: nn.Module | None,
+    epochs: int,
+    learning_rate: float,
+    part: str = "fit",
+) -> dict[str, Any]:
+    """Train a network inside a step's folder and store it as the step's result.
+
+    Args:
+        context: Of the step.
+        data: The run's data set.
+        model: Trained in place.
+        teacher: For distillation, or None.
+        epochs: Budget.
+        learning_rate: Peak.
+        part: Name of the resume state, for steps with several trainings.
+    """
+    module, loaders = make_training(context, data, model, teacher, epochs, learning_rate)
+    best = fit(module, loaders, context.folder.work / part, _progress(context))
+    size = loaders.train_size_px()
+    channels, _ = network_ends(context, data)
+    figures = cost(model, (1, channels, *size))
+    result = {
+        "val_dice_at_network_size": best.best_val_dice,
+        "history": best.history,
+        "params": figures.params,
+        "macs": figures.macs,
+        "macs_at": list(size),
+        "choice": json.loads((context.folder.work / "choice.json").read_text()),
+    }
+    meta = {"classes": list(data.classes), "color": data.color, "step": context.step.name, **result}
+    save_checkpoint(context.folder.files, model, meta)
+    return result
+
+
+def make_training(
+    context: StepContext, data: DataSet, model: nn.Module, teacher: nn.Module | None, epochs: int, learning_rate: float
+) -> tuple[SegmentationModule, SegmentationData]:
+    """The Lightning pieces of one training, with threads and precision measured once per step."""
+    base = train_config(context, epochs, learning_rate)
+    stride = max(model.stride, teacher.stride if teacher is not None else 1)  # type: ignore[type-var]
+    loaders = SegmentationData(data, context.recipe.geometry, int(stride), base, context.recipe.train.p_defect)
+    loaders.setup()
+    trial = _module(context, model, teacher, base, len(data.classes), 1)
+    config = train_config(context, epochs, learning_rate, _choice(context, trial, loaders, base.batch_size, data))
+    loaders.config = config
+    steps = epochs * loaders.steps_per_epoch()
+    return _module(context, model, teacher, config, len(data.classes), steps), loaders
+
+
+def train_config(
+    context: StepContext, epochs: int, learning_rate: float, choice: dict[str, Any] | None = None
+) -> TrainConfig:
+    """The recipe's training section as the training's own configuration."""
+    section = context.recipe.train
+    return TrainConfig(
+        epochs=epochs,
+        batch_size=section.batch_size,
+        learning_rate=learning_rate,
+        weight_decay=section.weight_decay,
+        schedule=section.schedule,
+        precision=choice["precision"] if choice else "float32",
+        threads=choice["threads"] if choice else 1,
+        samples_per_epoch=section.samples_per_epoch,
+        validate_every=min(section.validate_every, epochs),
+        patience=section.patience,
+        seed=section.seed,
+        workers=section.workers,
+        devices=section.devices,
+        loss=section.loss,
+        augment=section.augment,
+    )
+
+
+def _student(context: StepContext, data: DataSet) -> nn.Module:
+    section = context.recipe.student
+    channels, outputs = network_ends(context, data)
+    arch = efficient_unet_arch(channels, outputs, width=section.width, depth=section.depth, stages=section.stages)
+    return seeded_model(context, arch)
+
+
+def _module(
+    context: StepContext, model: nn.Module, teacher: nn.Module | None, config: TrainConfig, n_classes: int, steps: int
+) -> SegmentationModule:
+    if teacher is None:
+        return SegmentationModule(model, config, n_classes, steps)
+    section = context.recipe.distill
+    distill = DistillConfig(section.temperature, section.alpha, section.class_balanced)
+    return DistillationModule(model, teacher, config, distill, n_classes=n_classes, total_steps=steps)
+
+
+def _choice(
+    context: StepContext, trial: SegmentationModule, loaders: SegmentationData, batch: int, data: DataSet
+) -> dict[str, Any]:
+    """Threads and precision of this step: measured once, then read back."""
+    path: Path = context.folder.work / "choice.json"
+    if path.is_file():
+        stored: dict[str, Any] = json.loads(path.read_text())
+        return stored
+    height, width = loaders.train_size_px()
+    channels, _ = network_ends(context, data)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(batch, channels, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
+    target = torch.randint(0, len(data.classes), (batch, height, width), generator=generator)
+    trial.model.to(memory_format=torch.channels_last)
+    state = {name: tensor.clone() for name, tensor in trial.model.state_dict().items()}
+    section = context.recipe.train
+    choice = choose(
+        lambda: trial.compute_loss(x, target), trial.model, threads=section.threads, precision=section.precision
+    )
+    trial.model.load_state_dict(state)  # batch norm has counted the trial batches
+    write_json(path, choice.to_json())
+    return choice.to_json()
+
+
+def _progress(context: StepContext) -> Any:
+    def report(epoch: int, epochs: int, figures: dict[str, float]) -> None:
+        dice = figures.get("val_dice")
+        words = f"epoch {epoch}/{epochs}" + (f", val Dice {dice:.3f}" if dice is not None else "")
+        context.progress(epoch / epochs, words)
+
+    return report

@@ -1,0 +1,94 @@
+"""The folder of one step: its key, its partial work, and the marker that says it is whole.
+
+    steps/NAME/done.json    written last: key, result, wall time, SHA-256 of every file
+    steps/NAME/files/       what the step made
+    steps/NAME/work/        partial state of an interrupted step, of use to the same key alone
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.runtime.atomic import write_json
+
+# Raised when the meaning of stored results changes, so that old folders are not taken for new ones.
+STORE_VERSION = 1
+
+
+def make_key(name: str, version: int, settings: Any, parents: list[str]) -> str:
+    """Identity of a step's result: a hash over its name, code version, settings and the keys of what it reads."""
+    text = json.dumps([STORE_VERSION, name, version, settings, parents], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class StepFolder:
+    """One step's place on disk."""
+
+    root: Path
+
+    @property
+    def files(self) -> Path:
+        """What the step made."""
+        return self.root / "files"
+
+    @property
+    def work(self) -> Path:
+        """Partial state that a restart of the same key goes on from."""
+        return self.root / "work"
+
+    def load(self, key: str) -> dict[str, Any] | None:
+        """The stored record if the step is whole under this key, else None.
+
+        Whole means: the marker is there, the key is equal, every file has the size and hash it was stored with.
+        """
+        record = self._record()
+        if record is None or record.get("key") != key:
+            return None
+        for name, entry in record["files"].items():
+            path = self.files / name
+            if not path.is_file() or path.stat().st_size != entry["bytes"] or sha256_file(path) != entry["sha256"]:
+                return None
+        return record
+
+    def begin(self, key: str) -> None:
+        """Make room for a run of `key`; partial work of the same key is kept, everything else removed."""
+        (self.root / "done.json").unlink(missing_ok=True)
+        marker = self.work / "key.json"
+        same = marker.is_file() and json.loads(marker.read_text() or "{}").get("key") == key
+        if not same:
+            shutil.rmtree(self.work, ignore_errors=True)
+            self.work.mkdir(parents=True)
+            write_json(marker, {"key": key})
+        shutil.rmtree(self.files, ignore_errors=True)
+        self.files.mkdir(parents=True)
+
+    def finish(self, key: str, result: dict[str, Any], wall_s: float) -> dict[str, Any]:
+        """Mark the step as whole and drop its partial work."""
+        paths = sorted(path for path in self.files.rglob("*") if path.is_file())
+        files = {
+            str(path.relative_to(self.files)): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+            for path in paths
+        }
+        record = {"key": key, "wall_s": round(wall_s, 2), "result": result, "files": files}
+        write_json(self.root / "done.json", record)
+        shutil.rmtree(self.work, ignore_errors=True)
+        return record
+
+    def _record(self) -> dict[str, Any] | None:
+        try:
+            record: dict[str, Any] = json.loads((self.root / "done.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return record if {"key", "files", "result"} <= record.keys() else None

@@ -1,0 +1,118 @@
+"""A network on disk: safetensors weights and a JSON with its architecture; nothing is ever unpickled.
+
+A checkpoint is a folder with `model.safetensors` and `model.json`. The JSON is written last and carries the hash of the
+weights, so a half-written folder is recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import nn
+
+from edgeseg.runtime.atomic import write_bytes, write_json
+from edgeseg.runtime.errors import TrainingError
+from edgeseg.train.models import build_model
+
+SCHEMA_VERSION = 1
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+def save_checkpoint(folder: Path, model: nn.Module, meta: dict[str, Any]) -> None:
+    """Write weights and architecture of a network.
+
+    Args:
+        folder: Made if missing; files of the same names are replaced.
+        model: One of `MODELS`, with `.arch`.
+        meta: JSON-able provenance (classes, color, data hash, metrics, ...).
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = save(state)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / WEIGHTS, weights)
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "arch": model.arch,
+        "scaling": "pixel / 255",
+        "meta": meta,
+    }
+    write_json(folder / DESCRIPTION, description)
+
+
+def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild a network from its JSON and weights.
+
+    Args:
+        folder: As written by `save_checkpoint`.
+        expect_arch: Name of `MODELS` that the caller can use, or None for any.
+
+    Returns:
+        The network in evaluation mode and the `meta` it was saved with.
+
+    Raises:
+        TrainingError: If the folder is incomplete, the weights changed, or the architecture does not fit.
+    """
+    description = _read_description(folder)
+    arch = description["arch"]
+    if expect_arch is not None and arch["name"] != expect_arch:
+        raise TrainingError(
+            f"{folder} holds a {arch['name']!r}, but a {expect_arch!r} is needed; name the folder of that step"
+        )
+    weights = (folder / WEIGHTS).read_bytes()
+    if hashlib.sha256(weights).hexdigest() != description["weights_sha256"]:
+        raise TrainingError(f"{folder / WEIGHTS} does not match its description (SHA-256 differs); train the step again")
+    model = build_model(arch)
+    try:
+        model.load_state_dict(load(weights))
+    except RuntimeError as err:
+        raise TrainingError(f"{folder}: weights and architecture differ: {str(err).splitlines()[-1].strip()}") from err
+    return model.eval(), description["meta"]
+
+
+def load_encoder_weights(model: nn.Module, file: Path) -> int:
+    """Take over the weights of same name and shape, such as published ImageNet weights of `tf_efficientnet_lite0`.
+
+    Args:
+        model: An EfficientUNet, changed in place.
+        file: A safetensors file with timm's parameter names. An RGB stem is summed over its input for gray networks.
+
+    Returns:
+        Number of tensors taken.
+
+    Raises:
+        TrainingError: If the file cannot be read or no tensor fits.
+    """
+    try:
+        published = load(file.read_bytes())
+    except Exception as err:  # safetensors raises its own, undocumented types
+        raise TrainingError(f"{file} is no readable safetensors file: {err}") from err
+    own = model.state_dict()
+    stem = published.get("conv_stem.weight")
+    if stem is not None and own["conv_stem.weight"].shape[1] == 1:
+        published["conv_stem.weight"] = stem.sum(dim=1, keepdim=True)
+    fitting = {name: tensor for name, tensor in published.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise TrainingError(f"no tensor of {file} fits this network; is it an EfficientNet-Lite of the same width?")
+    with torch.no_grad():
+        model.load_state_dict(fitting, strict=False)
+    return len(fitting)
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    if not path.is_file() or not (folder / WEIGHTS).is_file():
+        raise TrainingError(f"{folder} holds no whole checkpoint ({WEIGHTS} and {DESCRIPTION}); run the step again")
+    try:
+        description: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as err:
+        raise TrainingError(f"{path} is no JSON ({err}); run the step again") from err
+    if description.get("schema_version") != SCHEMA_VERSION:
+        found = description.get("schema_version")
+        raise TrainingError(f"{path} has schema version {found}, this edgeseg reads {SCHEMA_VERSION}")
+    return description

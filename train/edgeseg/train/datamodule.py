@@ -1,0 +1,256 @@
+"""From a data set on disk to batches: the runtime's geometry, random tiles, order fixed by (seed, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import lightning as L
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from edgeseg.runtime.dataset import DataSet, Sample, read_image, read_mask
+from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.preprocess import resize
+from edgeseg.train.config import TrainConfig
+from edgeseg.train.transforms import Augment, draw_seed
+
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TileSampling:
+    """How training tiles are cut from large frames.
+
+    Attributes:
+        tile_px: Side of the square tile.
+        p_defect: Probability that a tile is centred near a random foreground pixel (oversampling of defects).
+    """
+
+    tile_px: int
+    p_defect: float = 0.7
+
+
+class FrameCache:
+    """Decoded frames of one split in memory, at network size where the geometry resizes."""
+
+    def __init__(self, samples: Sequence[Sample], data: DataSet, geometry: Geometry, stride_px: int) -> None:
+        """Read every frame once.
+
+        Raises:
+            DataError: For a file that cannot be read, with its name.
+        """
+        self.images: list[np.ndarray] = []  # uint8 (H, W, C)
+        self.masks: list[np.ndarray] = []  # uint8 (H, W)
+        for sample in samples:
+            image, mask = read_image(sample.image, data.color), read_mask(sample.mask, len(data.classes))
+            if geometry.mode == "resize":
+                height, width = int(geometry.height_px or 0), int(geometry.width_px or 0)
+                image = resize(image, height, width, geometry.interpolation)
+                mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+            self.images.append(image if image.ndim == 3 else image[:, :, None])
+            self.masks.append(mask)
+        self.size_px = self._common_size(geometry, stride_px)
+
+    def _common_size(self, geometry: Geometry, stride_px: int) -> tuple[int, int]:
+        """Size of a training image: the geometry's own, or for native frames the largest all of them contain."""
+        if geometry.mode == "resize":
+            return int(geometry.height_px or 0), int(geometry.width_px or 0)
+        if geometry.mode == "tile":
+            return int(geometry.tile_px or 0), int(geometry.tile_px or 0)
+        height = min(image.shape[0] for image in self.images) // stride_px * stride_px
+        width = min(image.shape[1] for image in self.images) // stride_px * stride_px
+        if not height or not width:
+            raise DataError(f"a training frame is smaller than the network's stride of {stride_px} px; leave it out")
+        return height, width
+
+
+class TrainingImages(Dataset[Batch]):
+    """Augmented images or tiles, addressed by (epoch, index)."""
+
+    def __init__(self, cache: FrameCache, config: TrainConfig, tiles: TileSampling | None) -> None:
+        self.cache, self.config, self.tiles = cache, config, tiles
+        self.augment = Augment(config.augment, cache.size_px)
+        self.with_foreground = [index for index, mask in enumerate(cache.masks) if mask.any()]
+        if not self.with_foreground:
+            raise DataError("no training mask has foreground; a network cannot learn a class it never sees")
+
+    def __len__(self) -> int:
+        return self.config.samples_per_epoch or len(self.cache.images)
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        epoch, index = key
+        seed = draw_seed(self.config.seed, epoch, index)
+        rng = np.random.default_rng(seed)
+        image, mask = self._cut(index, rng)
+        image, mask = self.augment(image, mask, seed)
+        return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask)}
+
+    def _cut(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The index-th frame, or a random tile: near a defect with `p_defect`, else anywhere in any frame."""
+        n_frames = len(self.cache.images)
+        if self.tiles is None:
+            image, mask = self.cache.images[index % n_frames], self.cache.masks[index % n_frames]
+            if image.shape[:2] == self.cache.size_px:
+                return image, mask
+            return _crop(image, mask, self.cache.size_px, rng, near=None)
+        if rng.random() < self.tiles.p_defect:
+            frame = self.with_foreground[int(rng.integers(len(self.with_foreground)))]
+            mask = self.cache.masks[frame]
+            pixels = np.flatnonzero(mask)
+            near = divmod(int(pixels[rng.integers(len(pixels))]), mask.shape[1])
+            return _crop(self.cache.images[frame], mask, self.cache.size_px, rng, near)
+        frame = int(rng.integers(n_frames))
+        return _crop(self.cache.images[frame], self.cache.masks[frame], self.cache.size_px, rng, near=None)
+
+
+class FixedImages(Dataset[Batch]):
+    """The validation view: every frame, or for tiles one around every defect region and one of every good frame."""
+
+    def __init__(self, cache: FrameCache, *, tiled: bool) -> None:
+        self.cache = cache
+        self.places: list[tuple[int, tuple[int, int] | None]] = []
+        for index, mask in enumerate(cache.masks):
+            self.places += [(index, centre) for centre in (_centres(mask) if tiled else [None])]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, position: int) -> Batch:
+        index, near = self.places[position]
+        image, mask = self.cache.images[index], self.cache.masks[index]
+        if image.shape[:2] != self.cache.size_px:
+            image, mask = _crop(image, mask, self.cache.size_px, None, near)
+        return {"image": torch.from_numpy(image.transpose(2, 0, 1).copy()), "mask": torch.from_numpy(mask.copy())}
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Keys (epoch, index) in an order that depends on (seed, epoch) alone, split over processes under DDP."""
+
+    def __init__(self, length: int, seed: int, *, shuffle: bool = True) -> None:
+        self.length, self.seed, self.shuffle, self.epoch = length, seed, shuffle, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before every epoch, also after a resume."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        rank, world = _rank()
+        for index in order[rank : self._even(world) : world]:
+            yield self.epoch, int(index)
+
+    def __len__(self) -> int:
+        _, world = _rank()
+        return self._even(world) // world
+
+    def _even(self, world: int) -> int:
+        return self.length // world * world  # every process takes the same number of steps
+
+
+class SegmentationData(L.LightningDataModule):
+    """Train and val loaders over one data set.
+
+    Batches are `image` uint8 (N, C, H, W) and `mask` uint8 (N, H, W): the pixels that a device would see.
+    """
+
+    def __init__(self, data: DataSet, geometry: Geometry, stride_px: int, config: TrainConfig, p_defect: float) -> None:
+        super().__init__()
+        if geometry.mode == "tile" and int(geometry.tile_px or 0) % stride_px:
+            raise ConfigError(f"tile_px is {geometry.tile_px}; the network needs a multiple of {stride_px}")
+        self.data, self.geometry, self.config = data, geometry, config
+        self.stride_px = stride_px
+        self.tiles = TileSampling(int(geometry.tile_px or 0), p_defect) if geometry.mode == "tile" else None
+        self._train: TrainingImages | None = None
+        self._val: FixedImages | None = None
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 - Lightning's signature
+        """Read the frames once, before loader processes fork and share them."""
+        cv2.setNumThreads(1)  # a forked loader would wait for ever for OpenCV's threads, which do not survive a fork
+        if self._train is None:
+            cache = FrameCache(self.data.split("train"), self.data, self.geometry, self.stride_px)
+            self._train = TrainingImages(cache, self.config, self.tiles)
+            held_out = FrameCache(self.data.split("val"), self.data, self.geometry, self.stride_px)
+            self._val = FixedImages(held_out, tiled=self.tiles is not None)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Augmented batches; the last, smaller one is dropped where there is a full one."""
+        assert self._train is not None
+        sampler = EpochSampler(len(self._train), self.config.seed)
+        full = len(sampler) >= self.config.batch_size
+        return self._loader(self._train, sampler, drop_last=full)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every validation view once, unchanged."""
+        assert self._val is not None
+        return self._loader(self._val, None, drop_last=False)
+
+    def train_size_px(self) -> tuple[int, int]:
+        """(height, width) of a training image [px]."""
+        self.setup()
+        assert self._train is not None
+        return self._train.cache.size_px
+
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch in each process."""
+        self.setup()
+        return len(self.train_dataloader())
+
+    def _loader(self, dataset: Dataset[Batch], sampler: EpochSampler | None, *, drop_last: bool) -> DataLoader[Batch]:
+        workers = self.config.workers if sampler is not None else 0
+        return DataLoader(
+            dataset,
+            batch_size=self.config.batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            drop_last=drop_last,
+            persistent_workers=workers > 0,
+            worker_init_fn=_one_thread,
+        )
+
+
+def _crop(
+    image: np.ndarray,
+    mask: np.ndarray,
+    size_px: tuple[int, int],
+    rng: np.random.Generator | None,
+    near: tuple[int, int] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A window of `size_px`, padded by reflection where the frame is smaller; around `near` with jitter where given."""
+    pad = [max(0, size - have) for size, have in zip(size_px, image.shape[:2], strict=True)]
+    if any(pad):
+        planes = cv2.copyMakeBorder(image, 0, pad[0], 0, pad[1], cv2.BORDER_REFLECT_101)
+        image = planes if planes.ndim == 3 else planes[:, :, None]
+        mask = cv2.copyMakeBorder(mask, 0, pad[0], 0, pad[1], cv2.BORDER_REFLECT_101)
+    corner = []
+    for axis in (0, 1):
+        room = image.shape[axis] - size_px[axis]
+        if near is None:
+            start = room // 2 if rng is None else int(rng.integers(room + 1))
+        else:
+            reach = size_px[axis] // 2 if rng is None else int(rng.integers(size_px[axis] // 8, size_px[axis] * 7 // 8))
+            start = min(max(near[axis] - reach, 0), room)
+        corner.append(start)
+    rows, columns = slice(corner[0], corner[0] + size_px[0]), slice(corner[1], corner[1] + size_px[1])
+    return image[rows, columns], mask[rows, columns]
+
+
+def _centres(mask: np.ndarray) -> list[tuple[int, int] | None]:
+    if not mask.any():
+        return [None]
+    _, _, _, centroids = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8), connectivity=8)
+    return [(int(y), int(x)) for x, y in centroids[1:]]
+
+
+def _rank() -> tuple[int, int]:
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,120 @@
+"""One training from start to finish: resumes where it was killed, keeps the best network on val."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from edgeseg.runtime.errors import TrainingError
+from edgeseg.train.checkpoint_io import SafeCheckpointIO
+from edgeseg.train.config import TrainConfig
+from edgeseg.train.datamodule import SegmentationData
+from edgeseg.train.lightning_module import SegmentationModule
+
+Progress = Callable[[int, int, dict[str, float]], None]  # epochs done, epochs in all, newest figures
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training gives beside the network, which is left holding its best weights.
+
+    Attributes:
+        best_val_dice: Mean foreground Dice of these weights, at network size, in [0, 1].
+        history: Rows `epoch, train_loss, val_dice`.
+    """
+
+    best_val_dice: float
+    history: list[dict[str, float]]
+
+
+def fit(module: SegmentationModule, data: SegmentationData, folder: Path, progress: Progress | None = None) -> FitResult:
+    """Train, or go on with a training that was interrupted in `folder`.
+
+    Args:
+        module: Holds the network and the configuration; the network ends with its best weights on val.
+        data: Train and val loaders.
+        folder: Resume state and TensorBoard log; the caller deletes or keeps it.
+        progress: Called after every epoch.
+
+    Raises:
+        TrainingError: If the loss becomes NaN or a resume state cannot be read.
+    """
+    config = module.config
+    torch.set_num_threads(config.threads)
+    L.seed_everything(config.seed, verbose=False)
+    quiet_lightning()
+    best = ModelCheckpoint(
+        folder, filename="best", monitor="val_dice", mode="max", save_weights_only=True, enable_version_counter=False
+    )
+    last = ModelCheckpoint(
+        folder,
+        filename="last",
+        every_n_epochs=config.validate_every,
+        save_on_train_epoch_end=True,  # after validation, so that a resume starts with a fresh epoch
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [best, last, _Report(progress, config.epochs)]
+    if config.patience:
+        callbacks.append(EarlyStopping("val_dice", patience=config.patience, mode="max"))
+    trainer = make_trainer(config, folder, callbacks)
+    resume = folder / "last.ckpt"
+    module.model.to(memory_format=torch.channels_last)
+    trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
+    if not Path(best.best_model_path).is_file():
+        raise TrainingError(f"training in {folder} ended without a look at val; lower train.validate_every")
+    state = SafeCheckpointIO().load_checkpoint(best.best_model_path)["state_dict"]
+    prefix = "model."
+    module.model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    module.model.eval()
+    return FitResult(float(best.best_model_score or 0.0), module.history)
+
+
+def make_trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], **overrides: Any) -> L.Trainer:
+    """Lightning's trainer for one run: device chosen automatically, several through DDP, states without pickle."""
+    settings: dict[str, Any] = {
+        "accelerator": "auto",
+        "devices": config.devices,
+        "strategy": "ddp" if config.devices > 1 else "auto",
+        "precision": "bf16-mixed" if config.precision == "bfloat16" else "32-true",
+        "max_epochs": config.epochs,
+        "check_val_every_n_epoch": config.validate_every,
+        "num_sanity_val_steps": 0,
+        "gradient_clip_val": 1.0,
+        "logger": TensorBoardLogger(folder, name="tensorboard", version=""),
+        "callbacks": callbacks,
+        "plugins": [SafeCheckpointIO()],
+        "use_distributed_sampler": False,  # EpochSampler shards by itself
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "log_every_n_steps": 10,
+        "deterministic": "warn",
+    }
+    return L.Trainer(**(settings | overrides))
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's banners off stderr, where the progress bar lives; its warnings about this set-up are known."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+
+
+class _Report(Callback):
+    """Tells the caller how far the training is; Lightning's own bars cannot be nested in the chain's."""
+
+    def __init__(self, progress: Progress | None, epochs: int) -> None:
+        self.progress, self.epochs = progress, epochs
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.progress is not None and trainer.is_global_zero:
+            figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            self.progress(trainer.current_epoch + 1, self.epochs, figures)

@@ -1,0 +1,119 @@
+"""The training step: uint8 batch in, supervised loss out, Dice on val."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgeseg.runtime.errors import TrainingError
+from edgeseg.train.config import TrainConfig
+from edgeseg.train.datamodule import Batch
+from edgeseg.train.losses import SegmentationLoss
+
+
+class SegmentationModule(L.LightningModule):
+    """A network, its loss and its optimiser; Lightning owns the loop."""
+
+    def __init__(self, model: nn.Module, config: TrainConfig, n_classes: int, total_steps: int) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.total_steps = total_steps
+        self.loss = SegmentationLoss(config.loss, n_classes)
+        self.history: list[dict[str, float]] = []  # one row a look at val; travels in the resume state
+        self._train_loss = (0.0, 0)
+        self.register_buffer("_counts", torch.zeros(3, n_classes), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits at full size: float32 (N, C, H, W) in [0, 1] to float32 (N, K, H, W)."""
+        return self.upsample(self.model(x), x)
+
+    def upsample(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Bring logits to the size of `x`, by the interpolation that the runtime applies to scores."""
+        logits = logits.float()
+        if logits.shape[-2:] == x.shape[-2:]:
+            return logits
+        return F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
+
+    def compute_loss(self, x: Tensor, target: Tensor) -> Tensor:
+        """Supervised loss of one batch; distillation adds its own term here."""
+        return self.loss(self(x), target)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """One optimiser step's loss.
+
+        Raises:
+            TrainingError: If the loss is not finite; the last resume state stays.
+        """
+        loss = self.compute_loss(*self._inputs(batch))
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss.item()} in epoch {self.current_epoch}; lower train.learning_rate "
+                f"(now {self.config.learning_rate}), or set train.precision to float32"
+            )
+        total, count = self._train_loss
+        self._train_loss = (total + loss.detach().item(), count + 1)
+        self.log("train_loss", loss.detach())
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Add the batch's pixel counts (both, predicted, true) per class."""
+        x, target = self._inputs(batch)
+        logits = self(x)
+        ids = logits.argmax(dim=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
+        n_classes = self._counts.shape[1]
+        joint = torch.bincount((target * n_classes + ids).flatten(), minlength=n_classes**2).view(n_classes, n_classes)
+        self._counts += torch.stack([joint.diagonal(), joint.sum(0), joint.sum(1)])
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting anew."""
+        self._counts.zero_()
+
+    def on_validation_epoch_end(self) -> None:
+        """Mean foreground Dice from counts summed over val and over processes."""
+        counts = self._counts
+        if self.trainer.world_size > 1:
+            counts = self.all_gather(counts).sum(0)  # type: ignore[union-attr]
+        dice = (2.0 * counts[0] / (counts[1] + counts[2]).clamp(min=1.0))[1:].mean()
+        self.log("val_dice", dice, prog_bar=True)
+        if not self.trainer.sanity_checking:
+            total, count = self._train_loss
+            loss = total / count if count else math.nan
+            self._train_loss = (0.0, 0)
+            self.history.append({"epoch": self.current_epoch + 1.0, "train_loss": loss, "val_dice": float(dice)})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the training curve in the resume state."""
+        checkpoint["history"] = self.history
+        checkpoint["train_loss"] = list(self._train_loss)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the curve of the run that was interrupted."""
+        self.history = checkpoint["history"]
+        total, count = checkpoint["train_loss"]
+        self._train_loss = (total, count)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW without decay on norms and biases; OneCycle or cosine over all steps."""
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.config.learning_rate)
+        if self.config.schedule == "onecycle":
+            schedule: Any = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, max_lr=self.config.learning_rate, total_steps=self.total_steps + 1, pct_start=0.15
+            )
+        else:
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        image = batch["image"].float() / 255.0  # the scaling that export folds into the first convolution
+        return image.contiguous(memory_format=torch.channels_last), batch["mask"].long()

@@ -1,0 +1,46 @@
+"""The networks, each rebuilt exactly from its architecture JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+from torch import Tensor, nn
+
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.train.models.efficient_unet import EfficientUNet
+from edgeseg.train.models.unet import UNet
+
+MODELS: dict[str, type[UNet] | type[EfficientUNet]] = {"unet": UNet, "efficient_unet": EfficientUNet}
+
+
+class SegmentationNet(Protocol):
+    """What every network of `MODELS` offers beside `nn.Module`."""
+
+    arch: dict[str, Any]
+    stride: int
+    output_stride: int
+    n_outputs: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map float32 (N, C, H, W) in [0, 1] to logits (N, K, H / output_stride, W / output_stride)."""
+
+
+def build_model(arch: dict[str, Any]) -> nn.Module:
+    """Build the network that an architecture JSON describes, with fresh weights.
+
+    Args:
+        arch: A JSON object with `name` (a key of `MODELS`) and every channel width, as in `model.arch`.
+
+    Returns:
+        The network, in training mode; `model.arch` equals `arch`.
+
+    Raises:
+        ConfigError: If the name is unknown or a width is missing.
+    """
+    name = arch.get("name")
+    if name not in MODELS:
+        raise ConfigError(f"architecture {name!r} is unknown; known are {', '.join(MODELS)}")
+    try:
+        return MODELS[cast(str, name)].from_arch(arch)
+    except KeyError as err:
+        raise ConfigError(f"architecture {name!r} lacks the key {err}; was the JSON cut or edited?") from err
