@@ -6,26 +6,122 @@ import dataclasses
 from typing import Any
 
 from edgeseg.pipeline.chain import Step
+from edgeseg.pipeline.layout import MODEL_ROWS, ROWS, TEACHER_FILES, VARIANT_ROWS, score_step
 from edgeseg.pipeline.recipe import Recipe
 
-_TRAINING = "edgeseg.pipeline.steps.training:"
+_STEPS = "edgeseg.pipeline.steps."
+_CHOICES = ("choose_student", "choose_final")
 
 
-def plan_steps(recipe: Recipe) -> tuple[Step, ...]:
-    """The chain of a recipe, in order."""
-    return _training_steps(recipe)
+def plan_steps(recipe: Recipe, *, command: str = "", images: bool = True) -> tuple[Step, ...]:
+    """The chain of a recipe, in order.
+
+    Args:
+        recipe: Checked settings.
+        command: What the user typed, printed in the report.
+        images: Whether the report shows test images.
+    """
+    first = [*_students(recipe), *_exports(recipe), *_scores(VARIANT_ROWS, "val")]
+    measured = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
+    bench = Step(
+        "bench", tuple(measured), {"bench": _section(recipe.bench)}, _STEPS + "benching:run_bench", weight=15
+    )
+    decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *_CHOICES, "bench")
+    gates = {"gates": _section(recipe.gates)}
+    ship = Step("ship", decided, gates, _STEPS + "deciding:run_ship", weight=0.1)
+    tests = _scores(ROWS, "test", "ship")
+    everything = (*decided, "ship", *(step.name for step in tests))
+    identity = {"recipe": recipe.sha256()}
+    bundle = Step("bundle", everything, gates | identity, _STEPS + "packing:run_bundle", weight=0.5)
+    report = Step(
+        "report",
+        (*everything, "ranges", "bundle"),
+        gates | identity | {"command": command, "images": images},
+        _STEPS + "reporting:run_report",
+        weight=0.5,
+    )
+    return (*first, bench, ship, *tests, bundle, report)
 
 
-def _training_steps(recipe: Recipe) -> tuple[Step, ...]:
+def _students(recipe: Recipe) -> list[Step]:
+    """Trainings, each followed by its export and its score on val, and the choices between them."""
     common = _section(recipe.train) | {"geometry": _section(recipe.geometry), "binary_output": recipe.binary_output}
     teacher = {"train": common, "teacher": _section(recipe.teacher)}
     student = {"train": common, "student": _section(recipe.student)}
     distilled = student | {"distill": _section(recipe.distill)}
-    return (
-        Step("teacher", (), teacher, _TRAINING + "run_teacher", weight=30),
-        Step("student_alone", (), student, _TRAINING + "run_student_alone", weight=12),
-        Step("student_distilled", ("teacher",), distilled, _TRAINING + "run_student_distilled", weight=25),
-    )
+    pruned = {"train": common, "prune": _section(recipe.prune), "distill": _section(recipe.distill)}
+    gates = {"gates": _section(recipe.gates)}
+    training, deciding = _STEPS + "training:", _STEPS + "deciding:"
+    score = {row.name: _scores([row], "val")[0] for row in MODEL_ROWS}
+    scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
+    chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
+    return [
+        Step("teacher", (), teacher, training + "run_teacher", weight=30),
+        _torch_onnx("teacher", recipe),
+        score["teacher"],
+        Step("student_alone", (), student, training + "run_student_alone", weight=12),
+        _torch_onnx("student_alone", recipe),
+        score["student_alone"],
+        Step("student_distilled", ("teacher",), distilled, training + "run_student_distilled", weight=25),
+        _torch_onnx("student_distilled", recipe),
+        score["student_distilled"],
+        Step("choose_student", chosen_from, gates, deciding + "run_choose_student", weight=0.1),
+        Step(
+            "student_pruned",
+            ("teacher", "student_alone", "student_distilled", "choose_student"),
+            pruned,
+            _STEPS + "pruning:run_student_pruned",
+            weight=15,
+        ),
+        _torch_onnx("student_pruned", recipe),
+        score["student_pruned"],
+        Step(
+            "choose_final",
+            (*chosen_from, "choose_student", *scored["student_pruned"]),
+            gates,
+            deciding + "run_choose_final",
+            weight=0.1,
+        ),
+    ]
+
+
+def _exports(recipe: Recipe) -> list[Step]:
+    """The shipped files of the accepted student, and the teacher's file for the other engine."""
+    export = _STEPS + "exporting:"
+    accepted = (*(name for name in _trainings() if name != "teacher"), "choose_final")
+    where = {"geometry": _section(recipe.geometry)}
+    calibration = {"quantize": _section(recipe.quantize), "seed": recipe.train.seed} | where
+    return [
+        Step("teacher_tflite", ("teacher",), where | {"of": "teacher"}, export + "run_tflite_fp32", weight=1),
+        Step("onnx_fp32", accepted, where, export + "run_onnx_fp32", weight=2),
+        Step("tflite_fp32", accepted, where, export + "run_tflite_fp32"),
+        Step("ranges", accepted, calibration, export + "run_ranges"),
+        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), where, export + "run_onnx_int8"),
+        Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), where, export + "run_tflite_int8"),
+    ]
+
+
+def _torch_onnx(name: str, recipe: Recipe) -> Step:
+    settings = {"geometry": _section(recipe.geometry), "of": name}
+    return Step(f"{name}_onnx", (name,), settings, _STEPS + "exporting:run_torch_onnx", weight=0.5)
+
+
+def _scores(rows: Any, split: str, *after: str) -> list[Step]:
+    """One scoring step a row; `after` are steps that must be whole before, such as `ship` before test is looked at."""
+    return [
+        Step(
+            score_step(row, split),
+            (row.file, *after),
+            {"file": row.file, "split": split},
+            _STEPS + "scoring:run_score",
+            weight=0.5,
+        )
+        for row in rows
+    ]
+
+
+def _trainings() -> tuple[str, ...]:
+    return tuple(row.name for row in MODEL_ROWS)
 
 
 def _section(config: Any) -> dict[str, Any]:

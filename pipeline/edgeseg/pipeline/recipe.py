@@ -121,12 +121,14 @@ class QuantizeSection:
 
 @dataclass(frozen=True)
 class BenchSection:
-    """How latency is measured; see docs/measuring.md."""
+    """How latency is measured; see docs/measuring.md and `edgeseg.benchmarks.config.HarnessConfig`."""
 
     threads: int = 2
     processes: int = 5
-    blocks: int = 4
-    block_s: float = 0.5
+    blocks: int = 5
+    seconds: float = 5.0
+    min_samples: int = 75
+    warmup_cap_s: float = 10.0
 
 
 @dataclass(frozen=True)

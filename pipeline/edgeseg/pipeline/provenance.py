@@ -1,0 +1,57 @@
+"""Where a result comes from: data, code, machine."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgeseg.runtime.dataset import DataSet, content_hash, split_hash
+
+
+def data_summary(data: DataSet) -> dict[str, Any]:
+    """Name, hashes and counts of a data set, as in a manifest's `data[]` and a report's `data`."""
+    splits: dict[str, list[Any]] = {"train": [], "val": [], "test": []}
+    for sample in data.samples:
+        splits.setdefault(sample.split, []).append(sample)
+    counts = {
+        name: {"images": len(members), "groups": len({sample.group for sample in members})}
+        for name, members in splits.items()
+    }
+    return {
+        "name": data.name,
+        "content_sha256": content_hash(data),
+        "split_sha256": split_hash(data),
+        "n_images": len(data.samples),
+        "n_groups": len({sample.group for sample in data.samples}),
+        "licence": data.licence,
+        "classes": list(data.classes),
+        "color": data.color,
+        "may_redistribute": data.may_redistribute,
+        "counts": counts,
+    }
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout this code runs from, with `+dirty` for local changes; None for an installed copy."""
+    git = shutil.which("git")
+    here = Path(__file__).resolve().parent
+    if git is None:
+        return None
+    commit = _git(git, here, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changes = _git(git, here, "status", "--porcelain", "--untracked-files=no")
+    return commit + ("+dirty" if changes else "")
+
+
+def version() -> str:
+    """Version of the installed distribution."""
+    return metadata.version("edgeseg")
+
+
+def _git(git: str, folder: Path, *arguments: str) -> str | None:
+    done = subprocess.run([git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,110 @@
+"""One call from recipe to report: finds the data, runs the chain, puts report and bundle where they are looked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun, no_progress
+from edgeseg.pipeline.plan import plan_steps
+from edgeseg.pipeline.recipe import Recipe, find_data
+from edgeseg.runtime.atomic import replacing
+from edgeseg.runtime.dataset import content_hash, open_dataset, split_hash
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves behind.
+
+    Attributes:
+        report: Content of report.json, or None if the chain stopped earlier (`only`).
+        report_json: Where it is.
+        report_html: The page beside it.
+        bundle: The bundle, or None if nothing could be packed.
+        gate_failed: Whether nothing ships.
+        chain: Which steps ran and which were reused.
+    """
+
+    report: dict[str, Any] | None
+    report_json: Path
+    report_html: Path
+    bundle: Path | None
+    gate_failed: bool
+    chain: ChainRun
+
+
+def run_recipe(
+    recipe: Recipe,
+    data: Path | None = None,
+    out: Path = Path("runs"),
+    progress: ChainProgress = no_progress,
+    *,
+    only: str | None = None,
+    images: bool = True,
+    command: str = "",
+) -> RunResult:
+    """Run a recipe's chain, reusing every step that is whole.
+
+    Args:
+        recipe: Checked settings.
+        data: Folder of the data set, or None for the one the recipe names.
+        out: Parent of the run's folder.
+        progress: Told which step runs and how far it is.
+        only: Stop after this step.
+        images: Whether the report shows test images.
+        command: What the user typed, printed in the report.
+
+    Raises:
+        EdgesegError: From the step that failed; everything done before is kept.
+    """
+    root = out / recipe.name
+    data_root = find_data(recipe, data) or _synthetic(recipe, root)
+    steps = plan_steps(recipe, command=command, images=images)
+    chain = Chain(recipe, steps, root, data_root, _data_key(recipe, data_root, root))
+    state = chain.run(progress, only)
+    report_json, report_html = root / "report.json", root / "report.html"
+    if "report" not in state.records:
+        return RunResult(None, report_json, report_html, None, False, state)
+    made = chain.folder("report").files
+    _publish(made / "report.json", report_json)
+    _publish(made / "report.html", report_html)
+    bundle = state.records["bundle"]["result"]
+    packed = root / bundle["file"] if bundle["status"] == "ok" else None
+    if packed is not None:
+        _publish(chain.folder("bundle").files / packed.name, packed)
+    report = json.loads(report_json.read_text())
+    return RunResult(report, report_json, report_html, packed, report["shipped"]["step"] is None, state)
+
+
+def step_names(recipe: Recipe) -> tuple[str, ...]:
+    """Names that `only` takes."""
+    return tuple(step.name for step in plan_steps(recipe))
+
+
+def _synthetic(recipe: Recipe, root: Path) -> Path:
+    """Draw the embedded data set once per settings."""
+    section = recipe.data
+    folder = root / "data" / f"synthetic_{section.synthetic_images}_{section.synthetic_px}_{section.seed}"
+    if not folder.is_dir():
+        from edgeseg.train.synthetic import write_dataset
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        write_dataset(folder, section.synthetic_images, section.seed, section.synthetic_px)
+    return folder
+
+
+def _data_key(recipe: Recipe, data_root: Path, root: Path) -> str:
+    data = open_dataset(data_root, split_file=root / "split.csv", seed=recipe.data.seed)
+    return hashlib.sha256((content_hash(data) + split_hash(data)).encode()).hexdigest()
+
+
+def _publish(source: Path, target: Path) -> None:
+    """Copy a step's file to the run's folder, unless an equal one is there."""
+    if target.is_file() and target.read_bytes() == source.read_bytes():
+        return
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)

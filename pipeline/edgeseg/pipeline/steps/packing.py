@@ -1,0 +1,80 @@
+"""The packing step: the scored files, byte for byte, into one bundle."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.benchmarks.result_file import read_result
+from edgeseg.export.pack import BundleInfo, VariantSource, pack
+from edgeseg.pipeline.chain import StepContext
+from edgeseg.pipeline.gates import Row
+from edgeseg.pipeline.layout import VARIANT_ROWS
+from edgeseg.pipeline.provenance import data_summary, git_commit
+from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
+from edgeseg.pipeline.steps.spec_files import model_file, read_spec
+from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
+from edgeseg.train.synthetic import write_dataset
+
+GOLDEN_FRAMES = 3
+
+
+def run_bundle(context: StepContext) -> dict[str, Any]:
+    """Pack every variant whose accuracy holds; one refused for a target is kept for others and says so."""
+    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    bench = read_result(context.folders["bench"].files / "bench.json")
+    sources = []
+    for layout in VARIANT_ROWS:
+        row = model_row(layout, context.results, context.folders, context.recipe.gates, ("val", "test"))
+        row = add_latency(row, layout, bench, parent_file_of(layout, context.results), context.recipe.gates)
+        if row["status"] == "ok":
+            files = context.folders[layout.file].files
+            sources.append(_source(row, files))
+    if not sources:
+        return {"status": "refused", "reason": "no variant holds the accuracy budgets, so there is nothing to pack"}
+    info = BundleInfo(
+        name=context.recipe.name,
+        bundle_version="1",
+        intended_use=context.recipe.intended_use,
+        input=sources[0].spec.input,
+        decision=sources[0].spec.decision,
+        data=(data_summary(data),),
+        git_commit=git_commit(),
+        recipe_sha256=context.recipe.sha256(),
+    )
+    path = context.folder.files / f"{context.recipe.name}.edgeseg"
+    manifest = pack(path, info, sources, _golden(context, data))
+    variants = [source.name for source in sources]
+    return {"status": "ok", "reason": None, "file": path.name, "bundle_id": manifest.bundle_id, "variants": variants}
+
+
+def _source(row: Row, files: Any) -> VariantSource:
+    measured: dict[str, Any] = {"target": row["target"], "status": "ok"}
+    refused = row.get("refused_for") or {}
+    if row["target"] in refused:
+        measured |= {"status": "refused", "reason": refused[row["target"]]}
+    if row["latency_ms"]:
+        measured |= {f"{stage}_p50_ms": row["latency_ms"][stage]["p50"] for stage in ("pre", "infer", "post", "total")}
+    spec = read_spec(files)
+    return VariantSource(
+        name=row["variant"],
+        model=model_file(files),
+        spec=spec,
+        accuracy=row["accuracy"],
+        sha256=row["sha256"],
+        measured=(measured,),
+    )
+
+
+def _golden(context: StepContext, data: DataSet) -> list[np.ndarray]:
+    """Frames stored with their expected masks: from test where the licence lets them travel, else drawn ones."""
+    if data.may_redistribute:
+        samples = sorted(data.split("test"), key=lambda one: one.stem)[:GOLDEN_FRAMES]
+        return [read_image(sample.image, data.color) for sample in samples]
+    with tempfile.TemporaryDirectory(prefix="edgeseg-golden-") as folder:
+        drawn = Path(folder) / "drawn"
+        write_dataset(drawn, n=2 * GOLDEN_FRAMES, seed=context.recipe.data.seed)
+        return [read_image(path, data.color) for path in sorted((drawn / "images").iterdir())[:GOLDEN_FRAMES]]

@@ -1,0 +1,64 @@
+"""Scoring steps: an exported file through the Segmenter, over one split, with the masks kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgeseg.pipeline.chain import StepContext
+from edgeseg.pipeline.steps.spec_files import model_file, read_spec
+from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.evaluate import evaluate, save_scores
+from edgeseg.runtime.metrics import summarize
+from edgeseg.runtime.segmenter import Result, Segmenter
+
+
+def run_score(context: StepContext) -> dict[str, Any]:
+    """Score the file of step `settings.file` on split `settings.split`."""
+    settings = context.step.settings
+    exported = context.results[settings["file"]]["result"]
+    if exported["status"] != "ok":
+        return {"status": "not measured", "reason": exported["reason"], "summary": None}
+    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    samples = data.split(settings["split"])
+    files = context.folders[settings["file"]].files
+    masks = context.folder.files / "masks"
+    masks.mkdir()
+    stems = iter(sample.stem for sample in samples)
+
+    with Segmenter.from_file(model_file(files), read_spec(files), len(os.sched_getaffinity(0))) as segmenter:
+
+        def keep(frame: np.ndarray) -> Result:
+            result = segmenter(frame)
+            _write_mask(masks / f"{next(stems)}.png", result.mask)
+            return result
+
+        def report(done: int, total: int) -> None:
+            context.progress(done / total, f"{settings['file']} on {settings['split']}, image {done}/{total}")
+
+        scores = evaluate(keep, samples, data.classes, data.pixel_mm, report, color=data.color)
+    save_scores(context.folder.files / "scores.json", scores)
+    return {"status": "ok", "reason": None, "summary": summarize(scores, data.classes)}
+
+
+def agreement(a: Path, b: Path) -> float:
+    """Share of equal pixels in [0, 1] between two folders of masks of the same stems."""
+    equal = total = 0
+    for path in sorted(a.glob("*.png")):
+        first, second = read_mask_png(path), read_mask_png(b / path.name)
+        equal += int((first == second).sum())
+        total += first.size
+    return equal / total
+
+
+def read_mask_png(path: Path) -> np.ndarray:
+    """A mask kept by a scoring step, uint8 (H, W)."""
+    return cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def _write_mask(path: Path, mask: np.ndarray) -> None:
+    path.write_bytes(cv2.imencode(".png", mask)[1].tobytes())
