@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+
 from edgeseg.benchmarks.clock import MachineClock
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.environment import read_device, read_software

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.machine_state import MachineState
@@ -15,7 +17,6 @@ from edgeseg.benchmarks.result import BenchResult, ModelFile, Row, TestFrame
 from edgeseg.benchmarks.samples import Block, Cold, ProcessRun
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
-from onnx import TensorProto, helper, numpy_helper
 
 
 class FakeClock:

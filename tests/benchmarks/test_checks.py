@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 import typer
+
 from edgeseg.benchmarks.checks import check
 from edgeseg.benchmarks.cli import app
 from edgeseg.benchmarks.config import HarnessConfig

@@ -4,10 +4,11 @@ import json
 
 import cv2
 import pytest
+from typer.testing import CliRunner
+
 from edgeseg.benchmarks.cli import app
 from edgeseg.benchmarks.result_file import read_result, write_result
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
-from typer.testing import CliRunner
 
 QUICK = ["--threads", "1", "--processes", "2", "--blocks", "2", "--seconds", "0.04", "--min-samples", "8"]
 QUICK += ["--warmup-cap", "0.2"]

@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+
 from edgeseg.benchmarks.compare import compare_results, compare_rows, judge
 from edgeseg.benchmarks.speedup import Ratio
 from edgeseg.runtime.errors import MeasureError

@@ -3,6 +3,7 @@ import json
 import socket
 
 import pytest
+
 from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.machine_state import MachineState, read_state, stolen_share
 

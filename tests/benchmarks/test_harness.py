@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.launch import WorkerDied

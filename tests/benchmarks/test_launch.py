@@ -2,6 +2,7 @@ import sys
 import time
 
 import pytest
+
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.job import EVENT_MARK, Job
 from edgeseg.benchmarks.launch import WorkerDied, run_worker
@@ -50,11 +51,11 @@ def test_a_worker_that_dies_before_its_first_word(job):
 
 
 def test_a_silent_worker_is_ended(job):
-    quick = Job(job.kind, job.subjects, job.frame, HarnessConfig(timeout_s=0.8))
+    quick = Job(job.kind, job.subjects, job.frame, HarnessConfig(timeout_s=3))
     began = time.monotonic()
-    with pytest.raises(WorkerDied, match=r"no sign of life for 0.8 s.*--timeout") as death:
+    with pytest.raises(WorkerDied, match=r"no sign of life for 3 s.*--timeout") as death:
         run_worker(quick, lambda name: None, script("say('a'); time.sleep(60)"))
-    assert death.value.subject == "a" and time.monotonic() - began < 30
+    assert death.value.subject == "a" and time.monotonic() - began < 55
 
 
 def test_an_answer_that_is_no_json(job):

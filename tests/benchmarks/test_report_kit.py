@@ -5,6 +5,9 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edgeseg.benchmarks.report import (
     Column,
     Markup,
@@ -33,8 +36,6 @@ from edgeseg.benchmarks.report import (
 )
 from edgeseg.benchmarks.report.axis import fit_axis, linear_ticks, log_ticks, tick_text
 from edgeseg.benchmarks.report.canvas import COLORS
-from hypothesis import given
-from hypothesis import strategies as st
 
 EVIL = "<script>alert('x')</script>\"&"
 VOID = {"meta", "img", "br", "link"}

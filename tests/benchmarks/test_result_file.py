@@ -1,6 +1,9 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
+
 from edgeseg.benchmarks.result import Caution
 from edgeseg.benchmarks.result_file import from_json, read_result, to_json, write_result
 from edgeseg.runtime.errors import MeasureError
@@ -124,3 +127,13 @@ def test_unreadable_files(tmp_path):
 def test_a_name_that_is_not_there(result):
     with pytest.raises(MeasureError, match=r"no row is named 'c'; this result has a, b"):
         result.row("c")
+
+
+def test_the_lines_in_measuring_md_compute_the_same_median(result, tmp_path, monkeypatch, capsys):
+    write_result(result, tmp_path / "result.json")
+    text = (Path(__file__).parents[2] / "docs" / "measuring.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    computed, written = capsys.readouterr().out.split()
+    assert float(computed) == pytest.approx(float(written)) == 2.5

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+
 from edgeseg.benchmarks.sources import choose, load_frame, open_source, procedural_frame, subject_from_folder
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.errors import ConfigError, DataError, ManifestError, MeasureError

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from edgeseg.benchmarks.speedup import _Pool, speedup
 
 

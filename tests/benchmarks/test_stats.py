@@ -3,9 +3,10 @@ from math import comb
 
 import numpy as np
 import pytest
-from edgeseg.benchmarks.stats import allowed_over, describe, order_statistic, relative_spread, upper_bound
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from edgeseg.benchmarks.stats import allowed_over, describe, order_statistic, relative_spread, upper_bound
 
 times = st.lists(st.floats(0.001, 1e4), min_size=1, max_size=200)
 

@@ -2,6 +2,7 @@ import csv
 import io
 
 import pytest
+
 from edgeseg.benchmarks.result import Caution
 from edgeseg.benchmarks.table import COLUMNS, dice_of, table_rows, to_csv, to_text
 

@@ -2,6 +2,7 @@ import gc
 
 import numpy as np
 import pytest
+
 from edgeseg.benchmarks.config import HarnessConfig, quick
 from edgeseg.benchmarks.settle import settle
 from edgeseg.benchmarks.timing import block_samples, mask_hash, time_block, time_call, time_subjects

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from edgeseg.benchmarks.job import Job, failure, read_event, without_paths
 from edgeseg.benchmarks.memory import peak_memory_mib
 from edgeseg.benchmarks.worker import run_job

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
 from edgeseg.benchmarks.machine_state import MachineState, stolen_share
 from edgeseg.benchmarks.result import BenchResult, Caution, Row
 from edgeseg.benchmarks.stats import relative_spread

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from edgeseg.benchmarks.compare import Comparison, compare_results, compare_rows
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.environment import read_device, read_software

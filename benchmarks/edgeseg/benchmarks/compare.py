@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+
 from edgeseg.benchmarks.checks import MIN_PROCESSES
 from edgeseg.benchmarks.result import BenchResult, Row
 from edgeseg.benchmarks.speedup import Ratio, speedup

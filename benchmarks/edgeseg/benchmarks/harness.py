@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from edgeseg.benchmarks.checks import check
 from edgeseg.benchmarks.config import HarnessConfig, quick
 from edgeseg.benchmarks.environment import read_device, read_software

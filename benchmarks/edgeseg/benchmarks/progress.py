@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from edgeseg.benchmarks.harness import Progress as Told
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from edgeseg.benchmarks.harness import Progress as Told
 
 _LINE_EVERY_S = 10.0
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.samples import STAGES, Cold, ProcessRun
 from edgeseg.benchmarks.stats import Distribution, describe

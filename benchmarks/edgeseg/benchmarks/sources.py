@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ConfigError, MeasureError

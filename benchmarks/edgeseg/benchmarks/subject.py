@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from edgeseg.runtime.manifest import ModelSpec
 
 Frame = npt.NDArray[np.uint8]

@@ -57,7 +57,6 @@ def time_block(stages: Stages, frame: Frame, n: int, clock: Clock, start_ns: int
         clock: Where the time comes from.
         start_ns: The clock's value at the start of the process; the block's start is told from there.
     """
-    gc.collect()
     gc.disable()
     try:
         begin = clock.now_ns()
@@ -93,6 +92,7 @@ def time_subjects(
     for _ in range(config.blocks):
         for name, stages in subjects.items():
             report(name)
+            gc.collect()  # before the untimed calls, since it empties the caches they fill
             unsettled[name] += not settle(clock, config.settle_cap_s)
             for _ in range(config.rewarm):
                 time_call(stages, frame, clock)

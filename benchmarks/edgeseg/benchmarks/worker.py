@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+
 from edgeseg.benchmarks.clock import Clock, MachineClock
 from edgeseg.benchmarks.cold import measure_cold
 from edgeseg.benchmarks.job import Job, event, failure
