@@ -1,0 +1,126 @@
+"""What a report says about the run itself: what was refused, the data, the time, and how to get the same again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePath
+
+from edgeseg.benchmarks.report import Column, Markup, badge, code, details, facts, join, paragraph, table
+from edgeseg.benchmarks.report.markup import Value
+from edgeseg.pipeline.report_fields import (
+    Report,
+    count,
+    dig,
+    duration,
+    mapping,
+    name_of,
+    number,
+    rows_of,
+    status_of,
+)
+
+
+def refused_table(report: Report) -> Markup:
+    """Every row that is not ok, and every row refused for a target, with the reason."""
+    rows: list[list[Value]] = []
+    for row in rows_of(report):
+        status = status_of(row)
+        if status != "ok":
+            rows.append([name_of(row), badge(status), "everything", str(row.get("reason") or "no reason given")])
+        for target, reason in mapping(row.get("refused_for")).items():
+            rows.append([name_of(row), badge("refused"), str(target), str(reason or "no reason given")])
+    if not rows:
+        return paragraph("Nothing was refused, and nothing failed.")
+    return table(["step", "status", "for", "reason"], rows)
+
+
+def data_table(report: Report) -> Markup:
+    """Images and groups of each split."""
+    counts = mapping(dig(report, "data", "counts"))
+    if not counts:
+        return paragraph("report.json gives no counts of images.")
+    uses = {
+        "train": "training, calibration",
+        "val": "every choice, threshold and gate",
+        "test": "scored once, after what ships was fixed",
+    }
+    rows: list[list[Value]] = []
+    for split, one in counts.items():
+        images, groups = number(one, "images"), number(one, "groups")
+        rows.append([str(split), count(images), count(groups), uses.get(str(split))])
+    return table(["split", Column("images", numeric=True), Column("groups", numeric=True), "used for"], rows)
+
+
+def time_table(report: Report) -> Markup:
+    """Wall time of each step of the chain."""
+    spent = {str(step): number({"s": seconds}, "s") for step, seconds in mapping(report.get("wall_s")).items()}
+    total = number(report, "total_wall_s")
+    known = sum(seconds for seconds in spent.values() if seconds is not None)
+    if not spent:
+        return paragraph("report.json gives no times.")
+    rows: list[list[Value]] = [
+        [step, duration(seconds), None if seconds is None or not known else f"{100 * seconds / known:.0f} %"]
+        for step, seconds in spent.items()
+    ]
+    rows.append(["all steps", duration(known), "100 %" if known else None])
+    caption = (
+        ""
+        if total is None
+        else f"The run's own wall time: {duration(total)}; steps that were whole already were reused."
+    )
+    return table(["step", Column("wall time", numeric=True), Column("share", numeric=True)], rows, caption)
+
+
+def reproduction(report: Report) -> Markup:
+    """The commands, and the identities of everything that went in and came out."""
+    bundle = dig(report, "bundle", "file")
+    commit = report.get("git_commit")
+    commands = [
+        *([f"git checkout {commit}"] if commit else []),
+        str(report.get("command") or "# report.json gives no command"),
+        *([f"edgeseg verify {PurePath(str(bundle)).name}"] if bundle else []),
+    ]
+    recipe, machine = report.get("recipe"), mapping(report.get("machine"))
+    settings = mapping(dig(recipe, "settings"))
+    parts = [
+        code("\n".join(commands)),
+        facts(_identities(report)),
+        facts({key.replace("_", " "): _plain(value) for key, value in machine.items()}) if machine else "",
+    ]
+    if settings:
+        written = code(json.dumps(settings, indent=2, ensure_ascii=False, default=str))
+        parts.append(details("All settings of the recipe", written))
+    return join(part for part in parts if part)
+
+
+def _identities(report: Report) -> dict[str, Value]:
+    bundle = report.get("bundle")
+    return {
+        "edgeseg": _plain(report.get("edgeseg_version")),
+        "git commit": _plain(report.get("git_commit")),
+        "made": _plain(report.get("created")),
+        "recipe": _plain(dig(report, "recipe", "name")),
+        "recipe SHA-256": _plain(dig(report, "recipe", "sha256")),
+        "data": _plain(dig(report, "data", "name")),
+        "data SHA-256": _plain(dig(report, "data", "content_sha256")),
+        "split SHA-256": _plain(dig(report, "data", "split_sha256")),
+        "data licence": _plain(dig(report, "data", "licence")),
+        "bundle": _plain(dig(bundle, "file")) or "none: nothing ships",
+        "bundle bytes": _bytes(number(bundle, "bytes")),
+        "bundle SHA-256": _plain(dig(bundle, "sha256")),
+    }
+
+
+def _bytes(value: float | None) -> str | None:
+    return None if value is None else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _plain(value: object) -> str | None:
+    """A value of the machine or the report in one line; what is missing stays missing."""
+    if value is None or value in ("", [], {}):
+        return None
+    if isinstance(value, list | tuple):
+        return ", ".join(str(part) for part in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part}" for key, part in value.items())
+    return str(value)
