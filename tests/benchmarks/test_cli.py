@@ -68,6 +68,7 @@ def test_a_failing_variant_is_a_row_and_exit_code_1(make_model, spec, tmp_path):
         (["run", "none.edgeseg"], 1, "no such file"),
         (["run", "BUNDLE", "--variant", "other"], 2, "there are onnx-fp32, onnx-wide"),
         (["run", "BUNDLE", "--threads", "0"], 2, "threads is 0"),
+        (["run", "BUNDLE", "--out", "."], 2, "is a folder"),
         (["run", "BUNDLE", "--json", "--csv"], 2, "exclude each other"),
         (["run", "BUNDLE", "--frame", "none.png"], 1, "none.png"),
         (["run"], 2, "Missing argument"),

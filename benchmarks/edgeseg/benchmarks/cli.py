@@ -27,7 +27,9 @@ from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError
 
 _DEFAULT = HarnessConfig()
 
-app = typer.Typer(no_args_is_help=True, help="Measure runnable models, and say which of two is faster.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Measure runnable models, and say which of two is faster."
+)
 
 
 @app.command(epilog="Example: edgeseg bench run part.edgeseg --variant onnx-fp32,onnx-int8-x86 --out result.json")
@@ -71,6 +73,8 @@ def run(
     with _errors():
         if as_json and as_csv:
             raise ConfigError("--json and --csv exclude each other: choose one, and --out FILE.json beside it")
+        if out is not None and out.is_dir():
+            raise ConfigError(f"--out {out} is a folder: name a file in it")
         config = HarnessConfig(
             threads=threads,
             processes=processes,
@@ -84,12 +88,12 @@ def run(
             timeout_s=timeout,
         )
         result = _measure(bundle, variant, frame, config)
-        if out is not None:
-            write_result(result, out)
         if as_json:
             typer.echo(json.dumps(to_json(result), ensure_ascii=False))
         else:
             typer.echo(to_csv(result) if as_csv else to_text(result), nl=not as_csv)
+        if out is not None:  # after printing, so that a full disk does not cost the numbers
+            write_result(result, out)
         if any(row.status == "failed" for row in result.rows) or not any(row.processes for row in result.rows):
             raise typer.Exit(1)
 
