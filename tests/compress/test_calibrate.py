@@ -7,14 +7,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
 from edgeseg.compress.calibrate import MIN_IMAGES, Ranges, collect_ranges
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.runtime.errors import ConfigError, ExportError
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
-from hypothesis import given
-from hypothesis import strategies as st
-from torch import Tensor, nn
 
 
 class Twice(nn.Module):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.runtime.errors import ExportError
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
-from torch import Tensor, nn
 
 
 class TransposedNorm(nn.Module):

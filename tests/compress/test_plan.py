@@ -7,13 +7,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from edgeseg.compress.calibrate import Ranges
-from edgeseg.compress.plan import MAX_BIAS, Plan, make_plan, weight_scale
-from edgeseg.runtime.errors import ConfigError, ExportError
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+
+from edgeseg.compress.calibrate import Ranges
+from edgeseg.compress.plan import MAX_BIAS, Plan, make_plan, weight_scale
+from edgeseg.runtime.errors import ConfigError, ExportError
 
 
 def plan_of(**values: tuple[float, float]) -> Plan:

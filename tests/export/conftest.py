@@ -13,6 +13,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from torch import nn
+
 from edgeseg.compress.calibrate import collect_ranges
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.plan import Plan, make_plan
@@ -24,7 +26,6 @@ from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
-from torch import nn
 
 SIZE = 64
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from edgeseg.export.parity import Tolerance, parity
 from edgeseg.runtime.errors import ExportError
 

@@ -9,6 +9,8 @@ import onnx
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from onnx import numpy_helper
+
 from edgeseg.compress.calibrate import Ranges
 from edgeseg.compress.plan import Plan
 from edgeseg.export import flatbuffer
@@ -16,7 +18,6 @@ from edgeseg.export.tflite import export_tflite
 from edgeseg.export.tflite_int8 import write_int8_tflite
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import Geometry, InputSpec
-from onnx import numpy_helper
 
 from .conftest import classes_of, frames, network, planned
 

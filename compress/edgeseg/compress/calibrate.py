@@ -9,9 +9,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from edgeseg.compress.trace import INPUT, Recorder, trace
 from edgeseg.runtime.errors import ConfigError, ExportError
-from torch import Tensor, nn
 
 Method = Literal["minmax", "moving_average", "percentile"]
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 
-from edgeseg.compress.trace import trace
-from edgeseg.runtime.errors import ExportError
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from edgeseg.compress.trace import trace
+from edgeseg.runtime.errors import ExportError
 
 
 def fold_batch_norm(model: nn.Module) -> nn.Module:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from torch import nn
+
 from edgeseg.compress.calibrate import Ranges
 from edgeseg.compress.sharing import shared_scales
 from edgeseg.compress.trace import node_keys, trace
 from edgeseg.runtime.errors import ConfigError
-from torch import nn
 
 # Below this width a range holds nothing but rounding noise: such a tensor is read as zeros.
 MIN_WIDTH = 1e-6

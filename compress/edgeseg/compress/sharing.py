@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from edgeseg.compress.calibrate import Ranges
 from torch import fx, nn
+
+from edgeseg.compress.calibrate import Ranges
 
 # A tensor with other readers joins a concatenation's range if that costs it at most one bit.
 MAX_WIDENING = 2.0

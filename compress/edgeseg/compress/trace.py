@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from edgeseg.runtime.errors import ExportError
 from torch import Tensor, fx, nn
+
+from edgeseg.runtime.errors import ExportError
 
 INPUT = "image"
 _PASSES = (nn.Identity, nn.Dropout, nn.Dropout2d)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+
 from edgeseg.compress.trace import record, trace
 from edgeseg.export.deploy_graph import DeployGraph
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any, Literal, cast
 
 import torch
+from torch import Tensor, nn
+
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.trace import trace
 from edgeseg.runtime.errors import ExportError
-from torch import Tensor, nn
 
 Layout = Literal["NHWC", "NCHW"]
 

@@ -68,7 +68,8 @@ def operator_name(model: Any, operator: Any) -> str:
     """Name of an operator, such as `CONV_2D`."""
     code = model.operatorCodes[operator.opcodeIndex]
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return next(name for name, value in vars(schema.BuiltinOperator).items() if value == number)
+    names: dict[int, str] = {value: name for name, value in vars(schema.BuiltinOperator).items()}
+    return names[number]
 
 
 def tensor_name(graph: Any, index: int) -> str:

@@ -13,12 +13,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from torch import nn
+
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.fits import activation, check_fits, fixed_size
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import InputSpec, ModelSpec, OutputSpec
-from torch import nn
 
 OPSET = 20
 INPUT = "image"
@@ -106,6 +107,16 @@ def _export(graph: DeployGraph, shape: tuple[int, ...], *, symbolic: bool) -> on
     return model
 
 
+def quiet_session(model: onnx.ModelProto, *, optimise: bool = True) -> onnxruntime.InferenceSession:
+    """Open a model in ONNX Runtime on one thread (checks must not take cores from others), without its warnings."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
 def _runs_at_any_size(model: onnx.ModelProto, graph: DeployGraph) -> bool:
     """Free N, H and W in the file's signature, and see whether it then answers like torch at another size."""
     _name_sizes(model)
@@ -114,7 +125,7 @@ def _runs_at_any_size(model: onnx.ModelProto, graph: DeployGraph) -> bool:
     try:
         with torch.no_grad():
             expected = graph(torch.from_numpy(image)).numpy()
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = quiet_session(model)
         (found,) = session.run(None, {INPUT: image})
     except Exception:  # a network or file that knows one size only fails in many ways
         return False

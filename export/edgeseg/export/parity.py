@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+
 from edgeseg.export.muted import muted
 from edgeseg.runtime.errors import BackendError, ExportError
 from edgeseg.runtime.manifest import ModelSpec, OutputSpec
 from edgeseg.runtime.postprocess import to_mask
 from edgeseg.runtime.segmenter import Segmenter
-from torch import nn
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ class Placement:
         pixels: The uint8 image itself is the first quantised tensor (scale 1, zero point 0).
         float_weights: Keep kernels in float behind a pair of their own, as TensorRT up to 10 wants them.
         min_channels: Convolutions with fewer input or output channels stay in float.
+        depthwise_step: Widen depthwise convolutions to a multiple of this (see `widen`); 1 leaves them.
+        blocks: Compute a 3x3 stem of stride 2 on blocks of pixels (see `stem`).
     """
 
     activation: Literal["uint8", "int8"]
@@ -29,6 +31,8 @@ class Placement:
     pixels: bool
     float_weights: bool
     min_channels: int
+    depthwise_step: int = 1
+    blocks: bool = False
 
 
 def u8s8_x86() -> Placement:
@@ -42,6 +46,8 @@ def u8s8_x86() -> Placement:
         pixels=True,
         float_weights=False,
         min_channels=1,
+        depthwise_step=16,
+        blocks=True,
     )
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import helper, numpy_helper
+
 from edgeseg.compress.plan import Affine, weight_scale
 from edgeseg.export.placement import Placement
-from onnx import helper, numpy_helper
 
 _CONVS = {"Conv": 0, "ConvTranspose": 1}  # by operator: the kernel's axis of output channels
 _MOVES = {"Concat", "Resize", "MaxPool"}
-_LAYOUT = {"Squeeze", "Unsqueeze", "Reshape", "Transpose"}
+_LAYOUT = {"Squeeze", "Unsqueeze", "Reshape", "Transpose", "SpaceToDepth"}
 _CLAMPS = {"Relu", "Clip"}
 _EPSILON = 1e-5  # relative; scales are rounded to float32
 

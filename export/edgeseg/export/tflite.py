@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
+
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.fits import activation, check_fits, fixed_size
 from edgeseg.export.flatbuffer import read, shorten, write
@@ -12,7 +14,6 @@ from edgeseg.export.muted import muted
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import InputSpec, ModelSpec, OutputSpec
-from torch import nn
 
 
 def export_tflite(model: nn.Module, path: Path, input_spec: InputSpec, classes: tuple[str, ...]) -> ModelSpec:

@@ -12,6 +12,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_quantizer import quantizer, recipe
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 from ai_edge_quantizer.qtyping import TFLOperationName
+from torch import nn
+
 from edgeseg.compress.plan import Plan, weight_scale
 from edgeseg.export import flatbuffer
 from edgeseg.export.bind import bind, binding_image, torch_values
@@ -21,7 +23,6 @@ from edgeseg.export.muted import muted
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import ModelSpec
-from torch import nn
 
 # By operator: which inputs are the activation, the kernel and the bias, and the kernel's axis of output channels.
 _KERNELS = {"CONV_2D": (0, 1, 2, 0), "DEPTHWISE_CONV_2D": (0, 1, 2, 3), "TRANSPOSE_CONV": (2, 1, 3, 0)}
