@@ -1,0 +1,270 @@
+"""The host's command line: `edgeseg`. Parse, one library call, print.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed. Whatever is
+heavy is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.pipeline.cli_options import (
+    EXITS,
+    RUNS,
+    Assignments,
+    BundleFile,
+    Data,
+    Images,
+    Json,
+    Out,
+    Recipe,
+    Threads,
+    Variant,
+)
+from edgeseg.pipeline.failures import ERROR, GATE, OK, Stop, reported
+from edgeseg.pipeline.order import Order, carry_out
+
+_CHAIN = "The chain"
+_STEPS = "One step and what it needs (run RECIPE --only STEP)"
+_BUNDLE = "Bundles"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Get a segmentation network onto a small device, with proof.",
+    epilog=f"Start with: edgeseg demo. {EXITS}",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
+app.add_typer(data_app, name="data", rich_help_panel="Your data")
+
+
+@dataclass
+class _Invocation:
+    """Options before the command's name."""
+
+    debug: bool = False
+
+
+_invocation = _Invocation()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"edgeseg {version('edgeseg')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
+) -> None:
+    """Options of every command, given before its name."""
+    _invocation.debug = debug
+
+
+@app.command(rich_help_panel=_CHAIN, epilog="Example: edgeseg demo --out runs")
+def demo(
+    out: Out = RUNS,
+    assignments: Assignments = None,
+    images: Images = True,
+    as_json: Json = False,
+) -> None:
+    """Run the whole chain on machined-metal surfaces drawn by edgeseg: no data set and no download needed."""
+    _run(Order("demo", None, out, None, tuple(assignments or ()), images, as_json))
+
+
+@app.command(rich_help_panel=_CHAIN, epilog=f"Example: edgeseg run ultrasound --data data/nerves. {EXITS}")
+def run(
+    recipe: Recipe,
+    data: Data = None,
+    out: Out = RUNS,
+    only: Annotated[str | None, typer.Option(help="Stop after this step. Default: run all.", metavar="STEP")] = None,
+    assignments: Assignments = None,
+    images: Images = True,
+    as_json: Json = False,
+) -> None:
+    """Train, distil, prune, quantize, export, pack, measure and report, as a recipe says.
+
+    Steps whose inputs and settings are unchanged are reused; a run that was stopped goes on where it was.
+    """
+    _run(Order(recipe, data, out, only, tuple(assignments or ()), images, as_json))
+
+
+@app.command(rich_help_panel="Your data", epilog="Example: edgeseg init data/parts")
+def init(
+    folder: Annotated[Path, typer.Argument(help="Your folder, with images/ and masks/.", metavar="DIR")],
+    as_json: Json = False,
+) -> None:
+    """Look at a folder of images and masks, and write dataset.yaml (if missing) and a commented recipe.yaml into it."""
+    with reported(debug=_invocation.debug):
+        from edgeseg.pipeline.init import init_folder, init_text
+        from edgeseg.pipeline.printed import show
+        from edgeseg.pipeline.progress import count_progress
+
+        with count_progress("looking at images") as progress:
+            report = init_folder(folder, progress)
+        show(report, init_text(report), as_json=as_json)
+
+
+@data_app.command("check", epilog="Example: edgeseg data check data/parts. Exit codes: 0 no fault, 1 faults, 2 usage.")
+def check(
+    folder: Annotated[Path, typer.Argument(help="A data set: images/, masks/, dataset.yaml.", metavar="DIR")],
+    as_json: Json = False,
+) -> None:
+    """List everything that is wrong with a data set at once, each fault with its file and what to do."""
+    with reported(debug=_invocation.debug):
+        from edgeseg.pipeline.printed import faults_text, show
+        from edgeseg.pipeline.progress import count_progress
+        from edgeseg.runtime.datacheck import check_dataset
+
+        with count_progress("checking images") as progress:
+            faults = [asdict(fault) for fault in check_dataset(folder, progress)]
+        show({"data": str(folder), "ok": not faults, "faults": faults}, faults_text(faults), as_json=as_json)
+        raise Stop(ERROR if faults else OK)
+
+
+@app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg verify part.edgeseg. {EXITS}")
+def verify(bundle: BundleFile, threads: Threads = None, as_json: Json = False) -> None:
+    """Check a bundle's hashes, and every variant that can run here against its golden masks."""
+    with reported(debug=_invocation.debug):
+        from edgeseg.pipeline.printed import show, verify_text
+        from edgeseg.runtime.verify import verify_bundle
+
+        report = verify_bundle(bundle, threads)
+        show(report, verify_text(report), as_json=as_json)
+        statuses = {row["status"] for row in report["variants"]}
+        # A file that is whole and runs, yet sees something else, breaks a gate; all else is an error.
+        broken = GATE if "differs" in statuses and "failed" not in statuses else ERROR
+        raise Stop(OK if report["ok"] else broken)
+
+
+@app.command(
+    rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg evaluate part.edgeseg --data data/parts --by kind. {EXITS}"
+)
+def evaluate(
+    bundle: BundleFile,
+    data: Annotated[Path, typer.Option(help="Folder with images/ and masks/.", metavar="DIR")],
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    by: Annotated[str, typer.Option(help="Columns of meta.csv to score by, with commas between.")] = "",
+    min_dice: Annotated[float | None, typer.Option(help="Exit with 3 where Dice is below this, 0 to 1.")] = None,
+    variant: Variant = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Score a bundle on a data set; classes and colour come from the bundle."""
+    with reported(debug=_invocation.debug):
+        from edgeseg.pipeline.printed import evaluate_text, show
+        from edgeseg.pipeline.progress import count_progress
+        from edgeseg.runtime.commands import BundleChoice
+        from edgeseg.runtime.commands import evaluate as score
+
+        columns = tuple(column.strip() for column in by.split(",") if column.strip())
+        with count_progress("scoring images") as progress:
+            choice = BundleChoice(bundle, variant, threads)
+            report = score(choice, data, split=_split(split), by=columns, progress=progress)
+        if min_dice is not None:
+            dice = report["accuracy"]["dice_mean"]
+            report["gate"] = {"min_dice": min_dice, "passed": dice is not None and dice >= min_dice}
+        show(report, evaluate_text(report), as_json=as_json)
+        raise Stop(OK if report.get("gate", {}).get("passed", True) else GATE)
+
+
+@app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg predict part.edgeseg a.png b.png --out masks. {EXITS}")
+def predict(
+    bundle: BundleFile,
+    images: Annotated[list[Path], typer.Argument(help="8-bit gray or RGB image files.", metavar="IMAGE...")],
+    out: Annotated[Path, typer.Option(help="Folder the masks are written to, as OUT/STEM.png.", metavar="DIR")],
+    decision: Annotated[bool, typer.Option("--decision", help="Also decide good or reject.")] = False,
+    variant: Variant = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Segment images and write each mask as a PNG of class ids."""
+    with reported(debug=_invocation.debug):
+        from edgeseg.pipeline.printed import predict_text, show
+        from edgeseg.pipeline.progress import count_progress
+        from edgeseg.runtime.commands import BundleChoice
+        from edgeseg.runtime.commands import predict as segment
+
+        with count_progress("segmenting images") as progress:
+            choice = BundleChoice(bundle, variant, threads)
+            report = segment(choice, images, out, decision=decision, progress=progress)
+        show(report, predict_text(report), as_json=as_json)
+        raise Stop(ERROR if any(row["status"] == "failed" for row in report["images"]) else OK)
+
+
+@app.command(rich_help_panel="This machine", epilog="Example: edgeseg doctor --json. Exit code 1 if no engine works.")
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, what each engine can do here, and the command that adds what is missing."""
+    with reported(debug=_invocation.debug):
+        from edgeseg.pipeline.doctor import doctor_text, examine
+        from edgeseg.pipeline.printed import show
+
+        report = examine()
+        show(report, doctor_text(report), as_json=as_json)
+        raise Stop(OK if report["ok"] else ERROR)
+
+
+@app.command(
+    rich_help_panel="This machine",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def bench(context: typer.Context) -> None:
+    """Measure runnable models, and say which of two is faster: run | compare | env."""
+    with reported(debug=_invocation.debug):
+        # A command line of its own, loaded only now: it needs numpy, and every other command should not wait for it.
+        from edgeseg.benchmarks.cli import app as bench_app
+
+        bench_app(context.args, prog_name="edgeseg bench")
+
+
+def _run(order: Order) -> None:
+    with reported(debug=_invocation.debug):
+        raise Stop(GATE if carry_out(order) else OK)
+
+
+def _split(name: str) -> str:
+    from edgeseg.runtime.errors import ConfigError
+
+    if name not in ("train", "val", "test", "all"):
+        raise ConfigError(f"--split is {name!r}; use train, val, test or all")
+    return name
+
+
+def _add_steps() -> None:
+    """One command for every step of the chain that has no command of its own."""
+    from edgeseg.pipeline.step_names import LISTED, step_names
+
+    taken = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    for name in step_names():
+        if name not in taken:
+            _add_step(name, hidden=name not in LISTED)
+
+
+def _add_step(name: str, *, hidden: bool) -> None:
+    @app.command(
+        name,
+        hidden=hidden,
+        rich_help_panel=_STEPS,
+        help=f"Run the chain up to {name}.",
+        epilog=f"Example: edgeseg {name} recipes/demo.yaml",
+    )
+    def step(
+        recipe: Recipe, data: Data = None, out: Out = RUNS, assignments: Assignments = None, as_json: Json = False
+    ) -> None:
+        _run(Order(recipe, data, out, name, tuple(assignments or ()), True, as_json))
+
+
+_add_steps()
+
+if __name__ == "__main__":
+    app()

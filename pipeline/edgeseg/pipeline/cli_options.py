@@ -1,0 +1,30 @@
+"""Arguments and options that several commands of `edgeseg` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXITS = "Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed."
+RUNS = Path("runs")
+
+Recipe = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of one that comes along, such as demo.", metavar="RECIPE")
+]
+Data = Annotated[
+    Path | None, typer.Option(help="Folder of the data set. Default: found by the recipe's data.name.", metavar="DIR")
+]
+Out = Annotated[Path, typer.Option(help="Where runs are kept; this one in OUT/NAME of the recipe.", metavar="DIR")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting, such as teacher.epochs=20; may be repeated.", metavar="KEY=VALUE"),
+]
+Images = Annotated[bool, typer.Option("--images/--no-images", help="Show test images in the report.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+BundleFile = Annotated[Path, typer.Argument(help="The .edgeseg file.", metavar="BUNDLE")]
+Variant = Annotated[str | None, typer.Option(help="Variant to run. Default: the best one here.", metavar="NAME")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of the engine. Default: all cores, at most 4.", metavar="N")
+]

@@ -1,0 +1,133 @@
+"""What a user's folder of images and masks holds, found by looking: sizes, colour, class ids, regions, splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgeseg.runtime.datafolder import Folder, list_folder
+from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.imagefile import Color, decode, present_values, read_mask
+from edgeseg.runtime.splits import SPLITS
+
+# Colour is a property of the camera, so a few images tell; masks are all read, since a class may be rare.
+_IMAGES_LOOKED_AT = 64
+# As in `data check`: a faint tint is fine in a gray picture.
+_TINT_SPREAD, _COLOUR_SHARE = 40, 0.05
+# Ids beyond this are gray levels or colours, not classes that somebody counted.
+_MOST_CLASSES = 32
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found.
+
+    Attributes:
+        n_images: Pairs of image and mask.
+        sizes_px: (height, width) of the frames with their counts, the most frequent first.
+        color: `gray` if no image looked at is in colours.
+        n_classes: Background included.
+        n_negative: Frames without foreground.
+        small_region: Side of a small region (its area's square root; lowest quartile) as a share of the frame's
+            long side, in [0, 1].
+        splits: Images by split of meta.csv; empty if it has none.
+        columns: Other columns of meta.csv.
+    """
+
+    n_images: int
+    sizes_px: tuple[tuple[tuple[int, int], int], ...]
+    color: Color
+    n_classes: int
+    n_negative: int
+    small_region: float
+    splits: dict[str, int]
+    columns: tuple[str, ...]
+
+    @property
+    def n_train(self) -> int:
+        """Training images, also where the split is still to be made (70 %)."""
+        return self.splits.get("train", round(0.7 * self.n_images))
+
+    @property
+    def median_px(self) -> tuple[int, int]:
+        """Median height and width of the frames [px]."""
+        heights, widths = zip(*(size for size, count in self.sizes_px for _ in range(count)), strict=True)
+        return int(np.median(heights)), int(np.median(widths))
+
+
+def look_at(root: Path, progress: Callable[[int, int], None] | None = None) -> Look:
+    """Read all masks and some images of a folder.
+
+    Args:
+        root: With `images/`, `masks/` and perhaps meta.csv.
+        progress: Called with (done, total) after every image.
+
+    Raises:
+        DataError: If files are missing or unreadable, or the masks hold no foreground or no class ids.
+    """
+    folder = list_folder(root)
+    if folder.faults:
+        shown = "\n".join(f"  {fault}" for fault in folder.faults[:8])
+        raise DataError(f"{root} cannot be used yet, {len(folder.faults)} fault(s):\n{shown}")
+    every = max(1, len(folder.images) // _IMAGES_LOOKED_AT)
+    sizes, ids, sides, colours, negative = Counter[tuple[int, int]](), set[int](), list[float](), 0, 0
+    for index, (stem, image) in enumerate(folder.images.items()):
+        mask = read_mask(folder.masks[stem], 256)
+        sizes[(mask.shape[0], mask.shape[1])] += 1
+        ids.update(present_values(mask))
+        sides += _region_sides(mask)
+        negative += not mask.any()
+        colours += index % every == 0 and _is_coloured(decode(image))
+        if progress is not None:
+            progress(index + 1, len(folder.images))
+    return Look(
+        n_images=len(folder.images),
+        sizes_px=tuple(sizes.most_common()),
+        color="rgb" if colours else "gray",
+        n_classes=_count_classes(sorted(ids), root),
+        n_negative=negative,
+        small_region=float(np.quantile(sides, 0.25)),
+        splits=_splits(folder),
+        columns=tuple(name for name in folder.columns if name not in ("split", "group")),
+    )
+
+
+def _count_classes(ids: list[int], root: Path) -> int:
+    """Number of classes behind the values of all masks."""
+    if ids == [0] or len(ids) < 2:
+        raise DataError(f"{root}/masks: every mask holds the value {ids[0]} alone; a network needs foreground to learn")
+    if set(ids) <= {0, 255}:
+        return 2
+    if ids[-1] >= _MOST_CLASSES:
+        found = ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
+        raise DataError(
+            f"{root}/masks: the masks hold the values {found}; write class ids 0 (background), 1, 2, ... into one "
+            "channel (or 0 and 255 for one kind of foreground), without smoothing the edges"
+        )
+    return ids[-1] + 1
+
+
+def _region_sides(mask: np.ndarray) -> list[float]:
+    """Side of every foreground region as a share of the frame's long side; mask uint8 (H, W)."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8), connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA].astype(np.float64)
+    return [float(side) for side in np.sqrt(areas) / max(mask.shape)]
+
+
+def _is_coloured(stored: np.ndarray) -> bool:
+    if stored.ndim == 2:
+        return False
+    spread = stored[..., :3].max(axis=2).astype(np.int16) - stored[..., :3].min(axis=2)
+    return float(np.mean(spread > _TINT_SPREAD)) > _COLOUR_SHARE
+
+
+def _splits(folder: Folder) -> dict[str, int]:
+    if "split" not in folder.columns:
+        return {}
+    counts = Counter(row["split"] for row in folder.rows.values())
+    return {name: counts.get(name, 0) for name in SPLITS}

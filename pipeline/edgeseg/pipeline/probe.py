@@ -1,0 +1,55 @@
+"""Really running a backend: opens a network of a few hundred bytes and holds its answer against the known one.
+
+The files in `probes/` come from our own exporters; tests/pipeline/make_probes.py writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.segmenter import Segmenter
+
+FOLDER = Path(__file__).resolve().parent / "probes"
+SIZE_PX = 32
+_BORDER_PX = 4  # around the edge between dark and bright, where interpolation decides
+
+
+def probe_frame() -> tuple[np.ndarray, np.ndarray]:
+    """A frame, dark on the left and bright on the right, and its mask; both uint8 (32, 32)."""
+    mask = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
+    mask[:, SIZE_PX // 2 :] = 1
+    return np.where(mask, 220, 30).astype(np.uint8), mask
+
+
+def probe_backend(backend: str) -> list[dict[str, Any]]:
+    """Run every probe of a backend.
+
+    Returns:
+        One row each: `precision`, `runs` (it answered, and rightly), `engine`, `reason` (None, or what went wrong).
+    """
+    specs = {name: ModelSpec.from_json(spec) for name, spec in json.loads((FOLDER / "specs.json").read_text()).items()}
+    return [_probe(FOLDER / name, spec) for name, spec in specs.items() if spec.backend == backend]
+
+
+def _probe(file: Path, spec: ModelSpec) -> dict[str, Any]:
+    row: dict[str, Any] = {"precision": spec.precision, "runs": False, "engine": None, "reason": None}
+    frame, truth = probe_frame()
+    try:
+        with Segmenter.from_file(file, spec, threads=1) as segmenter:
+            row["engine"] = segmenter.engine
+            mask = segmenter(frame).mask
+    except (EdgesegError, ImportError, OSError) as err:
+        return row | {"reason": str(err)}
+    differs = mask != truth
+    differs[:, SIZE_PX // 2 - _BORDER_PX : SIZE_PX // 2 + _BORDER_PX] = False
+    differs[:, :_BORDER_PX] = differs[:, -_BORDER_PX:] = False
+    differs[:_BORDER_PX] = differs[-_BORDER_PX:] = False
+    if differs.any():
+        return row | {"reason": f"wrong answer: {differs.mean():.0%} of the pixels differ"}
+    return row | {"runs": True}
