@@ -1,8 +1,9 @@
-"""Structured pruning: through skip concatenations, depthwise and transposed convolutions; exact where nothing is lost."""
+"""Structured pruning through skip concatenations, depthwise and transposed convolutions; exact where nothing is lost."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from typing import Any
 
@@ -66,7 +67,9 @@ def test_channels_are_multiples_of_eight_and_on_target(pair: tuple[nn.Module, nn
     assert before.keys() == after.keys()
     assert after.pop("head") == before["head"]
     assert {name: width for name, width in after.items() if width % 8} == {}
-    assert {name: (after[name], wanted[name]) for name in after if after[name] != wanted[name]} == {}
+    # A depthwise layer has no width of its own: it follows what it reads, such as a skip and the decoder's own channels.
+    chosen = [name for name in after if not name.endswith("conv_dw")]
+    assert {name: (after[name], wanted[name]) for name in chosen if after[name] != wanted[name]} == {}
 
 
 def test_cost_drops_and_the_forward_works(pair: tuple[nn.Module, nn.Module]) -> None:
@@ -112,7 +115,7 @@ def test_the_original_is_not_changed(name: str) -> None:
 def _silence(
     model: nn.Module, produce: str, norms: list[str], depthwise: list[str], read: tuple[str, int]
 ) -> list[int]:
-    """Make every other channel of a layer exactly zero, with all weights that hang on it; returns the silent channels."""
+    """Zero every other channel of a layer and all weights that hang on it; returns the silent channels."""
     layers: dict[str, Any] = dict(model.named_modules())
     transposed = isinstance(layers[produce], nn.ConvTranspose2d)
     silent = list(range(0, layers[produce].out_channels, 2))
@@ -195,7 +198,7 @@ def test_rounds_are_equal_factors(ratio: float, rounds: int) -> None:
     kept = [config.kept_after(done) for done in range(rounds + 1)]
     assert kept[0] == 1.0
     assert kept[-1] == pytest.approx(1 - ratio)
-    assert all(b / a == pytest.approx(kept[1]) for a, b in zip(kept, kept[1:], strict=False))
+    assert all(b / a == pytest.approx(kept[1]) for a, b in itertools.pairwise(kept))
 
 
 @pytest.mark.parametrize("name", ARCHS)

@@ -203,5 +203,5 @@ def test_unfit_encoder_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no readable safetensors file"):
         load_encoder_weights(student, tmp_path / "text")
     save_file({"other": torch.zeros(1)}, tmp_path / "other")
-    with pytest.raises(TrainingError, match="no tensor of .* fits"):
+    with pytest.raises(TrainingError, match=r"no tensor of .* fits"):
         load_encoder_weights(student, tmp_path / "other")

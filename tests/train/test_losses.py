@@ -104,7 +104,7 @@ def test_weights_follow_the_module_but_not_its_state() -> None:
 
 
 def test_bad_configurations_are_refused() -> None:
-    with pytest.raises(ConfigError, match="'tversky' is unknown.*ce, bce, dice, focal"):
+    with pytest.raises(ConfigError, match=r"'tversky' is unknown.*ce, bce, dice, focal"):
         _loss("ce+tversky")
     with pytest.raises(ConfigError, match="2 numbers for 3 classes"):
         _loss("ce", n_classes=3, weights=(1.0, 2.0))
