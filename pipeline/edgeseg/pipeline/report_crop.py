@@ -14,7 +14,7 @@ Bools = npt.NDArray[np.bool_]
 # Frames up to here are shown whole: on 320 px of a page a defect of 8 px then still is 4 px wide.
 WHOLE_PX = 640
 _ROOM = 1.6  # side of the part shown over that of what it shows
-_SMALLEST_PX = 192
+_SMALLEST_PX = 128
 _BUSIEST_PX = 384
 
 

@@ -5,6 +5,7 @@ A part of the frame is drawn at twice the size it is shown in and then shrunk, w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -54,7 +55,8 @@ def draw_frame(frame: UInt8, window: Window) -> UInt8:
 def draw_mask(frame: UInt8, mask: UInt8, window: Window) -> UInt8:
     """The frame with a mask's classes filled and outlined."""
     canvas = _canvas(frame, window)
-    _fill_classes(canvas, window.cut(mask), outlined=True)
+    filled = _fill_classes(canvas, window.cut(mask))
+    _outline(canvas, [(area, ErrorMark("", class_color(class_id))) for class_id, area in filled.items()])
     return _shrunk(canvas)
 
 
@@ -62,16 +64,16 @@ def draw_errors(frame: UInt8, mask: UInt8, truth: UInt8, window: Window) -> UInt
     """The frame with a predicted mask filled and its errors outlined."""
     canvas = _canvas(frame, window)
     predicted, true = window.cut(mask), window.cut(truth)
-    _fill_classes(canvas, predicted, outlined=False)
+    _fill_classes(canvas, predicted)
     kinds = {
         MISSED: (predicted == 0) & (true > 0),
         WRONG: (predicted > 0) & (true > 0) & (predicted != true),
         FALSE: (predicted > 0) & (true == 0),
     }
-    for mark, where in kinds.items():
-        area = _fitted(where, canvas.shape)
+    areas = [(_fitted(where, canvas.shape), mark) for mark, where in kinds.items()]
+    for area, mark in areas:
         _blend(canvas, area, mark.color, 0.28)
-        _outline(canvas, area, mark)
+    _outline(canvas, areas)
     return _shrunk(canvas)
 
 
@@ -94,12 +96,12 @@ def _fitted(where: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> UInt8:
     return (plane >= 0.5).astype(np.uint8)
 
 
-def _fill_classes(canvas: UInt8, mask: UInt8, *, outlined: bool) -> None:
-    for class_id in (int(found) for found in np.unique(mask) if found):
-        area = _fitted(mask == class_id, canvas.shape)
+def _fill_classes(canvas: UInt8, mask: UInt8) -> dict[int, UInt8]:
+    """Fills every class of a mask, and hands back where."""
+    filled = {int(found): _fitted(mask == found, canvas.shape) for found in np.unique(mask) if found}
+    for class_id, area in filled.items():
         _blend(canvas, area, class_color(class_id), 0.34)
-        if outlined:
-            _outline(canvas, area, ErrorMark("", class_color(class_id)))
+    return filled
 
 
 def _blend(canvas: UInt8, area: UInt8, color: Color, share: float) -> None:
@@ -107,7 +109,16 @@ def _blend(canvas: UInt8, area: UInt8, color: Color, share: float) -> None:
     canvas[inside] = ((1 - share) * canvas[inside] + share * np.array(color)).astype(np.uint8)
 
 
-def _outline(canvas: UInt8, area: UInt8, mark: ErrorMark) -> None:
+def _outline(canvas: UInt8, areas: Sequence[tuple[UInt8, ErrorMark]]) -> None:
+    lines = [(_line(area, mark), mark) for area, mark in areas]
+    for line, _ in lines:  # a dark rim first, so that light lines are seen on bright metal too
+        _blend(canvas, cv2.dilate(line, np.ones((7, 7), np.uint8)), (0, 0, 0), 0.4)
+    for line, mark in lines:
+        canvas[cv2.dilate(line, np.ones((3, 3), np.uint8)).astype(bool)] = mark.color
+
+
+def _line(area: UInt8, mark: ErrorMark) -> UInt8:
+    """The border of an area, one pixel wide, uint8 0 or 1."""
     contours, _ = cv2.findContours(area, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     line = np.zeros_like(area)
     for contour in contours:
@@ -115,8 +126,7 @@ def _outline(canvas: UInt8, area: UInt8, mark: ErrorMark) -> None:
         # Every second stretch is a gap; what is shorter than one dash stays whole.
         kept = contour if not mark.dash_px else contour[(place // mark.dash_px) % 2 == 0]
         line[kept[:, 0, 1], kept[:, 0, 0]] = 1
-    thick = cv2.dilate(line, np.ones((3, 3), np.uint8))
-    canvas[thick.astype(bool)] = mark.color
+    return line
 
 
 def _draw_map(picture: UInt8, frame: UInt8, window: Window) -> None:

@@ -130,10 +130,16 @@ def duration(seconds: float | None) -> str | None:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def with_note(value: str | None, note: str | None) -> Markup:
+    """A cell's value with something in small type below it; a dash alone where there is no value."""
+    if not value or not note:
+        return escape(value)
+    return Markup(f'{escape(value)}<span class="unit missing" style="font-size:.86em">{escape(note)}</span>')
+
+
 def with_interval(value: str | None, low: str | None, high: str | None) -> Markup:
-    """A number with its 95 % interval in small type below it."""
-    below = f'<span class="unit">{escape(low)} to {escape(high)}</span>' if value and low and high else ""
-    return Markup(f"{escape(value)}{below}")
+    """A number with its 95 % interval below it."""
+    return with_note(value, f"{low} to {high}" if low and high else None)
 
 
 def stacked(parts: Iterable[str | Markup | None]) -> Markup:

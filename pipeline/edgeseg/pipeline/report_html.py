@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeseg.benchmarks.report import Markup, heading, page, paragraph, verdict
+from edgeseg.benchmarks.report import Markup, heading, page, paragraph, side_by_side, verdict
 from edgeseg.pipeline.report_fields import Report, class_names, dig
 from edgeseg.pipeline.report_panels import Panel, panels_section
 from edgeseg.pipeline.report_plots import accuracy_plots, training_plots
@@ -44,15 +44,14 @@ def render_report(report: Report, panels: Sequence[Panel], path: Path, no_images
 def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) -> list[tuple[str, Markup]]:
     return [
         ("The steps", steps_table(report)),
-        ("What was refused", refused_table(report)),
         ("Accuracy against cost", accuracy_plots(report)),
+        ("What was refused", refused_table(report)),
         ("What it sees", _images(report, panels, no_images)),
         ("What was decided, on val", decisions_table(report)),
         ("Accuracy in detail", accuracy_table(report)),
         ("Cost in detail", cost_table(report)),
         ("Training", training_plots(report)),
-        ("Data", data_table(report)),
-        ("Time", time_table(report)),
+        ("Data and time", side_by_side(data_table(report), time_table(report))),
         ("How to get this again", reproduction(report)),
     ]
 

@@ -71,7 +71,7 @@ def panels_section(panels: Sequence[Panel], classes: Sequence[str]) -> Markup:
         panels: At least one.
         classes: Names of the foreground classes by id, from 1.
     """
-    ordered = sorted(panels, key=lambda panel: not panel.worst)
+    ordered = sorted(panels, key=_worst_first)
     windows = [_window(panel) for panel in ordered]
     drawn = [_draw(panel, window) for panel, window in zip(ordered, windows, strict=True)]
     encoded = _encode_all(drawn)
@@ -86,6 +86,11 @@ def panels_section(panels: Sequence[Panel], classes: Sequence[str]) -> Markup:
     )
     rows = [_row(panel, window, data) for panel, window, data in zip(ordered, windows, encoded, strict=True)]
     return join([paragraph(words), _legend(classes, multiclass), *rows])
+
+
+def _worst_first(panel: Panel) -> tuple[bool, float]:
+    """The worst by rising Dice, then the others in the order they came."""
+    return not panel.worst, panel.dice if panel.worst and panel.dice is not None else 0.0
 
 
 def _window(panel: Panel) -> Window:

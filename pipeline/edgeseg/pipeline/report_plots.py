@@ -22,15 +22,15 @@ def accuracy_plots(report: Report) -> Markup:
     """Dice against the whole pipeline's median latency, and against the file's size."""
     split = shown_split(report)
     y_label = f"mean Dice on {split}"
-    latency = scatter_svg(_points(report, split, _latency_ms), "latency p50 [ms]", y_label, log_x=True)
+    latency = scatter_svg(
+        _points(report, split, _latency_ms), "latency p50, pre + infer + post [ms]", y_label, log_x=True
+    )
     size = scatter_svg(_points(report, split, _size_mb), "file size [MB]", y_label, log_x=True)
-    intervals = "Lines: 95 % interval of the difference from the teacher, set around the teacher's Dice."
+    intervals = "Lines: 95 % interval of the drop from the teacher."
     left_out = _left_out(report, split)
     return side_by_side(
-        figure(
-            latency, f"Up and to the left is better. Pre + infer + post of one frame. {intervals} {left_out}".strip()
-        ),
-        figure(size, "Up and to the left is better. The ring marks what ships. Both horizontal axes are logarithmic."),
+        figure(latency, f"Up and to the left is better. {intervals} {left_out}".strip()),
+        figure(size, "The ring marks what ships. Both horizontal axes are logarithmic."),
     )
 
 
@@ -86,7 +86,7 @@ def _size_mb(row: Row) -> float | None:
 def _group(row: Row) -> str:
     """What a mark's shape and colour stand for."""
     engine = str(row.get("engine") or "").split(" ")[0]
-    return " in ".join(part for part in (str(row.get("precision") or ""), engine) if part) or "engine not given"
+    return " ".join(part for part in (engine, str(row.get("precision") or "")) if part) or "engine not given"
 
 
 def _left_out(report: Report, split: str) -> str:

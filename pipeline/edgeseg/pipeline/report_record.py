@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
+from typing import Any
 
 from edgeseg.benchmarks.report import Column, Markup, badge, code, details, facts, join, paragraph, table
 from edgeseg.benchmarks.report.markup import Value
@@ -58,10 +60,7 @@ def time_table(report: Report) -> Markup:
     known = sum(seconds for seconds in spent.values() if seconds is not None)
     if not spent:
         return paragraph("report.json gives no times.")
-    rows: list[list[Value]] = [
-        [step, duration(seconds), None if seconds is None or not known else f"{100 * seconds / known:.0f} %"]
-        for step, seconds in spent.items()
-    ]
+    rows: list[list[Value]] = [[step, duration(seconds), _share(seconds, known)] for step, seconds in spent.items()]
     rows.append(["all steps", duration(known), "100 %" if known else None])
     caption = (
         ""
@@ -69,6 +68,12 @@ def time_table(report: Report) -> Markup:
         else f"The run's own wall time: {duration(total)}; steps that were whole already were reused."
     )
     return table(["step", Column("wall time", numeric=True), Column("share", numeric=True)], rows, caption)
+
+
+def _share(part: float | None, whole: float) -> str | None:
+    if part is None or not whole:
+        return None
+    return "< 1 %" if part < 0.005 * whole else f"{100 * part / whole:.0f} %"
 
 
 def reproduction(report: Report) -> Markup:
@@ -88,7 +93,7 @@ def reproduction(report: Report) -> Markup:
         facts({key.replace("_", " "): _plain(value) for key, value in machine.items()}) if machine else "",
     ]
     if settings:
-        written = code(json.dumps(settings, indent=2, ensure_ascii=False, default=str))
+        written = code("\n".join(f"{key} = {value}" for key, value in _flat(settings, "")))
         parts.append(details("All settings of the recipe", written))
     return join(part for part in parts if part)
 
@@ -109,6 +114,15 @@ def _identities(report: Report) -> dict[str, Value]:
         "bundle bytes": _bytes(number(bundle, "bytes")),
         "bundle SHA-256": _plain(dig(bundle, "sha256")),
     }
+
+
+def _flat(settings: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
+    """Settings by their dotted keys, as `--set` takes them."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield above + str(key), json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _bytes(value: float | None) -> str | None:

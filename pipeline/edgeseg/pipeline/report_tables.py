@@ -11,7 +11,6 @@ from edgeseg.benchmarks.report import (
     TreeRow,
     badge,
     escape,
-    join,
     paragraph,
     tree_table,
 )
@@ -38,6 +37,7 @@ from edgeseg.pipeline.report_fields import (
     stacked,
     status_of,
     with_interval,
+    with_note,
 )
 
 _TONES: dict[str, Tone] = {"refused": "bad", "failed": "bad"}
@@ -45,7 +45,7 @@ _TONES: dict[str, Tone] = {"refused": "bad", "failed": "bad"}
 
 def steps_table(report: Report) -> Markup:
     """Every step with what it gained and lost against the teacher, as a tree."""
-    split = shown_split(report)
+    split, shipped = shown_split(report), shipped_of(report)
     columns = [
         "step",
         "status",
@@ -57,14 +57,13 @@ def steps_table(report: Report) -> Markup:
         Column("latency p50", numeric=True, unit="ms, total"),
         Column("speed-up vs teacher", numeric=True, unit="same engine"),
     ]
-    return _tree(report, columns, lambda row: _step_cells(row, split), _steps_caption(report))
+    return _tree(report, columns, lambda row: _step_cells(row, split, row is shipped), _steps_caption(report))
 
 
 def decisions_table(report: Report) -> Markup:
     """What the gates saw: differences on val, against the parent and against the teacher."""
     columns = [
         "step",
-        "parent",
         Column("drop vs parent", numeric=True, unit="points, val"),
         "within budget?",
         Column("drop vs teacher", numeric=True, unit="points, val"),
@@ -87,20 +86,19 @@ def accuracy_table(report: Report) -> Markup:
         "step",
         *(Column(f"Dice {name}", numeric=True) for name in classes),
         *(Column(f"HD95 {name}", numeric=True, unit="px") for name in classes),
-        Column("median", numeric=True, unit="Dice per image"),
-        Column("5th percentile", numeric=True, unit="Dice per image"),
-        Column("below 0.5", numeric=True, unit="% of images"),
-        Column("regions found", numeric=True, unit="%"),
-        Column("small regions found", numeric=True, unit="%"),
-        Column("false regions", numeric=True, unit="per empty frame"),
+        Column("per image", numeric=True, unit="median; p5"),
+        Column("< 0.5", numeric=True, unit="% images"),
+        Column("regions found", numeric=True, unit="%; small"),
+        Column("false", numeric=True, unit="per empty frame"),
     ]
     rows = [row for row in rows_of(report) if dig(row, "accuracy", split)]
     if not rows:
         return paragraph("No step was scored.")
     caption = (
-        f"On {split}. Dice from counts summed over the split; HD95: 95th percentile of the distance between borders, "
-        "over the n images where both masks have the class; a region is found from an IoU of 0.1 on; small: the lowest "
-        f"quartile of area. {_empty_frames(rows, split)}"
+        f"On {split}. Dice per class from counts summed over the split; per image: median, 5th percentile, and share "
+        "below 0.5. HD95: 95th percentile of the distance between borders, over the n images where both masks have the "
+        "class. A region is found from an IoU of 0.1 on; small: the lowest quartile of area. "
+        f"{_empty_frames(rows, split)}"
     )
     return _tree({**report, "steps": rows}, columns, lambda row: _accuracy_cells(row, split, classes), caption)
 
@@ -130,17 +128,16 @@ def _tree(report: Report, columns: Sequence[Column | str], cells: Any, caption: 
             row.get("parent"),
             cells(row),
             "good" if row is shipped else _TONES.get(status_of(row), "plain"),
-            join([name_of(row), badge("shipped")], " ") if row is shipped else None,
         )
         for row in rows_of(report)
     ]
     return tree_table(columns, rows, caption) if rows else paragraph("report.json has no steps.")
 
 
-def _step_cells(row: Row, split: str) -> list[Value]:
+def _step_cells(row: Row, split: str, ships: bool) -> list[Value]:
     drop = dig(row, "dice_drop_vs_teacher", split)
     return [
-        badge(status_of(row)),
+        stacked([badge(status_of(row)), badge("shipped") if ships else None]),
         fixed(number(row, "accuracy", "val", "dice_mean")),
         fixed(number(row, "accuracy", "test", "dice_mean")),
         _drop(drop),
@@ -155,7 +152,6 @@ def _decision_cells(row: Row) -> list[Value]:
     parent, teacher = (dig(row, key, "val") for key in ("dice_drop_vs_parent", "dice_drop_vs_teacher"))
     agreement = number(row, "agreement_vs_parent")
     return [
-        row.get("parent"),
         _drop(parent),
         _verdict(parent),
         _drop(teacher),
@@ -173,11 +169,9 @@ def _accuracy_cells(row: Row, split: str, classes: Sequence[str]) -> list[Value]
     return [
         *(fixed(number(found, "dice", name)) for name in classes),
         *(_distance(dig(found, "hd95", name)) for name in classes),
-        fixed(number(per_image, "median")),
-        fixed(number(per_image, "p5")),
+        with_note(fixed(number(per_image, "median")), fixed(number(per_image, "p5"))),
         _percent(number(per_image, "share_below_0.5")),
-        _percent(number(found, "region_recall")),
-        _percent(number(found, "small_region_recall")),
+        with_note(_percent(number(found, "region_recall")), _percent(number(found, "small_region_recall"))),
         None if isinstance(false_regions, str) else fixed(number(found, "false_regions_per_negative_frame"), 2),
     ]
 
@@ -186,12 +180,12 @@ def _cost_cells(row: Row, wall_s: Any) -> list[Value]:
     stages = [short(number(row, "latency_ms", stage, "p50")) for stage in ("pre", "infer", "post", "total")]
     memory = number(row, "peak_memory_mib")
     return [
-        stacked([_text(row.get("engine")), _text(row.get("precision"))]),
+        _engine(row),
         count(number(row, "params")),
         count(number(row, "macs")),
         *stages,
         short(number(row, "latency_ms", "total", "p90")),
-        count(number(row, "latency_ms", "total", "n")),
+        fixed(number(row, "latency_ms", "total", "n"), 0),
         fixed(memory, 0),
         duration(number(wall_s, name_of(row))),
     ]
@@ -243,13 +237,15 @@ def _verdict(drop: Any) -> Value:
 
 def _distance(found: Any) -> Markup:
     value, n = short(number(found, "value_px")), number(found, "n")
-    below = f'<span class="unit">n = {n:.0f}</span>' if value and n is not None else ""
-    return Markup(f"{escape(value)}{below}")
+    return with_note(value, None if n is None else f"n = {n:.0f}")
 
 
 def _percent(share: float | None) -> str | None:
     return None if share is None else f"{100 * share:.0f}"
 
 
-def _text(value: Any) -> str | None:
-    return str(value) if value else None
+def _engine(row: Row) -> Markup:
+    """The engine's name, and its version with the precision below."""
+    name, _, version = str(row.get("engine") or "").partition(" ")
+    below = ", ".join(part for part in (version, str(row.get("precision") or "")) if part)
+    return with_note(name or None, below or None)

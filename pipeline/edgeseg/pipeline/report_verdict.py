@@ -110,7 +110,7 @@ def _dice(report: Report, row: Row) -> _Part:
 
 
 def _against_budget(verdict: Any, budget: float | None) -> tuple[str, Tone]:
-    named = "the budget" if budget is None else f"the budget of {100 * budget:.1f}"
+    named = "the budget" if budget is None else f"the budget of {100 * budget:.1f} points"
     if verdict == "not worse":
         return f"within {named}", "good"
     if verdict == "worse":
