@@ -1,0 +1,50 @@
+# `make` explains the targets. A machine without a GPU: see "The small CPU build of torch" in README.md.
+PYTHON ?= python3
+VENV ?= .venv
+RUNS ?= runs
+WORKERS ?= 2
+# Address of an additional package index, such as the one that PyTorch's site names for its CPU builds.
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.edgeseg-ready
+INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+PACKAGES := train compress export runtime benchmarks pipeline
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format clean
+
+help: ## this list
+	@echo "usage: make TARGET [PYTHON=python3.12] [TORCH_INDEX=URL]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(READY) ## make .venv and install everything, pinned by constraints.txt (about two minutes)
+
+demo: $(READY) ## run the whole chain on the embedded data set: a bundle and a report in runs/demo
+	$(BIN)/edgeseg demo --out $(RUNS)
+
+test: $(READY) ## run all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+check: $(READY) ## ruff, mypy, import-linter and the checks of the documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_repository.py
+
+format: $(READY) ## let ruff write the code the way it likes it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and caches; runs/ stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "error: $(PYTHON) must be Python 3.11, 3.12 or 3.13. Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  echo "error: $(PYTHON) cannot make environments. On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check $(INDEX) -e '.[dev]' -c constraints.txt
+	@touch $@

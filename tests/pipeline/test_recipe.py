@@ -1,0 +1,125 @@
+"""Recipe files: the shipped ones load, wrong ones are refused, data is found where it is said to be."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeseg.pipeline.recipe import Recipe, find_data, load_recipe
+from edgeseg.pipeline.recipe_files import find_recipe, shipped_recipes
+from edgeseg.runtime.errors import ConfigError
+
+SMALL = """\
+name: small
+data: {name: synthetic}
+geometry: {mode: resize, height_px: 64, width_px: 96}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def to_file(text: str) -> Path:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text)
+        return path
+
+    return to_file
+
+
+@pytest.mark.parametrize("name", ["demo", "ultrasound", "inspection"])
+def test_shipped_recipes_load(name: str) -> None:
+    recipe = load_recipe(find_recipe(name))
+    assert recipe.name == name
+    assert json.loads(json.dumps(recipe.to_json()))["teacher"]["epochs"] == recipe.teacher.epochs
+
+
+def test_a_recipe_is_found_by_path_then_by_name(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(SMALL)
+    assert find_recipe(str(path)) == path
+    assert find_recipe("demo") == shipped_recipes()["demo"]
+    with pytest.raises(ConfigError, match="did you mean 'demo'"):
+        find_recipe("dem0")
+    with pytest.raises(ConfigError, match="edgeseg init"):
+        find_recipe("missing/zzz.yaml")
+
+
+def test_the_hash_follows_the_settings_not_the_text(write) -> None:
+    first = load_recipe(write(SMALL))
+    assert load_recipe(write("# a comment\n" + SMALL + "train: {batch_size: 8}\n")).sha256() == first.sha256()
+    assert load_recipe(write(SMALL), ["train.batch_size=4"]).sha256() != first.sha256()
+
+
+def test_set_overrides_the_file(write) -> None:
+    recipe = load_recipe(
+        write(SMALL), ["teacher.epochs=3", "gates.min_speedup={x86-ort: 5}", "gates.max_dice_drop=null"]
+    )
+    assert recipe.teacher.epochs == 3
+    assert recipe.gates.min_speedup == {"x86-ort": 5.0} and recipe.gates.max_dice_drop is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("teacher: {epoch: 3}", "teacher.epoch is no known key (value 3); did you mean 'epochs'?"),
+        ("gatess: {}", "did you mean 'gates'?"),
+        ("teacher: {epochs: many}", "teacher.epochs is 'many' (str), but must be of type int"),
+        ("name: a/b", "name is 'a/b'"),
+        ("geometry: {mode: resize, height_px: 64}", "height_px and width_px belong together"),
+        ("geometry: {mode: resize, height_px: 64, width_px: 96, tile_px: 32, overlap_px: 8}", "has no tiles"),
+        ("geometry: {mode: resize, height_px: 60, width_px: 96}", "needs multiples of 16"),
+        ("geometry: {mode: tile, tile_px: 64, overlap_px: 40}", "Use a smaller overlap"),
+        ("geometry: {mode: squeeze}", "squeeze"),
+        ("prune: {ratio: 1.5}", "prune.ratio is 1.5"),
+        ("gates: {min_speedup: {x86-trt: 3}}", "gates.min_speedup.x86-trt is no target; known are x86-ort"),
+        ("train: {augment: {p_noise: 2}}", "augment.p_noise is 2.0"),
+        ("data: synthetic", "data is 'synthetic', but must be a section"),
+    ],
+)
+def test_wrong_recipes_are_refused(write, change: str, words: str) -> None:
+    key = change.partition(":")[0]
+    kept = [line for line in SMALL.splitlines() if not line.startswith(f"{key}:")]
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(write("\n".join([*kept, change])))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds NoneType"),
+        ("- a\n- b\n", "holds list"),
+        ("name: [", "no valid YAML"),
+        ("name: x\n", "data is missing"),
+    ],
+)
+def test_files_that_are_no_recipe(write, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_recipe(write(text))
+
+
+def test_a_file_that_is_missing_or_binary(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_recipe(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00name")
+    with pytest.raises(ConfigError, match="no valid YAML"):
+        load_recipe(tmp_path / "binary.yaml")
+
+
+def named(recipe: Recipe, name: str) -> Recipe:
+    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=name))
+
+
+def test_data_is_found_by_option_then_by_name(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = load_recipe(write(SMALL))
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
+    (tmp_path / "parts").mkdir()
+    assert find_data(recipe, None) is None  # synthetic: drawn by the chain
+    assert find_data(recipe, tmp_path / "parts") == tmp_path / "parts"
+    assert find_data(named(recipe, "parts"), None) == tmp_path / "parts"
+    with pytest.raises(ConfigError, match=r"'other' not found \(looked at .*give --data DIR"):
+        find_data(named(recipe, "other"), None)
+    with pytest.raises(ConfigError, match="is no folder"):
+        find_data(recipe, tmp_path / "none")
