@@ -1,1 +1,1 @@
-
+"""teacher -> student: distilled, pruned, with ranges and a precision plan."""

@@ -1,8 +1,8 @@
 """Logit distillation: the student learns the teacher's soft answer beside the truth.
 
 Reference:
-    Hinton et al. 2015, arXiv:1503.02531, section 2 (temperature, T^2); pixels are averaged per true class first, so that
-    a rare defect weighs as much as the background (class re-weighting as in arXiv:1812.00249).
+    Hinton et al. 2015, arXiv:1503.02531, section 2 (temperature, T^2); pixels are averaged per true class first, so
+    that a rare defect weighs as much as the background (class re-weighting as in arXiv:1812.00249).
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.lightning_module import SegmentationModule
-from torch import Tensor, nn
+from edgeseg.train.models import SegmentationNet
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class DistillationModule(SegmentationModule):
 
     def __init__(
         self,
-        model: nn.Module,
-        teacher: nn.Module,
+        model: SegmentationNet,
+        teacher: SegmentationNet,
         config: TrainConfig,
         distill: DistillConfig,
         *,
@@ -95,10 +97,11 @@ class DistillationModule(SegmentationModule):
         super().__init__(model, config, n_classes, total_steps)
         if model.n_outputs != teacher.n_outputs:
             raise ConfigError(
-                f"the teacher has {teacher.n_outputs} outputs, the student {model.n_outputs}; train both on one data set"
+                f"teacher and student have {teacher.n_outputs} and {model.n_outputs} outputs; train both on one data"
             )
         self.distill = distill
-        teacher = teacher.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        teacher.eval().requires_grad_(False)
+        teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         # In a list, so that Lightning neither saves the teacher with every state nor sets it to training mode.
         self._teacher = [teacher]
 

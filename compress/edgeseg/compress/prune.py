@@ -14,7 +14,7 @@ from torch import nn
 
 from edgeseg.compress.importance import IMPORTANCE
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.train.models import build_model
+from edgeseg.train.models import SegmentationNet, build_model
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class PruneConfig:
         return float((1.0 - self.ratio) ** (done / self.rounds))
 
 
-def prune(model: nn.Module, target: dict[str, int], config: PruneConfig, size_px: tuple[int, int]) -> nn.Module:
+def prune(
+    model: SegmentationNet, target: dict[str, int], config: PruneConfig, size_px: tuple[int, int]
+) -> SegmentationNet:
     """Remove the least important channels until every convolution is at its target width.
 
     Args:
@@ -91,7 +93,7 @@ def prune(model: nn.Module, target: dict[str, int], config: PruneConfig, size_px
     return rebuilt.eval()
 
 
-def target_widths(original: nn.Module, config: PruneConfig, done: int) -> dict[str, int]:
+def target_widths(original: SegmentationNet, config: PruneConfig, done: int) -> dict[str, int]:
     """Output channels that every convolution should have after `done` rounds, from the unpruned network.
 
     Computed from the original, not from the round before, so that rounding does not add up.

@@ -1,7 +1,7 @@
 """The resumable chain: each step is keyed by a hash of its inputs and settings and run once.
 
-Nothing heavy is imported here. Whether a step is whole is decided from JSON and hashes; a step's own module (and with it
-torch, monai or an exporter) is imported only when it has to run.
+Nothing heavy is imported here. Whether a step is whole is decided from JSON and hashes; a step's own module (and with
+it torch, monai or an exporter) is imported only when it has to run.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ class Chain:
             EdgesegError: From the step that failed; what was done before stays, and partial work is kept.
         """
         needed = self._needed(only)
-        state, keys = ChainRun(), {}
+        state = ChainRun()
+        keys: dict[str, str] = {}
         for step in self.steps:
             if step.name not in needed:
                 continue

@@ -29,7 +29,9 @@ def read_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     hints = typing.get_type_hints(cls)
     for key in values:
         if key not in fields:
-            raise ConfigError(f"{_join(where, str(key))} is no known key (value {values[key]!r}){_nearest(key, fields)}")
+            raise ConfigError(
+                f"{_join(where, str(key))} is no known key (value {values[key]!r}){_nearest(key, fields)}"
+            )
     built: dict[str, Any] = {}
     for name, field in fields.items():
         if name in values:
@@ -61,7 +63,7 @@ def set_value(values: dict[str, Any], assignment: str) -> None:
         raise ConfigError(f"--set {assignment!r}: the value is no YAML ({err})") from err
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
+def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one return a kind of type
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:

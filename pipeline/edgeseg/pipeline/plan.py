@@ -23,9 +23,7 @@ def plan_steps(recipe: Recipe, *, command: str = "", images: bool = True) -> tup
     """
     first = [*_students(recipe), *_exports(recipe), *_scores(VARIANT_ROWS, "val")]
     measured = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
-    bench = Step(
-        "bench", tuple(measured), {"bench": _section(recipe.bench)}, _STEPS + "benching:run_bench", weight=15
-    )
+    bench = Step("bench", tuple(measured), {"bench": _section(recipe.bench)}, _STEPS + "benching:run_bench", weight=15)
     decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *_CHOICES, "bench")
     gates = {"gates": _section(recipe.gates)}
     ship = Step("ship", decided, gates, _STEPS + "deciding:run_ship", weight=0.1)

@@ -20,7 +20,9 @@ Records = Mapping[str, Mapping[str, Any]]
 Folders = Mapping[str, StepFolder]
 
 
-def model_row(layout: RowLayout, records: Records, folders: Folders, gates: GateSection, splits: tuple[str, ...]) -> Row:
+def model_row(
+    layout: RowLayout, records: Records, folders: Folders, gates: GateSection, splits: tuple[str, ...]
+) -> Row:
     """One row without latency: what it is, how accurate it is, whether val lets it pass.
 
     Args:

@@ -37,7 +37,7 @@ class RunResult:
     chain: ChainRun
 
 
-def run_recipe(
+def run_recipe(  # noqa: PLR0913 - the command line's own options
     recipe: Recipe,
     data: Path | None = None,
     out: Path = Path("runs"),

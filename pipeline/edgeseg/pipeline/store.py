@@ -1,8 +1,8 @@
 """The folder of one step: its key, its partial work, and the marker that says it is whole.
 
-    steps/NAME/done.json    written last: key, result, wall time, SHA-256 of every file
-    steps/NAME/files/       what the step made
-    steps/NAME/work/        partial state of an interrupted step, of use to the same key alone
+steps/NAME/done.json    written last: key, result, wall time, SHA-256 of every file
+steps/NAME/files/       what the step made
+steps/NAME/work/        partial state of an interrupted step, of use to the same key alone
 """
 
 from __future__ import annotations

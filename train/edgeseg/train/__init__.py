@@ -1,1 +1,1 @@
-
+"""images + masks -> teacher checkpoint."""

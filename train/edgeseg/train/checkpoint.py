@@ -13,17 +13,16 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
-from torch import nn
 
 from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.errors import TrainingError
-from edgeseg.train.models import build_model
+from edgeseg.train.models import SegmentationNet, build_model
 
 SCHEMA_VERSION = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
 
-def save_checkpoint(folder: Path, model: nn.Module, meta: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, model: SegmentationNet, meta: dict[str, Any]) -> None:
     """Write weights and architecture of a network.
 
     Args:
@@ -45,7 +44,7 @@ def save_checkpoint(folder: Path, model: nn.Module, meta: dict[str, Any]) -> Non
     write_json(folder / DESCRIPTION, description)
 
 
-def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
+def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[SegmentationNet, dict[str, Any]]:
     """Rebuild a network from its JSON and weights.
 
     Args:
@@ -66,7 +65,9 @@ def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[nn
         )
     weights = (folder / WEIGHTS).read_bytes()
     if hashlib.sha256(weights).hexdigest() != description["weights_sha256"]:
-        raise TrainingError(f"{folder / WEIGHTS} does not match its description (SHA-256 differs); train the step again")
+        raise TrainingError(
+            f"{folder / WEIGHTS} does not match its description (SHA-256 differs); train the step again"
+        )
     model = build_model(arch)
     try:
         model.load_state_dict(load(weights))
@@ -75,7 +76,7 @@ def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[nn
     return model.eval(), description["meta"]
 
 
-def load_encoder_weights(model: nn.Module, file: Path) -> int:
+def load_encoder_weights(model: SegmentationNet, file: Path) -> int:
     """Take over the weights of same name and shape, such as published ImageNet weights of `tf_efficientnet_lite0`.
 
     Args:

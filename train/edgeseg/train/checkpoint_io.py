@@ -35,13 +35,15 @@ class SafeCheckpointIO(CheckpointIO):
         with replacing(target) as temporary:
             save_file(tensors, temporary, metadata={_HEADER_KEY: json.dumps(tree)})
 
-    def load_checkpoint(self, path: str | Path, map_location: Any | None = None, **_: Any) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         """Read a state back.
 
         Raises:
             TrainingError: If the file is damaged or not one of ours.
         """
-        del map_location  # tensors are read to the CPU, Lightning moves them
+        del map_location, weights_only  # tensors are read to the CPU, Lightning moves them
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -74,7 +76,9 @@ def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TrainingError(f"resume state holds a {type(value).__name__}, which has no JSON form; keep it out of the state")
+    raise TrainingError(
+        f"resume state holds a {type(value).__name__}, which has no JSON form; keep it out of the state"
+    )
 
 
 def _decode(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -51,7 +51,7 @@ class FrameCache:
             if geometry.mode == "resize":
                 height, width = int(geometry.height_px or 0), int(geometry.width_px or 0)
                 image = resize(image, height, width, geometry.interpolation)
-                mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+                mask = resize(mask, height, width, "nearest")
             self.images.append(image if image.ndim == 3 else image[:, :, None])
             self.masks.append(mask)
         self.size_px = self._common_size(geometry, stride_px)

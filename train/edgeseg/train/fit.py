@@ -36,7 +36,9 @@ class FitResult:
     history: list[dict[str, float]]
 
 
-def fit(module: SegmentationModule, data: SegmentationData, folder: Path, progress: Progress | None = None) -> FitResult:
+def fit(
+    module: SegmentationModule, data: SegmentationData, folder: Path, progress: Progress | None = None
+) -> FitResult:
     """Train, or go on with a training that was interrupted in `folder`.
 
     Args:
@@ -67,7 +69,7 @@ def fit(module: SegmentationModule, data: SegmentationData, folder: Path, progre
         callbacks.append(EarlyStopping("val_dice", patience=config.patience, mode="max"))
     trainer = make_trainer(config, folder, callbacks)
     resume = folder / "last.ckpt"
-    module.model.to(memory_format=torch.channels_last)
+    module.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
     if not Path(best.best_model_path).is_file():
         raise TrainingError(f"training in {folder} ended without a look at val; lower train.validate_every")
@@ -114,7 +116,7 @@ class _Report(Callback):
     def __init__(self, progress: Progress | None, epochs: int) -> None:
         self.progress, self.epochs = progress, epochs
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         if self.progress is not None and trainer.is_global_zero:
             figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
             self.progress(trainer.current_epoch + 1, self.epochs, figures)

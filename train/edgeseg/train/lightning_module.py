@@ -8,18 +8,19 @@ from typing import Any
 import lightning as L
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgeseg.runtime.errors import TrainingError
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import Batch
 from edgeseg.train.losses import SegmentationLoss
+from edgeseg.train.models import SegmentationNet
 
 
 class SegmentationModule(L.LightningModule):
     """A network, its loss and its optimiser; Lightning owns the loop."""
 
-    def __init__(self, model: nn.Module, config: TrainConfig, n_classes: int, total_steps: int) -> None:
+    def __init__(self, model: SegmentationNet, config: TrainConfig, n_classes: int, total_steps: int) -> None:
         super().__init__()
         self.model = model
         self.config = config
@@ -27,6 +28,7 @@ class SegmentationModule(L.LightningModule):
         self.loss = SegmentationLoss(config.loss, n_classes)
         self.history: list[dict[str, float]] = []  # one row a look at val; travels in the resume state
         self._train_loss = (0.0, 0)
+        self._counts: Tensor
         self.register_buffer("_counts", torch.zeros(3, n_classes), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,7 +44,8 @@ class SegmentationModule(L.LightningModule):
 
     def compute_loss(self, x: Tensor, target: Tensor) -> Tensor:
         """Supervised loss of one batch; distillation adds its own term here."""
-        return self.loss(self(x), target)
+        loss: Tensor = self.loss(self(x), target)
+        return loss
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One optimiser step's loss.
@@ -78,7 +81,7 @@ class SegmentationModule(L.LightningModule):
         """Mean foreground Dice from counts summed over val and over processes."""
         counts = self._counts
         if self.trainer.world_size > 1:
-            counts = self.all_gather(counts).sum(0)  # type: ignore[union-attr]
+            counts = torch.as_tensor(self.all_gather(counts)).sum(0)
         dice = (2.0 * counts[0] / (counts[1] + counts[2]).clamp(min=1.0))[1:].mean()
         self.log("val_dice", dice, prog_bar=True)
         if not self.trainer.sanity_checking:

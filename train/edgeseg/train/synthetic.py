@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.train.synthetic_defects import CLASSES, add_defects
 from edgeseg.train.synthetic_surface import FloatMap, Mask, cloud, draw_surface

@@ -9,6 +9,7 @@ import math
 
 import cv2
 import numpy as np
+
 from edgeseg.train.synthetic_surface import FloatMap, Mask, cloud
 
 CLASSES = ("background", "scratch", "pit", "stain")

@@ -1,7 +1,11 @@
-"""Training augmentation from MONAI, drawn as a function of (seed, epoch, index) so that a resumed run equals an unbroken one."""
+"""Training augmentation from MONAI.
+
+It is drawn as a function of (seed, epoch, index), so that a resumed run equals an unbroken one.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -19,9 +23,16 @@ class Augment:
 
     def __init__(self, config: AugmentConfig, size_px: tuple[int, int]) -> None:
         """Build the MONAI transforms for images of `size_px` = (height, width)."""
-        from monai import transforms as mt  # importing it takes seconds, so only a training does
+        # MONAI takes seconds to import, and pulls in torchao where that is installed, which warns of missing kernels.
+        logging.getLogger("torchao").setLevel(logging.ERROR)
+        logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+        from monai import transforms as mt
 
-        both: dict[str, Any] = {"keys": ["image", "mask"], "mode": ["bilinear", "nearest"], "padding_mode": "reflection"}
+        both: dict[str, Any] = {
+            "keys": ["image", "mask"],
+            "mode": ["bilinear", "nearest"],
+            "padding_mode": "reflection",
+        }
         height, width = size_px
         spacing = max(16, min(height, width) // 6)
         steps: list[Any] = []

@@ -1,1 +1,4 @@
-"""What each step of the chain does: thin adapters from a `StepContext` to one call of `train`, `compress`, `export` or `benchmarks`."""
+"""What each step of the chain does.
+
+Thin adapters from a `StepContext` to one call of `train`, `compress`, `export` or `benchmarks`.
+"""

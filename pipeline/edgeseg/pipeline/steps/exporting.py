@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from edgeseg.compress.calibrate import Ranges, collect_ranges
 from edgeseg.compress.fold import fold_batch_norm
@@ -33,13 +32,14 @@ from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.preprocess import prepare
 from edgeseg.train.checkpoint import load_checkpoint
+from edgeseg.train.models import SegmentationNet
 
 PARITY_FRAMES = 4
 
 Result = dict[str, Any]
 
 
-def input_spec(context: StepContext, data: DataSet, model: nn.Module) -> InputSpec:
+def input_spec(context: StepContext, data: DataSet, model: SegmentationNet) -> InputSpec:
     """The input of a network in this recipe."""
     return InputSpec(color=data.color, geometry=context.recipe.geometry, stride_px=int(model.stride))  # type: ignore[arg-type]
 
@@ -96,7 +96,7 @@ def _source(context: StepContext) -> str:
     return str(named) if named else str(context.results["choose_final"]["result"]["student"])
 
 
-def _model(context: StepContext) -> nn.Module:
+def _model(context: StepContext) -> SegmentationNet:
     return load_checkpoint(context.folders[_source(context)].files)[0]
 
 
@@ -144,10 +144,10 @@ def run_tflite_int8(context: StepContext) -> ModelSpec:
 def run_ranges(context: StepContext) -> Result:
     """Collect activation ranges once, on training images, for every INT8 file."""
     data, section = open_data(context), context.recipe.quantize
-    model = fold_batch_norm(_model(context))
+    trained = _model(context)
     chosen = _calibration_samples(data, section.images, context.recipe.train.seed)
-    spec_in = input_spec(context, data, model)
-    ranges = collect_ranges(model, _calibration_tensors(data, chosen, spec_in), section.method)  # type: ignore[arg-type]
+    spec_in = input_spec(context, data, trained)
+    ranges = collect_ranges(fold_batch_norm(trained), _calibration_tensors(data, chosen, spec_in), section.method)  # type: ignore[arg-type]
     write_json(context.folder.files / "ranges.json", ranges.to_json())
     return {"images": [sample.stem for sample in chosen], "method": section.method, "n_images": ranges.n_images}
 

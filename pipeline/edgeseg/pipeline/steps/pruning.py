@@ -35,5 +35,5 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
         best = fit(module, loaders, context.folder.work / f"fit_{done}")
         save_checkpoint(kept, model, {"round": done, "val_dice": best.best_val_dice})
         shutil.rmtree(context.folder.work / f"fit_{done}", ignore_errors=True)
-    result = train_step(context, data, model, teacher, section.final_epochs, section.learning_rate, part="fit_last")
+    result = train_step(context, data, model, teacher, (section.final_epochs, section.learning_rate), part="fit_last")
     return result | {"parent": parent, "pruning_ratio": config.ratio, "rounds": config.rounds}

@@ -84,7 +84,9 @@ def _panels(context: StepContext, data: DataSet, shipped: str | None) -> list[Pa
 
 def choose_panels(scores: Sequence[ImageScore]) -> tuple[list[ImageScore], list[ImageScore]]:
     """The four images of lowest Dice, and four spread evenly over the rest, by Dice."""
-    rated = sorted((score for score in scores if image_dice(score) is not None), key=lambda score: image_dice(score) or 0)
+    rated = sorted(
+        (score for score in scores if image_dice(score) is not None), key=lambda score: image_dice(score) or 0
+    )
     worst, rest = rated[:WORST], rated[WORST:]
     count = min(PANELS - WORST, len(rest))
     spread = [rest[(2 * index + 1) * len(rest) // (2 * count)] for index in range(count)]

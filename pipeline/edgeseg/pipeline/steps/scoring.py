@@ -57,7 +57,7 @@ def agreement(a: Path, b: Path) -> float:
 
 def read_mask_png(path: Path) -> np.ndarray:
     """A mask kept by a scoring step, uint8 (H, W)."""
-    return cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    return np.asarray(cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED), np.uint8)
 
 
 def _write_mask(path: Path, mask: np.ndarray) -> None:

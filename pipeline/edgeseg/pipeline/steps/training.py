@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from edgeseg.compress.cost import cost
 from edgeseg.compress.distill import DistillationModule, DistillConfig
@@ -20,7 +19,7 @@ from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import fit
 from edgeseg.train.lightning_module import SegmentationModule
-from edgeseg.train.models import build_model
+from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
@@ -35,20 +34,20 @@ def run_teacher(context: StepContext) -> dict[str, Any]:
     data, section = open_data(context), context.recipe.teacher
     channels, outputs = network_ends(context, data)
     arch = unet_arch(channels, outputs, base=section.base, depth=section.depth, upsampling=section.upsampling)
-    return train_step(context, data, seeded_model(context, arch), None, section.epochs, section.learning_rate)
+    return train_step(context, data, seeded_model(context, arch), None, (section.epochs, section.learning_rate))
 
 
 def run_student_alone(context: StepContext) -> dict[str, Any]:
     """Train the student without a teacher: the baseline that distillation has to beat."""
     data, section = open_data(context), context.recipe.student
-    return train_step(context, data, _student(context, data), None, section.epochs, section.learning_rate)
+    return train_step(context, data, _student(context, data), None, (section.epochs, section.learning_rate))
 
 
 def run_student_distilled(context: StepContext) -> dict[str, Any]:
     """Train the same student, from the same initial weights, with the teacher's soft answers."""
     data, section = open_data(context), context.recipe.student
     teacher, _ = load_checkpoint(context.folders["teacher"].files)
-    return train_step(context, data, _student(context, data), teacher, section.epochs, section.learning_rate)
+    return train_step(context, data, _student(context, data), teacher, (section.epochs, section.learning_rate))
 
 
 def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
@@ -56,7 +55,7 @@ def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
     return (1 if data.color == "gray" else 3), (1 if context.recipe.binary_output else len(data.classes))
 
 
-def seeded_model(context: StepContext, arch: dict[str, Any]) -> nn.Module:
+def seeded_model(context: StepContext, arch: dict[str, Any]) -> SegmentationNet:
     """A network whose initial weights depend on the recipe's seed alone."""
     torch.manual_seed(context.recipe.train.seed)
     return build_model(arch)
@@ -65,10 +64,9 @@ def seeded_model(context: StepContext, arch: dict[str, Any]) -> nn.Module:
 def train_step(
     context: StepContext,
     data: DataSet,
-    model: nn.Module,
-    teacher: nn.Module | None,
-    epochs: int,
-    learning_rate: float,
+    model: SegmentationNet,
+    teacher: SegmentationNet | None,
+    budget: tuple[int, float],
     part: str = "fit",
 ) -> dict[str, Any]:
     """Train a network inside a step's folder and store it as the step's result.
@@ -78,11 +76,10 @@ def train_step(
         data: The run's data set.
         model: Trained in place.
         teacher: For distillation, or None.
-        epochs: Budget.
-        learning_rate: Peak.
+        budget: Epochs and peak learning rate.
         part: Name of the resume state, for steps with several trainings.
     """
-    module, loaders = make_training(context, data, model, teacher, epochs, learning_rate)
+    module, loaders = make_training(context, data, model, teacher, *budget)
     best = fit(module, loaders, context.folder.work / part, _progress(context))
     size = loaders.train_size_px()
     channels, _ = network_ends(context, data)
@@ -101,7 +98,12 @@ def train_step(
 
 
 def make_training(
-    context: StepContext, data: DataSet, model: nn.Module, teacher: nn.Module | None, epochs: int, learning_rate: float
+    context: StepContext,
+    data: DataSet,
+    model: SegmentationNet,
+    teacher: SegmentationNet | None,
+    epochs: int,
+    learning_rate: float,
 ) -> tuple[SegmentationModule, SegmentationData]:
     """The Lightning pieces of one training, with threads and precision measured once per step."""
     base = train_config(context, epochs, learning_rate)
@@ -139,7 +141,7 @@ def train_config(
     )
 
 
-def _student(context: StepContext, data: DataSet) -> nn.Module:
+def _student(context: StepContext, data: DataSet) -> SegmentationNet:
     section = context.recipe.student
     channels, outputs = network_ends(context, data)
     arch = efficient_unet_arch(channels, outputs, width=section.width, depth=section.depth, stages=section.stages)
@@ -147,7 +149,12 @@ def _student(context: StepContext, data: DataSet) -> nn.Module:
 
 
 def _module(
-    context: StepContext, model: nn.Module, teacher: nn.Module | None, config: TrainConfig, n_classes: int, steps: int
+    context: StepContext,
+    model: SegmentationNet,
+    teacher: SegmentationNet | None,
+    config: TrainConfig,
+    n_classes: int,
+    steps: int,
 ) -> SegmentationModule:
     if teacher is None:
         return SegmentationModule(model, config, n_classes, steps)
@@ -169,7 +176,7 @@ def _choice(
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(batch, channels, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
     target = torch.randint(0, len(data.classes), (batch, height, width), generator=generator)
-    trial.model.to(memory_format=torch.channels_last)
+    trial.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     state = {name: tensor.clone() for name, tensor in trial.model.state_dict().items()}
     section = context.recipe.train
     choice = choose(

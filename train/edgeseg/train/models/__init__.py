@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
-
-from torch import Tensor, nn
+from typing import Any, cast
 
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models.efficient_unet import EfficientUNet
+from edgeseg.train.models.net import SegmentationNet
 from edgeseg.train.models.unet import UNet
+
+__all__ = ["MODELS", "EfficientUNet", "SegmentationNet", "UNet", "build_model"]
 
 MODELS: dict[str, type[UNet] | type[EfficientUNet]] = {"unet": UNet, "efficient_unet": EfficientUNet}
 
 
-class SegmentationNet(Protocol):
-    """What every network of `MODELS` offers beside `nn.Module`."""
-
-    arch: dict[str, Any]
-    stride: int
-    output_stride: int
-    n_outputs: int
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map float32 (N, C, H, W) in [0, 1] to logits (N, K, H / output_stride, W / output_stride)."""
-
-
-def build_model(arch: dict[str, Any]) -> nn.Module:
+def build_model(arch: dict[str, Any]) -> SegmentationNet:
     """Build the network that an architecture JSON describes, with fresh weights.
 
     Args:

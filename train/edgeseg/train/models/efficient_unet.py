@@ -16,10 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.train.models.blocks import SeparableConv, check_size, upsample2
+from edgeseg.train.models.net import SegmentationNet
 
 # EfficientNet-Lite0: expansion, channels, repeats, stride, kernel; the stem before it has 32 channels and stride 2.
-LITE0 = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3))
-LITE0 += ((6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3))
+LITE0: tuple[tuple[int, int, int, int, int], ...] = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
 STEM = 32
 DECODER = (96, 64, 40, 24)
 
@@ -125,7 +133,7 @@ class DecoderBlock(nn.Module):
         return self.merge(torch.cat([x, skip], dim=1))
 
 
-class EfficientUNet(nn.Module):
+class EfficientUNet(SegmentationNet):
     """EfficientNet-Lite encoder, separable decoder, logits at half resolution."""
 
     output_stride = 2
@@ -167,7 +175,7 @@ class EfficientUNet(nn.Module):
             "in_channels": self.conv_stem.in_channels,
             "n_outputs": self.n_outputs,
             "stem": self.conv_stem.out_channels,
-            "blocks": [[_read_block(block) for block in stage] for stage in self.blocks],  # type: ignore[union-attr]
+            "blocks": [[_read_block(block) for block in stage] for stage in self.blocks],  # type: ignore[attr-defined]
             "decoder": [
                 {"reduce": block.reduce.out_channels, "out": block.merge.conv_pw.out_channels}  # type: ignore[union-attr]
                 for block in self.decoder

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.train.models.blocks import ConvBnRelu, check_size, upsample2
+from edgeseg.train.models.net import SegmentationNet
 
 
 def unet_arch(
@@ -34,7 +35,7 @@ def unet_arch(
     }
 
 
-class UNet(nn.Module):
+class UNet(SegmentationNet):
     """U-Net: two 3x3 convolutions a level, max pooling down, upsampling and concatenation up."""
 
     output_stride = 1
