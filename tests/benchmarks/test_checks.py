@@ -66,7 +66,7 @@ def test_a_drift_of_the_other_sign(make_result, make_row):
 
 
 def test_masks_that_differ_between_processes(make_result, make_row):
-    import dataclasses  # noqa: PLC0415
+    import dataclasses
 
     row = make_row("a", FLAT)
     first = dataclasses.replace(row.processes[0], mask_sha256="1" * 64)

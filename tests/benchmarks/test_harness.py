@@ -145,8 +145,8 @@ def test_a_result_names_no_host_no_user_and_no_folder(make_subject, frame, tiny_
     broken = make_subject("broken")
     broken.model.write_bytes(b"nothing")
     text = json.dumps(to_json(measure([make_subject("a"), broken], frame, tiny_config)))
-    import getpass  # noqa: PLC0415
-    import socket  # noqa: PLC0415
+    import getpass
+    import socket
 
     assert socket.gethostname() not in text
     assert f'"{getpass.getuser()}"' not in text

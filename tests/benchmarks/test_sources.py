@@ -80,7 +80,7 @@ def test_a_folder_that_is_no_step(make_model, tmp_path):
     ],
 )
 def test_a_procedural_frame_fits_the_spec_and_repeats(spec, geometry, color, shape):
-    import dataclasses  # noqa: PLC0415
+    import dataclasses
 
     changed = dataclasses.replace(spec, input=InputSpec(color, geometry, 2))
     pixels, _ = procedural_frame(changed)

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
-from onnx import TensorProto, helper, numpy_helper
 
 CLASSES = ("dark", "middle", "bright")
 

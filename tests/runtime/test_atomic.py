@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+
 from edgeseg.runtime import atomic
 from edgeseg.runtime.errors import EdgesegError
 

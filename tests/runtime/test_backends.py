@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edgeseg.runtime import backends
 from edgeseg.runtime.backends import BACKENDS, installed_package, open_backend
 from edgeseg.runtime.backends.base import default_threads
@@ -125,7 +126,7 @@ def test_a_missing_engine_names_the_command_that_adds_it(
 
 
 def test_litert_falls_back_to_the_next_interpreter(tiny_tflite: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ai_edge_litert import interpreter  # noqa: PLC0415 - only where it is installed
+    from ai_edge_litert import interpreter
 
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", interpreter)

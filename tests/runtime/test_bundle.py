@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.errors import BundleError, EdgesegError, ManifestError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.errors import BundleError, EdgesegError, ManifestError
 
 Entries = dict[str, bytes]
 

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from edgeseg.runtime.datacheck import check_dataset
 
 from .data_folders import frame, palette_png, save, truth, write_folder

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+
 from edgeseg.runtime.dataset import SPLITS, content_hash, open_dataset, read_image, read_mask, split_hash
 from edgeseg.runtime.errors import DataError
 

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from edgeseg.runtime import commands, entry
 from edgeseg.runtime.__main__ import main
 

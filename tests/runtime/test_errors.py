@@ -3,6 +3,7 @@
 import pickle
 
 import pytest
+
 from edgeseg.runtime import errors
 from edgeseg.runtime.faults import Fault, FaultError
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from edgeseg.runtime.dataset import open_dataset, read_mask
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.evaluate import evaluate, load_scores, save_scores

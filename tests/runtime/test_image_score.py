@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from edgeseg.runtime.dataset import open_dataset, read_mask
-from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.image_score import dice, hausdorff95_px, iou, score_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from edgeseg.runtime.dataset import open_dataset, read_mask
+from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.image_score import dice, hausdorff95_px, iou, score_image
 
 K = 4
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14)

@@ -5,6 +5,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+
 from edgeseg.runtime.dataset import read_image, read_mask
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import FaultError

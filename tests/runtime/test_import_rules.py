@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import edgeseg.runtime
 import pytest
+
+import edgeseg.runtime
 
 HOST_ONLY = (
     *("torch", "lightning", "monai", "torch_pruning", "safetensors", "tensorboard", "onnx", "onnxscript"),

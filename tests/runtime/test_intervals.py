@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.image_score import ImageScore, score_image
 from edgeseg.runtime.intervals import paired_bootstrap
 from edgeseg.runtime.metrics import summarize
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def from_counts(stem: str, tp: int, fp: int, fn: int, group: str = "") -> ImageScore:

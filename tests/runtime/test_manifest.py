@@ -9,6 +9,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.manifest import (
     Decision,
@@ -21,8 +24,6 @@ from edgeseg.runtime.manifest import (
     OutputSpec,
     Variant,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 SCHEMA = json.loads(files("edgeseg.runtime").joinpath("manifest.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

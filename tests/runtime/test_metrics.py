@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import MeasureError
-from edgeseg.runtime.metrics import ImageScore, score_image, summarize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.metrics import ImageScore, score_image, summarize
 
 CLASSES = ["background", "pit", "scratch"]
 masks = hnp.arrays(np.uint8, (6, 7), elements=st.integers(0, 2))

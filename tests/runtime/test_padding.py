@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from edgeseg.runtime.padding import pad_to_multiple, pad_to_shape, round_up
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edgeseg.runtime.padding import pad_to_multiple, pad_to_shape, round_up
 
 sizes = st.integers(1, 70)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edgeseg.runtime.errors import BackendError, ManifestError
 from edgeseg.runtime.manifest import Decision, Geometry, InputSpec, ModelSpec, OutputSpec
 from edgeseg.runtime.postprocess import Scratch, probability, to_mask
 from edgeseg.runtime.preprocess import Prepared, prepare
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def make(height: int, width: int, n_classes: int = 3, geometry: Geometry | None = None, **output) -> tuple:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edgeseg.runtime import preprocess
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.manifest import Geometry, InputSpec
 from edgeseg.runtime.preprocess import prepare, resize, to_color
-from hypothesis import given
-from hypothesis import strategies as st
 
 GEOMETRIES = (Geometry("native"), Geometry("resize", 40, 72), Geometry("tile", tile_px=64, overlap_px=16))
 

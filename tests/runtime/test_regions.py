@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import FrameError
-from edgeseg.runtime.regions import Region, best_ious, find_regions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from edgeseg.runtime.errors import FrameError
+from edgeseg.runtime.regions import Region, best_ious, find_regions
 
 masks = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3))
 

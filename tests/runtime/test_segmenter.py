@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edgeseg.runtime import Segmenter
 from edgeseg.runtime.errors import FrameError, ManifestError
 from edgeseg.runtime.manifest import Geometry, ModelSpec

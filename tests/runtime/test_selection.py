@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from edgeseg.runtime import Segmenter, selection
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import BackendError

@@ -1,10 +1,11 @@
 """Splits that are made: whole groups, close to the shares, the same on every machine."""
 
 import pytest
-from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 groupings = st.dictionaries(st.text("abc0", min_size=1, max_size=5), st.sampled_from("ABCDEFGHIJ"), min_size=1)
 

@@ -6,11 +6,12 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.padding import pad_to_shape
 from edgeseg.runtime.tiling import TileGrid, extract, plan_tiles, stitch
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @st.composite

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edgeseg.runtime import verify
 from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.golden import decode_png, differing_share, encode_png

@@ -23,6 +23,6 @@ def _peak_by_rusage() -> float | None:
     """macOS, whose unit is bytes and whose counter starts anew with each exec."""
     if sys.platform != "darwin":
         return None
-    import resource  # noqa: PLC0415  absent on Windows
+    import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)

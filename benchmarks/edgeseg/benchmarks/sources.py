@@ -65,7 +65,7 @@ def _unpacked(bundle: Bundle, name: str, folder: Path) -> Subject:
 def _golden_frame(bundle: Bundle) -> tuple[Frame, str] | None:
     if not bundle.manifest.golden:
         return None
-    from edgeseg.runtime.golden import decode_png  # noqa: PLC0415  cv2 is not needed to read a result
+    from edgeseg.runtime.golden import decode_png
 
     name = bundle.manifest.golden[0].input
     return decode_png(bundle.read(name), name), name
@@ -119,7 +119,7 @@ def procedural_frame(spec: ModelSpec, seed: int = 0) -> tuple[Frame, str]:
     Returns:
         The frame, uint8, shape (H, W) or (H, W, 3), of the size the spec works at (two tiles a side), and its name.
     """
-    import cv2  # noqa: PLC0415  not needed to read a result
+    import cv2
 
     geometry = spec.input.geometry
     height = geometry.height_px or 2 * (geometry.tile_px or 0) or _DEFAULT_SIDE_PX
@@ -139,6 +139,6 @@ def load_frame(path: Path | None, source: Source) -> tuple[Frame, str]:
     spec = source.subjects[0].spec
     if path is None:
         return source.frame or procedural_frame(spec)
-    from edgeseg.runtime.imagefile import read_image  # noqa: PLC0415  cv2 is not needed to read a result
+    from edgeseg.runtime.imagefile import read_image
 
     return read_image(path, spec.input.color), path.name

@@ -74,7 +74,7 @@ def _timing(job: Job, frame: Frame, open_subject: Opener, clock: Clock, report: 
 
 def open_segmenter(subject: Subject, threads: int) -> Stages:
     """Loads a subject the way every user of the runtime does."""
-    from edgeseg.runtime.segmenter import Segmenter  # noqa: PLC0415  cv2 is not needed to read a job
+    from edgeseg.runtime.segmenter import Segmenter
 
     return Segmenter.from_file(subject.model, subject.spec, threads=threads)
 
@@ -84,7 +84,7 @@ def main() -> int:
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)  # an engine's printf must not end up in the JSON
         job = Job.from_json(json.load(sys.stdin))
-        import edgeseg.runtime.segmenter  # noqa: F401, PLC0415  cv2 belongs to the baseline, not to the model
+        import edgeseg.runtime.segmenter  # noqa: F401  cv2 belongs to the baseline, not to the model
 
         json.dump(run_job(job, open_segmenter, MachineClock(), _say), answer)
     return 0

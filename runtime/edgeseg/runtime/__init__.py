@@ -20,7 +20,7 @@ __all__ = ["Result", "Segmenter"]
 def __getattr__(name: str) -> object:
     # Loaded on first use: whoever wants the errors or the metrics alone does not wait for the rest.
     if name in __all__:
-        from edgeseg.runtime import segmenter  # noqa: PLC0415
+        from edgeseg.runtime import segmenter
 
         return getattr(segmenter, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

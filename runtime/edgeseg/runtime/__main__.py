@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("Stopped.")
     except Exception as err:
         # Only our own errors are messages for users; imported late, since the import may be what fails.
-        from edgeseg.runtime.errors import EdgesegError  # noqa: PLC0415
+        from edgeseg.runtime.errors import EdgesegError
 
         if not isinstance(err, EdgesegError):
             raise
@@ -94,7 +94,7 @@ def _add_variant(command: argparse.ArgumentParser) -> None:
 
 
 def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.verify import verify_bundle  # noqa: PLC0415 - --help must work without cv2
+    from edgeseg.runtime.verify import verify_bundle
 
     report = verify_bundle(options.bundle, options.threads)
     if report["ok"]:
@@ -105,7 +105,7 @@ def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _predict(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.commands import BundleChoice, predict  # noqa: PLC0415
+    from edgeseg.runtime.commands import BundleChoice, predict
 
     report = predict(
         BundleChoice(options.bundle, options.variant, options.threads),
@@ -121,7 +121,7 @@ def _predict(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.commands import BundleChoice, evaluate  # noqa: PLC0415
+    from edgeseg.runtime.commands import BundleChoice, evaluate
 
     report = evaluate(
         BundleChoice(options.bundle, options.variant, options.threads),
@@ -138,11 +138,11 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _doctor(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.machine import doctor  # noqa: PLC0415
+    from edgeseg.runtime.machine import doctor
 
     report = doctor()
     if options.bundle is not None:
-        from edgeseg.runtime.commands import describe  # noqa: PLC0415
+        from edgeseg.runtime.commands import describe
 
         report["bundle"] = describe(options.bundle)
         return report, OK if report["bundle"]["chosen"] else ERROR

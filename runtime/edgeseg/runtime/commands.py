@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.dataset import Sample, open_dataset
@@ -132,7 +133,7 @@ def describe(bundle: Path) -> dict[str, Any]:
         BundleError: If the bundle is damaged.
         ManifestError: If its manifest is wrong.
     """
-    from edgeseg.runtime.selection import choose, unfit_reason  # noqa: PLC0415 - predict and evaluate need not load it
+    from edgeseg.runtime.selection import choose, unfit_reason
 
     with Bundle.open(bundle) as opened:
         rows = [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+
 from edgeseg.runtime.datafolder import Description, Folder, list_folder, read_description
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.imagefile import Color, UInt8, decode, present_values, read_mask, to_color

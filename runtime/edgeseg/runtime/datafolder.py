@@ -97,7 +97,7 @@ def read_description(root: Path) -> Description:
     if not path.is_file():
         raise _bad(path, "no such file", f"`edgeseg init {root}` writes one after looking at the images")
     try:
-        import yaml  # noqa: PLC0415 - a device has no yaml and gets classes and colour from the bundle
+        import yaml
     except ImportError as error:
         remedy = "`pip install pyyaml`, or give classes and color, as a bundle does"
         raise _bad(path, "PyYAML is needed to read it and is not installed", remedy) from error

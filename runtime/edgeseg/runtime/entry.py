@@ -40,7 +40,7 @@ def bench() -> int:
 
 
 def _device(err: ModuleNotFoundError) -> int:
-    from edgeseg.runtime.__main__ import main as device_main  # noqa: PLC0415
+    from edgeseg.runtime.__main__ import main as device_main
 
     sys.stderr.write(
         f"edgeseg: the host's commands need {err.name} (pip install 'edgeseg[pipeline]'); "

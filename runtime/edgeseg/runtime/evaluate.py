@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from edgeseg.runtime.atomic import write_text
 from edgeseg.runtime.dataset import Color, Sample, read_image, read_mask
 from edgeseg.runtime.errors import DataError

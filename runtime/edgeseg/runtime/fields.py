@@ -121,7 +121,7 @@ def read_json_object(data: bytes | str, where: str) -> Mapping[str, Any]:
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return a sentence that names the choice most like `word`, or all of them."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only for messages; importing it costs 2 ms on a device
+    from difflib import get_close_matches
 
     names = sorted(choices)
     close = get_close_matches(word, names, n=1)

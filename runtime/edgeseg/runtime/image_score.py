@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.regions import best_ious, foreground_ids
 

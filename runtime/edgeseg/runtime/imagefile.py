@@ -14,6 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from edgeseg.runtime.faults import Fault, FaultError
 
 Color = Literal["gray", "rgb"]

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.image_score import ImageScore, dice
 

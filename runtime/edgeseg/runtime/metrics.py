@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.image_score import ImageScore, dice, iou, mean_or_nan, score_image
 

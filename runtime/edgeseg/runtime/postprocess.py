@@ -11,6 +11,7 @@ from math import floor, log
 
 import cv2
 import numpy as np
+
 from edgeseg.runtime.errors import BackendError, ManifestError
 from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.padding import round_up

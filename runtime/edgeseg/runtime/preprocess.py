@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.input_spec import Color, InputSpec, Interpolation
 from edgeseg.runtime.padding import pad_to_multiple, pad_to_shape

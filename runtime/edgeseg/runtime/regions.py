@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from edgeseg.runtime.errors import FrameError
 
 UInt8 = npt.NDArray[np.uint8]

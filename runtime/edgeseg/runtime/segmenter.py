@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.errors import FrameError
@@ -75,8 +76,8 @@ class Segmenter:
             BundleError: If the file is damaged or has no such variant.
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
-        from edgeseg.runtime.bundle import Bundle  # noqa: PLC0415 - zipfile and hashlib are for bundles only
-        from edgeseg.runtime.selection import choose  # noqa: PLC0415
+        from edgeseg.runtime.bundle import Bundle
+        from edgeseg.runtime.selection import choose
 
         with Bundle.open(path) as bundle:
             entry = bundle.variant(variant) if variant is not None else choose(bundle.manifest)
@@ -236,7 +237,7 @@ class Segmenter:
         """Add what was asked for beyond the mask: `extras` = (probability, regions)."""
         if not any(extras):
             return Result(mask, None, None, times_ms)
-        from edgeseg.runtime.regions import find_regions  # noqa: PLC0415 - for callers that ask for regions only
+        from edgeseg.runtime.regions import find_regions
 
         start = perf_counter_ns()
         wanted, with_regions = extras

@@ -10,6 +10,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.padding import round_up
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+
 from edgeseg.runtime.errors import BackendError, FrameError
 from edgeseg.runtime.manifest import ModelSpec
 

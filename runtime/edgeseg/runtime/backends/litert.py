@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.errors import BackendError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnxruntime as ort
+
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.errors import BackendError
 
