@@ -207,8 +207,10 @@ def doctor(as_json: Json = False) -> None:
     with reported(debug=_invocation.debug):
         from edgeseg.pipeline.doctor import doctor_text, examine
         from edgeseg.pipeline.printed import show
+        from edgeseg.pipeline.progress import count_progress
 
-        report = examine()
+        with count_progress("looking at this machine") as progress:
+            report = examine(progress)
         show(report, doctor_text(report), as_json=as_json)
         raise Stop(OK if report["ok"] else ERROR)
 

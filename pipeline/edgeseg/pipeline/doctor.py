@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,11 @@ _EXTRA_OF_ENGINE = {"onnxruntime": "ort", "litert": "litert"}
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*([^;]*?)\s*;.*extra == ['\"]([a-z]+)['\"]")
 
 
-def examine() -> dict[str, Any]:
+def examine(progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Look at this machine; nothing is installed or changed.
+
+    Args:
+        progress: Called with (done, total) after every part.
 
     Returns:
         JSON-able: what the device's doctor says, each backend with its `probes` (a tiny network really run), `extras`
@@ -37,12 +40,17 @@ def examine() -> dict[str, Any]:
         one engine gave the right answer.
     """
     report = examine_runtime()
-    for name, row in report["backends"].items():
+    total = len(report["backends"]) + 1
+    for done, (name, row) in enumerate(report["backends"].items(), start=1):
+        if progress is not None:
+            progress(done, total)
         row["probes"] = _probes(name) if row["usable"] else []
         if row["remedy"] is not None:
             row["remedy"] = install_command(_EXTRA_OF_ENGINE.get(name, name))
     report["extras"] = extras()
     report["training"] = _training()
+    if progress is not None:
+        progress(total, total)
     report["ok"] = any(probe["runs"] for row in report["backends"].values() for probe in row["probes"])
     return report
 

@@ -35,12 +35,13 @@ class TimeLeft:
 
     Args:
         weights: Rough share of each step; a step that is told of and not in it weighs 1.
-        clock: Seconds that never go backwards.
+        clock: Seconds that never go backwards; the process's own by default.
     """
 
-    def __init__(self, weights: Mapping[str, float], clock: Clock = time.monotonic) -> None:
+    def __init__(self, weights: Mapping[str, float], clock: Clock | None = None) -> None:
         self._weights = dict(weights)
-        self._clock, self._start = clock, clock()
+        self._clock = clock or time.monotonic
+        self._start = self._clock()
         self._done: dict[str, float] = {}
         self._bought: dict[str, float] = {}
 

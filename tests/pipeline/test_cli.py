@@ -1,0 +1,263 @@
+"""`edgeseg`: commands, exit codes, what goes to stdout and what to stderr, and that looking imports nothing heavy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from edgeseg.pipeline import cli, run
+from edgeseg.pipeline.layout import ROWS
+from edgeseg.pipeline.step_names import step_names
+from edgeseg.runtime.errors import BackendError, GateError
+
+HEAVY = ("torch", "monai", "lightning", "onnx", "onnxruntime", "litert_torch", "torch_pruning", "numpy", "cv2", "yaml")
+
+RECIPE = """\
+name: tiny
+data: {name: synthetic, synthetic_images: 6, synthetic_px: 64}
+geometry: {mode: resize, height_px: 64, width_px: 64}
+"""
+
+
+def edgeseg(*arguments: object) -> Any:
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def words(text: str) -> str:
+    return " ".join(text.replace("│", " ").split())
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+# The command line itself
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("demo", "run", "init", "data check", "verify", "evaluate", "predict", "doctor"),
+        *("bench run", "bench compare", "bench env"),
+        *(row.name for row in ROWS),
+    ],
+)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = edgeseg(*command.split(), "--help")
+    assert done.exit_code == 0 and f"Example: edgeseg {command}" in words(done.stdout)
+
+
+def test_help_states_defaults_and_groups_commands() -> None:
+    text = words(edgeseg("run", "--help").stdout)
+    assert "[default: runs]" in text and "[default: images]" in text and "Default: found by" in text
+    text = words(edgeseg("--help").stdout)
+    assert "The chain" in text and "student_distilled" in text and "val_teacher" not in text
+    assert edgeseg().exit_code == 2
+
+
+def test_every_step_is_a_command_or_taken_by_one_of_its_name() -> None:
+    commands = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    assert set(step_names()) <= commands
+
+
+def test_version() -> None:
+    assert edgeseg("--version").stdout.startswith("edgeseg 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "none.yaml"], 2, "'none.yaml' is no file"),
+        (["run", "demo", "--set", "teacher.epoch=3"], 2, "did you mean 'epochs'"),
+        (["run", "demo", "--set", "teacher"], 2, "is not of the form key=value"),
+        (["run", "demo", "--data", "nowhere"], 2, "--data nowhere is no folder"),
+        (["run", "demo", "--only", "fly"], 1, "step 'fly' is unknown"),
+        (["run"], 2, "Missing argument"),
+        (["run", "demo", "--fast"], 2, "No such option"),
+        (["fly"], 2, "No such command"),
+        (["init", "nowhere"], 1, "no such folder"),
+        (["verify", "none.edgeseg"], 1, "none.edgeseg"),
+        (["evaluate", "none.edgeseg", "--data", "d", "--split", "tset"], 2, "--split is 'tset'"),
+        (["evaluate", "none.edgeseg"], 2, "Missing option"),
+        (["predict", "none.edgeseg", "--out", "masks"], 2, "Missing argument"),
+        (["bench", "run", "none.edgeseg"], 1, "no such file"),
+        (["bench", "fly"], 2, "No such command"),
+    ],
+)
+def test_exit_codes_and_messages(
+    arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = edgeseg(*arguments)
+    assert done.exit_code == code, done.stderr
+    assert message in words(done.stderr) and done.stdout == "" and "Traceback" not in done.stderr
+
+
+# Running the chain, with its work replaced
+
+
+def stub(monkeypatch: pytest.MonkeyPatch, outcome: Any) -> list[dict[str, Any]]:
+    """Replace `run_recipe`; returns the keyword arguments of its calls."""
+    calls: list[dict[str, Any]] = []
+
+    def run_recipe(recipe: Any, data: Any, out: Path, progress: Any, **options: Any) -> Any:
+        calls.append({"recipe": recipe, "data": data, "out": out, **options})
+        progress("teacher", 0.5, "epoch 1/2")
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(run, "run_recipe", run_recipe)
+    return calls
+
+
+def result(report: dict[str, Any] | None, *, gate_failed: bool = False) -> run.RunResult:
+    root = Path("runs/tiny")
+    chain = run.ChainRun(ran=["teacher"], reused=["ship"])
+    bundle = None if gate_failed or report is None else root / "tiny.edgeseg"
+    return run.RunResult(report, root / "report.json", root / "report.html", bundle, gate_failed, chain)
+
+
+REPORT = {
+    "steps": [{"name": "teacher", "status": "ok", "parent": None}],
+    "shipped": {"step": "onnx_int8", "variant": "onnx-int8-x86", "target": "x86-ort", "reason": "fastest"},
+    "total_wall_s": 200.0,
+}
+
+
+def test_run_prints_table_and_paths(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = stub(monkeypatch, result(REPORT))
+    done = edgeseg("run", recipe, "--out", "elsewhere", "--set", "teacher.epochs=2", "--no-images")
+    assert done.exit_code == 0
+    for text in ("teacher", "ships: onnx-int8-x86", "runs/tiny/report.html", "runs/tiny/tiny.edgeseg", "3 min 20 s"):
+        assert text in done.stdout
+    assert "teacher: epoch 1/2" in done.stderr and "epoch" not in done.stdout
+    (call,) = calls
+    assert call["recipe"].teacher.epochs == 2 and call["out"] == Path("elsewhere")
+    assert call["only"] is None and call["images"] is False
+    assert call["command"] == f"edgeseg run {recipe} --set teacher.epochs=2"
+
+
+def test_json_is_all_that_is_on_stdout(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub(monkeypatch, result(REPORT))
+    found = json.loads(edgeseg("run", recipe, "--json").stdout)
+    assert found["report"] == REPORT and found["bundle"] == "runs/tiny/tiny.edgeseg" and not found["gate_failed"]
+
+
+def test_a_failed_gate_is_exit_code_3_and_the_table_is_there(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub(monkeypatch, result(REPORT | {"shipped": {"step": None, "reason": "none"}}, gate_failed=True))
+    done = edgeseg("run", recipe)
+    assert done.exit_code == 3 and "ships: nothing (none)" in done.stdout and "a gate failed" in done.stdout
+
+
+def test_a_step_by_name_is_run_only(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = stub(monkeypatch, result(None))
+    done = edgeseg("student_pruned", recipe, "--data", "d")
+    assert calls[0]["only"] == "student_pruned" and calls[0]["data"] == Path("d")
+    assert done.exit_code == 0 and "student_pruned: done" in done.stdout
+
+
+def test_demo_is_the_demo_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = stub(monkeypatch, result(REPORT))
+    assert edgeseg("demo").exit_code == 0
+    assert calls[0]["recipe"].name == "demo" and calls[0]["data"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (BackendError("no engine"), 1, "error: no engine"),
+        (GateError("too slow"), 3, "error: too slow"),
+        (KeyboardInterrupt(), 1, "stopped; the same command goes on from here"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "pip install 'edgeseg[pipeline]'"),
+        (ModuleNotFoundError("No module", name="onnxruntime.capi"), 1, "pip install 'edgeseg[ort]'"),
+        (MemoryError(), 1, "out of memory"),
+        (OSError(28, "No space left", "steps/a"), 1, "no space left on the disk (steps/a)"),
+        (PermissionError(13, "Permission denied", "x"), 1, "no permission (x)"),
+    ],
+)
+def test_failures_are_one_message(
+    error: BaseException, code: int, message: str, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub(monkeypatch, error)
+    done = edgeseg("run", recipe)
+    assert done.exit_code == code and message in done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+    assert "Traceback" in edgeseg("--debug", "run", recipe).stderr
+
+
+def test_our_own_faults_keep_their_traceback(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub(monkeypatch, ZeroDivisionError("a bug"))
+    assert isinstance(edgeseg("run", recipe).exception, ZeroDivisionError)
+
+
+# Processes of their own
+
+
+def test_nothing_heavy_is_imported_to_print_help() -> None:
+    script = (
+        "import sys\nfrom edgeseg.runtime.entry import main\nsys.argv = ['edgeseg', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        f"print('imported:', sorted(set({HEAVY!r}) & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+FAKE_STEPS = """
+import json
+
+def any_step(context):
+    made = {"status": "ok", "file": "tiny.edgeseg"}
+    files = context.folder.files
+    (files / "made").write_text(context.step.name)
+    if context.step.name == "report":
+        report = {"steps": [], "shipped": {"step": "onnx_int8"}, "total_wall_s": 1.0}
+        (files / "report.json").write_text(json.dumps(report))
+        (files / "report.html").write_text("<p>report")
+    if context.step.name == "bundle":
+        (files / "tiny.edgeseg").write_bytes(b"bundle")
+    return made
+"""
+
+
+def test_a_second_run_with_nothing_changed_imports_nothing_heavy(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fake_cli_steps.py").write_text(FAKE_STEPS)
+    monkeypatch.syspath_prepend(tmp_path)
+    planned = run.plan_steps
+
+    def faked(*arguments: Any, **options: Any) -> Any:
+        # Where a step's code lives is no part of its key, so the real chain will find these steps whole.
+        steps = planned(*arguments, **options)
+        return tuple(dataclasses.replace(step, module="fake_cli_steps:any_step") for step in steps)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "plan_steps", faked)
+        first = edgeseg("run", recipe, "--out", tmp_path / "runs", "--json")
+    assert first.exit_code == 0, first.stderr
+    assert json.loads(first.stdout)["reused"] == []
+
+    script = (
+        "import sys\nfrom edgeseg.pipeline.cli import app\n"
+        f"try:\n    app(['run', {str(recipe)!r}, '--out', {str(tmp_path / 'runs')!r}, '--json'])\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "for name in ('torch', 'monai', 'lightning', 'onnx', 'onnxruntime', 'litert_torch', 'matplotlib'):\n"
+        "    assert name not in sys.modules, name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["ran"] == [] and set(found["reused"]) == set(step_names())
+    assert (tmp_path / "runs" / "tiny" / "tiny.edgeseg").read_bytes() == b"bundle"

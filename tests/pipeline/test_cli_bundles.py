@@ -1,0 +1,102 @@
+"""`edgeseg`'s commands on data sets and bundles, with a real engine: what is printed, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from edgeseg.export.pack import BundleInfo, VariantSource, pack
+from edgeseg.pipeline import cli
+from edgeseg.pipeline.probe import FOLDER, probe_frame
+from edgeseg.runtime.model_spec import ModelSpec
+
+
+def edgeseg(*arguments: object) -> Any:
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The doctor's probes as a bundle: bright pixels are class 1."""
+    specs = {name: ModelSpec.from_json(one) for name, one in json.loads((FOLDER / "specs.json").read_text()).items()}
+    path = tmp_path_factory.mktemp("bundle") / "bright.edgeseg"
+    variants = [VariantSource("onnx-fp32", FOLDER / "fp32.onnx", specs["fp32.onnx"])]
+    info = BundleInfo("bright", "1", "tests only", specs["fp32.onnx"].input)
+    pack(path, info, variants, [probe_frame()[0]])
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Six frames that the probe segments almost rightly."""
+    frame, mask = probe_frame()
+    root = tmp_path / "data"
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    rows = []
+    for index, split in enumerate(("train", "train", "val", "val", "test", "test")):
+        cv2.imwrite(str(root / "images" / f"{index}.png"), np.roll(frame, index, axis=1))
+        cv2.imwrite(str(root / "masks" / f"{index}.png"), np.roll(mask, index, axis=1))
+        rows.append(f"{index},{split},{'odd' if index % 2 else 'even'}")
+    (root / "meta.csv").write_text("\n".join(["stem,split,kind", *rows]))
+    (root / "dataset.yaml").write_text("classes: [dark, bright]\ncolor: gray\n")
+    return root
+
+
+def test_data_check(data: Path) -> None:
+    done = edgeseg("data", "check", data)
+    assert done.exit_code == 0 and "no faults" in done.stdout
+    (data / "masks" / "3.png").unlink()
+    done = edgeseg("data", "check", data)
+    assert done.exit_code == 1 and "missing mask" in done.stdout and "1 fault(s)" in done.stdout
+    found = json.loads(edgeseg("data", "check", data, "--json").stdout)
+    assert found["ok"] is False and found["faults"][0]["kind"] == "missing mask"
+
+
+def test_init_then_check(data: Path) -> None:
+    (data / "dataset.yaml").unlink()
+    done = edgeseg("init", data)
+    assert done.exit_code == 0 and f"edgeseg data check {data}" in done.stdout
+    assert edgeseg("data", "check", data).exit_code == 0
+    done = edgeseg("init", data)
+    assert done.exit_code == 2 and "not overwritten" in done.stderr
+
+
+def test_verify(bundle: Path, tmp_path: Path) -> None:
+    done = edgeseg("verify", bundle)
+    assert done.exit_code == 0 and "onnx-fp32" in done.stdout and "signature: not signed" in done.stdout
+    assert json.loads(edgeseg("verify", bundle, "--json").stdout)["ok"] is True
+    broken = tmp_path / "broken.edgeseg"
+    broken.write_bytes(bundle.read_bytes()[:-40])
+    done = edgeseg("verify", broken)
+    assert done.exit_code == 1 and done.stdout == ""
+
+
+def test_predict(bundle: Path, data: Path, tmp_path: Path) -> None:
+    images = sorted((data / "images").iterdir())[:2]
+    done = edgeseg("predict", bundle, *images, "--out", tmp_path / "masks")
+    assert done.exit_code == 0 and "onnxruntime" in done.stdout
+    mask = cv2.imread(str(tmp_path / "masks" / "0.png"), cv2.IMREAD_UNCHANGED)
+    assert mask.shape == (32, 32) and np.mean(mask != probe_frame()[1]) < 0.15
+    (tmp_path / "bad.png").write_bytes(b"")
+    done = edgeseg("predict", bundle, tmp_path / "bad.png", images[0], "--out", tmp_path / "more", "--json")
+    rows = json.loads(done.stdout)["images"]
+    assert done.exit_code == 1 and [row["status"] for row in rows] == ["failed", "ok"]
+
+
+def test_evaluate(bundle: Path, data: Path) -> None:
+    done = edgeseg("evaluate", bundle, "--data", data, "--by", "kind")
+    assert done.exit_code == 0 and "kind = odd" in done.stdout and "Dice bright" in done.stdout
+    found = json.loads(edgeseg("evaluate", bundle, "--data", data, "--split", "all", "--json").stdout)
+    assert found["accuracy"]["n_images"] == 6 and found["accuracy"]["dice_mean"] > 0.8
+    assert edgeseg("evaluate", bundle, "--data", data, "--min-dice", "0.5").exit_code == 0
+    done = edgeseg("evaluate", bundle, "--data", data, "--min-dice", "1.0")
+    assert done.exit_code == 3 and "NO" in done.stdout
+    done = edgeseg("evaluate", bundle, "--data", data, "--by", "colour")
+    assert done.exit_code == 2 and "Known: group, kind, split" in done.stderr
