@@ -12,6 +12,10 @@ from edgeseg.pipeline.report_panels import Panel
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.imagefile import read_image, read_mask
 
+WARNINGS = [
+    {"check": "busy", "subject": None, "message": "the machine was busy (load 1.9)", "remedy": "end other programs"},
+    {"check": "spread", "subject": "onnx_int8", "message": "processes differ by 6 %", "remedy": "--processes 10"},
+]
 CLASSES = ["background", "nerve", "vessel"]
 
 
@@ -59,7 +63,7 @@ def row(name: str, parent: str | None, dice: float, ms: float, size: int, **othe
         "kind": "model",
         "status": "ok",
         "reason": None,
-        "engine": "onnxruntime 1.23.2",
+        "engine": "onnxruntime",
         "precision": "fp32",
         "params": size // 4,
         "macs": int(ms * 1.1e8),
@@ -74,13 +78,14 @@ def row(name: str, parent: str | None, dice: float, ms: float, size: int, **othe
         "agreement_vs_parent": 0.9812 if parent else None,
         "peak_memory_mib": 143.2,
         "refused_for": {},
+        "parity": {"max_logit_error": 2e-5, "mask_agreement": 0.99997, "n_frames": 4},
     }
     return fields | others
 
 
 def fake_report() -> dict[str, Any]:
     """A whole run in which one variant ships and two rows are refused."""
-    lite = {"engine": "ai-edge-litert 2.0.3"}
+    lite = {"engine": "litert"}
     tail = {"kind": "variant", "precision": "int8"}
     steps = [
         row("teacher", None, 0.727, 112.4, 31_140_000),
@@ -111,7 +116,14 @@ def fake_report() -> dict[str, Any]:
             "may_redistribute": True,
             "counts": {split: {"images": n, "groups": n} for split, n in (("train", 171), ("val", 36), ("test", 37))},
         },
-        "machine": {"cpu": "Example CPU @ 2.6 GHz", "cores": 2, "memory_mib": 7800, "flags": ["avx2", "avx512_vnni"]},
+        "machine": {"arch": "x86_64", "cpu_model": "Example CPU @ 2.6 GHz", "usable_cpus": 2, "memory_mib": 7800}
+        | {"cpu_flags": ["avx2", "avx512_vnni"], "governor": None, "clocks_locked": None},
+        "software": {"python": "3.11.7", "numpy": "2.3.4", "onnxruntime": "1.23.2", "ai-edge-litert": "2.0.3"},
+        "chosen": {
+            "choose_student": {"student": "student_distilled", "reason": "distillation holds its budget on val"},
+            "choose_final": {"student": "student_pruned", "reason": "pruning holds its budget on val"},
+        },
+        "bench": {"frame": "0004", "threads": 2, "created": "2026-11-21T10:12:00+00:00", "warnings": WARNINGS},
         "steps": steps,
         "shipped": {
             "step": "onnx_int8",

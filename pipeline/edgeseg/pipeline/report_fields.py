@@ -69,6 +69,12 @@ def shipped_of(report: Report) -> Row | None:
     return find_row(report, step) if step else None
 
 
+def cpu_of(report: Report) -> str | None:
+    """What the processor is called."""
+    found = (dig(report, "machine", key) for key in ("cpu_model", "cpu", "name"))
+    return next((str(name) for name in found if name), None)
+
+
 def class_names(report: Report) -> list[str]:
     """Names of the foreground classes, as the data or else the first scored row has them."""
     named = dig(report, "data", "classes")

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeseg.benchmarks.report import Markup, heading, page, paragraph, side_by_side, verdict
+from edgeseg.benchmarks.report import Markup, heading, join, page, paragraph, side_by_side, verdict
 from edgeseg.pipeline.report_fields import Report, class_names, dig
 from edgeseg.pipeline.report_panels import Panel, panels_section
 from edgeseg.pipeline.report_plots import accuracy_plots, training_plots
-from edgeseg.pipeline.report_record import data_table, refused_table, reproduction, time_table
+from edgeseg.pipeline.report_record import (
+    choices,
+    data_table,
+    measuring_notes,
+    refused_table,
+    reproduction,
+    time_table,
+)
 from edgeseg.pipeline.report_tables import accuracy_table, cost_table, decisions_table, steps_table
 from edgeseg.pipeline.report_verdict import read_verdict
 from edgeseg.runtime.atomic import write_text
@@ -47,9 +54,9 @@ def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) ->
         ("Accuracy against cost", accuracy_plots(report)),
         ("What was refused", refused_table(report)),
         ("What it sees", _images(report, panels, no_images)),
-        ("What was decided, on val", decisions_table(report)),
+        ("What was decided, on val", join([choices(report), decisions_table(report)])),
         ("Accuracy in detail", accuracy_table(report)),
-        ("Cost in detail", cost_table(report)),
+        ("Cost in detail", join([cost_table(report), measuring_notes(report)])),
         ("Training", training_plots(report)),
         ("Data and time", side_by_side(data_table(report), time_table(report))),
         ("How to get this again", reproduction(report)),
@@ -64,7 +71,10 @@ def _images(report: Report, panels: Sequence[Panel], no_images: str | None) -> M
             "Left out: dataset.yaml does not allow these images to be passed on "
             f"(may_redistribute is not true; licence: {licence})."
         )
-    return panels_section(panels, class_names(report)) if panels else paragraph(no_images or _NO_IMAGES)
+    if not panels:
+        return paragraph(no_images or _NO_IMAGES)
+    variant = dig(report, "shipped", "variant") or dig(report, "shipped", "step")
+    return panels_section(panels, class_names(report), f"{variant}, ships" if variant else "student, nothing ships")
 
 
 def _subtitle(report: Report) -> str:

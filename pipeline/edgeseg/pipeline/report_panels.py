@@ -64,12 +64,13 @@ class Panel:
                 )
 
 
-def panels_section(panels: Sequence[Panel], classes: Sequence[str]) -> Markup:
+def panels_section(panels: Sequence[Panel], classes: Sequence[str], last: str = "shipped") -> Markup:
     """All panels, the worst first, with what the colours mean.
 
     Args:
         panels: At least one.
         classes: Names of the foreground classes by id, from 1.
+        last: What the fourth picture of each row is called.
     """
     ordered = sorted(panels, key=_worst_first)
     windows = [_window(panel) for panel in ordered]
@@ -84,7 +85,7 @@ def panels_section(panels: Sequence[Panel], classes: Sequence[str]) -> Markup:
         if worst
         else f"{len(ordered)} test images."
     )
-    rows = [_row(panel, window, data) for panel, window, data in zip(ordered, windows, encoded, strict=True)]
+    rows = [_row(panel, window, data, last) for panel, window, data in zip(ordered, windows, encoded, strict=True)]
     return join([paragraph(words), _legend(classes, multiclass), *rows])
 
 
@@ -124,8 +125,8 @@ def _jpeg(picture: UInt8, quality: int) -> bytes:
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
-def _row(panel: Panel, window: Window, data: Sequence[bytes]) -> Markup:
-    names = ("frame", "truth", "teacher", "shipped")
+def _row(panel: Panel, window: Window, data: Sequence[bytes], last: str) -> Markup:
+    names = ("frame", "truth", "teacher", last)
     shown = [Picture(one, name) for one, name in zip(data, names, strict=True)]
     title = f"{panel.stem}, one of the worst" if panel.worst else panel.stem
     return pictures(title, shown, _note(panel, window))
@@ -134,9 +135,9 @@ def _row(panel: Panel, window: Window, data: Sequence[bytes]) -> Markup:
 def _note(panel: Panel, window: Window) -> str:
     height, width = panel.truth.shape
     if panel.dice is not None:
-        words = f"Dice of the shipped mask {fixed(panel.dice, 2)}."
+        words = f"Dice of the last mask {fixed(panel.dice, 2)}."
     else:
-        words = "No object in truth or shipped mask, so no Dice."
+        words = "No object in the truth or the last mask, so no Dice."
     wrong = panel.shipped != panel.truth
     if (window.width, window.height) == (width, height):
         return words

@@ -7,7 +7,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from edgeseg.benchmarks.report import Column, Markup, badge, code, details, facts, join, paragraph, table
+from edgeseg.benchmarks.report import (
+    Column,
+    Markup,
+    badge,
+    code,
+    details,
+    facts,
+    heading,
+    items,
+    join,
+    paragraph,
+    table,
+)
 from edgeseg.benchmarks.report.markup import Value
 from edgeseg.pipeline.report_fields import (
     Report,
@@ -20,6 +32,8 @@ from edgeseg.pipeline.report_fields import (
     rows_of,
     status_of,
 )
+
+_LONG = 0.01  # share of the run from which a step has a row of its own
 
 
 def refused_table(report: Report) -> Markup:
@@ -53,25 +67,55 @@ def data_table(report: Report) -> Markup:
     return table(["split", Column("images", numeric=True), Column("groups", numeric=True), "used for"], rows)
 
 
+def choices(report: Report) -> Markup:
+    """Which network went on after each choice, and why."""
+    made = [one for one in mapping(report.get("chosen")).values() if dig(one, "student")]
+    return items(f"{one['student']} went on: {one.get('reason') or 'no reason given'}." for one in made)
+
+
+def measuring_notes(report: Report) -> Markup:
+    """On what latency was measured, and what weakens it."""
+    bench = report.get("bench")
+    frame, threads, made = dig(bench, "frame"), number(bench, "threads"), dig(bench, "created")
+    known = [
+        f"frame {frame}" if frame else "",
+        f"{threads:.0f} threads" if threads else "",
+        f"measured {made}" if made else "",
+    ]
+    words = ", ".join(part for part in known if part)
+    given = dig(bench, "warnings")
+    warnings = [one for one in given if dig(one, "message")] if isinstance(given, list) else []
+    parts = [paragraph(f"Latency: {words}.")] if words else []
+    if warnings:
+        parts.append(
+            details(f"{len(warnings)} warnings about the measurement", items(_warning(one) for one in warnings))
+        )
+    return join(parts)
+
+
 def time_table(report: Report) -> Markup:
-    """Wall time of each step of the chain."""
-    spent = {str(step): number({"s": seconds}, "s") for step, seconds in mapping(report.get("wall_s")).items()}
-    total = number(report, "total_wall_s")
-    known = sum(seconds for seconds in spent.values() if seconds is not None)
+    """Wall time of the steps that took longest, and of all others together."""
+    spent = {str(step): number({"s": seconds}, "s") or 0.0 for step, seconds in mapping(report.get("wall_s")).items()}
     if not spent:
         return paragraph("report.json gives no times.")
-    rows: list[list[Value]] = [[step, duration(seconds), _share(seconds, known)] for step, seconds in spent.items()]
-    rows.append(["all steps", duration(known), "100 %" if known else None])
-    caption = (
-        ""
-        if total is None
-        else f"The run's own wall time: {duration(total)}; steps that were whole already were reused."
-    )
+    total = number(report, "total_wall_s") or sum(spent.values())
+    long = {step: seconds for step, seconds in spent.items() if seconds >= _LONG * total}
+    rows: list[list[Value]] = [[step, duration(seconds), _share(seconds, total)] for step, seconds in long.items()]
+    if len(long) < len(spent):
+        rest = sum(spent.values()) - sum(long.values())
+        rows.append([f"{len(spent) - len(long)} other steps", duration(rest), _share(rest, total)])
+    rows.append(["all steps", duration(total), _share(total, total)])
+    caption = "Of each step when it ran; a step that was whole already is reused."
     return table(["step", Column("wall time", numeric=True), Column("share", numeric=True)], rows, caption)
 
 
-def _share(part: float | None, whole: float) -> str | None:
-    if part is None or not whole:
+def _warning(caution: Any) -> str:
+    subject, remedy = dig(caution, "subject"), dig(caution, "remedy")
+    return "".join([f"{subject}: " if subject else "", str(caution["message"]), f" ({remedy})" if remedy else ""])
+
+
+def _share(part: float, whole: float) -> str | None:
+    if not whole:
         return None
     return "< 1 %" if part < 0.005 * whole else f"{100 * part / whole:.0f} %"
 
@@ -85,13 +129,10 @@ def reproduction(report: Report) -> Markup:
         str(report.get("command") or "# report.json gives no command"),
         *([f"edgeseg verify {PurePath(str(bundle)).name}"] if bundle else []),
     ]
-    recipe, machine = report.get("recipe"), mapping(report.get("machine"))
-    settings = mapping(dig(recipe, "settings"))
-    parts = [
-        code("\n".join(commands)),
-        facts(_identities(report)),
-        facts({key.replace("_", " "): _plain(value) for key, value in machine.items()}) if machine else "",
-    ]
+    settings = mapping(dig(report, "recipe", "settings"))
+    around = {**mapping(report.get("machine")), **mapping(report.get("software"))}
+    known = {str(key).replace("_", " "): text for key, value in around.items() if (text := _plain(value))}
+    parts = [code("\n".join(commands)), facts(_identities(report)), heading("Machine and versions", 3), facts(known)]
     if settings:
         written = code("\n".join(f"{key} = {value}" for key, value in _flat(settings, "")))
         parts.append(details("All settings of the recipe", written))

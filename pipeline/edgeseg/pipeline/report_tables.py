@@ -68,13 +68,15 @@ def decisions_table(report: Report) -> Markup:
         "within budget?",
         Column("drop vs teacher", numeric=True, unit="points, val"),
         "within budget?",
-        Column("pixels as parent's", numeric=True, unit="%"),
+        Column("as parent", numeric=True, unit="% of pixels"),
+        Column("as torch", numeric=True, unit="% of pixels"),
         Column("speed-up vs parent", numeric=True),
         "refused for",
     ]
     caption = (
         f"{_budgets(report)} Positive = drop; below each number its 95 % interval, resampled by group. "
-        "“Not shown” means that the images cannot tell, not that there is no drop."
+        "“Not shown” means that the images cannot tell, not that there is no drop. As parent, as torch: equal mask "
+        "pixels, on val and in the parity check after the export."
     )
     return _tree(report, columns, _decision_cells, caption)
 
@@ -125,7 +127,7 @@ def _tree(report: Report, columns: Sequence[Column | str], cells: Any, caption: 
     rows = [
         TreeRow(
             name_of(row),
-            row.get("parent"),
+            str(row["parent"]) if row.get("parent") else None,
             cells(row),
             "good" if row is shipped else _TONES.get(status_of(row), "plain"),
         )
@@ -144,20 +146,21 @@ def _step_cells(row: Row, split: str, ships: bool) -> list[Value]:
         _verdict(drop),
         megabytes(number(row, "bytes")),
         short(number(row, "latency_ms", "total", "p50")),
-        _speedup(dig(row, "speedup_vs_teacher")),
+        _speedup(row, "speedup_vs_teacher"),
     ]
 
 
 def _decision_cells(row: Row) -> list[Value]:
     parent, teacher = (dig(row, key, "val") for key in ("dice_drop_vs_parent", "dice_drop_vs_teacher"))
-    agreement = number(row, "agreement_vs_parent")
+    agreement, parity = number(row, "agreement_vs_parent"), number(row, "parity", "mask_agreement")
     return [
         _drop(parent),
         _verdict(parent),
         _drop(teacher),
         _verdict(teacher),
         None if agreement is None else fixed(100 * agreement, 2),
-        _speedup(dig(row, "speedup_vs_parent")),
+        None if parity is None else fixed(100 * parity, 3),
+        _speedup(row, "speedup_vs_parent"),
         stacked(str(target) for target in mapping(row.get("refused_for"))),
     ]
 
@@ -197,7 +200,9 @@ def _steps_caption(report: Report) -> str:
         parts.append("Test was not scored: it is, once, after what ships is fixed.")
     silent = [row for row in rows_of(report) if number(row, "latency_ms", "total", "p50") is None]
     if silent:
-        reasons = "; ".join(f"{name_of(row)} ({row.get('reason') or status_of(row) + ', not timed'})" for row in silent)
+        reasons = "; ".join(
+            f"{name_of(row)} ({row.get('latency_reason') or row.get('reason') or 'not timed'})" for row in silent
+        )
         parts.append(f"{DASH} for latency: {reasons}.")
     return " ".join(parts)
 
@@ -225,7 +230,8 @@ def _drop(drop: Any) -> Markup:
     return with_interval(mean, low, high)
 
 
-def _speedup(value: Any) -> Markup:
+def _speedup(row: Row, key: str) -> Markup:
+    value = dig(row, key) if row.get("parent") else None  # the teacher beside itself says nothing
     ratio, low, high = (short(number(value, key)) for key in ("ratio", "lo95", "hi95"))
     return with_interval(None if ratio is None else f"{ratio} ×", low, high)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from edgeseg.benchmarks.report.parts import Tone
 from edgeseg.pipeline.report_fields import (
     Report,
     Row,
+    cpu_of,
     dig,
     duration,
     fixed,
@@ -105,12 +105,15 @@ def _dice(report: Report, row: Row) -> _Part:
         return _Part(f"{text} (from a single group of images, so without an interval)", "warn")
     ends = sorted((sign * low, sign * high))
     of_what = f" {word}" if size == "0.0" else ""
-    said, tone = _against_budget(drop.get("verdict"), budget_of(report))
+    said, tone = _against_budget(drop, budget_of(report))
     return _Part(f"{text} (95 % interval {points(ends[0])} to {points(ends[1])}{of_what}, {said})", tone)
 
 
-def _against_budget(verdict: Any, budget: float | None) -> tuple[str, Tone]:
-    named = "the budget" if budget is None else f"the budget of {100 * budget:.1f} points"
+def _against_budget(drop: Row, given: float | None) -> tuple[str, Tone]:
+    budget, verdict = number(drop, "budget") if "budget" in drop else given, drop.get("verdict")
+    if budget is None:
+        return "the recipe sets no budget", "good" if verdict == "not worse" else "warn"
+    named = f"the budget of {100 * budget:.1f} points"
     if verdict == "not worse":
         return f"within {named}", "good"
     if verdict == "worse":
@@ -147,7 +150,7 @@ def _latency_words(report: Report, row: Row) -> str:
     instead = f" instead of the teacher's {whole} ms in the same engine" if same else ""
     threads = number(report, "recipe", "settings", "bench", "threads")
     how = "median of one frame, pre + infer + post" + (f", {threads:.0f} threads" if threads else "")
-    cpu = dig(report, "machine", "cpu")
+    cpu = cpu_of(report)
     on = f", {cpu}" if cpu else ""
     return f"Time: {own} ms{instead} ({how}{on})."
 
