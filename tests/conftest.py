@@ -49,7 +49,7 @@ def pitting_dir(real_data: Callable[[str], Path]) -> Path:
 @pytest.fixture(scope="session")
 def synthetic_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small synthetic data set: 24 gray frames of 96x96, 4 classes. Read only."""
-    from edgeseg.train.synthetic import write_dataset  # noqa: PLC0415 - tests of the bare runtime load this file too
+    from edgeseg.train.synthetic import write_dataset
 
     root = tmp_path_factory.mktemp("synthetic") / "metal"
     write_dataset(root, n=24, seed=0, size_px=96)
@@ -59,6 +59,6 @@ def synthetic_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def synthetic_data(synthetic_dir: Path):
     """The same, opened."""
-    from edgeseg.runtime.dataset import open_dataset  # noqa: PLC0415
+    from edgeseg.runtime.dataset import open_dataset
 
     return open_dataset(synthetic_dir)

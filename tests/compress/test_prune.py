@@ -1,4 +1,4 @@
-"""Structured pruning through skip concatenations, depthwise and transposed convolutions; exact where nothing is lost."""
+"""Structured pruning: through skip concatenations, depthwise and transposed convolutions; exact where it can be."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_channels_are_multiples_of_eight_and_on_target(pair: tuple[nn.Module, nn
     assert before.keys() == after.keys()
     assert after.pop("head") == before["head"]
     assert {name: width for name, width in after.items() if width % 8} == {}
-    # A depthwise layer has no width of its own: it follows what it reads, such as a skip and the decoder's own channels.
+    # A depthwise layer has no width of its own: it follows what it reads, such as a skip beside the decoder.
     chosen = [name for name in after if not name.endswith("conv_dw")]
     assert {name: (after[name], wanted[name]) for name in chosen if after[name] != wanted[name]} == {}
 

@@ -109,7 +109,7 @@ def test_damaged_states_are_told_with_the_remedy(tmp_path: Path, damage: str) ->
     elif damage == "pickle":
         torch.save({"w": torch.ones(1)}, path)
     elif damage == "foreign":
-        from safetensors.torch import save_file  # noqa: PLC0415
+        from safetensors.torch import save_file
 
         save_file({"w": torch.ones(1)}, path)
     else:

@@ -78,7 +78,7 @@ def test_native_batches_are_the_pixels_of_the_files(synthetic_data: DataSet) -> 
 
 
 def test_resize_is_the_runtimes(synthetic_data: DataSet) -> None:
-    from edgeseg.runtime.preprocess import resize  # noqa: PLC0415 - used here alone
+    from edgeseg.runtime.preprocess import resize
 
     data = SegmentationData(synthetic_data, Geometry("resize", 64, 80, None, None, "area"), 16, _config(), p_defect=0.5)
     data.setup()
@@ -265,7 +265,7 @@ def test_setup_twice_reads_once(synthetic_data: DataSet, monkeypatch: pytest.Mon
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path, synthetic_dir: Path) -> None:
-    import shutil  # noqa: PLC0415
+    import shutil
 
     root = tmp_path / "broken"
     shutil.copytree(synthetic_dir, root)
