@@ -1,0 +1,185 @@
+"""The results table of the documentation, from the recorded runs: no figure in it is typed by hand.
+
+    python benchmarks/results_table.py docs/results/ultrasound.json
+
+prints Markdown: a run's headline, where it comes from, and its steps as a table. With `--into FILE` the text between
+`<!-- results -->` and `<!-- /results -->` in FILE is replaced; with `--check` nothing is written, and the exit code
+is 1 where it would change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+DASH, MINUS = "–", "\N{MINUS SIGN}"
+HEAD = (
+    "| step | status | Dice val | Dice test | drop vs teacher [points] | file [MB] | p50 [ms] | times teacher's speed |",
+    "|---|---|--:|--:|--:|--:|--:|--:|",
+)
+
+# report.json and parts of it come from a file, so nothing in them is certain.
+Values = Mapping[str, Any]
+
+
+def main() -> int:
+    """Prints the tables, or puts them into a document."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", metavar="RESULT", nargs="+", type=Path, help="a run's report.json")
+    parser.add_argument("--into", metavar="FILE", type=Path, help="document whose results block is replaced")
+    parser.add_argument("--check", action="store_true", help="only say whether FILE would change")
+    options = parser.parse_args()
+    if options.check and options.into is None:
+        parser.error("--check needs --into FILE")
+    try:
+        text = "\n".join(results_text(json.loads(path.read_text(encoding="utf-8")), path) for path in options.results)
+        if options.into is None:
+            sys.stdout.write(text)
+            return 0
+        return _replace(options.into, text, check=options.check)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+
+
+def results_text(report: Values, path: Path) -> str:
+    """One run as Markdown.
+
+    Args:
+        report: Content of report.json.
+        path: Where it is, named as the source.
+    """
+    recipe = dig(report, "recipe", "name") or path.stem
+    rows = [row for row in report.get("steps") or [] if isinstance(row, Mapping)]
+    lines = [f"**{recipe}**. {headline(report)}", "", _origin(report, path), "", *HEAD]
+    lines += [_row(row, depth, dig(report, "shipped", "step")) for depth, row in _tree(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def headline(report: Values) -> str:
+    """What ships, in one sentence with its intervals."""
+    shipped = report.get("shipped")
+    rows = {row.get("name"): row for row in report.get("steps") or [] if isinstance(row, Mapping)}
+    row, teacher = rows.get(dig(shipped, "step")), rows.get("teacher")
+    if row is None:
+        return f"Nothing ships: {dig(shipped, 'reason') or 'no reason given'}."
+    own, whole = dig(row, "bytes"), dig(teacher, "bytes")
+    parts = [
+        f"{_ratio(row)} times the teacher's speed",
+        f"{whole / own:.1f} times smaller" if own and whole else "size against the teacher's unknown",
+        f"test Dice drop {_drop(row)} points",
+    ]
+    return f"`{dig(shipped, 'variant') or row['name']}` ships: {', '.join(parts)}."
+
+
+def dig(values: Any, *keys: str) -> Any:
+    """The value under nested keys; None where one of them is missing."""
+    for key in keys:
+        if not isinstance(values, Mapping):
+            return None
+        values = values.get(key)
+    return values
+
+
+def _origin(report: Values, path: Path) -> str:
+    machine = next((text for key in ("cpu_model", "cpu", "name") if (text := dig(report, "machine", key))), None)
+    threads = dig(report, "bench", "threads") or dig(report, "recipe", "settings", "bench", "threads")
+    n = dig(report, "data", "counts", "test", "images")
+    parts = [
+        f"`{report['command']}`" if report.get("command") else "",
+        str(report.get("created") or "")[:10],
+        f"edgeseg {report['edgeseg_version']}" if report.get("edgeseg_version") else "",
+        f"commit `{str(report['git_commit'])[:10]}`" if report.get("git_commit") else "",
+        str(machine or ""),
+        f"{threads} threads" if threads else "",
+        f"{n} test images" if n else "",
+        f"from `{path.as_posix()}`" if not path.is_absolute() else f"from `{path.name}`",
+    ]
+    return ", ".join(part for part in parts if part) + "."
+
+
+def _tree(rows: Sequence[Values]) -> list[tuple[int, Values]]:
+    """Rows with their depth, every child below its parent."""
+    names = {str(row.get("name")) for row in rows}
+    ordered: list[tuple[int, Values]] = []
+
+    def add(parent: str | None, depth: int) -> None:
+        for row in rows:
+            own = str(row.get("parent")) if str(row.get("parent")) in names else None
+            if own == parent and all(row is not other for _, other in ordered):
+                ordered.append((depth, row))
+                add(str(row.get("name")), depth + 1)
+
+    add(None, 0)
+    # What hangs in a circle has no root; it is shown all the same.
+    return ordered + [(0, row) for row in rows if all(row is not other for _, other in ordered)]
+
+
+def _row(row: Values, depth: int, shipped: Any) -> str:
+    name = f"{'&nbsp;&nbsp;' * (depth - 1)}└ {row.get('name')}" if depth else str(row.get("name"))
+    size, p50 = dig(row, "bytes"), dig(row, "latency_ms", "total", "p50")
+    ships = row.get("name") == shipped
+    cells = [
+        f"**{name}**" if ships else name,
+        f"{row.get('status') or 'not measured'}{', ships' if ships else ''}",
+        _number(dig(row, "accuracy", "val", "dice_mean"), 3),
+        _number(dig(row, "accuracy", "test", "dice_mean"), 3),
+        _drop(row),
+        _number(size / 1e6 if size else None, 2),
+        _number(p50, 1 if p50 and p50 >= 10 else 2),
+        _ratio(row) if row.get("parent") else DASH,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _drop(row: Values) -> str:
+    """`+0.7 (−1.5 to +2.9, not shown)`; positive is a loss."""
+    drop = dig(row, "dice_drop_vs_teacher", "test")
+    mean, low, high = (dig(drop, key) for key in ("mean", "lo95", "hi95"))
+    if mean is None:
+        return DASH
+    ends = "no interval" if low is None or high is None else f"{_points(low)} to {_points(high)}"
+    return f"{_points(mean)} ({ends}, {dig(drop, 'verdict')})"
+
+
+def _ratio(row: Values) -> str:
+    ratio, low, high = (dig(row, "speedup_vs_teacher", key) for key in ("ratio", "lo95", "hi95"))
+    if ratio is None:
+        return DASH
+    return f"{ratio:.1f}" if low is None or high is None else f"{ratio:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", MINUS)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return DASH if value is None else f"{value:.{digits}f}"
+
+
+def _replace(document: Path, text: str, *, check: bool) -> int:
+    """Puts the text between the markers of a document; 1 if it only would have."""
+    old = document.read_text(encoding="utf-8")
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{document} has no block from {BEGIN} to {END}; add these two lines where the table belongs")
+    new = f"{before}{BEGIN}\n{text}{END}{after}"
+    if new == old:
+        return 0
+    if check:
+        sys.stderr.write(
+            f"{document} is not up to date; run: python benchmarks/results_table.py ... --into {document}\n"
+        )
+        return 1
+    document.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
