@@ -64,5 +64,7 @@ def _time_step(step: Callable[[], Tensor], model: nn.Module, threads: int, preci
             loss = step()
         loss.backward()
         model.zero_grad(set_to_none=True)
+        if device == "cuda":
+            torch.cuda.synchronize()
         times.append((time.perf_counter_ns() - start) / 1e6)
     return sorted(times[1:])[repeats // 2]

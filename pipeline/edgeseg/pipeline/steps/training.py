@@ -174,14 +174,18 @@ def _choice(
     height, width = loaders.train_size_px()
     channels, _ = network_ends(context, data)
     generator = torch.Generator().manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     x = torch.rand(batch, channels, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
     target = torch.randint(0, len(data.classes), (batch, height, width), generator=generator)
+    x, target = x.to(device), target.to(device)
+    trial.to(device)
     trial.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     state = {name: tensor.clone() for name, tensor in trial.model.state_dict().items()}
     section = context.recipe.train
     choice = choose(
         lambda: trial.compute_loss(x, target), trial.model, threads=section.threads, precision=section.precision
     )
+    trial.to("cpu")
     trial.model.load_state_dict(state)  # batch norm has counted the trial batches
     write_json(path, choice.to_json())
     return choice.to_json()
