@@ -1,1 +1,1 @@
-
+"""recipe -> the whole chain, its gates and its report; the host's `edgeseg` command."""

@@ -27,7 +27,7 @@ class Window:
     width: int
     height: int
 
-    def cut(self, image: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def cut(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """That part of an image, a view."""
         return image[self.y : self.y + self.height, self.x : self.x + self.width]
 

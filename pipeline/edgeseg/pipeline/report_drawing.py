@@ -82,12 +82,14 @@ def _canvas(frame: UInt8, window: Window) -> UInt8:
     part = np.ascontiguousarray(window.cut(frame))
     factor = _DRAWN_PX / max(window.width, window.height)
     size = (max(2, round(window.width * factor)), max(2, round(window.height * factor)))
-    part = cv2.resize(part, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
-    return cv2.cvtColor(part, cv2.COLOR_GRAY2RGB) if part.ndim == 2 else part
+    kind = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    part = np.asarray(cv2.resize(part, size, interpolation=kind), np.uint8)
+    return np.asarray(cv2.cvtColor(part, cv2.COLOR_GRAY2RGB) if part.ndim == 2 else part, np.uint8)
 
 
 def _shrunk(canvas: UInt8) -> UInt8:
-    return cv2.resize(canvas, (canvas.shape[1] // 2, canvas.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    size = (canvas.shape[1] // 2, canvas.shape[0] // 2)
+    return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _fitted(where: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> UInt8:
@@ -112,7 +114,7 @@ def _blend(canvas: UInt8, area: UInt8, color: Color, share: float) -> None:
 def _outline(canvas: UInt8, areas: Sequence[tuple[UInt8, ErrorMark]]) -> None:
     lines = [(_line(area, mark), mark) for area, mark in areas]
     for line, _ in lines:  # a dark rim first, so that light lines are seen on bright metal too
-        _blend(canvas, cv2.dilate(line, np.ones((7, 7), np.uint8)), (0, 0, 0), 0.4)
+        _blend(canvas, np.asarray(cv2.dilate(line, np.ones((7, 7), np.uint8)), np.uint8), (0, 0, 0), 0.4)
     for line, mark in lines:
         canvas[cv2.dilate(line, np.ones((3, 3), np.uint8)).astype(bool)] = mark.color
 

@@ -46,7 +46,7 @@ _TONES: dict[str, Tone] = {"refused": "bad", "failed": "bad"}
 def steps_table(report: Report) -> Markup:
     """Every step with what it gained and lost against the teacher, as a tree."""
     split, shipped = shown_split(report), shipped_of(report)
-    columns = [
+    columns: list[Column | str] = [
         "step",
         "status",
         Column("Dice", numeric=True, unit="val"),
@@ -62,7 +62,7 @@ def steps_table(report: Report) -> Markup:
 
 def decisions_table(report: Report) -> Markup:
     """What the gates saw: differences on val, against the parent and against the teacher."""
-    columns = [
+    columns: list[Column | str] = [
         "step",
         Column("drop vs parent", numeric=True, unit="points, val"),
         "within budget?",
@@ -84,7 +84,7 @@ def decisions_table(report: Report) -> Markup:
 def accuracy_table(report: Report) -> Markup:
     """Per class, per image and by region."""
     split, classes = shown_split(report), class_names(report)
-    columns = [
+    columns: list[Column | str] = [
         "step",
         *(Column(f"Dice {name}", numeric=True) for name in classes),
         *(Column(f"HD95 {name}", numeric=True, unit="px") for name in classes),
@@ -107,7 +107,7 @@ def accuracy_table(report: Report) -> Markup:
 
 def cost_table(report: Report) -> Markup:
     """Size, work, time and memory of every step, and how long it took to make."""
-    columns = [
+    columns: list[Column | str] = [
         "step",
         "engine",
         Column("params", numeric=True),

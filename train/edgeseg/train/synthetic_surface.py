@@ -42,7 +42,7 @@ def draw_surface(rng: np.random.Generator, side_px: int, scale: float) -> FloatM
 def cloud(rng: np.random.Generator, side_px: int, cells: int) -> FloatMap:
     """Smooth noise, (side_px, side_px), deviation about 1, with `cells` cells along a side."""
     coarse = rng.standard_normal((cells + 2, cells + 2), dtype=np.float32)
-    return cv2.resize(coarse, (side_px, side_px), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(coarse, (side_px, side_px), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _profile(rng: np.random.Generator, length: int, feed_px: float, regular: float) -> FloatMap:
@@ -57,7 +57,8 @@ def _profile(rng: np.random.Generator, length: int, feed_px: float, regular: flo
 
 def _look_up(profile: FloatMap, position: FloatMap) -> FloatMap:
     """Read a (1, length) profile at float positions [px], (S, S), mirrored beyond its ends."""
-    return cv2.remap(profile, position, np.zeros_like(position), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    row = np.zeros_like(position)
+    return np.asarray(cv2.remap(profile, position, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), np.float32)
 
 
 def _grid(side_px: int) -> tuple[FloatMap, FloatMap]:
@@ -98,11 +99,13 @@ def _brushed(rng: np.random.Generator, side_px: int, scale: float) -> tuple[Floa
     big_px = math.ceil(side_px * 1.45)
     white = rng.standard_normal((big_px, big_px), dtype=np.float32)
     length = round(rng.uniform(40, 140) * scale)
-    streaks = cv2.GaussianBlur(cv2.blur(white, (length, 1)), (0, 0), sigmaX=2.0, sigmaY=0.45)
+    fine = cv2.GaussianBlur(cv2.blur(white, (length, 1)), (0, 0), sigmaX=2.0, sigmaY=0.45)
+    streaks: FloatMap = np.asarray(fine, np.float32)
     streaks += 0.8 * cv2.blur(cv2.GaussianBlur(streaks, (0, 0), sigmaX=1.0, sigmaY=1.5), (length, 1))
     angle = rng.uniform(0, 180)
     turn = cv2.getRotationMatrix2D((big_px / 2, big_px / 2), angle, 1.0)
-    turn[:, 2] -= (big_px - side_px) / 2
+    shift: npt.NDArray[np.float64] = np.array([[0.0, 0.0, (big_px - side_px) / 2]] * 2)
+    turn = np.asarray(turn, np.float64) - shift
     grain = cv2.warpAffine(streaks, turn, (side_px, side_px), flags=cv2.INTER_LINEAR)
     x, y = _grid(side_px)
     across = np.float32(math.sin(math.radians(angle))) * x + np.float32(math.cos(math.radians(angle))) * y
