@@ -9,14 +9,20 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import numpy_helper
+from torch import Tensor, nn
 
-from edgeseg.compress.plan import Plan
+from edgeseg.compress.calibrate import collect_ranges
+from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.plan import Plan, make_plan
+from edgeseg.export.onnx import export_onnx
 from edgeseg.export.placement import s8_tensorrt
 from edgeseg.export.qdq import write_int8_onnx
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.manifest import Geometry, InputSpec
 
-from .conftest import ARCHS, frames, network, planned
+from .conftest import ARCHS, classes_of, frames, network, planned, spec_of
 
 
 def session_of(path, optimised=None):
@@ -167,10 +173,6 @@ def test_a_plan_read_back_writes_the_same_file(onnx_files, tmp_path):
 
 def test_a_dead_channel_with_a_bias_keeps_its_bias(tmp_path, onnx_files):
     """Pruning and batch norm leave channels of nearly no weight; their bias must survive the int32 scale."""
-    from edgeseg.export.onnx import export_onnx  # noqa: PLC0415
-
-    from .conftest import classes_of, spec_of  # noqa: PLC0415
-
     model = network("student")
     model.blocks[0][0].bn1.weight.data[:3] = 1e-12
     model.blocks[0][0].bn1.bias.data[:3] = 2.0
@@ -179,3 +181,43 @@ def test_a_dead_channel_with_a_bias_keeps_its_bias(tmp_path, onnx_files):
     images = images_of(onnx_files("student"))
     expected, found = logits_of(tmp_path / "f.onnx", spec, images), logits_of(tmp_path / "i.onnx", int8, images)
     assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.95
+
+
+class Gated(nn.Module):
+    """Has operators without an integer form: a sigmoid gate."""
+
+    stride, output_stride, n_outputs = 2, 1, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, padding=1)
+        self.gate = nn.Conv2d(8, 8, 1)
+        self.head = nn.Conv2d(8, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return self.head(y * torch.sigmoid(self.gate(y)))
+
+
+def test_an_operator_without_an_integer_form_stays_float_between_pairs(tmp_path):
+    torch.manual_seed(0)
+    model = Gated().eval()
+    folded = fold_batch_norm(model)
+    plan = make_plan(folded, collect_ranges(folded, [np.stack(frames(8, seed=1))]))
+    its = InputSpec("gray", Geometry("resize", 64, 64), 2)
+    spec = export_onnx(model, tmp_path / "f.onnx", its, ("a", "b", "c"))
+    int8 = write_int8_onnx(model, plan, tmp_path / "f.onnx", spec, tmp_path / "i.onnx")
+    image = np.stack(frames(1, seed=5))
+    expected, found = logits_of(tmp_path / "f.onnx", spec, image), logits_of(tmp_path / "i.onnx", int8, image)
+    assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.99
+    session_of(tmp_path / "i.onnx", tmp_path / "o.onnx")
+    assert Counter(node.op_type for node in onnx.load(tmp_path / "o.onnx").graph.node)["QLinearConv"] == 3
+
+
+def test_a_missing_or_damaged_source_is_refused(onnx_files, tmp_path):
+    files = onnx_files("student")
+    with pytest.raises(ExportError, match="cannot read the FP32 file none"):
+        write_int8_onnx(files.model, files.plan, tmp_path / "none", files.fp32_spec, tmp_path / "m.onnx")
+    (tmp_path / "half").write_bytes(files.fp32.read_bytes()[:500])
+    with pytest.raises(ExportError, match="cannot read the FP32 file half"):
+        write_int8_onnx(files.model, files.plan, tmp_path / "half", files.fp32_spec, tmp_path / "m.onnx")

@@ -38,12 +38,13 @@ def bind(values: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray]) ->
     """Match a file's tensors with the network's operations.
 
     Args:
-        values: Results by operation, NCHW.
+        values: Results by operation, NCHW, in the order of execution.
         tensors: Results by tensor name, NCHW.
 
     Returns:
-        Operations by tensor name, best first. More than one where they gave equal values for this image, as a ReLU that
-        had nothing to cut; tensors that equal no operation are left out.
+        Operations by tensor name; tensors that equal no operation are left out. Where two gave equal values, as a ReLU
+        that had nothing to cut, the later one is taken: the earlier is what an exporter fuses into it. Only for zeros
+        throughout, which say nothing, all candidates are named.
     """
     by_shape: dict[tuple[int, ...], list[str]] = {}
     for key, value in values.items():
@@ -53,8 +54,8 @@ def bind(values: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray]) ->
         errors = {key: _error(values[key], tensor) for key in by_shape.get(tensor.shape, [])}
         best = min(errors.values(), default=np.inf)
         if best <= TOLERANCE:
-            near = [key for key, error in errors.items() if error <= max(2 * best, TIE)]
-            found[name] = tuple(sorted(near, key=lambda key: errors[key]))
+            near = tuple(key for key, error in errors.items() if error <= max(2 * best, TIE))
+            found[name] = near[-1:] if tensor.any() else near
     return found
 
 

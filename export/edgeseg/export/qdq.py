@@ -44,7 +44,7 @@ def write_int8_onnx(
         ExportError: If the file is not that network's, or the plan lacks one of its operations.
     """
     placement = placement or u8s8_x86()
-    exported = onnx.load(source)
+    exported = _load(source)
     graph = DeployGraph(model)
     keys = _bind(exported, graph, spec)
 
@@ -70,6 +70,13 @@ def write_int8_onnx(
         affine = affine_of(OUTPUT)
         output = replace(output, dtype=placement.activation, scale=affine.scale, zero_point=affine.zero_point)
     return replace(spec, precision="int8", output=output)
+
+
+def _load(source: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(source)
+    except Exception as err:  # a missing file, or one of several decoding errors
+        raise ExportError(f"cannot read the FP32 file {source.name}: {err}. Run export_onnx again.") from err
 
 
 def _bind(exported: onnx.ModelProto, graph: DeployGraph, spec: ModelSpec) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from pathlib import Path
 
 import torch
@@ -47,10 +49,17 @@ def export_tflite(model: nn.Module, path: Path, input_spec: InputSpec, classes: 
 
 
 def _convert(graph: DeployGraph, shape: tuple[int, ...]) -> bytes:
+    # Its own progress lines and the C++ part's remarks are not ours to show; a caller's progress bar must go on.
+    os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with muted():
-            import litert_torch  # noqa: PLC0415 - takes seconds and talks while it is imported
-
+            import litert_torch
+    except ImportError as err:
+        raise ExportError(f"TFLite needs litert-torch ({err}). Run: pip install 'edgeseg[export]'") from err
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return bytes(litert_torch.convert(graph, (torch.zeros(shape, dtype=torch.uint8),)).model_content())
     except Exception as err:
         reason = str(err).strip().splitlines()

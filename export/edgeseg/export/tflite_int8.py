@@ -29,6 +29,9 @@ _KERNELS = {"CONV_2D": (0, 1, 2, 0), "DEPTHWISE_CONV_2D": (0, 1, 2, 3), "TRANSPO
 # Operators whose result holds the values of their input, and zeros.
 _PASSES = {"PAD", "PADV2", "RESHAPE", "TRANSPOSE"}
 
+# Convolutions of the image itself with fewer channels stay in float.
+MIN_CHANNELS = 4
+
 Extremes = dict[str, dict[str, np.ndarray]]
 
 
@@ -48,16 +51,20 @@ def write_int8_tflite(model: nn.Module, plan: Plan, source: Path, spec: ModelSpe
     Raises:
         ExportError: If the file is not that network's, or the plan lacks one of its operations.
     """
-    floats = flatbuffer.read(source.read_bytes())
+    floats = _load(source)
     flatbuffer.without_cast(floats)
     content = flatbuffer.write(floats)
     keys = _bind(floats, content, DeployGraph(model), spec)
     extremes = _activations(keys, plan) | _kernels(floats, keys, plan)
     stays = [name for name, its in keys.items() if any(plan.is_float(key) for key in its)]
+    stays += _narrow_stem(floats)
     quantised = _quantise(content, extremes, stays)
     interpreter = _interpreter(quantised)
-    if np.dtype(interpreter.get_input_details()[0]["dtype"]) != np.int8:
-        raise ExportError("the first convolution stays in float, so the pixels cannot enter as int8. Quantise it.")
+    entry = interpreter.get_input_details()[0]
+    if np.dtype(entry["dtype"]) != np.int8 or entry["quantization"] != (1.0, -128):
+        raise ExportError(
+            f"ai-edge-quantizer made the input {entry['dtype']} {entry['quantization']}, not pixel - 128."
+        )
     write_bytes(path, quantised)
     scores = interpreter.get_output_details()[0]
     output = spec.output
@@ -65,6 +72,13 @@ def write_int8_tflite(model: nn.Module, plan: Plan, source: Path, spec: ModelSpe
         scale, zero_point = scores["quantization"]
         output = replace(output, dtype="int8", scale=float(scale), zero_point=int(zero_point))
     return replace(spec, precision="int8", input_dtype="int8", output=output)
+
+
+def _load(source: Path) -> Any:
+    try:
+        return flatbuffer.read(source.read_bytes())
+    except Exception as err:  # a missing file, or whatever decoding foreign bytes runs into
+        raise ExportError(f"cannot read the FP32 file {source.name}: {err}. Run export_tflite again.") from err
 
 
 def _quantise(content: bytes, extremes: Extremes, stays: list[str]) -> bytes:
@@ -120,6 +134,26 @@ def _interpreter(content: bytes, *, keep: bool = False) -> Any:
         )
         interpreter.allocate_tensors()
     return interpreter
+
+
+def _narrow_stem(floats: Any) -> list[str]:
+    """Results of the operators that stay in float because the stem reads one channel, or three.
+
+    Integer kernels take input channels by four or eight, so nearly all of their work would be on padding. Measured with
+    XNNPACK on x86 at 256x256, gray, with 32 / 16 outputs: 0.63 / 0.65 ms in integers, 0.22 / 0.12 ms in float with the
+    conversions on both sides.
+    """
+    graph = floats.subgraphs[0]
+    entry, names = int(graph.inputs[0]), []
+    if graph.tensors[entry].shape[-1] >= MIN_CHANNELS:
+        return []
+    for operator in graph.operators:
+        if int(operator.inputs[0]) == entry:
+            names.append(flatbuffer.tensor_name(graph, int(operator.outputs[0])))
+            if flatbuffer.operator_name(floats, operator) not in _PASSES:
+                return names
+            entry = int(operator.outputs[0])
+    return names
 
 
 def _activations(keys: dict[str, tuple[str, ...]], plan: Plan) -> Extremes:
