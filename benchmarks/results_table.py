@@ -19,7 +19,7 @@ from typing import Any
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 DASH, MINUS = "–", "\N{MINUS SIGN}"
 HEAD = (
-    "| step | status | Dice val | Dice test | drop vs teacher [points] | file [MB] | p50 [ms] | times teacher's speed |",
+    "| step | status | Dice val | Dice test | drop vs teacher [points] | file [MB] | p50 [ms] | speed-up |",
     "|---|---|--:|--:|--:|--:|--:|--:|",
 )
 

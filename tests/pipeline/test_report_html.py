@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgeseg.pipeline.report_crop import WHOLE_PX, choose_window
 from edgeseg.pipeline.report_drawing import FALSE, MISSED, SHOWN_PX, draw_errors, draw_frame
-from edgeseg.pipeline.report_fields import duration, points, short
+from edgeseg.pipeline.report_fields import duration, moment, points, short
 from edgeseg.pipeline.report_html import Panel, render_report
 from edgeseg.pipeline.report_verdict import read_verdict
 from edgeseg.runtime.errors import DataError, EdgesegError
@@ -236,7 +236,7 @@ class TestVerdict:
         found = read_verdict(changed(shipped={"reason": "every variant fell below max_total_dice_drop on val"}))
         assert found.sentence == "Nothing ships: every variant fell below max_total_dice_drop on val."
         assert found.tone == "bad"
-        assert "1 of 8 steps were refused" in found.detail
+        assert "2 of 8 rows were refused" in found.detail
 
     def test_a_shipped_step_without_a_row(self):
         assert (
@@ -356,6 +356,13 @@ class TestNumbers:
     )
     def test_short(self, value, text):
         assert short(value) == text
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [("2026-11-20T20:05:44+00:00", "2026-11-20 20:05 UTC"), ("2026-11-20", "2026-11-20"), (None, None), (3, "3")],
+    )
+    def test_moment(self, value, text):
+        assert moment(value) == text
 
     @pytest.mark.parametrize(("share", "text"), [(0.008, "+0.8"), (-0.0123, "−1.2"), (0.0001, "0.0"), (-0.0001, "0.0")])
     def test_points(self, share, text):

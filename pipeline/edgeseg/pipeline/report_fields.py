@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -134,6 +135,14 @@ def duration(seconds: float | None) -> str | None:
         return f"{whole} s" if seconds >= 1 else f"{seconds:.1f} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def moment(text: Any) -> str | None:
+    """An ISO 8601 time to the minute; what is no such time stays as it is."""
+    if not text:
+        return None
+    found = re.match(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[:.\d]*(Z|\+00:00)?$", str(text))
+    return f"{found[1]} {found[2]}{' UTC' if found[3] else ''}" if found else str(text)
 
 
 def with_note(value: str | None, note: str | None) -> Markup:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeseg.benchmarks.report import Markup, heading, join, page, paragraph, side_by_side, verdict
-from edgeseg.pipeline.report_fields import Report, class_names, dig
+from edgeseg.pipeline.report_fields import Report, class_names, dig, moment
 from edgeseg.pipeline.report_panels import Panel, panels_section
 from edgeseg.pipeline.report_plots import accuracy_plots, training_plots
 from edgeseg.pipeline.report_record import (
@@ -82,7 +82,7 @@ def _subtitle(report: Report) -> str:
     version, commit = report.get("edgeseg_version"), report.get("git_commit")
     parts = [
         str(report.get("command") or ""),
-        str(report.get("created") or ""),
+        moment(report.get("created")) or "",
         f"edgeseg {version}" if version else "",
         f"commit {str(commit)[:10]}" if commit else "",
         f"intended use: {use}" if use else "",

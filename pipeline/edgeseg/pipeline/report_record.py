@@ -27,13 +27,14 @@ from edgeseg.pipeline.report_fields import (
     dig,
     duration,
     mapping,
+    moment,
     name_of,
     number,
     rows_of,
     status_of,
 )
 
-_LONG = 0.01  # share of the run from which a step has a row of its own
+_LONG = 0.02  # share of the run from which a step has a row of its own
 
 
 def refused_table(report: Report) -> Markup:
@@ -76,7 +77,7 @@ def choices(report: Report) -> Markup:
 def measuring_notes(report: Report) -> Markup:
     """On what latency was measured, and what weakens it."""
     bench = report.get("bench")
-    frame, threads, made = dig(bench, "frame"), number(bench, "threads"), dig(bench, "created")
+    frame, threads, made = dig(bench, "frame"), number(bench, "threads"), moment(dig(bench, "created"))
     known = [
         f"frame {frame}" if frame else "",
         f"{threads:.0f} threads" if threads else "",
@@ -144,7 +145,7 @@ def _identities(report: Report) -> dict[str, Value]:
     return {
         "edgeseg": _plain(report.get("edgeseg_version")),
         "git commit": _plain(report.get("git_commit")),
-        "made": _plain(report.get("created")),
+        "made": moment(report.get("created")),
         "recipe": _plain(dig(report, "recipe", "name")),
         "recipe SHA-256": _plain(dig(report, "recipe", "sha256")),
         "data": _plain(dig(report, "data", "name")),

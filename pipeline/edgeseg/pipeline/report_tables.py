@@ -139,7 +139,13 @@ def _tree(report: Report, columns: Sequence[Column | str], cells: Any, caption: 
 def _step_cells(row: Row, split: str, ships: bool) -> list[Value]:
     drop = dig(row, "dice_drop_vs_teacher", split)
     return [
-        stacked([badge(status_of(row)), badge("shipped") if ships else None]),
+        stacked(
+            [
+                badge(status_of(row)),
+                badge("shipped") if ships else None,
+                *(badge(f"not for {target}", "bad") for target in mapping(row.get("refused_for"))),
+            ]
+        ),
         fixed(number(row, "accuracy", "val", "dice_mean")),
         fixed(number(row, "accuracy", "test", "dice_mean")),
         _drop(drop),

@@ -172,9 +172,9 @@ def _size_words(report: Report, row: Row) -> str:
 
 def _left_out(report: Report) -> str:
     """What a report without a shipped row still says."""
-    refused = sum(row.get("status") == "refused" for row in rows_of(report))
-    steps = len(rows_of(report))
-    words = f"{refused} of {steps} steps were refused; the reasons are below." if refused else f"{steps} steps ran."
+    rows = rows_of(report)
+    refused = sum(row.get("status") == "refused" or bool(row.get("refused_for")) for row in rows)
+    words = f"{refused} of {len(rows)} rows were refused; the reasons are below." if refused else f"{len(rows)} rows."
     spent = duration(number(report, "total_wall_s"))
     return f"{words} The run took {spent}." if spent else words
 
