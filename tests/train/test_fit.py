@@ -67,6 +67,7 @@ def test_a_fit_reports_and_leaves_the_best_weights(training: Any, tmp_path: Path
 
 def _dice(module: SegmentationModule, data: Any) -> float:
     counts = torch.zeros(3, len(data.data.classes))
+    was_training = module.model.training
     module.model.eval()
     data.setup()
     with torch.no_grad():
@@ -76,7 +77,19 @@ def _dice(module: SegmentationModule, data: Any) -> float:
             for c in range(counts.shape[1]):
                 both, ours, theirs = ((ids == c) & (target == c)).sum(), (ids == c).sum(), (target == c).sum()
                 counts[:, c] += torch.stack([both, ours, theirs])
+    module.model.train(was_training)
     return float((2 * counts[0] / (counts[1] + counts[2]).clamp(min=1))[1:].mean())
+
+
+def test_a_network_in_evaluation_mode_is_trained_all_the_same(training: Any, tmp_path: Path) -> None:
+    """Loaded and pruned networks come in evaluation mode, which Lightning would keep: batch norm must learn again."""
+    results = []
+    for evaluation in (False, True):
+        module, data = training(epochs=1)
+        module.model.train(not evaluation)
+        fit(module, data, tmp_path / str(evaluation))
+        results.append(_weights(module))
+    _assert_equal(*results)
 
 
 def test_two_equal_fits_are_equal_to_the_bit(training: Any, tmp_path: Path) -> None:
