@@ -116,7 +116,12 @@ def _drawn(stream: TextIO) -> Iterator[Draw]:
     if not stream.isatty():
         yield _Lines(stream)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}", markup=False),
+    )
     with Progress(*columns, console=Console(file=stream), auto_refresh=False, transient=True) as bar:
         tasks: list[TaskID] = []
 
