@@ -9,9 +9,10 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 
-import edgeseg.export.pack as packing
 import numpy as np
 import pytest
+
+import edgeseg.export.pack as packing
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime import Segmenter
 from edgeseg.runtime.bundle import Bundle

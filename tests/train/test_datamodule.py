@@ -187,7 +187,7 @@ def test_an_empty_split_is_named(tmp_path: Path) -> None:
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        sampler = EpochSampler(30, seed)
+        sampler = EpochSampler(30, 30, seed)
         sampler.set_epoch(epoch)
         keys = list(sampler)
         assert {key[0] for key in keys} == {epoch}
@@ -203,8 +203,8 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
 def test_processes_share_an_epoch_without_overlap(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
     drawn: list[int] = []
     for rank in range(2):
-        monkeypatch.setattr(datamodule, "_rank", lambda rank=rank: (rank, 2))
-        sampler = EpochSampler(length, seed=0)
+        monkeypatch.setattr(EpochSampler, "_rank", lambda self, rank=rank: (rank, 2))
+        sampler = EpochSampler(length, length, seed=0)
         keys = [index for _, index in sampler]
         assert len(keys) == len(sampler) == length // 2
         drawn += keys

@@ -203,7 +203,7 @@ def test_a_trained_net_sees_and_an_untrained_one_does_not(metal: DataSet, tmp_pa
     untrained = _dice(module, data)
     result: FitResult = fit(module, data, tmp_path)
     assert untrained < 0.1
-    assert result.best_val_dice > 0.3, result.history
+    assert result.best_val_dice > 0.45, result.history
     assert result.history[-1]["train_loss"] < 0.6 * result.history[0]["train_loss"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -66,42 +67,44 @@ def prune(
     import torch_pruning as tp
 
     smaller = copy.deepcopy(model).eval()
-    layers = dict(smaller.named_modules())
-    ratios = {}
-    for name, width in target.items():
-        layer = layers[name]
-        have = int(layer.out_channels)  # type: ignore[arg-type]
-        ratios[layer] = max(0.0, 1.0 - width / have)
-    example = torch.zeros(1, int(model.arch["in_channels"]), *size_px)  # type: ignore[index]
+    example = torch.zeros(1, int(model.arch["in_channels"]), *size_px)
     try:
-        pruner = tp.pruner.BasePruner(
-            smaller,
-            example,
-            importance=IMPORTANCE[config.importance](),
-            pruning_ratio=0.0,
-            pruning_ratio_dict=ratios,
-            max_pruning_ratio=1.0,
-            round_to=config.round_to,
-            ignored_layers=[smaller.head],
-        )
-    except (RuntimeError, ValueError) as err:
+        graph = tp.DependencyGraph().build_dependency(smaller, example_inputs=example)
+    except (RuntimeError, ValueError, AttributeError) as err:
         raise ConfigError(f"the network cannot be traced for pruning: {err}") from err
-    with torch.enable_grad():
-        pruner.step()
-    rebuilt = build_model(smaller.arch)  # type: ignore[arg-type]
+    importance = IMPORTANCE[config.importance]()
+    layers = dict(smaller.named_modules())
+    for name, width in target.items():
+        _narrow(graph, layers[name], width, importance)
+    rebuilt = build_model(smaller.arch)
     rebuilt.load_state_dict(smaller.state_dict())
     return rebuilt.eval()
+
+
+def _narrow(graph: Any, layer: Any, width: int, importance: Any) -> None:
+    """Cut one layer, and all that must shrink with it, to `width` output channels.
+
+    Layers joined by an addition are one group: the first of them cuts it, the others find themselves at their target.
+    """
+    have = int(layer.out_channels)
+    if have <= width:
+        return
+    cut = graph.get_pruner_of_module(layer).prune_out_channels
+    scores = importance(graph.get_pruning_group(layer, cut, idxs=list(range(have))))
+    least = torch.argsort(scores)[: have - width].tolist()
+    graph.get_pruning_group(layer, cut, idxs=sorted(least)).prune()
 
 
 def target_widths(original: SegmentationNet, config: PruneConfig, done: int) -> dict[str, int]:
     """Output channels that every convolution should have after `done` rounds, from the unpruned network.
 
-    Computed from the original, not from the round before, so that rounding does not add up.
+    Computed from the original, not from the round before, so that rounding does not add up. Depthwise layers have no
+    width of their own: they follow what they read.
     """
     kept = config.kept_after(done)
     widths = {}
     for name, layer in original.named_modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and name != "head":
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and name != "head" and layer.groups == 1:
             channels = round(layer.out_channels * kept / config.round_to) * config.round_to
             widths[name] = min(layer.out_channels, max(config.round_to, channels))
     return widths

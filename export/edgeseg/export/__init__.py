@@ -1,1 +1,1 @@
-
+"""checkpoint + plan -> ONNX and TFLite files, packed into a bundle."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle

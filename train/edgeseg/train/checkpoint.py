@@ -95,7 +95,7 @@ def load_encoder_weights(model: SegmentationNet, file: Path) -> int:
         raise TrainingError(f"{file} is no readable safetensors file: {err}") from err
     own = model.state_dict()
     stem = published.get("conv_stem.weight")
-    if stem is not None and own["conv_stem.weight"].shape[1] == 1:
+    if stem is not None and "conv_stem.weight" in own and own["conv_stem.weight"].shape[1] == 1:
         published["conv_stem.weight"] = stem.sum(dim=1, keepdim=True)
     fitting = {name: tensor for name, tensor in published.items() if name in own and own[name].shape == tensor.shape}
     if not fitting:
@@ -113,6 +113,8 @@ def _read_description(folder: Path) -> dict[str, Any]:
         description: dict[str, Any] = json.loads(path.read_text())
     except ValueError as err:
         raise TrainingError(f"{path} is no JSON ({err}); run the step again") from err
+    if not isinstance(description, dict) or not isinstance(description.get("arch"), dict):
+        raise TrainingError(f"{path} describes no network; run the step again")
     if description.get("schema_version") != SCHEMA_VERSION:
         found = description.get("schema_version")
         raise TrainingError(f"{path} has schema version {found}, this edgeseg reads {SCHEMA_VERSION}")

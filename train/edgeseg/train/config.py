@@ -66,6 +66,10 @@ class LossConfig:
     terms: str = "ce+dice"
     class_weights: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        for index, weight in enumerate(self.class_weights):
+            _positive(f"loss.class_weights[{index}]", weight)
+
 
 @dataclass(frozen=True)
 class TrainConfig:

@@ -131,25 +131,40 @@ class FixedImages(Dataset[Batch]):
 class EpochSampler(Sampler[tuple[int, int]]):
     """Keys (epoch, index) in an order that depends on (seed, epoch) alone, split over processes under DDP."""
 
-    def __init__(self, length: int, seed: int, *, shuffle: bool = True) -> None:
-        self.length, self.seed, self.shuffle, self.epoch = length, seed, shuffle, 0
+    def __init__(self, length: int, population: int, seed: int, *, devices: int = 1) -> None:
+        """Plan the draws.
+
+        Args:
+            length: Draws an epoch.
+            population: Frames there are; a shorter epoch takes other ones of them each time.
+            seed: Of the order.
+            devices: Processes the draws are split over, as long as they have not started.
+        """
+        self.length, self.population, self.seed = length, population, seed
+        self.devices, self.epoch = devices, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before every epoch, also after a resume."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
-        rank, world = _rank()
+        drawn = np.random.default_rng([self.seed, self.epoch]).permutation(max(self.length, self.population))
+        order = drawn[: self.length]
+        rank, world = self._rank()
         for index in order[rank : self._even(world) : world]:
             yield self.epoch, int(index)
 
     def __len__(self) -> int:
-        _, world = _rank()
+        _, world = self._rank()
         return self._even(world) // world
 
     def _even(self, world: int) -> int:
         return self.length // world * world  # every process takes the same number of steps
+
+    def _rank(self) -> tuple[int, int]:
+        if dist.is_available() and dist.is_initialized():
+            return dist.get_rank(), dist.get_world_size()
+        return 0, self.devices
 
 
 class SegmentationData(L.LightningDataModule):
@@ -180,9 +195,14 @@ class SegmentationData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches; the last, smaller one is dropped where there is a full one."""
         assert self._train is not None
-        sampler = EpochSampler(len(self._train), self.config.seed)
-        full = len(sampler) >= self.config.batch_size
-        return self._loader(self._train, sampler, drop_last=full)
+        config, frames = self.config, len(self._train.cache.images)
+        sampler = EpochSampler(len(self._train), frames, config.seed, devices=config.devices)
+        full = len(sampler) >= config.batch_size
+        loader = self._loader(self._train, sampler, drop_last=full)
+        if self.trainer is not None:
+            # Loader processes fetch ahead before Lightning says which epoch a resumed run is in; its steps tell.
+            sampler.set_epoch(self.trainer.global_step // len(loader))
+        return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Every validation view once, unchanged."""
@@ -244,12 +264,6 @@ def _centres(mask: np.ndarray) -> list[tuple[int, int] | None]:
         return [None]
     _, _, _, centroids = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8), connectivity=8)
     return [(int(y), int(x)) for x, y in centroids[1:]]
-
-
-def _rank() -> tuple[int, int]:
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
 
 
 def _one_thread(_: int) -> None:

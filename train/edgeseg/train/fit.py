@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Callable
@@ -14,11 +15,14 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.errors import TrainingError
 from edgeseg.train.checkpoint_io import SafeCheckpointIO
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.lightning_module import SegmentationModule
+
+_FINISHED = "finished.json"
 
 Progress = Callable[[int, int, dict[str, float]], None]  # epochs done, epochs in all, newest figures
 
@@ -50,6 +54,22 @@ def fit(
     Raises:
         TrainingError: If the loss becomes NaN or a resume state cannot be read.
     """
+    if not (folder / _FINISHED).is_file():
+        best, score = _train(module, data, folder, progress)
+        write_json(folder / _FINISHED, {"best": best, "val_dice": score, "history": module.history})
+    # A run killed from here on must not train any further.
+    finished = json.loads((folder / _FINISHED).read_text())
+    state = SafeCheckpointIO().load_checkpoint(folder / finished["best"])["state_dict"]
+    prefix = "model."
+    module.model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    module.model.eval()
+    return FitResult(finished["val_dice"], finished["history"])
+
+
+def _train(
+    module: SegmentationModule, data: SegmentationData, folder: Path, progress: Progress | None
+) -> tuple[str, float]:
+    """Run Lightning's loop to its end; returns the best state's file name and its Dice on val."""
     config = module.config
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)
@@ -69,15 +89,12 @@ def fit(
         callbacks.append(EarlyStopping("val_dice", patience=config.patience, mode="max"))
     trainer = make_trainer(config, folder, callbacks)
     resume = folder / "last.ckpt"
+    module.train()  # Lightning leaves a network in the mode it finds it in, and a loaded one is in evaluation mode
     module.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
     if not Path(best.best_model_path).is_file():
         raise TrainingError(f"training in {folder} ended without a look at val; lower train.validate_every")
-    state = SafeCheckpointIO().load_checkpoint(best.best_model_path)["state_dict"]
-    prefix = "model."
-    module.model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    module.model.eval()
-    return FitResult(float(best.best_model_score or 0.0), module.history)
+    return Path(best.best_model_path).name, float(best.best_model_score or 0.0)
 
 
 def make_trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], **overrides: Any) -> L.Trainer:
