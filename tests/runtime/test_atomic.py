@@ -58,3 +58,12 @@ def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         atomic.write_json(tmp_path / "j.json", float("nan"))
     assert (tmp_path / "j.json").read_text() == "1\n"
+
+
+def test_a_file_where_a_folder_should_be_is_told(tmp_path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(EdgesegError, match="Cannot write"):
+        atomic.write_text(tmp_path / "file" / "inside.txt", "y")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(EdgesegError, match="Cannot write"):
+        atomic.write_text(tmp_path / "folder", "y")

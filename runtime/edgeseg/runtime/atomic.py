@@ -44,7 +44,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise _explained(error, path) from error
     finally:
-        tmp.unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError):  # the error above says so already
+            tmp.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
@@ -78,4 +79,6 @@ def _explained(error: OSError, path: Path) -> OSError | EdgesegError:
         return EdgesegError(f"No space left on the disk while writing {path}: free some and run the same command again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return EdgesegError(f"No permission to write {path}: choose another output folder or change its rights")
+    if isinstance(error, (IsADirectoryError, NotADirectoryError, FileExistsError)):
+        return EdgesegError(f"Cannot write {path}: a folder stands where a file should be, or the reverse; name another")
     return error
