@@ -80,5 +80,5 @@ def _explained(error: OSError, path: Path) -> OSError | EdgesegError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return EdgesegError(f"No permission to write {path}: choose another output folder or change its rights")
     if isinstance(error, (IsADirectoryError, NotADirectoryError, FileExistsError)):
-        return EdgesegError(f"Cannot write {path}: a folder stands where a file should be, or the reverse; name another")
+        return EdgesegError(f"Cannot write {path}: a folder stands where a file should be, or the reverse")
     return error
