@@ -64,12 +64,20 @@ def test_a_log_gets_a_line_per_step_and_then_one_every_ten_seconds(clock: Clock)
         for second in range(25):
             clock.now_s = float(second)
             told("a", second / 50, f"epoch {second}")
-        told("b", 1.0, "unchanged")
+        told("b", 0.5, "image 1/2")
     lines = stream.getvalue().splitlines()
     assert [line.split(" (")[0] for line in lines] == [
-        *("[1/2] a: epoch 0", "[1/2] a: epoch 10", "[1/2] a: epoch 20", "[2/2] b: unchanged")
+        *("[1/2] a: epoch 0", "[1/2] a: epoch 10", "[1/2] a: epoch 20", "[2/2] b: image 1/2")
     ]
     assert "10%, 1 min 30 s left" in lines[1] and "time left not known yet" in lines[0]
+
+
+def test_reused_steps_are_not_worth_a_line() -> None:
+    stream = io.StringIO()
+    with chain_progress({"a": 1.0, "b": 1.0}, stream) as told:
+        told("a", 1.0, "unchanged")
+        told("b", 0.0, "starts")
+    assert stream.getvalue() == "[2/2] b: starts (50%, time left not known yet)\n"
 
 
 def test_short_commands_draw_nothing(clock: Clock) -> None:

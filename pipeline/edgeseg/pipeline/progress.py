@@ -85,7 +85,10 @@ def chain_progress(weights: Mapping[str, float], stream: TextIO | None = None) -
     with _drawn(stream or sys.stderr) as draw:
 
         def told(step: str, share: float, words: str) -> None:
-            forecast.tell(step, share, reused=words == "unchanged")
+            reused = words == "unchanged"
+            forecast.tell(step, share, reused=reused)
+            if reused:  # over at once; thirty such lines would bury what is being done
+                return
             place = f"[{order.index(step) + 1}/{len(order)}] " if step in order else ""
             draw(f"{place}{step}: {words}", forecast.done, forecast.left_s)
 
