@@ -61,13 +61,21 @@ class TrainSection:
 
 @dataclass(frozen=True)
 class TeacherSection:
-    """The U-Net: `base` channels at full resolution, `depth` levels."""
+    """The U-Net: `base` channels at full resolution, `depth` levels.
+
+    `batch_size` left out is that of the train section. A U-Net from scratch on few images wants many small steps.
+    """
 
     base: int = 32
     depth: int = 5
     upsampling: str = "transposed"
     epochs: int = 60
     learning_rate: float = 2e-3
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ConfigError(f"teacher.batch_size is {self.batch_size}; set it to 1 or more, or leave it out")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeseg.compress.prune import PruneConfig, prune, target_widths
 from edgeseg.pipeline.chain import StepContext
-from edgeseg.pipeline.steps.training import make_training, open_data, train_step
+from edgeseg.pipeline.steps.training import Budget, make_training, open_data, train_step
 from edgeseg.train.checkpoint import DESCRIPTION, load_checkpoint, save_checkpoint
 from edgeseg.train.fit import fit
 
@@ -20,6 +20,7 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
     teacher, _ = load_checkpoint(context.folders["teacher"].files)
     config = PruneConfig(section.ratio, section.rounds, section.importance)
     widest = max(model.stride for model in (original, teacher))  # type: ignore[type-var]
+    between, last = (Budget(n, section.learning_rate) for n in (section.round_epochs, section.final_epochs))
     model = original
     for done in range(1, config.rounds + 1):
         kept = context.folder.work / f"round_{done}"
@@ -31,9 +32,9 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
         if done == config.rounds:
             break
         context.progress(done / config.rounds / 2, f"round {done}/{config.rounds}")
-        module, loaders = make_training(context, data, model, teacher, section.round_epochs, section.learning_rate)
+        module, loaders = make_training(context, data, model, teacher, between)
         best = fit(module, loaders, context.folder.work / f"fit_{done}")
         save_checkpoint(kept, model, {"round": done, "val_dice": best.best_val_dice})
         shutil.rmtree(context.folder.work / f"fit_{done}", ignore_errors=True)
-    result = train_step(context, data, model, teacher, (section.final_epochs, section.learning_rate), part="fit_last")
+    result = train_step(context, data, model, teacher, last, part="fit_last")
     return result | {"parent": parent, "pruning_ratio": config.ratio, "rounds": config.rounds}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,15 @@ from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What one training may spend; without a batch size of its own it takes the recipe's `train.batch_size`."""
+
+    epochs: int
+    learning_rate: float
+    batch_size: int | None = None
+
+
 def open_data(context: StepContext) -> DataSet:
     """The run's data set, with the split written down in the run's folder where the data brings none."""
     return open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
@@ -34,20 +44,21 @@ def run_teacher(context: StepContext) -> dict[str, Any]:
     data, section = open_data(context), context.recipe.teacher
     channels, outputs = network_ends(context, data)
     arch = unet_arch(channels, outputs, base=section.base, depth=section.depth, upsampling=section.upsampling)
-    return train_step(context, data, seeded_model(context, arch), None, (section.epochs, section.learning_rate))
+    budget = Budget(section.epochs, section.learning_rate, section.batch_size)
+    return train_step(context, data, seeded_model(context, arch), None, budget)
 
 
 def run_student_alone(context: StepContext) -> dict[str, Any]:
     """Train the student without a teacher: the baseline that distillation has to beat."""
     data, section = open_data(context), context.recipe.student
-    return train_step(context, data, _student(context, data), None, (section.epochs, section.learning_rate))
+    return train_step(context, data, _student(context, data), None, Budget(section.epochs, section.learning_rate))
 
 
 def run_student_distilled(context: StepContext) -> dict[str, Any]:
     """Train the same student, from the same initial weights, with the teacher's soft answers."""
     data, section = open_data(context), context.recipe.student
     teacher, _ = load_checkpoint(context.folders["teacher"].files)
-    return train_step(context, data, _student(context, data), teacher, (section.epochs, section.learning_rate))
+    return train_step(context, data, _student(context, data), teacher, Budget(section.epochs, section.learning_rate))
 
 
 def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
@@ -66,7 +77,7 @@ def train_step(
     data: DataSet,
     model: SegmentationNet,
     teacher: SegmentationNet | None,
-    budget: tuple[int, float],
+    budget: Budget,
     part: str = "fit",
 ) -> dict[str, Any]:
     """Train a network inside a step's folder and store it as the step's result.
@@ -76,10 +87,10 @@ def train_step(
         data: The run's data set.
         model: Trained in place.
         teacher: For distillation, or None.
-        budget: Epochs and peak learning rate.
+        budget: What this training may spend.
         part: Name of the resume state, for steps with several trainings.
     """
-    module, loaders = make_training(context, data, model, teacher, *budget)
+    module, loaders = make_training(context, data, model, teacher, budget)
     best = fit(module, loaders, context.folder.work / part, _progress(context))
     size = loaders.train_size_px()
     channels, _ = network_ends(context, data)
@@ -102,36 +113,33 @@ def make_training(
     data: DataSet,
     model: SegmentationNet,
     teacher: SegmentationNet | None,
-    epochs: int,
-    learning_rate: float,
+    budget: Budget,
 ) -> tuple[SegmentationModule, SegmentationData]:
     """The Lightning pieces of one training, with threads and precision measured once per step."""
-    base = train_config(context, epochs, learning_rate)
+    base = train_config(context, budget)
     stride = max(model.stride, teacher.stride if teacher is not None else 1)  # type: ignore[type-var]
     loaders = SegmentationData(data, context.recipe.geometry, int(stride), base, context.recipe.train.p_defect)
     loaders.setup()
     trial = _module(context, model, teacher, base, len(data.classes), 1)
-    config = train_config(context, epochs, learning_rate, _choice(context, trial, loaders, base.batch_size, data))
+    config = train_config(context, budget, _choice(context, trial, loaders, base.batch_size, data))
     loaders.config = config
-    steps = epochs * loaders.steps_per_epoch()
+    steps = budget.epochs * loaders.steps_per_epoch()
     return _module(context, model, teacher, config, len(data.classes), steps), loaders
 
 
-def train_config(
-    context: StepContext, epochs: int, learning_rate: float, choice: dict[str, Any] | None = None
-) -> TrainConfig:
+def train_config(context: StepContext, budget: Budget, choice: dict[str, Any] | None = None) -> TrainConfig:
     """The recipe's training section as the training's own configuration."""
     section = context.recipe.train
     return TrainConfig(
-        epochs=epochs,
-        batch_size=section.batch_size,
-        learning_rate=learning_rate,
+        epochs=budget.epochs,
+        batch_size=budget.batch_size or section.batch_size,
+        learning_rate=budget.learning_rate,
         weight_decay=section.weight_decay,
         schedule=section.schedule,
         precision=choice["precision"] if choice else "float32",
         threads=choice["threads"] if choice else 1,
         samples_per_epoch=section.samples_per_epoch,
-        validate_every=min(section.validate_every, epochs),
+        validate_every=min(section.validate_every, budget.epochs),
         patience=section.patience,
         seed=section.seed,
         workers=section.workers,
