@@ -41,6 +41,22 @@ def accuracy_refusal(row: Row, gates: GateSection) -> str | None:
     return None
 
 
+def baseline_refusal(row: Row, baseline: str, baseline_summary: Mapping[str, Any] | None) -> str | None:
+    """Why a method is not used: without it, the same network is at least as good on val.
+
+    Args:
+        row: Of the method, with `accuracy.val`.
+        baseline: Name of the row without the method.
+        baseline_summary: Its `accuracy.val`, or None where it has no file to score.
+    """
+    if not baseline_summary:
+        return None
+    mine, plain = row["accuracy"]["val"]["dice_mean"], baseline_summary["dice_mean"]
+    if mine is None or plain is None or mine > plain:
+        return None
+    return f"val Dice {mine:.3f} does not beat its baseline {baseline} ({plain:.3f})"
+
+
 def latency_refusals(speedups: Mapping[str, float | None], gates: GateSection) -> dict[str, str]:
     """Targets a variant is refused for, with the figures.
 

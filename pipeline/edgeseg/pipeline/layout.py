@@ -16,6 +16,7 @@ class RowLayout:
         target: Where its latency is measured and gated.
         variant: Name in the bundle, or None for a row that is never packed.
         feeds: Whether later rows may build on it; a baseline does not.
+        baseline: Row that it has to beat on val to be used: the same network without the method.
     """
 
     name: str
@@ -24,6 +25,7 @@ class RowLayout:
     target: str
     variant: str | None = None
     feeds: bool = True
+    baseline: str | None = None
 
 
 ACCEPTED = "*"
@@ -31,7 +33,7 @@ ACCEPTED = "*"
 ROWS = (
     RowLayout("teacher", None, "teacher_onnx", "x86-ort"),
     RowLayout("student_alone", "teacher", "student_alone_onnx", "x86-ort", feeds=False),
-    RowLayout("student_distilled", "teacher", "student_distilled_onnx", "x86-ort"),
+    RowLayout("student_distilled", "teacher", "student_distilled_onnx", "x86-ort", baseline="student_alone"),
     RowLayout("student_pruned", "student_distilled", "student_pruned_onnx", "x86-ort"),
     RowLayout("onnx_fp32", ACCEPTED, "onnx_fp32", "x86-ort", "onnx-fp32"),
     RowLayout("onnx_int8", "onnx_fp32", "onnx_int8", "x86-ort", "onnx-int8-x86"),

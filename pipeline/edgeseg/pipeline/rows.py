@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.speedup import speedup
-from edgeseg.pipeline.gates import Row, accuracy_refusal, latency_refusals
+from edgeseg.pipeline.gates import Row, accuracy_refusal, baseline_refusal, latency_refusals
 from edgeseg.pipeline.layout import ACCEPTED, ROWS, TEACHER_FILES, RowLayout, score_step
 from edgeseg.pipeline.recipe import GateSection
 from edgeseg.pipeline.steps.scoring import agreement
@@ -65,7 +65,7 @@ def model_row(
         row["agreement_vs_parent"] = agreement(
             _files(folders, by_name[parent], "val") / "masks", _files(folders, layout, "val") / "masks"
         )
-    refusal = accuracy_refusal(row, gates)
+    refusal = accuracy_refusal(row, gates) or _baseline_refusal(row, layout, records)
     if refusal:
         row["status"], row["reason"] = "refused", refusal
     return row
@@ -102,6 +102,13 @@ def parent_file_of(layout: RowLayout, records: Records) -> str | None:
     parent = parent_name(layout, records)
     other = next((row for row in ROWS if row.name == parent), None)
     return other.file if other is not None and other.target == layout.target else None
+
+
+def _baseline_refusal(row: Row, layout: RowLayout, records: Records) -> str | None:
+    if layout.baseline is None:
+        return None
+    baseline = next(other for other in ROWS if other.name == layout.baseline)
+    return baseline_refusal(row, baseline.name, records[score_step(baseline, "val")]["result"]["summary"])
 
 
 def _network_step(layout: RowLayout, records: Records) -> str:

@@ -43,10 +43,10 @@ def choose(
     available = len(os.sched_getaffinity(0))
     tried: dict[tuple[int, str], float] = {}
     counts = [threads] if threads else sorted({1, available})
-    for kind in [precision] if precision else ["bfloat16", "float32"]:
-        tried[(counts[-1], kind)] = _time_step(step, model, counts[-1], kind)
+    for kind in [precision] if precision else ["bfloat16", "float32"]:  # on one thread, which nobody waits for
+        tried[(counts[0], kind)] = _time_step(step, model, counts[0], kind)
     best_kind = min(tried, key=lambda key: tried[key])[1]
-    for count in counts[:-1]:
+    for count in counts[1:]:
         tried[(count, best_kind)] = _time_step(step, model, count, best_kind)
     best = min(tried, key=lambda key: tried[key])
     torch.set_num_threads(best[0])

@@ -14,14 +14,21 @@ _BY_NAME = {row.name: row for row in ROWS}
 
 
 def run_choose_student(context: StepContext) -> dict[str, Any]:
-    """Take the distilled student; if distillation is refused, the better student on val."""
-    distilled = _row(context, "student_distilled")
+    """Take the distilled student; if distillation is refused, the better student on val.
+
+    `teaches` is the network whose answers fine-tuning after pruning follows: the teacher, or the unpruned student
+    itself where it has become better than its teacher on val.
+    """
+    rows = {name: _row(context, name) for name in ("teacher", "student_distilled", "student_alone")}
+    dice = {name: _val_dice(row) for name, row in rows.items()}
+    distilled = rows["student_distilled"]
     if distilled["status"] == "ok":
-        return {"student": "student_distilled", "reason": "distillation holds its budget on val"}
-    alone = _row(context, "student_alone")
-    dice = {row["name"]: _val_dice(row) for row in (distilled, alone)}
-    better = max(dice, key=lambda name: dice[name])
-    return {"student": better, "reason": f"distillation is refused ({distilled['reason']}); {better} is better on val"}
+        student, reason = "student_distilled", "distillation holds its budget and beats its baseline on val"
+    else:
+        student = max(("student_distilled", "student_alone"), key=lambda name: dice[name])
+        reason = f"distillation is refused ({distilled['reason']}); {student} is better on val"
+    teaches = max(("teacher", student), key=lambda name: dice[name])
+    return {"student": student, "reason": reason, "teaches": teaches}
 
 
 def run_choose_final(context: StepContext) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from edgeseg.train.fit import fit
 def run_student_pruned(context: StepContext) -> dict[str, Any]:
     """Prune the student that goes on, in rounds; a killed run continues with the round it was in."""
     data, section = open_data(context), context.recipe.prune
-    parent = context.results["choose_student"]["result"]["student"]
+    chosen = context.results["choose_student"]["result"]
+    parent = chosen["student"]
     original, _ = load_checkpoint(context.folders[parent].files)
-    teacher, _ = load_checkpoint(context.folders["teacher"].files)
+    teacher, _ = load_checkpoint(context.folders[chosen["teaches"]].files)
     config = PruneConfig(section.ratio, section.rounds, section.importance)
     widest = max(model.stride for model in (original, teacher))  # type: ignore[type-var]
     between, last = (Budget(n, section.learning_rate) for n in (section.round_epochs, section.final_epochs))
@@ -37,4 +38,9 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
         save_checkpoint(kept, model, {"round": done, "val_dice": best.best_val_dice})
         shutil.rmtree(context.folder.work / f"fit_{done}", ignore_errors=True)
     result = train_step(context, data, model, teacher, last, part="fit_last")
-    return result | {"parent": parent, "pruning_ratio": config.ratio, "rounds": config.rounds}
+    return result | {
+        "parent": parent,
+        "taught_by": chosen["teaches"],
+        "pruning_ratio": config.ratio,
+        "rounds": config.rounds,
+    }
