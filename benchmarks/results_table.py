@@ -144,7 +144,7 @@ def _drop(row: Values) -> str:
     if mean is None:
         return DASH
     ends = "no interval" if low is None or high is None else f"{_points(low)} to {_points(high)}"
-    return f"{_points(mean)} ({ends}, {dig(drop, 'verdict')})"
+    return f"{_points(mean)} ({ends}, {dig(drop, 'verdict') or 'no budget'})"
 
 
 def _ratio(row: Values) -> str:

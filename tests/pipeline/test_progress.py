@@ -101,10 +101,3 @@ def test_a_terminal_gets_a_bar_that_goes_away() -> None:
         told("a", 0.0, "starts")
         told("a", 0.5, "epoch 5/10")
     assert "epoch 5/10" in stream.getvalue() and "50%" in stream.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "0 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (-3, "0 s")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert progress._duration(seconds) == text

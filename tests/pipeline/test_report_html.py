@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgeseg.pipeline.report_crop import WHOLE_PX, choose_window
 from edgeseg.pipeline.report_drawing import FALSE, MISSED, SHOWN_PX, draw_errors, draw_frame
-from edgeseg.pipeline.report_fields import duration, moment, points, short
+from edgeseg.pipeline.report_fields import moment, points, short
 from edgeseg.pipeline.report_html import Panel, render_report
 from edgeseg.pipeline.report_verdict import read_verdict
 from edgeseg.runtime.errors import DataError, EdgesegError
@@ -367,13 +367,6 @@ class TestNumbers:
     @pytest.mark.parametrize(("share", "text"), [(0.008, "+0.8"), (-0.0123, "−1.2"), (0.0001, "0.0"), (-0.0001, "0.0")])
     def test_points(self, share, text):
         assert points(share) == text
-
-    @pytest.mark.parametrize(
-        ("seconds", "text"),
-        [(0.4, "0.4 s"), (12.2, "12 s"), (200, "3 min 20 s"), (3900, "1 h 05 min"), (59.9, "1 min 00 s")],
-    )
-    def test_duration(self, seconds, text):
-        assert duration(seconds) == text
 
 
 def test_the_report_is_left_as_it_was(tmp_path):

@@ -139,3 +139,10 @@ def test_what_cannot_be_paired_is_refused():
         paired_bootstrap(a, [from_counts("000", 5, 0, 5), *a[1:]], 0.01)
     with pytest.raises(MeasureError, match="no Dice"):
         paired_bootstrap([from_counts("0", 0, 0, 0)], [from_counts("0", 0, 0, 0)], 0.01)
+
+
+def test_without_a_budget_there_is_no_verdict() -> None:
+    hits = np.full(6, 8)
+    drop = paired_bootstrap(side(hits), side(hits - 2), None)
+    assert drop.verdict is None
+    assert drop.mean > 0

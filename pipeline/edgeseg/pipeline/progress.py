@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from edgeseg.pipeline.chain import ChainProgress
+from edgeseg.pipeline.duration import duration
 
 Clock = Callable[[], float]
 CountProgress = Callable[[int, int], None]
@@ -151,14 +152,4 @@ class _Lines:
 
 
 def _left(left_s: float | None) -> str:
-    return "time left not known yet" if left_s is None else f"{_duration(left_s)} left"
-
-
-def _duration(seconds: float) -> str:
-    """A duration for people: `8 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return "time left not known yet" if left_s is None else f"{duration(left_s)} left"

@@ -126,17 +126,6 @@ def megabytes(value: float | None) -> str | None:
     return None if value is None else short(value / 1e6)
 
 
-def duration(seconds: float | None) -> str | None:
-    """A time as people say it: 12 s, 3 min 20 s, 1 h 05 min."""
-    if seconds is None:
-        return None
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if seconds >= 1 else f"{seconds:.1f} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def moment(text: Any) -> str | None:
     """An ISO 8601 time to the minute; what is no such time stays as it is."""
     if not text:

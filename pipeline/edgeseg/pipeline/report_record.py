@@ -21,11 +21,11 @@ from edgeseg.benchmarks.report import (
     table,
 )
 from edgeseg.benchmarks.report.markup import Value
+from edgeseg.pipeline.duration import duration
 from edgeseg.pipeline.report_fields import (
     Report,
     count,
     dig,
-    duration,
     mapping,
     moment,
     name_of,

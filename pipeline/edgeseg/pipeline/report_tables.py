@@ -16,6 +16,7 @@ from edgeseg.benchmarks.report import (
 )
 from edgeseg.benchmarks.report.markup import Value
 from edgeseg.benchmarks.report.parts import Tone
+from edgeseg.pipeline.duration import duration
 from edgeseg.pipeline.report_fields import (
     DASH,
     Report,
@@ -23,7 +24,6 @@ from edgeseg.pipeline.report_fields import (
     class_names,
     count,
     dig,
-    duration,
     fixed,
     mapping,
     megabytes,

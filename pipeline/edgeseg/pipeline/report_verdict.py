@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeseg.benchmarks.report.parts import Tone
+from edgeseg.pipeline.duration import duration
 from edgeseg.pipeline.report_fields import (
     Report,
     Row,
     cpu_of,
     dig,
-    duration,
     fixed,
     megabytes,
     number,
@@ -112,7 +112,7 @@ def _dice(report: Report, row: Row) -> _Part:
 def _against_budget(drop: Row, given: float | None) -> tuple[str, Tone]:
     budget, verdict = number(drop, "budget") if "budget" in drop else given, drop.get("verdict")
     if budget is None:
-        return "the recipe sets no budget", "good" if verdict == "not worse" else "warn"
+        return "the recipe sets no budget", "warn"
     named = f"the budget of {100 * budget:.1f} points"
     if verdict == "not worse":
         return f"within {named}", "good"

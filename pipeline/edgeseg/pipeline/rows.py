@@ -126,7 +126,7 @@ def _drops(
     for split in splits:
         a = load_scores(_files(folders, reference, split) / "scores.json")
         b = load_scores(_files(folders, layout, split) / "scores.json")
-        drops[split] = paired_bootstrap(a, b, budget if budget is not None else 0.0).to_json() | {"budget": budget}
+        drops[split] = paired_bootstrap(a, b, budget).to_json() | {"budget": budget}
     return drops
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgeseg.pipeline.report_fields import duration, number
+from edgeseg.pipeline.duration import duration
+from edgeseg.pipeline.report_fields import number
 from edgeseg.pipeline.step_table import step_table
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ class DiceDifference:
         n_images: Number of images.
         n_groups: Number of groups, the units that were drawn.
         verdict: ``not worse`` if the whole interval is within the budget, ``worse`` if it is beyond it, else
-            ``not shown``.
+            ``not shown``; None where there is no budget to judge by.
     """
 
     mean: float
@@ -35,7 +35,7 @@ class DiceDifference:
     hi95: float | None
     n_images: int
     n_groups: int
-    verdict: Verdict
+    verdict: Verdict | None
 
     def to_json(self) -> dict[str, float | int | str | None]:
         """The fields as a dict for JSON."""
@@ -43,7 +43,7 @@ class DiceDifference:
 
 
 def paired_bootstrap(
-    a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float, n_resamples: int = 2000, seed: int = 0
+    a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float | None, n_resamples: int = 2000, seed: int = 0
 ) -> DiceDifference:
     """Interval of ``dice_mean(a) - dice_mean(b)`` on the same images.
 
@@ -53,7 +53,7 @@ def paired_bootstrap(
     Args:
         a: The reference's scores.
         b: The candidate's scores, of the same images in any order.
-        budget: Largest drop that is accepted, e.g. 0.01 for one point of Dice.
+        budget: Largest drop that is accepted, e.g. 0.01 for one point of Dice; None where none is set.
         n_resamples: Number of draws.
         seed: Seed of the draws.
 
@@ -79,7 +79,9 @@ def paired_bootstrap(
     return DiceDifference(observed, lo95, hi95, len(groups), len(names), _verdict(lo95, hi95, budget))
 
 
-def _verdict(lo95: float | None, hi95: float | None, budget: float) -> Verdict:
+def _verdict(lo95: float | None, hi95: float | None, budget: float | None) -> Verdict | None:
+    if budget is None:
+        return None
     if lo95 is None or hi95 is None:
         return "not shown"
     if hi95 <= budget:
