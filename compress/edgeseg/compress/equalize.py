@@ -1,9 +1,9 @@
-"""Cross-layer equalization: channels scaled between two convolutions so that 8 bit represent all of them equally well.
+"""Cross-layer equalization: channels scaled between two convolutions so that 8 bit serve all of them equally well.
 
-`act(W1 x + b1)` read by `W2` equals `S act(W1 x / S + b1 / S)` for any positive S per channel, as long as the activation
+`act(W1 x + b1)` read by `W2` equals `S act(W1 x / S + b1 / S)` for any positive S per channel, where the activation
 scales with its input. Kernels have a scale per output channel here, so the producer's kernel has nothing to gain; what
-shares one scale is the activation between the two (all channels) and each row of the reader's kernel (its input
-channels). The channel's precision in both is made equal: S = sqrt(activation share / kernel share), Nagel's equation 11
+shares one scale is the activation between the two (all its channels) and each row of the reader's kernel (its input
+channels). A channel's precision in both is made equal: S = sqrt(activation share / kernel share), Nagel's equation 11
 with the activation's range in the place of the producer's kernel. Before a depthwise convolution, whose channels each
 have a scale of their own, the activation alone counts.
 

@@ -76,7 +76,7 @@ class Histogram:
         """Double the width."""
         first = self.first // 2
         into = (self.first + np.arange(len(self.counts))) // 2 - first
-        self.counts, self.sums = np.bincount(into, self.counts), np.bincount(into, self.sums)
+        self.counts, self.sums = (np.bincount(into, each).astype(float) for each in (self.counts, self.sums))
         self.first, self.width = first, 2 * self.width
 
 

@@ -67,9 +67,7 @@ def is_depthwise(conv: nn.Module) -> bool:
     return isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels > 1
 
 
-def _pair(
-    start: fx.Node, modules: dict[str, nn.Module], calls: list[str], keys: dict[fx.Node, str]
-) -> Pair | str:
+def _pair(start: fx.Node, modules: dict[str, nn.Module], calls: list[str], keys: dict[fx.Node, str]) -> Pair | str:
     """The pair that begins with this convolution, or why there is none."""
     node, limit = start, None
     while True:

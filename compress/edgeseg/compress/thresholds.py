@@ -114,7 +114,9 @@ def _search(errors: Callable[[Floats, Floats], Floats], seen: Pair) -> Pair:
             best = int(errors(lows, highs).argmin())
             best_low, best_high = float(lows[best]), float(highs[best])
     # An end that no value lies beyond 0 of is told as it was seen: [3, 5] stays that, though its levels begin at 0.
-    return (best_low if seen[0] < 0 else min(seen[0], best_high)), (best_high if seen[1] > 0 else max(seen[1], best_low))
+    return (best_low if seen[0] < 0 else min(seen[0], best_high)), (
+        best_high if seen[1] > 0 else max(seen[1], best_low)
+    )
 
 
 def _within(value: float, seen: Pair) -> float:
