@@ -60,10 +60,7 @@ def test_images_of_several_sizes_are_taken():
 def test_an_outlier_sets_minmax_but_hardly_the_others():
     images = [np.full((1, 200, 200, 1), 100, np.uint8) for _ in range(20)]
     images[-1][0, 0, 0, 0] = 255  # one pixel in 800,000
-    tops = {
-        method: collect_ranges(Twice().eval(), images, method).values["conv"][1]
-        for method in METHODS
-    }
+    tops = {method: collect_ranges(Twice().eval(), images, method).values["conv"][1] for method in METHODS}
     assert tops["minmax"] == pytest.approx(2.0)
     assert tops["percentile"] == pytest.approx(200 / 255, rel=0.01)
     assert tops["percentile"] < tops["moving_average"] < tops["minmax"]
