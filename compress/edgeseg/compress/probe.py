@@ -83,6 +83,10 @@ class Probe(Protocol):
     def identity(self) -> str:
         """Device, engine version, precision and threads: equal identities may share measured layers."""
 
+    @property
+    def depthwise_step(self) -> int:
+        """The exporter widens depthwise convolutions to a multiple of this for the target; 1 where it does not."""
+
     def layers_ms(self, layers: Sequence[Layer]) -> list[float]:
         """Measure layers, each inside a network's layout: without the ends a file of its own would have.
 
