@@ -17,7 +17,6 @@ import random
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from edgeseg.compress.layer_interpolation import interpolate_ms, width_grid
 from edgeseg.compress.layers import layers_of
@@ -57,7 +56,8 @@ class LatencyTable:
     def __init__(self, probe: Probe, cache_file: Path) -> None:
         self._probe = probe
         self._file = cache_file
-        self._known = {_layer(row): float(row["ms"]) for row in self._read().get(probe.identity, [])}
+        self._known = self._read().get(probe.identity, {})
+        self._estimated: dict[Layer, float | None] = {}
         self.offset_ms = 0.0
         self.factor = 1.0
 
@@ -94,6 +94,7 @@ class LatencyTable:
                     f"a time [ms] each is needed. {len(self._known)} layers are in {self._file.name}."
                 )
             self._known |= dict(zip(chunk, found, strict=True))
+            self._estimated.clear()
             self._write()
 
     def layer_ms(self, layer: Layer) -> float:
@@ -102,8 +103,9 @@ class LatencyTable:
         Raises:
             MeasureError: If neither is possible.
         """
-        ms = self._known.get(layer)
-        ms = interpolate_ms(layer, self._known) if ms is None else ms
+        if layer not in self._known and layer not in self._estimated:
+            self._estimated[layer] = interpolate_ms(layer, self._known)
+        ms = self._known[layer] if layer in self._known else self._estimated[layer]
         if ms is None:
             raise MeasureError(
                 f"{layer.key} was not measured on {self._probe.target}, nor are there widths on both sides of it. "
@@ -171,37 +173,27 @@ class LatencyTable:
 
     # -- the file
 
-    def _read(self) -> dict[str, list[dict[str, Any]]]:
+    def _read(self) -> dict[str, dict[Layer, float]]:
+        """Milliseconds by layer, by target."""
         if not self._file.exists():
             return {}
         try:
             stored = json.loads(self._file.read_text(encoding="utf-8"))
             if stored["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"schema_version {stored['schema_version']}, not {SCHEMA_VERSION}")
-            for rows in stored["targets"].values():
-                for row in rows:
-                    _layer(row), float(row["ms"])
+            return {
+                identity: {Layer.from_key(key): float(ms) for key, ms in rows.items()}
+                for identity, rows in stored["layers_ms"].items()
+            }
         except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as err:
-            raise MeasureError(
-                f"{self._file} is no latency table ({err}). Move it away; layers are measured anew."
-            ) from err
-        return dict(stored["targets"])
+            raise MeasureError(f"{self._file} is no latency table ({err!r}). Move it away to measure anew.") from err
 
     def _write(self) -> None:
         """Write all targets; what another process has added meanwhile is kept."""
         targets = self._read()
-        theirs = {_layer(row): float(row["ms"]) for row in targets.get(self._probe.identity, [])}
-        rows = [_row(layer, ms) for layer, ms in sorted((theirs | self._known).items())]
-        targets[self._probe.identity] = rows
-        write_json(self._file, {"schema_version": SCHEMA_VERSION, "targets": targets})
-
-
-_FIELDS = ("kind", "in_channels", "out_channels", "kernel", "stride", "height_px", "width_px")
-
-
-def _row(layer: Layer, ms: float) -> dict[str, Any]:
-    return {name: getattr(layer, name) for name in _FIELDS} | {"ms": round(ms, 6)}
-
-
-def _layer(row: dict[str, Any]) -> Layer:
-    return Layer(**{name: row[name] for name in _FIELDS})
+        targets[self._probe.identity] = targets.get(self._probe.identity, {}) | self._known
+        rows = {
+            identity: {layer.key: round(ms, 6) for layer, ms in sorted(known.items())}
+            for identity, known in targets.items()
+        }
+        write_json(self._file, {"schema_version": SCHEMA_VERSION, "layers_ms": rows})

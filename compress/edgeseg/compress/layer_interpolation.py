@@ -6,6 +6,7 @@ is close, and beyond them nothing is known: nothing is extrapolated.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgeseg.compress.probe import Layer
 
 # Unknowns of the surface over two widths; below this number of points it is not determined.
 _TERMS = 4
+_SHARED = ("kind", "height_px", "width_px", "kernel", "stride")
 
 
 def width_grid(
@@ -49,8 +51,7 @@ def interpolate_ms(layer: Layer, known: Mapping[Layer, float]) -> float | None:
     Returns:
         Milliseconds, or None where the measured widths do not enclose it.
     """
-    family = {other: ms for other, ms in known.items() if _resized(other, 1, 1) == _resized(layer, 1, 1)}
-    points = [(other.in_channels, other.out_channels, ms) for other, ms in family.items()]
+    points = [(other.in_channels, other.out_channels, ms) for other, ms in known.items() if _alike(other, layer)]
     at = (layer.in_channels, layer.out_channels)
     if layer.kind not in ("conv", "transposed"):
         return _line(at[0], [(i, ms) for i, _, ms in points])
@@ -91,5 +92,10 @@ def _widths(channels: int, ratios: tuple[float, ...], round_to: int) -> list[int
     return sorted({channels, *(max(round_to, round(channels * ratio / round_to) * round_to) for ratio in ratios)})
 
 
+def _alike(one: Layer, other: Layer) -> bool:
+    """Whether two layers differ in width alone."""
+    return all(getattr(one, name) == getattr(other, name) for name in _SHARED)
+
+
 def _resized(layer: Layer, in_channels: int, out_channels: int) -> Layer:
-    return Layer(layer.kind, in_channels, out_channels, layer.kernel, layer.stride, layer.height_px, layer.width_px)
+    return dataclasses.replace(layer, in_channels=in_channels, out_channels=out_channels)
