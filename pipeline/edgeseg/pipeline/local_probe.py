@@ -215,10 +215,10 @@ class LocalProbe:
                 "tflite",
                 (layer_tflite(layer, self.precision), layer_tflite(layer, self.precision, 1 + extra)),
             )
-        paths = [folder / f"{index}.{which}.{suffix}" for which in ("few", "many")]
-        for path, content in zip(paths, pair, strict=True):
-            path.write_bytes(content)
-        return LayerFiles(layer.key, *paths, extra)
+        files = LayerFiles(layer.key, folder / f"{index}.few.{suffix}", folder / f"{index}.many.{suffix}", extra)
+        files.few.write_bytes(pair[0])
+        files.many.write_bytes(pair[1])
+        return files
 
 
 def extra_copies(layer: Layer) -> int:
