@@ -1,0 +1,138 @@
+"""A network as the list of layers an engine runs: what the latency table is asked about.
+
+Batch norm and activations are fused into their convolution by every engine we ship to and are no layers of their own.
+The list comes from torch.fx and shapes on the meta device: no weight is read and nothing is computed, so a search can
+call it for every candidate (about 40 ms for the student, most of it tracing).
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from edgeseg.compress.probe import Kind, Layer
+from edgeseg.compress.trace import trace
+from edgeseg.compress.widths import ACTIVATIONS, grown_channels, is_one_of
+from edgeseg.runtime.errors import ExportError
+from edgeseg.train.models import SegmentationNet
+
+_RESIZES = (nn.Upsample, nn.UpsamplingBilinear2d, nn.UpsamplingNearest2d, F.interpolate)
+_POOLS = (nn.MaxPool2d, F.max_pool2d)
+_JOINS = (torch.cat, torch.concat)
+_ADDS = (operator.add, operator.iadd, torch.add)
+
+
+def layers_of(model: SegmentationNet, size_px: tuple[int, int], depthwise_step: int = 1) -> list[Layer]:
+    """List the layers of a network in the order of execution.
+
+    Args:
+        model: Any network of `train.models`, the meta device included. Not modified.
+        size_px: Height and width of the network's input, multiples of its stride.
+        depthwise_step: The exporter widens depthwise convolutions, and the convolutions around them, to multiples of
+            this for the target (16 for ONNX Runtime's u8s8 on x86); the widths listed are those that ship.
+
+    Raises:
+        ExportError: If the network cannot be traced, or holds an operation the table has no kind for.
+        FrameError: If the size is no multiple of the stride.
+    """
+    meta = _on_meta(model)
+    traced = trace(meta)
+    shapes = _shapes(meta, traced, size_px)
+    modules = dict(traced.named_modules())
+    channels = grown_channels(traced, {node: shape[0] for node, shape in shapes.items()}, depthwise_step)
+    layers = [_layer(node, modules, shapes, channels) for node in traced.graph.nodes if node in shapes]
+    return [layer for layer in layers if layer is not None]
+
+
+def _on_meta(model: nn.Module) -> nn.Module:
+    """A copy without weights; the memo hands `deepcopy` an empty stand-in for each of them."""
+    stand_ins: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in model.parameters()}
+    stand_ins |= {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
+    return copy.deepcopy(model, stand_ins).eval()
+
+
+class _Shapes(fx.Interpreter):
+    """Notes (C, H, W) of every operation's result."""
+
+    def __init__(self, traced: fx.GraphModule) -> None:
+        super().__init__(traced)
+        self.submodules = dict(traced.named_modules())
+        self.found: dict[fx.Node, tuple[int, int, int]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        what = self.submodules.get(str(n.target)) if n.op == "call_module" else n.target
+        # An activation keeps the shape; on the meta device it is slow for that, four fifths of the whole call.
+        result = self.env[n.all_input_nodes[0]] if is_one_of(what, ACTIVATIONS) else super().run_node(n)
+        if isinstance(result, Tensor) and result.ndim == 4 and n.op != "output":
+            self.found[n] = cast(tuple[int, int, int], tuple(int(size) for size in result.shape[1:]))
+        return result
+
+
+def _shapes(meta: nn.Module, traced: fx.GraphModule, size_px: tuple[int, int]) -> dict[fx.Node, tuple[int, int, int]]:
+    first = next(module for module in meta.modules() if isinstance(module, nn.Conv2d))
+    image = torch.empty((1, first.in_channels, *size_px), device="meta")
+    shapes = _Shapes(traced)
+    with torch.no_grad():
+        stride = int(cast(Any, meta).stride)
+        if size_px[0] % stride or size_px[1] % stride:
+            meta(image)  # tracing left out the network's own check; it raises with the size that would work
+        shapes.run(image)
+    return shapes.found
+
+
+def _layer(
+    node: fx.Node,
+    modules: dict[str, nn.Module],
+    shapes: dict[fx.Node, tuple[int, int, int]],
+    channels: dict[fx.Node, int],
+) -> Layer | None:
+    """The layer that an operation is; None for what costs nothing of its own."""
+    if node.op in ("placeholder", "get_attr"):
+        return None
+    what: Any = modules[str(node.target)] if node.op == "call_module" else node.target
+    made, (_, height, width) = channels[node], shapes[node.all_input_nodes[0]]
+    if is_one_of(what, ACTIVATIONS):
+        return None
+    if isinstance(what, nn.Conv2d | nn.ConvTranspose2d):
+        kernel, stride = _square(what, node)
+        return Layer(_kind(what, node), channels[node.all_input_nodes[0]], made, kernel, stride, height, width)
+    if is_one_of(what, _RESIZES):
+        return Layer("resize", made, made, 1, shapes[node][1] // height, height, width)
+    if is_one_of(what, _POOLS):
+        stride = height // shapes[node][1]
+        return Layer("pool", made, made, stride, stride, height, width)
+    if is_one_of(what, _JOINS):
+        return Layer("concat", made, made, 1, 1, height, width)
+    if is_one_of(what, _ADDS):
+        return Layer("add", made, made, 1, 1, height, width)
+    name = type(what).__name__ if isinstance(what, nn.Module) else getattr(what, "__name__", str(what))
+    raise ExportError(
+        f"operation {node.target} ({name}) has no kind in the latency table, which knows convolution, resize, "
+        "concatenation, addition and max pooling. Build the network from those, or add the kind to compress/layers.py."
+    )
+
+
+def _square(conv: nn.Conv2d | nn.ConvTranspose2d, node: fx.Node) -> tuple[int, int]:
+    kernel, stride = set(conv.kernel_size), set(conv.stride)
+    if len(kernel) != 1 or len(stride) != 1 or set(conv.dilation) != {1}:
+        raise ExportError(
+            f"convolution {node.target} has kernel {conv.kernel_size}, stride {conv.stride}, dilation {conv.dilation}; "
+            "the latency table knows square kernels without dilation only."
+        )
+    return kernel.pop(), stride.pop()
+
+
+def _kind(conv: nn.Conv2d | nn.ConvTranspose2d, node: fx.Node) -> Kind:
+    if conv.groups == 1:
+        return "transposed" if isinstance(conv, nn.ConvTranspose2d) else "conv"
+    if isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels:
+        return "depthwise"
+    raise ExportError(
+        f"convolution {node.target} has {conv.groups} groups for {conv.in_channels} -> {conv.out_channels} channels; "
+        "the latency table knows groups of 1 and one group per channel only."
+    )

@@ -1,0 +1,104 @@
+"""What `compress` asks of a target: how long a layer takes there, and what a whole network costs there.
+
+`compress` never measures by itself. Whoever owns engines and clocks (`pipeline.local_probe`, later any bench target)
+implements `Probe`; the latency table, the search and the budget know nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.train.models import SegmentationNet
+
+Kind = Literal["conv", "depthwise", "transposed", "resize", "concat", "add", "pool"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, order=True)
+class Layer:
+    """One operation as the engine runs it; batch norm and activation are part of their convolution.
+
+    Attributes:
+        kind: `conv` has groups 1, `depthwise` one group per channel; `pool` is max pooling.
+        in_channels: Channels read; of a concatenation the sum of its parts.
+        out_channels: Channels written.
+        kernel: Kernel width [px]; 1 where there is none.
+        stride: Input pixels per output pixel. Of `transposed` and `resize` the factor by which the size *grows*.
+        height_px: Height of the input; of a concatenation that of one part.
+        width_px: Width of the input.
+    """
+
+    kind: Kind
+    in_channels: int
+    out_channels: int
+    kernel: int
+    stride: int
+    height_px: int
+    width_px: int
+
+    def __post_init__(self) -> None:
+        sizes = (self.in_channels, self.out_channels, self.kernel, self.stride, self.height_px, self.width_px)
+        if self.kind not in KINDS or min(sizes) < 1:
+            raise ConfigError(f"no layer: {self}. Kinds are {', '.join(KINDS)}; every size is at least 1.")
+        if self.kind not in ("conv", "transposed") and self.in_channels != self.out_channels:
+            raise ConfigError(f"a {self.kind} writes as many channels as it reads, found {self}.")
+
+    @property
+    def key(self) -> str:
+        """One line that names the layer in files, such as `conv 3x3/2 1->32 @256x256`."""
+        size = f"{self.kernel}x{self.kernel}/{self.stride}"
+        return f"{self.kind} {size} {self.in_channels}->{self.out_channels} @{self.height_px}x{self.width_px}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a whole network costs on a target; a value that could not be measured is None and `reason` says why.
+
+    Attributes:
+        total_ms: p50 of the whole pipeline: pre + infer + post.
+        infer_ms: p50 of the engine alone.
+        energy_mj: Per inference, gross.
+        bytes: Size of the file that was measured.
+        reason: Why a value is None.
+    """
+
+    total_ms: float | None
+    infer_ms: float | None
+    energy_mj: float | None
+    bytes: int | None
+    reason: str | None = None
+
+
+class Probe(Protocol):
+    """A target: a device with the engine, precision and threads that will be shipped."""
+
+    @property
+    def target(self) -> str:
+        """Name of the target, such as `x86-ort`."""
+
+    @property
+    def identity(self) -> str:
+        """Device, engine version, precision and threads: equal identities may share measured layers."""
+
+    def layers_ms(self, layers: Sequence[Layer]) -> list[float]:
+        """Measure layers, each inside a network's layout: without the ends a file of its own would have.
+
+        Returns:
+            Milliseconds by layer, in the order given.
+
+        Raises:
+            MeasureError: If a layer cannot be measured, or the target has disappeared.
+        """
+
+    def measure(self, model: SegmentationNet) -> Measurement:
+        """Export a network at the precision that ships and time its whole pipeline.
+
+        Args:
+            model: Not modified.
+
+        Raises:
+            MeasureError: If the target has disappeared. A network that cannot run there is a Measurement with a reason.
+        """
