@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from edgeseg.compress.arch_widths import with_widths
 from edgeseg.compress.depth import Depth, further_cuts, renaming, shallower_arch
 from edgeseg.compress.groups import Group
-from edgeseg.compress.arch_widths import with_widths
 from edgeseg.runtime.errors import ConfigError
 
 Arch = dict[str, Any]
