@@ -21,10 +21,13 @@ from edgeseg.compress.widths import ACTIVATIONS, grown_channels, is_one_of
 from edgeseg.runtime.errors import ExportError
 from edgeseg.train.models import SegmentationNet
 
-_RESIZES = (nn.Upsample, nn.UpsamplingBilinear2d, nn.UpsamplingNearest2d, F.interpolate)
-_POOLS = (nn.MaxPool2d, F.max_pool2d)
-_JOINS = (torch.cat, torch.concat)
-_ADDS = (operator.add, operator.iadd, torch.add)
+# Operations without weights, by kind.
+_PLAIN: dict[Kind, tuple[Any, ...]] = {
+    "resize": (nn.Upsample, nn.UpsamplingBilinear2d, nn.UpsamplingNearest2d, F.interpolate),
+    "pool": (nn.MaxPool2d, F.max_pool2d),
+    "concat": (torch.cat, torch.concat),
+    "add": (operator.add, operator.iadd, torch.add),
+}
 
 
 def layers_of(model: SegmentationNet, size_px: tuple[int, int], depthwise_step: int = 1) -> list[Layer]:
@@ -101,15 +104,16 @@ def _layer(
     if isinstance(what, nn.Conv2d | nn.ConvTranspose2d):
         kernel, stride = _square(what, node)
         return Layer(_kind(what, node), channels[node.all_input_nodes[0]], made, kernel, stride, height, width)
-    if is_one_of(what, _RESIZES):
-        return Layer("resize", made, made, 1, shapes[node][1] // height, height, width)
-    if is_one_of(what, _POOLS):
-        stride = height // shapes[node][1]
-        return Layer("pool", made, made, stride, stride, height, width)
-    if is_one_of(what, _JOINS):
-        return Layer("concat", made, made, 1, 1, height, width)
-    if is_one_of(what, _ADDS):
-        return Layer("add", made, made, 1, 1, height, width)
+    kernel, grows = height // shapes[node][1], shapes[node][1] // height
+    sizes: dict[Kind, tuple[int, int]] = {
+        "resize": (1, grows),
+        "pool": (kernel, kernel),
+        "concat": (1, 1),
+        "add": (1, 1),
+    }
+    for kind, operations in _PLAIN.items():
+        if is_one_of(what, operations):
+            return Layer(kind, made, made, *sizes.get(kind, (1, 1)), height, width)
     name = type(what).__name__ if isinstance(what, nn.Module) else getattr(what, "__name__", str(what))
     raise ExportError(
         f"operation {node.target} ({name}) has no kind in the latency table, which knows convolution, resize, "

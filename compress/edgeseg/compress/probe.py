@@ -6,15 +6,17 @@ implements `Probe`; the latency table, the search and the budget know nothing el
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, cast, get_args
 
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import SegmentationNet
 
 Kind = Literal["conv", "depthwise", "transposed", "resize", "concat", "add", "pool"]
 KINDS: tuple[str, ...] = get_args(Kind)
+_KEY = re.compile(r"(\w+) (\d+)x\2/(\d+) (\d+)->(\d+) @(\d+)x(\d+)")
 
 
 @dataclass(frozen=True, order=True)
@@ -52,6 +54,20 @@ class Layer:
         size = f"{self.kernel}x{self.kernel}/{self.stride}"
         return f"{self.kind} {size} {self.in_channels}->{self.out_channels} @{self.height_px}x{self.width_px}"
 
+    @classmethod
+    def from_key(cls, key: str) -> Layer:
+        """Read what `key` wrote.
+
+        Raises:
+            ConfigError: If it is no such line.
+        """
+        found = _KEY.fullmatch(key)
+        if found is None:
+            raise ConfigError(f"{key!r} names no layer; such as 'conv 3x3/2 1->32 @256x256' is expected.")
+        kind, kernel, *sizes = found.groups()
+        stride, inputs, outputs, height, width = map(int, sizes)
+        return cls(cast(Kind, kind), inputs, outputs, int(kernel), stride, height, width)
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -82,6 +98,10 @@ class Probe(Protocol):
     @property
     def identity(self) -> str:
         """Device, engine version, precision and threads: equal identities may share measured layers."""
+
+    @property
+    def depthwise_step(self) -> int:
+        """The exporter widens depthwise convolutions to a multiple of this for the target; 1 where it does not."""
 
     def layers_ms(self, layers: Sequence[Layer]) -> list[float]:
         """Measure layers, each inside a network's layout: without the ends a file of its own would have.
