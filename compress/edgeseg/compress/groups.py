@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgeseg.compress.importance import COMPARABLE, IMPORTANCE, check_ready
 from edgeseg.compress.prune import dependency_graph
@@ -22,7 +23,8 @@ class Group:
     Attributes:
         name: Module path of the first of them.
         members: Module paths of all of them, in network order.
-        scores: What each channel is worth, ascending: the order in which `prune` removes them.
+        scores: Share of the group that each channel is worth, ascending: the order in which `prune` removes them.
+        weight: What the whole group is worth.
         step: Widths stay multiples of this: 16 inside an inverted residual, whose depthwise layer ONNX Runtime's
             integer kernels take 16 channels at a time, else 8.
     """
@@ -30,6 +32,7 @@ class Group:
     name: str
     members: tuple[str, ...]
     scores: tuple[float, ...]
+    weight: float = 1.0
     step: int = 8
 
     @property
@@ -38,8 +41,18 @@ class Group:
         return len(self.scores)
 
     def lost(self, before: int, after: int) -> float:
-        """Importance that goes when `before` of its channels become `after`."""
-        return sum(self.scores[self.width - before : self.width - after])
+        """Importance that goes when `before` of its channels become `after`.
+
+        `weight * ln(kept before / kept after)`: a few channels cost their share, as a first-order estimate says, but a
+        group that all else flows through gets ever dearer. A part that is taken out whole (`after` = 0) costs its
+        share and no more, since its neighbours do without it.
+        """
+        kept = self._kept(before)
+        return self.weight * (math.log(kept / self._kept(after)) if after else kept)
+
+    def _kept(self, width: int) -> float:
+        """Share of the group's importance that its best `width` channels hold."""
+        return max(sum(self.scores[self.width - width :]), 1e-9)
 
 
 def channel_groups(
@@ -49,8 +62,8 @@ def channel_groups(
 
     Args:
         model: One of `MODELS`; not changed. For `taylor` with the gradients of `put_gates`.
-        importance: A name of `IMPORTANCE`. Scores that have no unit of their own are given as shares of their group,
-            so that halving a narrow group weighs as much as halving a wide one.
+        importance: A name of `IMPORTANCE`. Where scores have no unit of their own every group weighs the same, so
+            that halving a narrow one costs as much as halving a wide one.
         size_px: (height, width) of the traced input [px].
         seed: Of `random`.
 
@@ -76,10 +89,15 @@ def channel_groups(
             members = _members(graph, found, paths, path)
             seen.update(members)
             scores = scorer(found).double()
-            if importance not in COMPARABLE:
-                scores = scores / scores.sum().clamp_min(1e-30)
-            groups.append(Group(path, members, tuple(scores.sort().values.tolist()), _step(path, layers)))
+            groups.append(_group(path, members, scores, importance, _step(path, layers)))
     return tuple(groups)
+
+
+def _group(path: str, members: tuple[str, ...], scores: Tensor, importance: str, step: int) -> Group:
+    total = float(scores.sum())
+    shares = scores / total if total > 0 else torch.full_like(scores, 1.0 / len(scores))
+    weight = total if importance in COMPARABLE else 1.0
+    return Group(path, members, tuple(shares.sort().values.tolist()), weight, step)
 
 
 def _has_width(path: str, layer: nn.Module) -> bool:

@@ -1,7 +1,7 @@
 """What a fit has done so far, on disk: every training with its settings, cost and result; measurements and choices.
 
-fit/trainings/NAME/     one training, as a step's folder: done.json is written last, work/ is what a restart goes on from
-fit/KIND/NAME.json      something found once (a measurement, scores, a cut), with the key of what it depends on
+trainings/NAME/   one training, as a step's folder: done.json is written last, a restart goes on from work/
+KIND/NAME.json    something found once (a measurement, scores, a cut), with the key of what it depends on
 """
 
 from __future__ import annotations

@@ -113,5 +113,7 @@ def macs(layers: Sequence[Layer]) -> float:
 
 def weights(layers: Sequence[Layer]) -> float:
     """Numbers in the kernels: bytes of an INT8 file, but for biases and the graph."""
-    dense = sum(one.in_channels * one.out_channels * one.kernel**2 for one in layers if one.kind in ("conv", "transposed"))
+    dense = sum(
+        one.in_channels * one.out_channels * one.kernel**2 for one in layers if one.kind in ("conv", "transposed")
+    )
     return float(dense + sum(one.out_channels * one.kernel**2 for one in layers if one.kind == "depthwise"))
