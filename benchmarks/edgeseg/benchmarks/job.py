@@ -33,6 +33,11 @@ class Job:
     frame: Path
     config: HarnessConfig
 
+    @property
+    def timeout_s(self) -> float:
+        """A worker silent for longer is ended [s]."""
+        return self.config.timeout_s
+
     def to_json(self) -> dict[str, Any]:
         """The job as JSON."""
         subjects = [{"name": s.name, "model": str(s.model), "spec": s.spec.to_json()} for s in self.subjects]

@@ -9,9 +9,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
-from edgeseg.benchmarks.job import Job, read_event, without_paths
+from edgeseg.benchmarks.job import read_event, without_paths
 
 _WORKER = (sys.executable, "-m", "edgeseg.benchmarks.worker")
 _TAIL_LINES = 6
@@ -31,6 +31,17 @@ class WorkerDied(Exception):  # noqa: N818  reads as the event it is
         self.reason = reason
 
 
+class Task(Protocol):
+    """What a worker is told, and how long it may be silent [s]."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Silent for longer, it is ended [s]."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The task as JSON."""
+
+
 @dataclass
 class _Heard:
     """What was last heard of a worker."""
@@ -39,7 +50,7 @@ class _Heard:
     timed_out: bool = False
 
 
-def run_worker(job: Job, on_subject: Callable[[str], None], command: tuple[str, ...] = _WORKER) -> dict[str, Any]:
+def run_worker(job: Task, on_subject: Callable[[str], None], command: tuple[str, ...] = _WORKER) -> dict[str, Any]:
     """Runs one job in a fresh process and waits for it without using the CPU.
 
     Args:
@@ -51,12 +62,12 @@ def run_worker(job: Job, on_subject: Callable[[str], None], command: tuple[str, 
         The worker's reply: per subject name a status and samples or a reason.
 
     Raises:
-        WorkerDied: It crashed, was killed, said nothing for ``job.config.timeout_s``, or answered with no JSON.
+        WorkerDied: It crashed, was killed, said nothing for ``job.timeout_s``, or answered with no JSON.
     """
     heard, tail = _Heard(), deque[str](maxlen=_TAIL_LINES)
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace") as process:  # noqa: S603
-        watch = _Watchdog(process, job.config.timeout_s, heard)
+        watch = _Watchdog(process, job.timeout_s, heard)
         assert process.stdin and process.stdout and process.stderr
         listener = threading.Thread(target=_listen, args=(process.stderr, heard, tail, watch, on_subject), daemon=True)
         listener.start()
@@ -70,10 +81,10 @@ def run_worker(job: Job, on_subject: Callable[[str], None], command: tuple[str, 
         finally:
             watch.stop()
             listener.join(timeout=5)
-    return _reply(answer, code, heard, tail, job.config.timeout_s)
+    return _reply(answer, code, heard, tail, job.timeout_s)
 
 
-def _tell(stdin: IO[str], job: Job) -> None:
+def _tell(stdin: IO[str], job: Task) -> None:
     try:
         json.dump(job.to_json(), stdin)
         stdin.close()

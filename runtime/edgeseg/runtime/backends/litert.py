@@ -23,7 +23,7 @@ class LiteRtBackend(Backend):
     """A .tflite file in a LiteRT interpreter, with its XNNPACK delegate where the build has one."""
 
     def _open(self, content: bytes) -> None:
-        interpreter_class, self.engine = _import_interpreter()
+        interpreter_class, self.engine = import_interpreter()
         try:
             interpreter = interpreter_class(model_content=content, num_threads=self.threads)
             interpreter.allocate_tensors()
@@ -74,7 +74,12 @@ class LiteRtBackend(Backend):
                 raise BackendError(f"{found}. The spec belongs to another file: export both again.")
 
 
-def _import_interpreter() -> tuple[Any, str]:
+def import_interpreter() -> tuple[Any, str]:
+    """Return the interpreter class of the best LiteRT that is installed, and its name and version.
+
+    Raises:
+        BackendError: If there is none.
+    """
     failures: list[str] = []
     for module, distribution in _INTERPRETERS:
         try:

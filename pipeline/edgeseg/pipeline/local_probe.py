@@ -1,0 +1,240 @@
+"""This machine as a target of a search: layers and whole networks, in the engine and precision that will ship.
+
+A layer is timed on a file of its own (see `export.layer_graph` for how a layer's time is told from its file's), in
+fresh processes of `benchmarks.layer_worker`. A network is exported as the chain exports it, FP32 of fixed size and then
+INT8 from calibrated ranges, and its whole pipeline is timed by the harness of `bench run`, a shorter one by default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.harness import measure
+from edgeseg.benchmarks.layer_job import LayerConfig, LayerFiles
+from edgeseg.benchmarks.layer_worker import measure_layers
+from edgeseg.benchmarks.result import Row
+from edgeseg.benchmarks.subject import Frame, Subject
+from edgeseg.compress.calibrate import MIN_IMAGES, Method, collect_ranges
+from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.plan import make_plan
+from edgeseg.compress.probe import Layer, Measurement
+from edgeseg.export.fits import fixed_size
+from edgeseg.export.layer_graph import Precision, layer_pair
+from edgeseg.export.placement import u8s8_x86
+from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, MeasureError
+from edgeseg.runtime.input_spec import InputSpec
+from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.selection import machine_kind, target_name
+from edgeseg.train.models import SegmentationNet
+
+Engine = Literal["onnxruntime", "litert"]
+
+# Goes up when what `layers_ms` returns means something else: cached layers of before are then not used any more.
+METHOD = "layers-1"
+NO_ENERGY = "energy is not metered on this machine"
+_PACKAGES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "litert": ("ai-edge-litert", "tflite-runtime")}
+# What one copy of a layer should add at least, so that the difference of two files is more than a clock's tick: so
+# many multiply-accumulates, or bytes moved, take about 0.1 ms.
+_WORK = 4_000_000
+_MOST_COPIES, _MOST_BYTES = 16, 16 << 20
+
+
+def brief(threads: int) -> HarnessConfig:
+    """About 5 s a network, spread over three processes: enough to choose by, not to print."""
+    return HarnessConfig(
+        threads=threads, processes=3, blocks=4, seconds=1.5, min_samples=60, warmup_cap_s=3.0, timeout_s=120.0
+    )
+
+
+@dataclass(frozen=True)
+class LocalProbe:
+    """A `Probe` of this machine.
+
+    Attributes:
+        target: `ARCHITECTURE-ENGINE` as everywhere, such as `x86-ort` or `x86-litert`.
+        input_spec: Colour, geometry with a size, and a stride that is a multiple of every candidate's.
+        classes: Class names by id.
+        frame: The frame that is timed, uint8, (H, W) or (H, W, 3) RGB.
+        calibration: Training images as the runtime prepares them, uint8 (N, H, W, C), to take ranges from. Empty:
+            ranges are of made-up images (seeded noise), good for timing, since integer kernels take as long whatever
+            the numbers, but the files' masks mean nothing.
+        method: How ranges of several images are joined.
+        threads: Threads given to the engine.
+        precision: `int8` as it ships, or `fp32`.
+        layer_config: How much is measured of each layer; its threads are `threads`.
+        harness: How a whole network is timed; by default `brief`. Its threads are `threads`.
+
+    Raises:
+        ConfigError: If the target is unknown, or the calibration images are fewer than 8.
+        MeasureError: If this machine is not that target.
+    """
+
+    target: str
+    input_spec: InputSpec
+    classes: tuple[str, ...]
+    frame: Frame
+    calibration: Sequence[np.ndarray] = ()
+    method: Method = "minmax"
+    threads: int = 2
+    precision: Precision = "int8"
+    layer_config: LayerConfig = field(default_factory=LayerConfig)
+    harness: HarnessConfig | None = None
+
+    def __post_init__(self) -> None:
+        n_images = sum(len(batch) for batch in self.calibration)
+        if 0 < n_images < MIN_IMAGES:
+            raise ConfigError(f"{n_images} calibration images are given; at least {MIN_IMAGES} are needed, or none.")
+        if target_name(self.engine) != self.target:
+            here = ", ".join(target_name(name) for name in _PACKAGES)
+            raise MeasureError(f"target {self.target} is another machine; this one is {here}. Measure it there.")
+        if self.engine == "onnxruntime" and self.precision == "int8" and not machine_kind().startswith("x86"):
+            raise MeasureError(
+                f"INT8 layers of ONNX Runtime are known in the u8s8 form of x86 only, this is {machine_kind()}. "
+                f"Use {target_name('litert')}, or precision fp32."
+            )
+
+    @property
+    def engine(self) -> Engine:
+        """The backend that runs the target's files."""
+        suffix = self.target.rpartition("-")[2]
+        engines: dict[str, Engine] = {"ort": "onnxruntime", "litert": "litert"}
+        if suffix not in engines:
+            raise ConfigError(f"target {self.target!r} names no engine; it ends in one of {', '.join(engines)}.")
+        return engines[suffix]
+
+    @property
+    def identity(self) -> str:
+        """Device, engine version, precision and threads."""
+        device, software = read_device(), read_software()
+        version = next((f"{name} {software[name]}" for name in _PACKAGES[self.engine] if name in software), self.engine)
+        cpu = f"{device.cpu_model or device.arch} ({' '.join(device.cpu_flags)}; {device.usable_cpus} CPUs)"
+        return " | ".join([self.target, cpu, version, self.precision, f"{self.threads} threads", METHOD])
+
+    @property
+    def depthwise_step(self) -> int:
+        """Multiple that the exporter widens depthwise convolutions to."""
+        return u8s8_x86().depthwise_step if self.engine == "onnxruntime" and self.precision == "int8" else 1
+
+    def layers_ms(self, layers: Sequence[Layer]) -> list[float]:
+        """Measure layers, in fresh processes; see `Probe.layers_ms`.
+
+        Raises:
+            MeasureError: If the engine refuses a layer, or its process died.
+        """
+        if not layers:
+            return []
+        with tempfile.TemporaryDirectory(prefix="edgeseg-layers-") as folder:
+            files = [self._write(layer, Path(folder), index) for index, layer in enumerate(layers)]
+            return measure_layers(self.engine, files, dataclasses.replace(self.layer_config, threads=self.threads))
+
+    def measure(self, model: SegmentationNet) -> Measurement:
+        """Measure one network; see `measure_all`."""
+        return self.measure_all([model])[0]
+
+    def measure_all(self, models: Sequence[SegmentationNet]) -> list[Measurement]:
+        """Export networks and time their whole pipelines in turns, so that they can be held against each other.
+
+        Returns:
+            One by one, in the order given; a network that cannot be exported or run has a reason and no times.
+
+        Raises:
+            MeasureError: If no measuring process can be started.
+        """
+        with tempfile.TemporaryDirectory(prefix="edgeseg-candidates-") as folder:
+            subjects: dict[int, Subject] = {}
+            found: dict[int, Measurement] = {}
+            for index, model in enumerate(models):
+                try:
+                    subjects[index] = self.export(model, Path(folder) / str(index))
+                except (ExportError, BackendError) as err:
+                    found[index] = Measurement(None, None, None, None, str(err))
+            if subjects:
+                config = dataclasses.replace(self.harness or brief(self.threads), threads=self.threads)
+                result = measure(list(subjects.values()), self.frame, config)
+                found |= {index: _measurement(row) for index, row in zip(subjects, result.rows, strict=True)}
+            return [found[index] for index in range(len(models))]
+
+    def export(self, model: SegmentationNet, folder: Path) -> Subject:
+        """Write the file that would ship into `folder`, and return it as something to be measured.
+
+        Raises:
+            ExportError: If the network cannot be exported.
+        """
+        suffix = "onnx" if self.engine == "onnxruntime" else "tflite"
+        path, source = folder / f"model.{suffix}", folder / f"fp32.{suffix}"
+        spec = self._export_fp32(model, source if self.precision == "int8" else path)
+        if self.precision == "int8":
+            spec = self._quantise(model, source, spec, path)
+        return Subject(folder.name, path, spec)
+
+    def _export_fp32(self, model: SegmentationNet, path: Path) -> ModelSpec:
+        if self.engine == "onnxruntime":
+            from edgeseg.export.onnx import export_onnx
+
+            return export_onnx(model, path, self.input_spec, self.classes)
+        from edgeseg.export.tflite import export_tflite
+
+        return export_tflite(model, path, self.input_spec, self.classes)
+
+    def _quantise(self, model: SegmentationNet, source: Path, spec: ModelSpec, path: Path) -> ModelSpec:
+        folded = fold_batch_norm(model)
+        ranges = collect_ranges(folded, self.calibration or [self._made_up()], self.method)
+        plan = make_plan(folded, ranges)
+        if self.engine == "onnxruntime":
+            from edgeseg.export.qdq import write_int8_onnx
+
+            return write_int8_onnx(model, plan, source, spec, path)
+        from edgeseg.export.tflite_int8 import write_int8_tflite
+
+        return write_int8_tflite(model, plan, source, spec, path)
+
+    def _made_up(self) -> np.ndarray:
+        """Coarse noise, uint8 (8, H, W, C), for ranges that are only there to make a file."""
+        height, width = fixed_size(self.input_spec)
+        coarse = np.random.default_rng(0).integers(0, 256, (MIN_IMAGES, height // 8 + 1, width // 8 + 1))
+        planes = coarse.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width].astype(np.uint8)
+        return planes[..., None].repeat(self.input_spec.channels, axis=3)
+
+    def _write(self, layer: Layer, folder: Path, index: int) -> LayerFiles:
+        extra = extra_copies(layer)
+        if self.engine == "onnxruntime":
+            suffix, pair = "onnx", layer_pair(layer, self.precision, extra)
+        else:
+            from edgeseg.export.layer_flatbuffer import layer_tflite
+
+            suffix, pair = (
+                "tflite",
+                (layer_tflite(layer, self.precision), layer_tflite(layer, self.precision, 1 + extra)),
+            )
+        files = LayerFiles(layer.key, folder / f"{index}.few.{suffix}", folder / f"{index}.many.{suffix}", extra)
+        files.few.write_bytes(pair[0])
+        files.many.write_bytes(pair[1])
+        return files
+
+
+def extra_copies(layer: Layer) -> int:
+    """How many copies more than one make a layer's time plain, without filling the caches with their results."""
+    grows = layer.stride if layer.kind in ("transposed", "resize") else 1
+    shrinks = layer.stride if layer.kind in ("conv", "depthwise", "pool") else 1
+    pixels = layer.height_px * layer.width_px * grows**2 // shrinks**2
+    written = pixels * layer.out_channels
+    products = {"conv": layer.in_channels * layer.kernel**2, "transposed": layer.in_channels}
+    work = written * products.get(layer.kind, layer.kernel**2 if layer.kind == "depthwise" else 4)
+    wanted = min(-(-_WORK // max(work, 1)), _MOST_COPIES, _MOST_BYTES // max(written, 1))
+    return max(wanted, 2)
+
+
+def _measurement(row: Row) -> Measurement:
+    total, infer = row.distribution("total"), row.distribution("infer")
+    if row.status != "ok" or total is None or infer is None:
+        return Measurement(None, None, None, row.model.bytes, row.reason or "no sample was taken")
+    return Measurement(total.p50, infer.p50, None, row.model.bytes, NO_ENERGY)
