@@ -62,8 +62,8 @@ def channel_groups(
 
     Args:
         model: One of `MODELS`; not changed. For `taylor` with the gradients of `put_gates`.
-        importance: A name of `IMPORTANCE`. Where scores have no unit of their own every group weighs the same, so
-            that halving a narrow one costs as much as halving a wide one.
+        importance: A name of `IMPORTANCE`. Where scores have no unit of their own a group weighs as many as it
+            has members, so that halving a narrow layer costs as much as halving a wide one.
         size_px: (height, width) of the traced input [px].
         seed: Of `random`.
 
@@ -96,7 +96,7 @@ def channel_groups(
 def _group(path: str, members: tuple[str, ...], scores: Tensor, importance: str, step: int) -> Group:
     total = float(scores.sum())
     shares = scores / total if total > 0 else torch.full_like(scores, 1.0 / len(scores))
-    weight = total if importance in COMPARABLE else 1.0
+    weight = total if importance in COMPARABLE else float(len(members))
     return Group(path, members, tuple(shares.sort().values.tolist()), weight, step)
 
 

@@ -115,7 +115,8 @@ def _cut(
         look_at_gates(lab, model, teacher)
     trace_px = (2 * int(model.stride), 2 * int(model.stride))
     groups = channel_groups(model, way.importance, trace_px, lab.recipe.train.seed)
-    aims, tries = dict(limits), []
+    aims = dict(limits)
+    tries: list[dict[str, Any]] = []
     for attempt in range(lab.recipe.fit.corrections + 1):
         lab.progress(name, attempt / (lab.recipe.fit.corrections + 1), "search")
         found = search(model.arch, groups, lab.predictor.predict, aims, depth=way.depth)

@@ -145,9 +145,9 @@ def run_ranges(context: StepContext) -> Result:
     """Collect activation ranges once, on training images, for every INT8 file."""
     data, section = open_data(context), context.recipe.quantize
     trained = _model(context)
-    chosen = _calibration_samples(data, section.images, context.recipe.train.seed)
+    chosen = calibration_samples(data, section.images, context.recipe.train.seed)
     spec_in = input_spec(context, data, trained)
-    ranges = collect_ranges(fold_batch_norm(trained), _calibration_tensors(data, chosen, spec_in), section.method)  # type: ignore[arg-type]
+    ranges = collect_ranges(fold_batch_norm(trained), calibration_tensors(data, chosen, spec_in), section.method)  # type: ignore[arg-type]
     write_json(context.folder.files / "ranges.json", ranges.to_json())
     return {"images": [sample.stem for sample in chosen], "method": section.method, "n_images": ranges.n_images}
 
@@ -157,14 +157,14 @@ def _plan(context: StepContext) -> Plan:
     return make_plan(fold_batch_norm(_model(context)), Ranges.from_json(stored))
 
 
-def _calibration_samples(data: DataSet, count: int, seed: int) -> list[Sample]:
+def calibration_samples(data: DataSet, count: int, seed: int) -> list[Sample]:
     """A seeded draw from train."""
     train = data.split("train")
     order = np.random.default_rng(seed).permutation(len(train))
     return [train[int(index)] for index in order[:count]]
 
 
-def _calibration_tensors(data: DataSet, samples: list[Sample], spec: InputSpec) -> Iterator[np.ndarray]:
+def calibration_tensors(data: DataSet, samples: list[Sample], spec: InputSpec) -> Iterator[np.ndarray]:
     """Pixels as the runtime makes them; of a tiled frame the tile with most foreground and one in the middle."""
     for sample in samples:
         tensor = prepare(read_image(sample.image, data.color), spec).tensor
