@@ -114,6 +114,7 @@ class _Search:
     depth: bool
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     prices: dict[_Option, float] = field(default_factory=dict)
+    left: dict[Depth, list[str]] = field(default_factory=dict)
 
     def run(self) -> SearchResult:
         """Take moves until the limits hold or nothing saves anything any more."""
@@ -160,12 +161,9 @@ class _Search:
 
     def _options(self, state: _State) -> list[_Option]:
         options = []
-        rename = renaming(self.arch, state.depth) if state.depth else None
-        for name, group in self.groups.items():
-            if rename is not None and not any(rename(path) for path in group.members):
-                continue
+        for name in self._left(state.depth):
             before = state.widths[name]
-            for after in narrower(before, group.step):
+            for after in narrower(before, self.groups[name].step):
                 what = f"{name} {before} -> {after}"
                 options.append(_Option("width", what, replace(state, widths={**state.widths, name: after})))
         for cut in further_cuts(self.arch, state.depth) if self.depth else []:
@@ -174,16 +172,19 @@ class _Search:
 
     def _lost(self, before: _State, after: _State) -> float:
         """Importance of the channels that go from one state to the next, those of dropped parts included."""
-        lost = 0.0
-        rename = renaming(self.arch, after.depth)
-        for name, group in self.groups.items():
-            gone = not any(rename(path) for path in group.members)
-            lost += group.lost(before.widths[name], 0 if gone else after.widths[name])
-        if before.depth:
-            rename = renaming(self.arch, before.depth)
-            already = [name for name, group in self.groups.items() if not any(rename(path) for path in group.members)]
-            lost -= sum(self.groups[name].lost(before.widths[name], 0) for name in already)
-        return max(lost, 0.0)
+        there, left = self._left(before.depth), self._left(after.depth)
+        return sum(
+            self.groups[name].lost(before.widths[name], after.widths[name] if name in left else 0) for name in there
+        )
+
+    def _left(self, depth: Depth) -> list[str]:
+        """Names of the groups that still have a layer, in network order."""
+        if depth not in self.left:
+            gone = renaming(self.arch, depth) if depth else str
+            self.left[depth] = [
+                name for name, group in self.groups.items() if any(gone(path) for path in group.members)
+            ]
+        return self.left[depth]
 
     def _arch(self, state: _State) -> Arch:
         widths = {path: width for name, width in state.widths.items() for path in self.groups[name].members}

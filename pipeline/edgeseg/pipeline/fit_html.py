@@ -27,6 +27,7 @@ from edgeseg.benchmarks.report.parts import Tone
 from edgeseg.runtime.atomic import write_text
 
 Record = Mapping[str, Any]
+Columns = list[Column | str]
 
 
 def render_fit(record: Record, path: Path) -> None:
@@ -52,7 +53,7 @@ def _budget(record: Record) -> Markup:
         [name, _num(limit), _num(student.get(name)), _num((chosen.get("figures") or {}).get(name))]
         for name, limit in record["ceilings"].items()
     ]
-    columns: list[Column | str] = ["limit", Column("allowed", True), Column("student", True), Column("chosen", True)]
+    columns: Columns = ["limit", Column("allowed", True), Column("student", True), Column("chosen", True)]
     return table(columns, rows, f"Target: {record['target_identity']}.")
 
 
@@ -83,7 +84,7 @@ def _plots(record: Record) -> Markup:
 
 
 def _finalists(record: Record) -> Markup:
-    columns: list[Column | str] = [
+    columns: Columns = [
         "network",
         "what it is",
         Column("Dice val", True),
@@ -146,7 +147,7 @@ def _ways(record: Record) -> Markup:
     failed = items(f"{name}: {why}" for name, why in record.get("failed_ways", {}).items())
     if not rows:
         return failed if record.get("failed_ways") else paragraph("One way only, or none needed.")
-    columns: list[Column | str] = ["way", Column("latency", True, "ms"), Column("Dice val, short training", True)]
+    columns: Columns = ["way", Column("latency", True, "ms"), Column("Dice val, short training", True)]
     return join([table(columns, rows, f"Chosen by short trainings: {record['way']}."), failed])
 
 
@@ -164,7 +165,7 @@ def _rounds(record: Record) -> Markup:
                     "; ".join(tried["missed"]) or "holds",
                 ]
             )
-    columns: list[Column | str] = [
+    columns: Columns = [
         "round.search",
         Column("moves", True),
         Column("predicted", True, "ms"),
@@ -202,7 +203,7 @@ def _journal(record: Record) -> Markup:
                 f"{one['wall_s']:.0f}",
             ]
         )
-    columns: list[Column | str] = [
+    columns: Columns = [
         "training",
         Column("epochs", True),
         Column("peak rate", True),
