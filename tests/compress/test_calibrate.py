@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from edgeseg.compress.calibrate import MIN_IMAGES, Ranges, collect_ranges
+from edgeseg.compress.calibrate import METHODS, MIN_IMAGES, Ranges, collect_ranges, derive_ranges
 from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.statistics import collect_statistics
 from edgeseg.runtime.errors import ConfigError, ExportError
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -47,7 +48,7 @@ def test_every_operation_has_its_name_and_range():
 def test_batches_and_single_images_give_equal_ranges():
     model = fold_batch_norm(build_model(efficient_unet_arch(1, 3, width=0.25, stages=3)))
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1), dtype=np.uint8)
-    for method in ("minmax", "moving_average", "percentile"):
+    for method in METHODS:
         assert collect_ranges(model, [images], method) == collect_ranges(model, list(images[:, None]), method)
 
 
@@ -59,13 +60,40 @@ def test_images_of_several_sizes_are_taken():
 def test_an_outlier_sets_minmax_but_hardly_the_others():
     images = [np.full((1, 200, 200, 1), 100, np.uint8) for _ in range(20)]
     images[-1][0, 0, 0, 0] = 255  # one pixel in 800,000
-    tops = {
-        method: collect_ranges(Twice().eval(), images, method).values["conv"][1]
-        for method in ("minmax", "moving_average", "percentile")
-    }
+    tops = {method: collect_ranges(Twice().eval(), images, method).values["conv"][1] for method in METHODS}
     assert tops["minmax"] == pytest.approx(2.0)
     assert tops["percentile"] == pytest.approx(200 / 255, rel=0.01)
     assert tops["percentile"] < tops["moving_average"] < tops["minmax"]
+
+
+def test_one_pass_serves_all_methods():
+    model = Twice().eval()
+    calls = []
+    model.conv.register_forward_hook(lambda *_: calls.append(1))
+    images = [np.random.default_rng(seed).integers(0, 256, (1, 16, 16, 1), dtype=np.uint8) for seed in range(8)]
+    found = collect_statistics(model, images)
+    seen = len(calls)
+    derived = {method: derive_ranges(found, method) for method in METHODS}
+    assert len(calls) == seen
+    for method, ranges in derived.items():
+        assert ranges == collect_ranges(model, images, method)
+        assert ranges.values["image"] == (0.0, 255.0)
+
+
+def test_an_operation_is_looked_at_once_an_image():
+    """A folded batch norm passes on what its convolution made, under the convolution's name."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Identity(), nn.ReLU6(), nn.Dropout()).eval()
+    found = collect_statistics(model, flat(*range(8)))
+    assert {key: len(seen.extremes) for key, seen in found.activations.items()} == {"image": 8, "0": 8, "2": 8}
+    assert found.of("2").channel_high.shape == (2,)
+
+
+def test_a_dead_operation_has_the_range_of_zeros():
+    model = Twice().eval()
+    nn.init.zeros_(model.conv.weight)
+    for method in METHODS:
+        values = collect_ranges(model, flat(*range(8)), method).values
+        assert values["conv"] == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("n", [0, 1, MIN_IMAGES - 1])
@@ -74,7 +102,7 @@ def test_too_few_images_are_refused(n):
         collect_ranges(Twice().eval(), flat(*range(n)))
 
 
-@pytest.mark.parametrize("method", ["minmax", "moving_average", "percentile"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_value_that_is_not_finite_is_refused_by_name(method, value):
     model = Twice().eval()
@@ -98,8 +126,8 @@ def test_wrong_images_and_methods_are_refused():
         collect_ranges(Twice().eval(), [np.zeros((1, 8, 8, 1), np.float32)])
     with pytest.raises(ConfigError, match=r"uint8 \(8, 8, 1\)"):
         collect_ranges(Twice().eval(), [np.zeros((8, 8, 1), np.uint8)])
-    with pytest.raises(ConfigError, match="'entropy' is unknown; known are minmax"):
-        collect_ranges(Twice().eval(), flat(*range(8)), "entropy")
+    with pytest.raises(ConfigError, match="'guess' is unknown; known are minmax"):
+        collect_ranges(Twice().eval(), flat(*range(8)), "guess")
 
 
 numbers = st.floats(-1e6, 1e6, width=32)

@@ -1,4 +1,8 @@
-"""The ranges of every activation on training images: collected once, fed to every INT8 writer."""
+"""Ranges of every activation, derived by one of five methods from one pass over training images.
+
+One collection feeds every INT8 writer. All methods read the same statistics (`compress.statistics`), so that trying
+all of them costs one pass and a little arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,20 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from edgeseg.compress.trace import INPUT, Recorder, trace
+from edgeseg.compress.statistics import Activation, Statistics, collect_statistics
+from edgeseg.compress.thresholds import entropy, least_squares, percentile
+from edgeseg.compress.trace import INPUT
 from edgeseg.runtime.errors import ConfigError, ExportError
 
-Method = Literal["minmax", "moving_average", "percentile"]
+Method = Literal["minmax", "moving_average", "percentile", "entropy", "mse"]
+METHODS: tuple[Method, ...] = get_args(Method)  # the simplest first
 
 MIN_IMAGES = 8
 MOMENTUM = 0.1  # weight of the newest image in `moving_average`
-PERCENTILE = 99.99
-_SAMPLE = 1 << 20  # values of one tensor looked at by `percentile`
+# Below this width a range holds nothing but rounding noise: such a tensor is read as zeros.
+MIN_WIDTH = 1e-6
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Ranges:
 
     Attributes:
         values: (min, max) by the operation's name in `trace`; `image` is fixed at (0, 255), raw pixels.
-        method: How the values of several images were joined.
+        method: How they were derived from the values seen.
         n_images: How many images were seen.
     """
 
@@ -78,77 +84,73 @@ class Ranges:
 
 
 def collect_ranges(model: nn.Module, images: Iterable[np.ndarray], method: Method = "minmax") -> Ranges:
-    """Run a network over calibration images and note the range of every operation.
+    """Run a network over calibration images and derive the range of every operation.
 
     Args:
-        model: The network with batch norm folded (`fold_batch_norm`), so that its operations are the exported ones.
-        images: Pixels, uint8 (N, H, W, C), from the training split, as `runtime.preprocess` makes them.
-        method: `minmax` keeps the extremes of all images; `moving_average` averages the extremes per image with
-            momentum; `percentile` averages the 0.01 and 99.99 % quantiles per image, which cuts outliers off.
-
-    Returns:
-        The ranges, by operation.
+        model: As for `collect_statistics`.
+        images: As for `collect_statistics`.
+        method: As for `derive_ranges`.
 
     Raises:
-        ConfigError: If there are fewer than 8 images, or one is not uint8 (N, H, W, C).
+        ConfigError: If there are fewer than 8 images, one is not uint8 (N, H, W, C), or the method is unknown.
         ExportError: If a value is NaN or infinite, or the network cannot be traced.
     """
-    if method not in get_args(Method):
-        raise ConfigError(f"calibration method {method!r} is unknown; known are {', '.join(get_args(Method))}")
-    seen: dict[str, tuple[float, float]] = {}
-    join = _JOIN[method]
-    n_images = 0
+    _check(method)
+    found = collect_statistics(model, images, histograms=method not in ("minmax", "moving_average"))
+    return derive_ranges(found, method)
 
-    def visit(key: str, value: Tensor) -> None:
-        extremes = _quantiles(value) if method == "percentile" else _extremes(value)
-        seen[key] = join(seen[key], extremes, n_images) if key in seen else extremes
 
-    recorder = Recorder(trace(model), visit)
-    with torch.no_grad():
-        for batch in images:
-            for pixels in _checked(batch):
-                recorder.run(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
-                n_images += 1
+def derive_ranges(statistics: Statistics, method: Method) -> Ranges:
+    """Ranges from what was seen.
+
+    Args:
+        statistics: Of the folded network, with histograms unless `method` is one of the first two.
+        method: `minmax` keeps the extremes of all images; `moving_average` averages the extremes per image with
+            momentum; `percentile` cuts 0.01 % of the values off at either end; `entropy` loses the least information
+            (KL divergence, as in TensorRT); `mse` has the least squared error.
+
+    Raises:
+        ConfigError: If there were fewer than 8 images, or the method is unknown.
+        ExportError: If a value was NaN or infinite.
+    """
+    _check(method)
+    derive = _DERIVE[method]
+    values = {key: derive(activation) for key, activation in statistics.activations.items()}
     # The graph that is shipped eats the pixels themselves: 1 / 255 is folded into its first convolution.
-    return Ranges({**seen, INPUT: (0.0, 255.0)}, method, n_images)
+    return Ranges({**values, INPUT: (0.0, 255.0)}, method, statistics.n_images)
 
 
-def _checked(batch: np.ndarray) -> np.ndarray:
-    if batch.dtype != np.uint8 or batch.ndim != 4:
-        raise ConfigError(f"calibration image is {batch.dtype} {batch.shape}; uint8 (N, H, W, C) is needed.")
-    return np.ascontiguousarray(batch)
+def _check(method: str) -> None:
+    if method not in METHODS:
+        raise ConfigError(f"calibration method {method!r} is unknown; known are {', '.join(METHODS)}")
 
 
-def _extremes(value: Tensor) -> tuple[float, float]:
-    low, high = torch.aminmax(value)
-    return float(low), float(high)
+def _widest(activation: Activation) -> tuple[float, float]:
+    return activation.seen
 
 
-def _quantiles(value: Tensor) -> tuple[float, float]:
-    flat = value.flatten()
-    sample = flat[:: -(-flat.numel() // _SAMPLE)].numpy()
-    if not np.isfinite(sample).all():
-        return _extremes(value)  # for the message: a quantile would only say NaN
-    low, high = np.percentile(sample, (100 - PERCENTILE, PERCENTILE))
-    return float(low), float(high)
+def _moving_average(activation: Activation) -> tuple[float, float]:
+    low, high = activation.extremes[0]
+    for next_low, next_high in activation.extremes[1:]:
+        low, high = low + MOMENTUM * (next_low - low), high + MOMENTUM * (next_high - high)
+    return low, high
 
 
-def _widen(old: tuple[float, float], new: tuple[float, float], _: int) -> tuple[float, float]:
-    # Not min() and max(): they may drop a NaN, depending on its side.
-    return float(np.minimum(old[0], new[0])), float(np.maximum(old[1], new[1]))
+def _from_histogram(cut: Callable[..., tuple[float, float]]) -> Callable[[Activation], tuple[float, float]]:
+    def derive(activation: Activation) -> tuple[float, float]:
+        seen = activation.seen
+        # A range of nothing but rounding noise has nothing to cut; one that is not finite is refused by `Ranges`.
+        if not all(map(math.isfinite, seen)) or max(map(abs, seen)) < MIN_WIDTH:
+            return seen
+        return cut(activation.histogram, seen)
+
+    return derive
 
 
-def _decay(old: tuple[float, float], new: tuple[float, float], _: int) -> tuple[float, float]:
-    return old[0] + MOMENTUM * (new[0] - old[0]), old[1] + MOMENTUM * (new[1] - old[1])
-
-
-def _average(old: tuple[float, float], new: tuple[float, float], n_before: int) -> tuple[float, float]:
-    share = 1 / (n_before + 1)
-    return old[0] + share * (new[0] - old[0]), old[1] + share * (new[1] - old[1])
-
-
-_JOIN: dict[str, Callable[[tuple[float, float], tuple[float, float], int], tuple[float, float]]] = {
-    "minmax": _widen,
-    "moving_average": _decay,
-    "percentile": _average,
+_DERIVE: dict[str, Callable[[Activation], tuple[float, float]]] = {
+    "minmax": _widest,
+    "moving_average": _moving_average,
+    "percentile": _from_histogram(percentile),
+    "entropy": _from_histogram(entropy),
+    "mse": _from_histogram(least_squares),
 }

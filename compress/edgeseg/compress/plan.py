@@ -16,13 +16,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from edgeseg.compress.calibrate import Ranges
+from edgeseg.compress.calibrate import MIN_WIDTH, Ranges
 from edgeseg.compress.sharing import shared_scales
 from edgeseg.compress.trace import node_keys, trace
 from edgeseg.runtime.errors import ConfigError
 
-# Below this width a range holds nothing but rounding noise: such a tensor is read as zeros.
-MIN_WIDTH = 1e-6
 # Biases are int32 with scale activation * weight; half the int32 range leaves room for the sum of products.
 MAX_BIAS = float(1 << 30)
 

@@ -80,7 +80,7 @@ class Recorder(fx.Interpreter):
 
     Args:
         traced: What `trace` returned.
-        visit: Called with the operation's name and its result, a float tensor that must not be changed.
+        visit: Called once an operation with its name and its result, a float tensor that must not be changed.
     """
 
     def __init__(self, traced: fx.GraphModule, visit: Callable[[str, Tensor], None]) -> None:
@@ -91,8 +91,10 @@ class Recorder(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """Run one operation and show its result."""
         result = super().run_node(n)
-        if n in self._keys and isinstance(result, Tensor) and result.is_floating_point():
-            self._visit(self._keys[n], result)
+        key = self._keys.get(n)
+        passed_on = bool(n.args) and isinstance(n.args[0], fx.Node) and self._keys.get(n.args[0]) == key
+        if key is not None and not passed_on and isinstance(result, Tensor) and result.is_floating_point():
+            self._visit(key, result)
         return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
@@ -11,6 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 INPUT = "image"
 OUTPUT = "scores"
 _IDENTIFIER = b"TFL3"
+# By operator: which inputs are the activation, the kernel and the bias, and the kernel's axis of output channels.
+KERNELS = {"CONV_2D": (0, 1, 2, 0), "DEPTHWISE_CONV_2D": (0, 1, 2, 3), "TRANSPOSE_CONV": (2, 1, 3, 0)}
 _FLOAT = schema.TensorType.FLOAT32
 
 
@@ -85,6 +88,24 @@ def constant(model: Any, index: int) -> np.ndarray | None:
     if data is None or len(data) == 0 or tensor.type != _FLOAT:
         return None
     return np.frombuffer(bytes(data), np.float32).reshape(tensor.shape)
+
+
+def replace_constant(model: Any, operator: Any, slot: int, array: np.ndarray) -> None:
+    """Write a float constant that one operator reads; others that share it keep the old one."""
+    graph = model.subgraphs[0]
+    index = int(operator.inputs[slot])
+    tensor = graph.tensors[index]
+    readers = sum(int((np.asarray(each.inputs) == index).sum()) for each in graph.operators)
+    if readers > 1 or sum(each.buffer == tensor.buffer for each in graph.tensors) > 1:
+        tensor = copy.copy(tensor)
+        tensor.name += f".{len(graph.tensors)}".encode()
+        tensor.buffer = len(model.buffers)
+        model.buffers.append(schema.BufferT())
+        operator.inputs = np.array(operator.inputs)
+        operator.inputs[slot] = len(graph.tensors)
+        graph.tensors.append(tensor)
+    content = np.ascontiguousarray(array, np.float32).tobytes()
+    model.buffers[tensor.buffer].data = np.frombuffer(content, np.uint8)
 
 
 def _enter_at(model: Any, index: int) -> None:

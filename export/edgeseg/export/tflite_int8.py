@@ -24,8 +24,6 @@ from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import ModelSpec
 
-# By operator: which inputs are the activation, the kernel and the bias, and the kernel's axis of output channels.
-_KERNELS = {"CONV_2D": (0, 1, 2, 0), "DEPTHWISE_CONV_2D": (0, 1, 2, 3), "TRANSPOSE_CONV": (2, 1, 3, 0)}
 # Operators whose result holds the values of their input, and zeros.
 _PASSES = {"PAD", "PADV2", "RESHAPE", "TRANSPOSE"}
 
@@ -170,9 +168,9 @@ def _kernels(floats: Any, keys: dict[str, tuple[str, ...]], plan: Plan) -> Extre
     subgraph = floats.subgraphs[0]
     for operator in subgraph.operators:
         kind = flatbuffer.operator_name(floats, operator)
-        if kind not in _KERNELS:
+        if kind not in flatbuffer.KERNELS:
             continue
-        source, kernel, bias, axis = _KERNELS[kind]
+        source, kernel, bias, axis = flatbuffer.KERNELS[kind]
         weight = flatbuffer.constant(floats, int(operator.inputs[kernel]))
         if weight is None:
             raise ExportError(f"a {kind} has a computed kernel; only constant kernels can be quantised.")

@@ -105,6 +105,7 @@ prune:
   final_epochs: 20
 quantize:
   images: 64 # training images for calibration
+  method: auto # tries them all; or minmax, moving_average, percentile, entropy, mse
 bench:
   threads: 2 # as on the device
 gates: # what a step may cost; 0.01 is one point of Dice

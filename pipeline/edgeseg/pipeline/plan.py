@@ -94,7 +94,7 @@ def _exports(recipe: Recipe) -> list[Step]:
         Step("teacher_tflite", ("teacher",), where | {"of": "teacher"}, export + "run_tflite_fp32", weight=1),
         Step("onnx_fp32", accepted, where, export + "run_onnx_fp32", weight=2),
         Step("tflite_fp32", accepted, where, export + "run_tflite_fp32"),
-        Step("ranges", accepted, calibration, export + "run_ranges"),
+        Step("ranges", (*accepted, "onnx_fp32"), calibration, _STEPS + "quantizing:run_ranges", version=2, weight=2),
         Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), where, export + "run_onnx_int8"),
         Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), where, export + "run_tflite_int8"),
     ]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.config_reader import read_config, set_value
@@ -123,10 +123,31 @@ class PruneSection:
 
 @dataclass(frozen=True)
 class QuantizeSection:
-    """Calibration: how many training images, and how ranges are taken from them."""
+    """How the network is quantised; see docs/quantization.md.
+
+    Attributes:
+        images: Training images to calibrate on, at least 8; a seeded, class-balanced draw.
+        method: How ranges are derived, or `auto`: every method is tried, then the best one on prepared networks, and
+            the best file on val is kept.
+        network: Which network is quantised where a method is named; `auto` chooses it too.
+        score_images: Images of val that `auto` scores each candidate on; a larger val is drawn from, class-balanced.
+    """
 
     images: int = 64
-    method: str = "minmax"
+    method: Literal["auto", "minmax", "moving_average", "percentile", "entropy", "mse"] = "auto"
+    network: Literal["plain", "corrected", "equalized", "equalized+corrected"] = "plain"
+    score_images: int = 32
+
+    def __post_init__(self) -> None:
+        if self.images < 8:
+            raise ConfigError(f"quantize.images is {self.images}; calibration needs at least 8 images")
+        if self.score_images < 1:
+            raise ConfigError(f"quantize.score_images is {self.score_images}; set it to 1 or more")
+        if self.method == "auto" and self.network != "plain":
+            raise ConfigError(
+                f"quantize.network is {self.network!r}, but quantize.method auto chooses the network by itself; "
+                "name a method, or leave the network out"
+            )
 
 
 @dataclass(frozen=True)

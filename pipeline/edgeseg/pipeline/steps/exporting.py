@@ -9,16 +9,18 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+from torch import nn
 
-from edgeseg.compress.calibrate import Ranges, collect_ranges
-from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.calibrate import Ranges
 from edgeseg.compress.plan import Plan, make_plan
+from edgeseg.compress.prepared import FILE, load_prepared
 from edgeseg.export.onnx import export_onnx
 from edgeseg.export.parity import parity
+from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.qdq import write_int8_onnx
 from edgeseg.export.tflite import export_tflite
 from edgeseg.export.tflite_int8 import write_int8_tflite
@@ -26,11 +28,10 @@ from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.pipeline.steps.training import open_data
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.dataset import DataSet, Sample, read_image, read_mask
+from edgeseg.runtime.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ExportError
 from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.preprocess import prepare
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
@@ -96,14 +97,15 @@ def _source(context: StepContext) -> str:
     return str(named) if named else str(context.results["choose_final"]["result"]["student"])
 
 
-def _model(context: StepContext) -> SegmentationNet:
+def source_model(context: StepContext) -> SegmentationNet:
+    """The network that a step exports or quantises."""
     return load_checkpoint(context.folders[_source(context)].files)[0]
 
 
 @_reporting
 def run_torch_onnx(context: StepContext) -> ModelSpec:
     """FP32 ONNX of fixed size: how a torch row is scored, timed, sized and hashed."""
-    data, model = open_data(context), _model(context)
+    data, model = open_data(context), source_model(context)
     spec_in = input_spec(context, data, model)
     return export_onnx(model, context.folder.files / "model.onnx", spec_in, data.classes)
 
@@ -111,7 +113,7 @@ def run_torch_onnx(context: StepContext) -> ModelSpec:
 @_reporting
 def run_onnx_fp32(context: StepContext) -> ModelSpec:
     """The shipped FP32 ONNX, free in N, H and W."""
-    data, model = open_data(context), _model(context)
+    data, model = open_data(context), source_model(context)
     spec_in = input_spec(context, data, model)
     return export_onnx(model, context.folder.files / "model.onnx", spec_in, data.classes, dynamic=True)
 
@@ -119,59 +121,39 @@ def run_onnx_fp32(context: StepContext) -> ModelSpec:
 @_reporting
 def run_tflite_fp32(context: StepContext) -> ModelSpec:
     """FP32 TFLite of fixed size."""
-    data, model = open_data(context), _model(context)
+    data, model = open_data(context), source_model(context)
     return export_tflite(model, context.folder.files / "model.tflite", input_spec(context, data, model), data.classes)
 
 
 @_reporting
 def run_onnx_int8(context: StepContext) -> ModelSpec:
-    """Q/DQ ONNX, u8s8 for x86, from the one collection of ranges."""
-    model, plan = _model(context), _plan(context)
-    source = context.folders["onnx_fp32"].files
-    target = context.folder.files / "model.onnx"
-    return write_int8_onnx(model, plan, source / "model.onnx", read_spec(source), target)
+    """Q/DQ ONNX, u8s8 for x86, from the plan of the step `ranges`."""
+    network, plan, source = _quantised(context, "onnx_fp32", patch_onnx)
+    spec = read_spec(context.folders["onnx_fp32"].files)
+    return write_int8_onnx(network, plan, source, spec, context.folder.files / "model.onnx")
 
 
 @_reporting
 def run_tflite_int8(context: StepContext) -> ModelSpec:
-    """INT8 TFLite from the same collection of ranges."""
-    model, plan = _model(context), _plan(context)
-    source = context.folders["tflite_fp32"].files
-    target = context.folder.files / "model.tflite"
-    return write_int8_tflite(model, plan, source / "model.tflite", read_spec(source), target)
+    """INT8 TFLite from the same plan."""
+    network, plan, source = _quantised(context, "tflite_fp32", patch_tflite)
+    spec = read_spec(context.folders["tflite_fp32"].files)
+    return write_int8_tflite(network, plan, source, spec, context.folder.files / "model.tflite")
 
 
-def run_ranges(context: StepContext) -> Result:
-    """Collect activation ranges once, on training images, for every INT8 file."""
-    data, section = open_data(context), context.recipe.quantize
-    trained = _model(context)
-    chosen = calibration_samples(data, section.images, context.recipe.train.seed)
-    spec_in = input_spec(context, data, trained)
-    ranges = collect_ranges(fold_batch_norm(trained), calibration_tensors(data, chosen, spec_in), section.method)  # type: ignore[arg-type]
-    write_json(context.folder.files / "ranges.json", ranges.to_json())
-    return {"images": [sample.stem for sample in chosen], "method": section.method, "n_images": ranges.n_images}
+def _quantised(
+    context: StepContext, exported: str, patch: Callable[[Path, Path, nn.Module, nn.Module], None]
+) -> tuple[nn.Module, Plan, Path]:
+    """The network that is quantised, its plan, and the FP32 file that holds it.
 
-
-def _plan(context: StepContext) -> Plan:
-    stored = json.loads((context.folders["ranges"].files / "ranges.json").read_text())
-    return make_plan(fold_batch_norm(_model(context)), Ranges.from_json(stored))
-
-
-def calibration_samples(data: DataSet, count: int, seed: int) -> list[Sample]:
-    """A seeded draw from train."""
-    train = data.split("train")
-    order = np.random.default_rng(seed).permutation(len(train))
-    return [train[int(index)] for index in order[:count]]
-
-
-def calibration_tensors(data: DataSet, samples: list[Sample], spec: InputSpec) -> Iterator[np.ndarray]:
-    """Pixels as the runtime makes them; of a tiled frame the tile with most foreground and one in the middle."""
-    for sample in samples:
-        tensor = prepare(read_image(sample.image, data.color), spec).tensor
-        if spec.geometry.mode != "tile":
-            yield tensor
-            continue
-        mask = read_mask(sample.mask, len(data.classes))
-        tiles = prepare(mask, dataclasses.replace(spec, color="gray")).tensor
-        fullest = int((tiles > 0).sum(axis=(1, 2, 3)).argmax())
-        yield tensor[sorted({fullest, len(tensor) // 2})]
+    The shipped FP32 file is the plain network's; where another one is quantised, a patched copy takes its place.
+    """
+    ranges, model = context.folders["ranges"].files, source_model(context)
+    network = load_prepared(ranges / FILE, model)
+    stored = Ranges.from_json(json.loads((ranges / "ranges.json").read_text()))
+    source = model_file(context.folders[exported].files)
+    if (ranges / FILE).is_file():
+        patched = context.folder.work / source.name
+        patch(source, patched, model, network)
+        source = patched
+    return network, make_plan(network, stored), source

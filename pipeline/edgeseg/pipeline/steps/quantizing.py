@@ -1,0 +1,116 @@
+"""The step `ranges`: how the network is quantised. One collection, one plan, for every INT8 file.
+
+It leaves `ranges.json`, and `network.safetensors` where equalized or corrected tensors are quantised instead of the
+plain ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from edgeseg.compress.calibration_set import Draw, draw_balanced, draw_calibration
+from edgeseg.compress.candidates import Candidate, Preparation
+from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.modality import pixel_statistics
+from edgeseg.compress.prepared import FILE, save_prepared
+from edgeseg.pipeline.chain import StepContext
+from edgeseg.pipeline.int8_trials import Judge, Trials
+from edgeseg.pipeline.steps.exporting import input_spec, source_model
+from edgeseg.pipeline.steps.spec_files import read_spec
+from edgeseg.pipeline.steps.training import open_data
+from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.dataset import DataSet, Sample, read_image, read_mask
+from edgeseg.runtime.input_spec import InputSpec
+from edgeseg.runtime.preprocess import prepare
+from edgeseg.train.models import SegmentationNet
+
+Result = dict[str, Any]
+
+
+def run_ranges(context: StepContext) -> Result:
+    """Collect activation ranges once, on training images, and choose how they are cut and what is quantised."""
+    data, section = open_data(context), context.recipe.quantize
+    model = source_model(context)
+    drawn = draw_calibration(data.split("train"), data.classes, section.images, context.recipe.train.seed)
+    context.progress(0.0, f"calibrating on {len(drawn.samples)} images")
+    images = list(calibration_tensors(data, drawn.samples, input_spec(context, data, model)))
+    preparation = Preparation(fold_batch_norm(model), images)
+    if section.method == "auto":
+        chosen, trials = _choose(context, data, model, preparation)
+    else:
+        chosen, trials = Candidate(section.method, section.network), {"reason": "named in the recipe"}
+    network, plan = preparation.make(chosen)
+    write_json(context.folder.files / "ranges.json", plan.ranges.to_json())
+    if chosen.network != "plain":
+        save_prepared(context.folder.files / FILE, preparation.plain, network)
+    return {
+        "method": chosen.method,
+        "network": chosen.network,
+        "n_images": plan.ranges.n_images,
+        "images": drawn.stems,
+        "images_by_class": drawn.images_by_class,
+        "pixels": pixel_statistics(images).to_json(),
+        **trials,
+        **preparation.facts(),
+    }
+
+
+def calibration_tensors(data: DataSet, samples: tuple[Sample, ...], spec: InputSpec) -> Iterator[np.ndarray]:
+    """Pixels as the runtime makes them; of a tiled frame the tile with most foreground and one in the middle."""
+    for sample in samples:
+        tensor = prepare(read_image(sample.image, data.color), spec).tensor
+        if spec.geometry.mode != "tile":
+            yield tensor
+            continue
+        mask = read_mask(sample.mask, len(data.classes))
+        tiles = prepare(mask, dataclasses.replace(spec, color="gray")).tensor
+        fullest = int((tiles > 0).sum(axis=(1, 2, 3)).argmax())
+        yield tensor[sorted({fullest, len(tensor) // 2})]
+
+
+def _choose(
+    context: StepContext, data: DataSet, model: SegmentationNet, preparation: Preparation
+) -> tuple[Candidate, Result]:
+    """Try all candidates on val; without a FP32 file to write them from, min-max ranges of the plain network."""
+    exported = context.results["onnx_fp32"]["result"]
+    fallback = Candidate("minmax")
+    if exported["status"] != "ok":
+        return fallback, {"reason": f"nothing could be tried: onnx_fp32 is {exported['status']}", "candidates": []}
+    scored = _scored_samples(context, data)
+    files = context.folders["onnx_fp32"].files
+    judge = Judge(
+        model=model,
+        source=files / "model.onnx",
+        spec=read_spec(files),
+        data=data,
+        samples=scored.samples,
+        work=context.folder.work,
+        threads=len(os.sched_getaffinity(0)),
+    )
+    trials = Trials(preparation, judge, context.progress)
+    best = trials.run()
+    reason = "best Dice on val; of equals the simplest" if best else "every candidate failed; see their reasons"
+    return best or fallback, {
+        "reason": reason,
+        "candidates": [trial.to_json() for trial in trials.done.values()],
+        "fp32_val_dice": judge.dice(judge.source, judge.spec),
+        "scored_on": {
+            "split": "val",
+            "n_images": len(scored.samples),
+            "of": len(data.split("val")),
+            "images": scored.stems,
+            "images_by_class": scored.images_by_class,
+        },
+    }
+
+
+def _scored_samples(context: StepContext, data: DataSet) -> Draw:
+    """Val, or of a large one a seeded and class-balanced part: eight candidates are scored on it."""
+    val, most = data.split("val"), context.recipe.quantize.score_images
+    drawn = draw_balanced(val, data.classes, most, context.recipe.train.seed)
+    return drawn if len(val) > most else dataclasses.replace(drawn, samples=tuple(val))
