@@ -116,7 +116,7 @@ def _layer(
             return Layer(kind, made, made, *sizes.get(kind, (1, 1)), height, width)
     name = type(what).__name__ if isinstance(what, nn.Module) else getattr(what, "__name__", str(what))
     raise ExportError(
-        f"operation {node.target} ({name}) has no kind in the latency table, which knows convolution, resize, "
+        f"operation {node.name} ({name}) has no kind in the latency table, which knows convolution, resize, "
         "concatenation, addition and max pooling. Build the network from those, or add the kind to compress/layers.py."
     )
 

@@ -17,8 +17,9 @@ FP32 convolutions are computed in blocks of channels (NCHWc). There a max poolin
 layout, stands at either end of each copy: one brings its input into the layout, one keeps a pixel only, so that hardly
 anything is left to be changed back. These ends are no part of the layer: the smaller graph has as many of them, idle.
 
-The INT8 form is that of `Placement u8s8_x86`: Q/DQ around every operator, weights s8 per channel, biases int32,
-depthwise convolutions widened, the stem on blocks of pixels.
+The INT8 form is that of `Placement u8s8_x86`: Q/DQ around every operator, weights s8 per channel, biases int32, and
+the stem on blocks of pixels. Widths are taken as they are: which depthwise convolutions are widened depends on their
+neighbours, so `compress.layers_of` lists the widths that ship.
 """
 
 from __future__ import annotations
@@ -72,22 +73,19 @@ def layer_onnx(layer: Layer, precision: Precision = "int8", copies: int = 1, idl
     """
     if precision not in ("int8", "fp32"):
         raise ExportError(f"layer graphs come in int8 and fp32, found precision {precision!r}.")
-    graph = _Int8Graph(_shipped(layer)) if precision == "int8" else _FloatGraph(layer)
+    graph = _Int8Graph(_on_blocks(layer)) if precision == "int8" else _FloatGraph(layer)
     for index in range(copies + idle):
         graph.add_copy(index, idle=index >= copies)
     return graph.model().SerializeToString(deterministic=True)
 
 
-def _shipped(layer: Layer) -> Layer:
-    """The layer as the exporter ships it in INT8: a widened depthwise convolution, a stem on blocks of pixels."""
-    placement = u8s8_x86()
-    kind, inputs, outputs = layer.kind, layer.in_channels, layer.out_channels
-    if kind == "depthwise":
-        inputs = outputs = inputs + -inputs % placement.depthwise_step
-    height, width, kernel, stride = layer.height_px, layer.width_px, layer.kernel, layer.stride
-    if is_stem(layer) and (kernel, stride) == (3, 2) and placement.blocks and height % 2 == width % 2 == 0:
-        inputs, kernel, stride, height, width = 4 * inputs, 2, 1, height // 2, width // 2
-    return Layer(kind, inputs, outputs, kernel, stride, height, width)
+def _on_blocks(layer: Layer) -> Layer:
+    """The layer as it is shipped in INT8: a stem on blocks of pixels, anything else as it is."""
+    fits = (layer.kernel, layer.stride) == (3, 2) and layer.height_px % 2 == layer.width_px % 2 == 0
+    if not (is_stem(layer) and fits and u8s8_x86().blocks):
+        return layer
+    size = (layer.height_px // 2, layer.width_px // 2)
+    return Layer("conv", 4 * layer.in_channels, layer.out_channels, 2, 1, *size)
 
 
 def is_stem(layer: Layer) -> bool:
