@@ -123,7 +123,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
     from edgeseg.pipeline.fit_lab import Lab
     from edgeseg.pipeline.fit_predict import Predictor
     from edgeseg.pipeline.fit_rounds import Start
-    from edgeseg.pipeline.fit_ship import ship
+    from edgeseg.pipeline.fit_ship import Shipping
     from edgeseg.pipeline.fit_target import local_target
     from edgeseg.runtime.dataset import open_dataset
     from edgeseg.train.checkpoint import load_checkpoint
@@ -162,7 +162,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
         start,
         taught=chosen["student"] == _DISTILLED,
         teacher_ms=teacher_ms,
-        ship=lambda checkpoint: ship(recipe, target, checkpoint, teacher, root / "shipped"),
+        ship=Shipping(chain, target, teacher, root / "shipped", progress),
         command=order.command,
     )
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.compress.calibration_set import draw_calibration
 from edgeseg.pipeline.local_probe import LocalProbe, brief
 from edgeseg.pipeline.recipe import Recipe
-from edgeseg.pipeline.steps.exporting import calibration_samples, calibration_tensors
+from edgeseg.pipeline.steps.quantizing import calibration_tensors
 from edgeseg.runtime.dataset import DataSet, Sample, read_image
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.evaluate import evaluate
@@ -72,14 +73,16 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
     if recipe.geometry.mode == "native":
         raise ConfigError("geometry.mode is native, but a search needs frames of one size; use resize or tile")
     spec = InputSpec(color=data.color, geometry=recipe.geometry, stride_px=stride_px)
-    chosen = calibration_samples(data, recipe.quantize.images, recipe.train.seed)
+    drawn = draw_calibration(data.split("train"), data.classes, recipe.quantize.images, recipe.train.seed)
+    # Candidates are compared with ranges of one kind; for what ships `auto` tries all of them.
+    method = "minmax" if recipe.quantize.method == "auto" else recipe.quantize.method
     probe = LocalProbe(
         target=target,
         input_spec=spec,
         classes=tuple(data.classes),
         frame=read_image(min(data.split("test"), key=lambda one: one.stem).image, data.color),
-        calibration=tuple(calibration_tensors(data, chosen, spec)),
-        method=recipe.quantize.method,  # type: ignore[arg-type]
+        calibration=tuple(calibration_tensors(data, drawn.samples, spec)),
+        method=method,
         threads=recipe.bench.threads,
         harness=brief(recipe.bench.threads),
     )
