@@ -61,9 +61,11 @@ class Shipping:
         Raises:
             ExportError: If the network or the teacher cannot be exported.
         """
-        export = Chain(
-            self.chain.recipe, self._steps(checkpoint), self.folder, self.chain.data_root, self.chain.data_key
-        )
+        chain = self.chain
+        split = chain.root / "split.csv"
+        if split.is_file():  # the split made for the run, where the data brings none
+            write_bytes(self.folder / split.name, split.read_bytes())
+        export = Chain(chain.recipe, self._steps(checkpoint), self.folder, chain.data_root, chain.data_key)
         state = export.run(self.progress)
         for name, record in state.records.items():
             if record["result"].get("status", "ok") != "ok":
