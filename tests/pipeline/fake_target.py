@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,14 +26,14 @@ from edgeseg.train.models import SegmentationNet
 
 
 class FakeProbe:
-    """Deterministic; disappears after `lives` whole networks, if told."""
+    """Deterministic; gone as soon as `gone` says so."""
 
     target = "x86-ort"
     identity = "fake | 1.0"
     depthwise_step = 16
 
-    def __init__(self, size_px: tuple[int, int], lives: int | None = None) -> None:
-        self.size_px, self.lives = size_px, lives
+    def __init__(self, size_px: tuple[int, int], gone: Callable[[], bool] = lambda: False) -> None:
+        self.size_px, self.gone = size_px, gone
         self.measured = 0
         self.asked = 0
 
@@ -42,7 +42,7 @@ class FakeProbe:
         return [macs([layer]) / 1e6 + layer.out_channels * layer.height_px * layer.width_px / 1e6 for layer in layers]
 
     def measure(self, model: SegmentationNet) -> Measurement:
-        if self.lives is not None and self.measured >= self.lives:
+        if self.gone():
             raise MeasureError("the target is gone; connect it and run the same command again")
         self.measured += 1
         from edgeseg.compress.layers import layers_of

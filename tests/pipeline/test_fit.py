@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,8 @@ class Fit:
         save_checkpoint(root / "student", build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=5)), {})
         self.shipped: list[Path] = []
 
-    def __call__(self, lives: int | None = None) -> FitResult:
-        self.probe = FakeProbe(SIZE, lives)
+    def __call__(self, gone: Callable[[], bool] = lambda: False) -> FitResult:
+        self.probe = FakeProbe(SIZE, gone)
         lab = fake_lab(self.root, self.recipe, self.data_root, self.budget, self.probe)
         student, _ = load_checkpoint(self.root / "student")
         start = Start(student, lab.measure(student), None, self.root / "student")
@@ -86,7 +87,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, data_root: 
     assert full.total_ms is not None
     run = Fit(root, recipe, data_root, Budget("x86-ort", latency_ms=0.7 * full.total_ms))
     with pytest.raises(MeasureError, match="run the same command again"):
-        run(lives=6)
+        run(gone=lambda: len(run.finished()) >= 2)
     early = run.finished()
     result = run()
     return run, early, result

@@ -15,6 +15,7 @@ from edgeseg.pipeline.fit_lab import BudgetError, Lab, fingerprint
 from edgeseg.pipeline.fit_predict import Figures
 from edgeseg.pipeline.fit_rounds import Start, fine_tune
 from edgeseg.pipeline.fit_training import Trained
+from edgeseg.runtime.errors import TrainingError
 from edgeseg.runtime.evaluate import load_scores, save_scores
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.intervals import paired_bootstrap
@@ -123,15 +124,28 @@ def baselines_of(lab: Lab, start: Start, taught: bool, cut_needed: bool) -> tupl
     return found, missing
 
 
-def contest(lab: Lab, method: Finalist, baselines: list[Finalist]) -> tuple[Finalist, Finalist | None]:
+def contest(
+    lab: Lab, method: Finalist, baselines: list[Finalist], missing: dict[str, str]
+) -> tuple[Finalist, Finalist | None]:
     """One seed for all, the other seeds for the method and the best baseline; the higher mean on val wins.
+
+    Args:
+        lab: The fit.
+        method: Always in the contest.
+        baselines: Those that fit the budget; one whose training fails is taken out.
+        missing: Gets the reason of each that is taken out.
 
     Returns:
         The winner, and the best baseline (None without any).
     """
     first = lab.recipe.train.seed
-    for one in [method, *baselines]:
-        one.run(lab, first)
+    method.run(lab, first)
+    for one in list(baselines):
+        try:
+            one.run(lab, first)
+        except TrainingError as err:  # must not cost the user the network that did train
+            baselines.remove(one)
+            missing[one.name] = f"its training failed: {err}"
     rival = max(baselines, key=lambda one: one.dice, default=None)
     for seed in range(first, first + lab.recipe.fit.final_seeds):
         for one in filter(None, (method, rival)):

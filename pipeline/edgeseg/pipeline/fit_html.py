@@ -172,6 +172,8 @@ def _rounds(record: Record) -> Markup:
         Column("measured", True, "ms"),
     ]
     columns += [Column("Dice val after it", True), "limits of the round"]
+    if record.get("rounds_failed"):
+        return paragraph(f"Cut in one go: in rounds the budget was missed ({record['rounds_failed']}).")
     return table(columns, rows) if rows else paragraph("No rounds.")
 
 

@@ -28,12 +28,14 @@ class Journal:
     Attributes:
         root: Folder of the fit.
         trainings: Rows `name settings wall_s result reused`.
-        finding_s: Seconds spent on findings by kind, those of earlier passes included.
+        finding_s: Seconds spent on findings by kind and name, what was found or trained inside of them left out;
+            those of earlier passes included.
     """
 
     root: Path
     trainings: list[dict[str, Any]] = field(default_factory=list)
-    finding_s: dict[str, float] = field(default_factory=dict)
+    finding_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    _inner_s: float = 0.0
 
     def training(self, name: str) -> StepFolder:
         """Place of a training."""
@@ -63,8 +65,10 @@ class Journal:
                     write_json(folder.work / "spent.json", {"wall_s": time.monotonic() - start})
             record = folder.finish(key, result, time.monotonic() - start)
         row = {"name": name, "settings": settings, "wall_s": record["wall_s"], "result": record["result"]}
-        self.trainings.append(row | {"reused": reused})
-        self._write()
+        if name not in [one["name"] for one in self.trainings]:
+            self.trainings.append(row | {"reused": reused})
+            self._write()
+        self._inner_s += 0.0 if reused else float(record["wall_s"])
         found: Settings = record["result"]
         return found
 
@@ -80,11 +84,14 @@ class Journal:
         path, key = self.root / kind / f"{name}.json", make_key(name, _VERSION, settings, [])
         stored = _read(path)
         if stored is None or stored.get("key") != key:
-            start = time.monotonic()
+            start, outer_s = time.monotonic(), self._inner_s
+            self._inner_s = 0.0
             value = make()
-            stored = {"key": key, "wall_s": round(time.monotonic() - start, 2), "value": value}
+            took_s = time.monotonic() - start
+            stored = {"key": key, "wall_s": round(max(took_s - self._inner_s, 0.0), 2), "value": value}
             write_json(path, stored)
-        self.finding_s[kind] = self.finding_s.get(kind, 0.0) + stored["wall_s"]
+            self._inner_s = outer_s + took_s
+        self.finding_s[kind, name] = stored["wall_s"]
         return stored["value"]
 
     def _write(self) -> None:

@@ -15,6 +15,9 @@ from edgeseg.compress.probe import Layer
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.train.models import build_model
 
+# Widths measured of each layer, as ratios of the widest; the smallest comes to 8 channels nearly everywhere.
+_RATIOS = (0.05, 0.25, 0.5, 1.0)
+
 Arch = dict[str, Any]
 Figures = dict[str, Any]  # latency_ms infer_ms energy_mj bytes macs params reason; None where not measured
 
@@ -40,11 +43,10 @@ class Predictor:
         Raises:
             MeasureError: If the target disappears; what was measured is kept.
         """
-        wanted: dict[Layer, None] = dict.fromkeys(self.layers(arch))
-        wanted.update(dict.fromkeys(width_grid(self.layers(arch))))
+        wanted: dict[Layer, None] = dict.fromkeys(width_grid(self.layers(arch), _RATIOS))
         for cut in further_cuts(arch, Depth()) if depth else []:
             if cut.stages or cut.levels:  # the others only leave layers out
-                wanted.update(dict.fromkeys(width_grid(self.layers(shallower_arch(arch, cut)))))
+                wanted.update(dict.fromkeys(width_grid(self.layers(shallower_arch(arch, cut)), _RATIOS)))
         self.table.ensure(wanted, progress)
 
     def predict(self, arch: Arch) -> dict[str, float]:
@@ -55,14 +57,17 @@ class Predictor:
         return found | ({"energy_mj": energies[-1] * found["latency_ms"]} if energies else {})
 
     def learn(self, arch: Arch, figures: Figures) -> None:
-        """Take a whole network's measurement into account."""
+        """Take a whole network's measurement into account; its own layers are measured rather than interpolated.
+
+        Raises:
+            MeasureError: If the target disappears.
+        """
         layers = self.layers(arch)
-        before = self.table.predict_ms(layers) if self.seen and self._known(layers) else None
+        self.table.ensure(layers)
+        before = self.table.predict_ms(layers) if self.seen else None
         self.seen.append((arch, figures, before))
         pairs = [(self.layers(one), float(f["latency_ms"])) for one, f, _ in self.seen if f.get("latency_ms")]
         if pairs:
-            for sample, _ in pairs:
-                self._measure_missing(sample)
             self.table.fit_offset(pairs)
 
     def layers(self, arch: Arch) -> list[Layer]:
@@ -75,20 +80,18 @@ class Predictor:
         return self._layers[key]
 
     def _latency_ms(self, layers: Sequence[Layer]) -> float:
-        if not self._known(layers):
-            self._measure_missing(layers)
+        lost = [layer for layer in self.table.unmeasured(layers) if not self._between(layer)]
+        if lost:
+            self.table.ensure(lost)
         return self.table.predict_ms(layers)
 
-    def _known(self, layers: Sequence[Layer]) -> bool:
+    def _between(self, layer: Layer) -> bool:
+        """Whether a layer lies between measured widths."""
         try:
-            self.table.predict_ms(layers)
+            self.table.layer_ms(layer)
         except MeasureError:
             return False
         return True
-
-    def _measure_missing(self, layers: Sequence[Layer]) -> None:
-        if not self._known(layers):
-            self.table.ensure(layers)
 
     def _bytes(self, layers: Sequence[Layer]) -> float:
         """Weights in INT8, and what else the file holds, as in the networks measured so far."""

@@ -68,10 +68,12 @@ def prediction_record(lab: Lab) -> Record:
 
 def time_record(lab: Lab) -> Record:
     """Where the time went [s], that of earlier passes included."""
-    trainings = {row["name"]: row["wall_s"] for row in lab.journal.trainings}
-    found = {f"{kind}_s": round(seconds, 1) for kind, seconds in lab.journal.finding_s.items()}
-    total = sum(trainings.values()) + sum(lab.journal.finding_s.values())
-    return {"trainings_s": round(sum(trainings.values()), 1)} | found | {"total_s": round(total, 1)}
+    trainings_s = sum(row["wall_s"] for row in lab.journal.trainings)
+    found: dict[str, float] = {}
+    for (kind, _), seconds in lab.journal.finding_s.items():
+        found[f"{kind}_s"] = found.get(f"{kind}_s", 0.0) + seconds
+    rounded = {name: round(seconds, 1) for name, seconds in ({"trainings_s": trainings_s} | found).items()}
+    return rounded | {"total_s": round(trainings_s + sum(found.values()), 1)}
 
 
 def points_of(student: Record | None, finalists: Sequence[Finalist]) -> list[Record]:
