@@ -47,7 +47,7 @@ def recipe(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "command",
     [
-        *("demo", "run", "init", "data check", "verify", "evaluate", "predict", "doctor"),
+        *("demo", "run", "fit", "init", "data check", "verify", "evaluate", "predict", "doctor"),
         *("bench run", "bench compare", "bench env"),
         *(row.name for row in ROWS),
     ],
@@ -85,6 +85,10 @@ def test_version() -> None:
         (["run"], 2, "Missing argument"),
         (["run", "demo", "--fast"], 2, "No such option"),
         (["fly"], 2, "No such command"),
+        (["fit", "demo", "--budget", "latency_ms=2"], 2, "--target is None; use one of x86-ort"),
+        (["fit", "demo", "--target", "x86-ort"], 2, "give --budget latency_ms=2"),
+        (["fit", "demo", "--target", "x86-ort", "--budget", "latency=2"], 2, "'latency' is no limit"),
+        (["fit", "demo", "--set", "fit.rounds=0"], 2, "fit.rounds is 0; set it to 1 or more"),
         (["init", "nowhere"], 1, "no such folder"),
         (["verify", "none.edgeseg"], 1, "none.edgeseg"),
         (["evaluate", "none.edgeseg", "--data", "d", "--split", "tset"], 2, "--split is 'tset'"),

@@ -75,6 +75,11 @@ def test_set_overrides_the_file(write) -> None:
         ("prune: {ratio: 1.5}", "prune.ratio is 1.5"),
         ("gates: {min_speedup: {x86-trt: 3}}", "gates.min_speedup.x86-trt is no target; known are x86-ort"),
         ("train: {augment: {p_noise: 2}}", "augment.p_noise is 2.0"),
+        ("budget: {target: x86-trt, latency_ms: 2}", "budget.target is 'x86-trt'; known are x86-ort"),
+        ("budget: {target: x86-ort}", "the budget for x86-ort is empty"),
+        ("budget: {target: x86-ort, latency: 2}", "did you mean 'latency_ms'?"),
+        ("fit: {importances: [magic]}", "fit.importances has 'magic'; known are group_l2"),
+        ("fit: {epochs: 2}", "fit.epochs is no known key"),
         ("data: synthetic", "data is 'synthetic', but must be a section"),
     ],
 )

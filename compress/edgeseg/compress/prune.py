@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgeseg.compress.importance import IMPORTANCE
+from edgeseg.compress.importance import IMPORTANCE, check_ready
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import SegmentationNet, build_model
 
@@ -64,14 +64,11 @@ def prune(
     Raises:
         ConfigError: If the network cannot be traced (names the reason).
     """
-    import torch_pruning as tp
-
+    check_ready(config.importance, model)
     smaller = copy.deepcopy(model).eval()
-    example = torch.zeros(1, int(model.arch["in_channels"]), *size_px)
-    try:
-        graph = tp.DependencyGraph().build_dependency(smaller, example_inputs=example)
-    except (RuntimeError, ValueError, AttributeError) as err:
-        raise ConfigError(f"the network cannot be traced for pruning: {err}") from err
+    for twin, parameter in zip(smaller.parameters(), model.parameters(), strict=True):
+        twin.grad = parameter.grad  # which a copy leaves behind, and `taylor` reads
+    graph = dependency_graph(smaller, size_px)
     importance = IMPORTANCE[config.importance]()
     layers = dict(smaller.named_modules())
     for name, width in target.items():
@@ -79,6 +76,21 @@ def prune(
     rebuilt = build_model(smaller.arch)
     rebuilt.load_state_dict(smaller.state_dict())
     return rebuilt.eval()
+
+
+def dependency_graph(model: SegmentationNet, size_px: tuple[int, int]) -> Any:
+    """torch-pruning's graph of which layers must shrink together.
+
+    Raises:
+        ConfigError: If the network cannot be traced (names the reason).
+    """
+    import torch_pruning as tp
+
+    example = torch.zeros(1, int(model.arch["in_channels"]), *size_px)
+    try:
+        return tp.DependencyGraph().build_dependency(model, example_inputs=example)
+    except (RuntimeError, ValueError, AttributeError, NotImplementedError, TypeError) as err:
+        raise ConfigError(f"the network cannot be traced for pruning: {err}") from err
 
 
 def _narrow(graph: Any, layer: Any, width: int, importance: Any) -> None:

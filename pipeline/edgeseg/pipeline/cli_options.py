@@ -28,3 +28,15 @@ Variant = Annotated[str | None, typer.Option(help="Variant to run. Default: the 
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of the engine. Default: all cores, at most 4.", metavar="N")
 ]
+Target = Annotated[
+    str | None, typer.Option(help="x86-ort or x86-litert. Default: the recipe's budget.target.", metavar="TARGET")
+]
+Limits = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        help="Any of latency_ms, speedup (against the FP32 teacher), macs, bytes, energy_mj, with commas between. "
+        "Default: the recipe's budget.",
+        metavar="LIMITS",
+    ),
+]

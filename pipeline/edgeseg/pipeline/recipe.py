@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.config_reader import read_config, set_value
+from edgeseg.pipeline.fit_config import FitSection
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
@@ -181,7 +183,7 @@ class GateSection:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run of the chain, from images to bundle."""
+    """One run of the chain, from images to bundle; `fit` and `budget` are those of `edgeseg fit`."""
 
     name: str
     data: DataConfig
@@ -196,6 +198,8 @@ class Recipe:
     quantize: QuantizeSection = field(default_factory=QuantizeSection)
     bench: BenchSection = field(default_factory=BenchSection)
     gates: GateSection = field(default_factory=GateSection)
+    fit: FitSection = field(default_factory=FitSection)
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if not self.name or any(sign in self.name for sign in "/\\ ."):
@@ -203,6 +207,8 @@ class Recipe:
         unknown = [target for target in self.gates.min_speedup if target not in TARGETS]
         if unknown:
             raise ConfigError(f"gates.min_speedup.{unknown[0]} is no target; known are {', '.join(TARGETS)}")
+        if self.budget is not None and self.budget.target not in TARGETS:
+            raise ConfigError(f"budget.target is {self.budget.target!r}; known are {', '.join(TARGETS)}")
         stride = 2 ** (self.teacher.depth - 1)
         if self.geometry.mode == "resize" and (
             int(self.geometry.height_px or 0) % stride or int(self.geometry.width_px or 0) % stride

@@ -61,10 +61,8 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
     Raises:
         EdgesegError: From the step that failed; everything done before is kept.
     """
-    root = out / recipe.name
-    data_root = find_data(recipe, data) or _synthetic(recipe, root)
-    steps = plan_steps(recipe, command=command, images=images)
-    chain = Chain(recipe, steps, root, data_root, _data_key(recipe, data_root, root))
+    chain = make_chain(recipe, data, out, command=command, images=images)
+    root = chain.root
     state = chain.run(progress, only)
     report_json, report_html = root / "report.json", root / "report.html"
     if "report" not in state.records:
@@ -78,6 +76,14 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
         _publish(chain.folder("bundle").files / packed.name, packed)
     report = json.loads(report_json.read_text())
     return RunResult(report, report_json, report_html, packed, report["shipped"]["step"] is None, state)
+
+
+def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> Chain:
+    """The chain of a recipe in its run folder `out`/NAME, with its data found or drawn; nothing is run yet."""
+    root = out / recipe.name
+    data_root = find_data(recipe, data) or _synthetic(recipe, root)
+    steps = plan_steps(recipe, command=command, images=images)
+    return Chain(recipe, steps, root, data_root, _data_key(recipe, data_root, root))
 
 
 def step_names(recipe: Recipe) -> tuple[str, ...]:

@@ -97,6 +97,16 @@ class SegmentationLoss(torch.nn.Module):
         return torch.stack([term(logits, target, weights) for term in self.terms]).sum()
 
 
+def bn_l1(model: torch.nn.Module) -> Tensor:
+    """L1 norm of all batch-norm scales: as a term of the loss it drives unneeded channels towards zero.
+
+    Reference:
+        Liu et al. 2017, arXiv:1708.06519 (network slimming), eq. 1 with g(s) = |s|.
+    """
+    norms = [layer.weight for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    return torch.stack([scale.abs().sum() for scale in norms]).sum()
+
+
 def _foreground(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if logits.shape[1] == 1:
         return logits.sigmoid(), target[:, None].to(logits.dtype)

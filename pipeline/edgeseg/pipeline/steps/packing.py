@@ -46,7 +46,7 @@ def run_bundle(context: StepContext) -> dict[str, Any]:
         recipe_sha256=context.recipe.sha256(),
     )
     path = context.folder.files / f"{context.recipe.name}.edgeseg"
-    manifest = pack(path, info, sources, _golden(context, data))
+    manifest = pack(path, info, sources, golden_frames(data, context.recipe.data.seed))
     variants = [source.name for source in sources]
     return {"status": "ok", "reason": None, "file": path.name, "bundle_id": manifest.bundle_id, "variants": variants}
 
@@ -69,12 +69,12 @@ def _source(row: Row, files: Any) -> VariantSource:
     )
 
 
-def _golden(context: StepContext, data: DataSet) -> list[np.ndarray]:
+def golden_frames(data: DataSet, seed: int) -> list[np.ndarray]:
     """Frames stored with their expected masks: from test where the licence lets them travel, else drawn ones."""
     if data.may_redistribute:
         samples = sorted(data.split("test"), key=lambda one: one.stem)[:GOLDEN_FRAMES]
         return [read_image(sample.image, data.color) for sample in samples]
     with tempfile.TemporaryDirectory(prefix="edgeseg-golden-") as folder:
         drawn = Path(folder) / "drawn"
-        write_dataset(drawn, n=2 * GOLDEN_FRAMES, seed=context.recipe.data.seed)
+        write_dataset(drawn, n=2 * GOLDEN_FRAMES, seed=seed)
         return [read_image(path, data.color) for path in sorted((drawn / "images").iterdir())[:GOLDEN_FRAMES]]

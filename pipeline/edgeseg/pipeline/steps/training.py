@@ -27,11 +27,15 @@ from edgeseg.train.models.unet import unet_arch
 
 @dataclass(frozen=True)
 class Budget:
-    """What one training may spend; without a batch size of its own it takes the recipe's `train.batch_size`."""
+    """What one training may spend; without a batch size of its own it takes the recipe's `train.batch_size`.
+
+    `bn_sparsity` is `edgeseg.train.config.TrainConfig.bn_sparsity`.
+    """
 
     epochs: int
     learning_rate: float
     batch_size: int | None = None
+    bn_sparsity: float = 0.0
 
 
 def open_data(context: StepContext) -> DataSet:
@@ -144,6 +148,7 @@ def train_config(context: StepContext, budget: Budget, choice: dict[str, Any] | 
         seed=section.seed,
         workers=section.workers,
         devices=section.devices,
+        bn_sparsity=budget.bn_sparsity,
         loss=section.loss,
         augment=section.augment,
     )

@@ -1,0 +1,169 @@
+"""The cheap baselines that always run beside the method, at equal measured cost. Who wins on val ships.
+
+- random_largest: random channels of the largest layers go (arXiv:2512.03834), then the same fine-tuning.
+- thin_student: the student's architecture with a smaller width, trained from scratch.
+- flat_unet: a U-Net as wide at every level, trained from scratch (the Lean U-Net of arXiv:2512.03834).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from edgeseg.compress.arch_widths import with_widths
+from edgeseg.compress.budget import misses
+from edgeseg.compress.groups import channel_groups
+from edgeseg.pipeline.fit_cut import apply
+from edgeseg.pipeline.fit_lab import BudgetError, Lab
+from edgeseg.pipeline.fit_predict import Figures
+from edgeseg.pipeline.fit_rounds import Start, fine_tune
+from edgeseg.pipeline.fit_training import Effort, Trained, train
+from edgeseg.train.models import SegmentationNet, build_model
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.unet import unet_arch
+
+Arch = dict[str, Any]
+
+_FLAT = (32, 24, 16, 8, 4)
+_WIDTH_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline of the right size: what it costs, and how to train it with a seed.
+
+    Attributes:
+        name: Of the row.
+        note: What it is, with its numbers.
+        figures: Measured.
+        train: From a seed to the trained network.
+    """
+
+    name: str
+    note: str
+    figures: Figures
+    train: Callable[[int], Trained]
+
+
+def random_largest(lab: Lab, start: Start) -> Baseline:
+    """Cap every layer's width, so that the largest lose channels first; which ones is drawn.
+
+    Raises:
+        BudgetError: If even the narrowest misses the budget.
+    """
+    student, seed = start.student, lab.recipe.train.seed
+    trace_px = (2 * int(student.stride), 2 * int(student.stride))
+    groups = channel_groups(student, "random", trace_px, seed)
+    caps = sorted({width for group in groups for width in range(8, group.width + 1, 8)}, reverse=True)
+    # Sets of widths by cap; layers inside an inverted residual keep their multiple of 16.
+    widths = [
+        {
+            path: min(group.width, max(cap // group.step * group.step, group.step))
+            for group in groups
+            for path in group.members
+        }
+        for cap in caps
+    ]
+    at, figures = largest_fitting(lab, "random_largest", [with_widths(student.arch, one) for one in widths])
+
+    def run(seed: int) -> Trained:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = apply(student, widths[at], None, "random")
+        section = lab.recipe.fit
+        epochs = (section.rounds - 1) * section.round_epochs + section.final_epochs
+        return fine_tune(lab, f"random_largest_{seed}", model, start.teacher, None, epochs, seed=seed)
+
+    note = f"random channels of every layer wider than {caps[at]} removed, then the method's epochs of fine-tuning"
+    return Baseline("random_largest", note, figures, run)
+
+
+def thin_student(lab: Lab, start: Start, taught: bool) -> Baseline:
+    """The recipe's student at the largest width that fits.
+
+    Raises:
+        BudgetError: If even the narrowest misses the budget.
+    """
+    section = lab.recipe.student
+    ends = (int(start.student.arch["in_channels"]), start.student.n_outputs)
+    ratios = [section.width * step / _WIDTH_STEPS for step in range(_WIDTH_STEPS, 0, -1)]
+    archs = [efficient_unet_arch(*ends, width=width, depth=section.depth, stages=section.stages) for width in ratios]
+    at, figures = largest_fitting(lab, "thin_student", archs)
+
+    def run(seed: int) -> Trained:
+        effort = Effort(section.epochs, section.learning_rate, seed=seed)
+        teacher = start.teacher if taught else None
+        return train(lab, f"thin_student_{seed}", fresh(archs[at], seed), teacher, effort)
+
+    return Baseline("thin_student", f"the student at width {ratios[at]:.2f}, from scratch", figures, run)
+
+
+def flat_unet(lab: Lab, start: Start, taught: bool) -> Baseline:
+    """A U-Net as deep as the teacher with one width at all levels, the largest that fits.
+
+    Raises:
+        BudgetError: If even the narrowest misses the budget.
+    """
+    section = lab.recipe.teacher
+    ends = (int(start.student.arch["in_channels"]), start.student.n_outputs)
+    archs = [flat_arch(*ends, width=width, depth=section.depth) for width in _FLAT]
+    at, figures = largest_fitting(lab, "flat_unet", archs)
+
+    def run(seed: int) -> Trained:
+        effort = Effort(section.epochs, section.learning_rate, section.batch_size, seed=seed)
+        teacher = start.teacher if taught else None
+        return train(lab, f"flat_unet_{seed}", fresh(archs[at], seed), teacher, effort)
+
+    return Baseline("flat_unet", f"a U-Net with {_FLAT[at]} channels at every level, from scratch", figures, run)
+
+
+def flat_arch(in_channels: int, n_outputs: int, *, width: int, depth: int) -> Arch:
+    """Architecture JSON of a U-Net that is as wide at every level."""
+    arch = unet_arch(in_channels, n_outputs, base=width, depth=depth)
+    levels = depth - 1
+    flat = [[width, width]]
+    return arch | {"encoder": flat * depth, "up": [width] * levels, "decoder": flat * levels}
+
+
+def fresh(arch: Arch, seed: int) -> SegmentationNet:
+    """A network with initial weights from a seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_model(arch).eval()
+
+
+def largest_fitting(lab: Lab, name: str, archs: Sequence[Arch]) -> tuple[int, Figures]:
+    """The first of ever smaller architectures whose measurement holds the budget.
+
+    The prediction says where to look, every measurement corrects it.
+
+    Args:
+        lab: The fit.
+        name: For messages.
+        archs: Largest first.
+
+    Raises:
+        BudgetError: If the last one misses the budget; carries what it costs.
+    """
+    lab.progress(name, 0.0, "choose its width")
+    lab.predictor.prepare(archs[0], depth=False, progress=lambda share, words: lab.progress(name, share, words))
+    measured: dict[int, Figures] = {}
+    while True:
+        at = next((i for i in range(len(archs)) if _fits(lab, archs[i], measured.get(i))), len(archs) - 1)
+        if at in measured:
+            break
+        measured[at] = lab.measure(fresh(archs[at], 0))
+        lab.learn(archs[at], measured[at])
+    missed = misses(lab.ceilings, measured[at])
+    if missed:
+        raise BudgetError(f"{name}: " + "; ".join(map(str, missed)), measured[at])
+    return at, measured[at]
+
+
+def _fits(lab: Lab, arch: Arch, figures: Figures | None) -> bool:
+    if figures is not None:
+        return not misses(lab.ceilings, figures)
+    return not misses(lab.ceilings, lab.predictor.predict(arch))

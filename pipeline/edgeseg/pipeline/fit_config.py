@@ -1,0 +1,61 @@
+"""The recipe's `fit` section: how far a search for the best network within a budget may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeseg.runtime.errors import ConfigError
+
+# Kept in step with `edgeseg.compress.importance.IMPORTANCE`, which imports torch; a test compares the two.
+IMPORTANCES = ("group_l2", "bn_scale", "taylor", "random")
+
+
+@dataclass(frozen=True)
+class FitSection:
+    """See `edgeseg fit --help`; every training it allows is bounded by its epochs.
+
+    Attributes:
+        importances: Ways to rank channels that are tried by short trainings; the best on val goes on.
+        depth: Whether blocks, stages and the last decoder level may go; channels alone are tried beside it.
+        search_epochs: Of each short training.
+        search_scale: Side of the images in short trainings, as a ratio of the recipe's (resized frames and tiles).
+        rounds: Steps of equal factors from the student to the budget, fine-tuned after each.
+        round_epochs: Fine-tuning after each round.
+        final_epochs: Training after the last round; as much again is given to the pruned baseline.
+        learning_rate: Peak of each fine-tuning.
+        sparsity: Weight of the L1 norm of batch-norm scales in fine-tunings for `bn_scale`.
+        gate_batches: Training batches that `taylor` looks at.
+        corrections: How often a cut whose measurement misses the budget is made again, deeper, before any training.
+        margin: The search aims this ratio below the budget, so that a measurement's noise does not break it.
+        final_seeds: Trainings with other seeds of the final row and of the winning baseline.
+    """
+
+    importances: tuple[str, ...] = ("taylor", "group_l2")
+    depth: bool = True
+    search_epochs: int = 3
+    search_scale: float = 0.5
+    rounds: int = 2
+    round_epochs: int = 4
+    final_epochs: int = 20
+    learning_rate: float = 1.5e-3
+    sparsity: float = 1e-4
+    gate_batches: int = 8
+    corrections: int = 3
+    margin: float = 0.03
+    final_seeds: int = 3
+
+    def __post_init__(self) -> None:
+        if not self.importances:
+            raise ConfigError(f"fit.importances is empty; name at least one of {', '.join(IMPORTANCES)}")
+        for name in self.importances:
+            if name not in IMPORTANCES:
+                raise ConfigError(f"fit.importances has {name!r}; known are {', '.join(IMPORTANCES)}")
+        for name in ("search_epochs", "rounds", "round_epochs", "final_epochs", "gate_batches", "final_seeds"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"fit.{name} is {getattr(self, name)}; set it to 1 or more")
+        if not 0.0 < self.search_scale <= 1.0:
+            raise ConfigError(f"fit.search_scale is {self.search_scale}; set it above 0 and at most 1")
+        if not 0.0 <= self.margin < 0.5:
+            raise ConfigError(f"fit.margin is {self.margin}; set it between 0 and 0.5 (0.03 aims 3 % below the budget)")
+        if self.corrections < 0 or self.sparsity < 0 or self.learning_rate <= 0:
+            raise ConfigError("fit.corrections and fit.sparsity must be 0 or more, fit.learning_rate above 0")

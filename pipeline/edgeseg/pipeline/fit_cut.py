@@ -1,0 +1,150 @@
+"""One cut: from a trained network to a smaller one whose measurement on the target holds given limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgeseg.compress.budget import misses
+from edgeseg.compress.depth import shallower
+from edgeseg.compress.groups import channel_groups
+from edgeseg.compress.prune import PruneConfig, prune
+from edgeseg.compress.search import SearchResult, search
+from edgeseg.pipeline.fit_lab import BudgetError, Lab, fingerprint
+from edgeseg.pipeline.fit_predict import Figures
+from edgeseg.pipeline.fit_training import look_at_gates
+from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.train.models import SegmentationNet
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a cut chooses: a name of `IMPORTANCE`, and whether whole parts may go."""
+
+    importance: str
+    depth: bool
+
+    @property
+    def name(self) -> str:
+        """Short, for files and tables."""
+        return f"{self.importance}-{'depth' if self.depth else 'widths'}"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A cut network, not yet trained again.
+
+    Attributes:
+        model: In evaluation mode.
+        figures: Measured.
+        tries: One a search: `moves`, `predicted`, `measured`, `missed`.
+    """
+
+    model: SegmentationNet
+    figures: Figures
+    tries: list[dict[str, Any]]
+
+
+def cut_to(
+    lab: Lab,
+    name: str,
+    model: SegmentationNet,
+    teacher: SegmentationNet | None,
+    way: Way,
+    limits: Mapping[str, float],
+) -> Cut:
+    """Search, cut, measure the whole; where it misses, correct the prediction and search again.
+
+    Args:
+        lab: The fit.
+        name: Of the cut.
+        model: Trained; not changed, but for the gradients that `taylor` reads.
+        teacher: What the gates' loss distils from, or None.
+        way: How to choose.
+        limits: Largest allowed values by name.
+
+    Raises:
+        BudgetError: If even the smallest network misses the limits; carries what it costs.
+        MeasureError: If the target disappears.
+    """
+    settings = {
+        "weights": fingerprint(model),
+        "way": asdict(way),
+        "limits": dict(limits),
+        "target": lab.probe.identity,
+        "corrections": lab.recipe.fit.corrections,
+        "gate_batches": lab.recipe.fit.gate_batches,
+        "data": lab.data_key,
+    }
+    folder = lab.journal.root / "cuts" / name
+    made: dict[str, Any] = {}
+
+    def make() -> dict[str, Any]:
+        made["cut"] = cut = _cut(lab, name, model, teacher, way, limits)
+        save_checkpoint(folder, cut.model, {"cut": name})
+        return {"figures": cut.figures, "tries": cut.tries}
+
+    stored = lab.journal.find("cuts", name, settings, make)
+    if made:
+        found: Cut = made["cut"]
+        return found
+    for one in stored["tries"]:
+        lab.learn(one["arch"], one["measured"])  # so that what follows is predicted as in an unbroken run
+    return Cut(load_checkpoint(folder)[0], stored["figures"], stored["tries"])
+
+
+def apply(
+    model: SegmentationNet, widths: Mapping[str, int], result: SearchResult | None, importance: str
+) -> SegmentationNet:
+    """Cut the channels, then take the parts out."""
+    trace_px = (2 * int(model.stride), 2 * int(model.stride))
+    smaller = prune(model, dict(widths), PruneConfig(importance=importance), trace_px)
+    return shallower(smaller, result.depth) if result is not None and result.depth else smaller
+
+
+def _cut(
+    lab: Lab,
+    name: str,
+    model: SegmentationNet,
+    teacher: SegmentationNet | None,
+    way: Way,
+    limits: Mapping[str, float],
+) -> Cut:
+    if way.importance == "taylor":
+        look_at_gates(lab, model, teacher)
+    trace_px = (2 * int(model.stride), 2 * int(model.stride))
+    groups = channel_groups(model, way.importance, trace_px, lab.recipe.train.seed)
+    aims = dict(limits)
+    tries: list[dict[str, Any]] = []
+    for attempt in range(lab.recipe.fit.corrections + 1):
+        lab.progress(name, attempt / (lab.recipe.fit.corrections + 1), "search")
+        found = search(model.arch, groups, lab.predictor.predict, aims, depth=way.depth)
+        smaller = apply(model, found.widths, found, way.importance)
+        figures = lab.measure(smaller)
+        lab.learn(smaller.arch, figures)
+        missed = misses(limits, figures)
+        tries.append(
+            {
+                "arch": smaller.arch,
+                "moves": [asdict(move) for move in found.moves],
+                "predicted": found.predicted,
+                "measured": figures,
+                "missed": [str(one) for one in missed],
+            }
+        )
+        if not missed:
+            return Cut(smaller, figures, tries)
+        if not found.reached:
+            break
+        aims = _corrected(lab, smaller, limits, figures)
+    raise BudgetError(f"{name}: " + "; ".join(tries[-1]["missed"]), tries[-1]["measured"])
+
+
+def _corrected(lab: Lab, model: SegmentationNet, limits: Mapping[str, float], figures: Figures) -> dict[str, float]:
+    """Limits for the next search, tighter by as much as the corrected prediction still falls short of the measured."""
+    predicted = lab.predictor.predict(model.arch)
+    return {
+        name: limit / max(1.0, (figures.get(name) or predicted[name]) / predicted[name])
+        for name, limit in limits.items()
+    }

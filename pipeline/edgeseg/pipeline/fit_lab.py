@@ -1,0 +1,112 @@
+"""What every part of a fit works with: the recipe, the target, the journal, and networks with their fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.compress.budget import Budget
+from edgeseg.compress.probe import Probe
+from edgeseg.pipeline.chain import ChainProgress
+from edgeseg.pipeline.fit_journal import Journal
+from edgeseg.pipeline.fit_predict import Figures, Predictor, macs, weights
+from edgeseg.pipeline.recipe import Recipe
+from edgeseg.runtime.errors import GateError
+from edgeseg.runtime.image_score import ImageScore
+from edgeseg.train.models import SegmentationNet
+
+# A network and a name for its files -> its scores on val, through the file that would ship.
+Scorer = Callable[[str, SegmentationNet], list[ImageScore]]
+
+
+@dataclass
+class Lab:
+    """The place and the tools of one fit.
+
+    Attributes:
+        recipe: Checked settings.
+        data_root: Folder of the data set.
+        split_file: Where a split made by us is written down.
+        data_key: Identity of images and split.
+        probe: The target.
+        budget: On that target.
+        ceilings: The budget as largest allowed values by name.
+        journal: What is done.
+        predictor: Of candidates' cost.
+        score: Scores networks on val.
+        choice: Threads and precision of trainings, measured once by the chain.
+        progress: Told what is done, how far, in a few words.
+    """
+
+    recipe: Recipe
+    data_root: Path
+    split_file: Path
+    data_key: str
+    probe: Probe
+    budget: Budget
+    ceilings: dict[str, float]
+    journal: Journal
+    predictor: Predictor
+    score: Scorer
+    choice: dict[str, Any]
+    progress: ChainProgress
+
+    @property
+    def aims(self) -> dict[str, float]:
+        """The ceilings less the margin that keeps noise from breaking them."""
+        return {name: limit * (1.0 - self.recipe.fit.margin) for name, limit in self.ceilings.items()}
+
+    def measure(self, model: SegmentationNet) -> Figures:
+        """Cost of a whole network on the target; measured once per architecture, since weights do not change it.
+
+        Raises:
+            MeasureError: If the target has disappeared; everything measured before is kept.
+        """
+        name = digest(model.arch)[:16]
+        layers = self.predictor.layers(model.arch)
+        known = {"macs": macs(layers), "params": sum(p.numel() for p in model.parameters())}
+
+        def take() -> Figures:
+            self.progress("measure", 0.5, f"a whole network on {self.probe.target}")
+            found = self.probe.measure(model)
+            return {
+                "latency_ms": found.total_ms,
+                "infer_ms": found.infer_ms,
+                "energy_mj": found.energy_mj,
+                "bytes": found.bytes,
+                "reason": found.reason,
+            }
+
+        settings = {"arch": model.arch, "target": self.probe.identity}
+        found: Figures = self.journal.find("measurements", name, settings, take)
+        return known | found | {"weights": weights(layers)}
+
+    def learn(self, model_arch: dict[str, Any], figures: Figures) -> None:
+        """Let the next prediction follow a measurement."""
+        self.predictor.learn(model_arch, figures)
+
+
+class BudgetError(GateError):
+    """No network of this search holds the budget; carries the best that was reached."""
+
+    def __init__(self, message: str, best: Figures) -> None:
+        super().__init__(message)
+        self.best = best
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON-able value, hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def fingerprint(model: SegmentationNet) -> str:
+    """SHA-256 of a network's architecture and weights, hex."""
+    state = hashlib.sha256(json.dumps(model.arch, sort_keys=True).encode())
+    for name, tensor in model.state_dict().items():
+        state.update(name.encode())
+        state.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return state.hexdigest()

@@ -1,0 +1,174 @@
+"""One call from recipe and budget to fit.json: runs the chain up to the student, sets the target up, fits, ships."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.compress.budget import Budget
+from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun
+from edgeseg.pipeline.recipe import TARGETS, Recipe
+from edgeseg.runtime.errors import ConfigError
+
+_DISTILLED = "student_distilled"
+
+
+@dataclass(frozen=True)
+class FitOrder:
+    """What `edgeseg fit` is told; see `cli_fit`."""
+
+    recipe: str
+    target: str | None
+    budget: str | None
+    data: Path | None
+    out: Path
+    assignments: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """The command that makes the same fit."""
+        words = ["edgeseg", "fit", self.recipe]
+        words += ["--target", self.target] if self.target else []
+        words += ["--budget", self.budget] if self.budget else []
+        words += ["--data", str(self.data)] if self.data is not None else []
+        words += [word for assignment in self.assignments for word in ("--set", assignment)]
+        return shlex.join(words)
+
+
+def budget_of(order: FitOrder, recipe: Recipe) -> Budget:
+    """The budget of the command line, else that of the recipe.
+
+    Raises:
+        ConfigError: If there is none, or the target is unknown.
+    """
+    stored = recipe.budget
+    target = order.target or (stored.target if stored is not None else None)
+    if target is None or target not in TARGETS:
+        raise ConfigError(
+            f"--target is {target!r}; use one of {', '.join(TARGETS)}, or set budget.target in the recipe"
+        )
+    if order.budget is not None:
+        return Budget.parse(order.budget, target)
+    if stored is None:
+        raise ConfigError("no budget; give --budget latency_ms=2, or a budget section in the recipe")
+    return Budget(target, **stored.limits)
+
+
+def carry_out_fit(order: FitOrder, *, as_json: bool) -> bool:
+    """Fit with a progress bar and print what came of it.
+
+    Returns:
+        Whether a network holds the budget.
+
+    Raises:
+        EdgesegError: From the recipe, or from what failed.
+    """
+    from edgeseg.pipeline.fit_text import fit_json, fit_text
+    from edgeseg.pipeline.plan import plan_steps
+    from edgeseg.pipeline.printed import show
+    from edgeseg.pipeline.progress import chain_progress
+    from edgeseg.pipeline.recipe import load_recipe
+    from edgeseg.pipeline.recipe_files import find_recipe
+
+    recipe = load_recipe(find_recipe(order.recipe), order.assignments)
+    budget = budget_of(order, recipe)
+    steps = {step.name: step.weight for step in plan_steps(recipe)}
+    before = dict(list(steps.items())[: list(steps).index("choose_student") + 1])
+    with chain_progress(before | fit_weights(recipe)) as progress:
+        result = run_fit(recipe, budget, order, progress)
+    show(fit_json(result), fit_text(result), as_json=as_json)
+    return bool(result.met)
+
+
+def run_fit(recipe: Recipe, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:
+    """Train what is missing, then fit.
+
+    Args:
+        recipe: Checked settings.
+        budget: On a target of this machine.
+        order: Where things are.
+        progress: Told what is done.
+
+    Returns:
+        A `fit.FitResult`.
+
+    Raises:
+        EdgesegError: From the training, export or measurement that failed; everything done before is kept.
+    """
+    from edgeseg.pipeline.run import make_chain
+
+    chain = make_chain(recipe, order.data, order.out)
+    state = chain.run(progress, only="choose_student")
+    return _fit(chain, state, budget, order, progress)
+
+
+def fit_weights(recipe: Recipe) -> dict[str, float]:
+    """Rough share of each part's time by name, for the progress bar; an epoch of the student weighs 0.3."""
+    section, first = recipe.fit, recipe.train.seed
+    epochs: dict[str, float] = {f"search_{name}": section.search_epochs for name in section.importances}
+    epochs |= {f"round_{done}": section.round_epochs for done in range(1, section.rounds)}
+    epochs |= {f"final_{seed}": section.final_epochs for seed in range(first, first + section.final_seeds)}
+    epochs |= {f"random_largest_{first}": section.final_epochs, f"thin_student_{first}": recipe.student.epochs}
+    epochs |= {f"flat_unet_{first}": recipe.teacher.epochs}
+    return {"latency_table": 10.0} | {name: 0.3 * count for name, count in epochs.items()}
+
+
+def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:
+    from edgeseg.compress.latency_table import LatencyTable
+    from edgeseg.export.fits import fixed_size
+    from edgeseg.pipeline.fit import fit_network
+    from edgeseg.pipeline.fit_journal import Journal
+    from edgeseg.pipeline.fit_lab import Lab
+    from edgeseg.pipeline.fit_predict import Predictor
+    from edgeseg.pipeline.fit_rounds import Start
+    from edgeseg.pipeline.fit_ship import Shipping
+    from edgeseg.pipeline.fit_target import local_target
+    from edgeseg.runtime.dataset import open_dataset
+    from edgeseg.train.checkpoint import load_checkpoint
+
+    recipe, root = chain.recipe, chain.root / "fit" / budget.target
+    chosen = state.records["choose_student"]["result"]
+    student, _ = load_checkpoint(chain.folder(chosen["student"]).files)
+    answers, _ = load_checkpoint(chain.folder(chosen["teaches"]).files)
+    teacher, _ = load_checkpoint(chain.folder("teacher").files)
+    data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=recipe.data.seed)
+    stride = max(int(student.stride), int(teacher.stride))
+    target = local_target(recipe, data, budget.target, stride, root / "scratch")
+    table = LatencyTable(target.probe, order.out / "latency_table.json")
+    journal = Journal(root)
+    teacher_ms = None
+    if budget.speedup is not None:
+        settings = {"arch": teacher.arch, "target": target.fp32.identity}
+        teacher_ms = journal.find("measurements", "teacher_fp32", settings, lambda: _total_ms(target, teacher))
+    lab = Lab(
+        recipe=recipe,
+        data_root=chain.data_root,
+        split_file=chain.root / "split.csv",
+        data_key=chain.data_key,
+        probe=target.probe,
+        budget=budget,
+        ceilings=budget.ceilings(teacher_ms),
+        journal=journal,
+        predictor=Predictor(table, fixed_size(target.probe.input_spec)),
+        score=target.score,
+        choice=state.records[chosen["student"]]["result"]["choice"],
+        progress=progress,
+    )
+    start = Start(student, lab.measure(student), answers, chain.folder(chosen["student"]).files)
+    return fit_network(
+        lab,
+        start,
+        taught=chosen["student"] == _DISTILLED,
+        teacher_ms=teacher_ms,
+        ship=Shipping(chain, target, teacher, root / "shipped", progress),
+        command=order.command,
+    )
+
+
+def _total_ms(target: Any, teacher: Any) -> float:
+    found = target.fp32.measure(teacher)
+    if found.total_ms is None:
+        raise ConfigError(f"the teacher cannot be measured on this target ({found.reason}); give latency_ms instead")
+    return float(found.total_ms)

@@ -1,0 +1,160 @@
+"""From the winner's checkpoint to what ships: the INT8 file by the chain's own steps, scored, measured, packed."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.harness import measure
+from edgeseg.benchmarks.result_file import write_result
+from edgeseg.benchmarks.speedup import speedup
+from edgeseg.benchmarks.subject import Subject
+from edgeseg.export.pack import BundleInfo, VariantSource, pack
+from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
+from edgeseg.pipeline.fit_target import LocalTarget
+from edgeseg.pipeline.provenance import data_summary, git_commit
+from edgeseg.pipeline.recipe import Recipe
+from edgeseg.pipeline.steps.packing import golden_frames
+from edgeseg.pipeline.steps.spec_files import model_file, read_spec
+from edgeseg.pipeline.store import sha256_file
+from edgeseg.runtime.atomic import write_bytes
+from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.evaluate import save_scores
+from edgeseg.runtime.metrics import summarize
+from edgeseg.train.checkpoint import WEIGHTS
+from edgeseg.train.models import SegmentationNet
+
+VARIANTS = {"x86-ort": "onnx-int8-x86", "x86-litert": "tflite-int8"}
+_EXPORTING = "edgeseg.pipeline.steps.exporting:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shipping:
+    """What shipping works with.
+
+    Attributes:
+        chain: Of the recipe; its data and recipe are used.
+        target: Where it ships to.
+        teacher: Unpruned, for the speed-up within the same engine.
+        folder: Gets the steps of the export, bench.json, scores and the bundle.
+        progress: Told what is done.
+    """
+
+    chain: Chain
+    target: LocalTarget
+    teacher: SegmentationNet
+    folder: Path
+    progress: ChainProgress
+
+    def __call__(self, checkpoint: Path) -> dict[str, Any]:
+        """Export, score on val and (only now) on test, measure A B A B against the FP32 teacher, pack.
+
+        Args:
+            checkpoint: Of the winner.
+
+        Returns:
+            `checkpoint bundle file bytes sha256 variant accuracy latency_ms speedup_vs_teacher`.
+
+        Raises:
+            ExportError: If the network or the teacher cannot be exported.
+        """
+        chain = self.chain
+        split = chain.root / "split.csv"
+        if split.is_file():  # the split made for the run, where the data brings none
+            write_bytes(self.folder / split.name, split.read_bytes())
+        export = Chain(chain.recipe, self._steps(checkpoint), self.folder, chain.data_root, chain.data_key)
+        state = export.run(self.progress)
+        for name, record in state.records.items():
+            if record["result"].get("status", "ok") != "ok":
+                raise ExportError(f"the winner cannot ship: {name} is {record['result']['reason']}")
+        files = export.folder(self._last).files
+        subject = Subject("shipped", model_file(files), read_spec(files))
+        measured = self._measure(subject)
+        found = {
+            "checkpoint": str(export.folder("network").files),
+            "file": str(subject.model),
+            "bytes": subject.model.stat().st_size,
+            "sha256": sha256_file(subject.model),
+            "variant": VARIANTS[self.target.probe.target],
+            "accuracy": {split: self._accuracy(subject, split) for split in ("val", "test")},
+        } | measured
+        return found | {"bundle": str(_pack(chain.recipe, self.target, self.folder, found, subject))}
+
+    @property
+    def _last(self) -> str:
+        return "onnx_int8" if self.target.probe.engine == "onnxruntime" else "tflite_int8"
+
+    def _steps(self, checkpoint: Path) -> tuple[Step, ...]:
+        """The export as a chain: the FP32 files, the ranges (every method, the best on val), the INT8 file."""
+        recipe = self.chain.recipe
+        where = {"geometry": dataclasses.asdict(recipe.geometry), "of": "network"}
+        ranges = where | {"quantize": dataclasses.asdict(recipe.quantize), "seed": recipe.train.seed}
+        copied = {"checkpoint": str(checkpoint), "weights": sha256_file(checkpoint / WEIGHTS)}
+        steps = [
+            Step("network", (), copied, "edgeseg.pipeline.fit_ship:run_network"),
+            Step("onnx_fp32", ("network",), where, _EXPORTING + "run_torch_onnx"),
+            Step("ranges", ("network", "onnx_fp32"), ranges, "edgeseg.pipeline.steps.quantizing:run_ranges"),
+        ]
+        if self._last == "onnx_int8":
+            return (*steps, Step("onnx_int8", ("network", "onnx_fp32", "ranges"), where, _EXPORTING + "run_onnx_int8"))
+        return (
+            *steps,
+            Step("tflite_fp32", ("network",), where, _EXPORTING + "run_tflite_fp32"),
+            Step("tflite_int8", ("network", "tflite_fp32", "ranges"), where, _EXPORTING + "run_tflite_int8"),
+        )
+
+    def _measure(self, subject: Subject) -> dict[str, Any]:
+        shutil.rmtree(self.folder / "teacher", ignore_errors=True)
+        reference = self.target.fp32.export(self.teacher, self.folder / "teacher")
+        config = HarnessConfig(**dataclasses.asdict(self.chain.recipe.bench))
+        result = measure([reference, subject], self.target.probe.frame, config)
+        write_result(result, self.folder / "bench.json")
+        first, second = result.rows
+        known = first.status == second.status == "ok"
+        ratio = speedup(first.nested_ms(), second.nested_ms()).to_json() if known else None
+        size = reference.model.stat().st_size
+        latency = second.step_values()["latency_ms"]
+        return {"latency_ms": latency, "speedup_vs_teacher": ratio, "teacher_bytes": size}
+
+    def _accuracy(self, subject: Subject, split: str) -> dict[str, Any]:
+        data = self.target.data
+        scores = self.target.score_file(subject.model, subject.spec, data.split(split))
+        save_scores(self.folder / f"scores_{split}.json", scores)
+        return summarize(scores, data.classes)
+
+
+def run_network(context: StepContext) -> dict[str, Any]:
+    """The chosen checkpoint, as a step that exports can start from."""
+    shutil.copytree(context.step.settings["checkpoint"], context.folder.files, dirs_exist_ok=True)
+    return {"status": "ok", "reason": None}
+
+
+def _pack(recipe: Recipe, target: LocalTarget, folder: Path, found: dict[str, Any], subject: Subject) -> Path:
+    measured: dict[str, Any] = {"target": target.probe.target, "status": "ok"}
+    if found["latency_ms"]:
+        stages = {stage: found["latency_ms"][stage] for stage in ("pre", "infer", "post", "total")}
+        measured |= {f"{stage}_p50_ms": value["p50"] for stage, value in stages.items() if value}
+    source = VariantSource(
+        name=found["variant"],
+        model=subject.model,
+        spec=subject.spec,
+        accuracy=found["accuracy"],
+        sha256=found["sha256"],
+        measured=(measured,),
+    )
+    info = BundleInfo(
+        name=recipe.name,
+        bundle_version="1",
+        intended_use=recipe.intended_use,
+        input=subject.spec.input,
+        decision=subject.spec.decision,
+        data=(data_summary(target.data),),
+        git_commit=git_commit(),
+        recipe_sha256=recipe.sha256(),
+    )
+    path = folder / f"{recipe.name}.edgeseg"
+    pack(path, info, [source], golden_frames(target.data, recipe.data.seed))
+    return path

@@ -1,0 +1,89 @@
+"""The target of a fit on this machine: what is timed there, with which images, and how networks are scored on val."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.compress.calibration_set import draw_calibration
+from edgeseg.pipeline.local_probe import LocalProbe, brief
+from edgeseg.pipeline.recipe import Recipe
+from edgeseg.pipeline.steps.quantizing import calibration_tensors
+from edgeseg.runtime.dataset import DataSet, Sample, read_image
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.evaluate import evaluate
+from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.input_spec import InputSpec
+from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.train.models import SegmentationNet
+
+
+@dataclass(frozen=True)
+class LocalTarget:
+    """This machine with the recipe's images.
+
+    Attributes:
+        probe: At the precision that ships.
+        data: The run's data set.
+        scratch: Folder for files that are scored.
+    """
+
+    probe: LocalProbe
+    data: DataSet
+    scratch: Path
+
+    def score(self, name: str, model: SegmentationNet) -> list[ImageScore]:
+        """Score the file that would ship on val."""
+        folder = self.scratch / name
+        subject = self.probe.export(model, folder)
+        try:
+            return self.score_file(subject.model, subject.spec, self.data.split("val"))
+        finally:
+            for path in folder.iterdir():  # a finalist's file is written again when it ships
+                path.unlink()
+
+    def score_file(self, file: Path, spec: object, samples: Sequence[Sample]) -> list[ImageScore]:
+        """Score a model file through the Segmenter."""
+        with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:  # type: ignore[arg-type]
+            return evaluate(segmenter, samples, self.data.classes, self.data.pixel_mm, color=self.data.color)
+
+    @property
+    def fp32(self) -> LocalProbe:
+        """The same machine for FP32 files, such as the teacher's."""
+        return dataclasses.replace(self.probe, precision="fp32")
+
+
+def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scratch: Path) -> LocalTarget:
+    """Set this machine up as a target.
+
+    Args:
+        recipe: Geometry, calibration and bench settings are read.
+        data: The run's data set.
+        target: Such as `x86-ort`.
+        stride_px: A multiple of every candidate's stride.
+        scratch: Folder for files that are scored.
+
+    Raises:
+        ConfigError: For frames without a fixed size, or fewer than 8 calibration images.
+        MeasureError: If this machine is not that target.
+    """
+    if recipe.geometry.mode == "native":
+        raise ConfigError("geometry.mode is native, but a search needs frames of one size; use resize or tile")
+    spec = InputSpec(color=data.color, geometry=recipe.geometry, stride_px=stride_px)
+    drawn = draw_calibration(data.split("train"), data.classes, recipe.quantize.images, recipe.train.seed)
+    # Candidates are compared with ranges of one kind; for what ships `auto` tries all of them.
+    method = "minmax" if recipe.quantize.method == "auto" else recipe.quantize.method
+    probe = LocalProbe(
+        target=target,
+        input_spec=spec,
+        classes=tuple(data.classes),
+        frame=read_image(min(data.split("test"), key=lambda one: one.stem).image, data.color),
+        calibration=tuple(calibration_tensors(data, drawn.samples, spec)),
+        method=method,
+        threads=recipe.bench.threads,
+        harness=brief(recipe.bench.threads),
+    )
+    return LocalTarget(probe, data, scratch)

@@ -1,0 +1,58 @@
+"""What `edgeseg fit` prints at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgeseg.pipeline.printed import simple_table
+
+if TYPE_CHECKING:
+    from edgeseg.pipeline.fit import FitResult
+
+
+def fit_json(result: FitResult) -> dict[str, Any]:
+    """Where everything is, and fit.json as it is on disk."""
+    return {
+        "met": result.met,
+        "fit_json": str(result.fit_json),
+        "fit_html": str(result.fit_html),
+        "fit": result.record,
+    }
+
+
+def fit_text(result: FitResult) -> RenderableType:
+    """The finalists, who ships, and where everything is; of a budget that was missed what would be feasible."""
+    record = result.record
+    lines: list[RenderableType] = []
+    if result.met:
+        columns = ("network", "Dice val", "seeds", "ms", "kB", "MMACs")
+        lines += [simple_table(columns, [_row(one) for one in record["finalists"]], left=1), Text("")]
+        lines += [Text(f"{name}: left out: {why}", "dim") for name, why in record["missing_baselines"].items()]
+    lines += [Text(record["sentence"], "bold" if result.met else "bold yellow"), Text(record["detail"])]
+    error = record["prediction"]["median_error"]
+    if error is not None:
+        lines.append(Text(f"predicted against measured latency: median error {error:.1%}"))
+    lines.append(
+        Text(f"took    {record['time']['total_s']:.0f} s, of which trainings {record['time']['trainings_s']:.0f} s")
+    )
+    lines += [Text(f"report  {result.fit_html}"), Text(f"        {result.fit_json}")]
+    if result.met:
+        chosen = record["chosen"]
+        shipped = chosen["shipped"] or {}
+        lines += [Text(f"network {chosen['checkpoint']}"), Text(f"bundle  {shipped.get('bundle') or 'none'}")]
+    return Group(*lines)
+
+
+def _row(one: dict[str, Any]) -> tuple[object, ...]:
+    cost, dice = one["figures"], one["val_dice_mean"]
+    return (
+        one["name"],
+        None if dice is None else f"{100 * dice:.2f}",
+        len(one["seeds"]),
+        None if cost.get("latency_ms") is None else f"{cost['latency_ms']:.2f}",
+        None if cost.get("bytes") is None else f"{cost['bytes'] / 1e3:.0f}",
+        f"{cost['macs'] / 1e6:.1f}",
+    )

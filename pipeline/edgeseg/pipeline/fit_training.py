@@ -1,0 +1,147 @@
+"""Trainings of a fit: each journalled, bounded by its epochs, and gone on with after an interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.compress.importance import put_gates
+from edgeseg.pipeline.chain import Step, StepContext
+from edgeseg.pipeline.fit_lab import Lab, fingerprint
+from edgeseg.pipeline.recipe import Recipe
+from edgeseg.pipeline.steps.training import Budget, make_training, open_data, train_step
+from edgeseg.pipeline.store import StepFolder
+from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.input_spec import Geometry
+from edgeseg.train.checkpoint import load_checkpoint
+from edgeseg.train.models import SegmentationNet
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What one training may spend.
+
+    Attributes:
+        epochs: Passes over train.
+        learning_rate: Peak of the schedule.
+        batch_size: None for the recipe's.
+        scale: Side of the images as a ratio of the recipe's.
+        seed: Of order and augmentation.
+        bn_sparsity: Weight of the L1 norm of batch-norm scales.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch_size: int | None = None
+    scale: float = 1.0
+    seed: int = 0
+    bn_sparsity: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that a training left, in evaluation mode.
+
+    Attributes:
+        model: Holding the best weights on val.
+        folder: Its checkpoint.
+        val_dice: Of torch, at the size it was trained at.
+    """
+
+    model: SegmentationNet
+    folder: Path
+    val_dice: float
+
+
+def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet | None, effort: Effort) -> Trained:
+    """Train a network, or read back the same training.
+
+    Args:
+        lab: The fit.
+        name: Of the training.
+        model: Changed in place if it has to be trained.
+        teacher: For distillation, or None.
+        effort: Its bounds.
+
+    Raises:
+        TrainingError: If the loss is not finite; finished trainings are kept.
+    """
+    recipe = _adapted(lab.recipe, effort, model, teacher)
+    settings = {
+        "weights": fingerprint(model),
+        "teacher": None if teacher is None else fingerprint(teacher),
+        "effort": dataclasses.asdict(effort),
+        "train": dataclasses.asdict(recipe.train),
+        "distill": dataclasses.asdict(recipe.distill),
+        "geometry": dataclasses.asdict(recipe.geometry),
+        "binary_output": recipe.binary_output,
+        "data": lab.data_key,
+        "choice": lab.choice,
+    }
+
+    def run(folder: StepFolder) -> dict[str, Any]:
+        context = _context(lab, recipe, name, folder)
+        budget = Budget(effort.epochs, effort.learning_rate, effort.batch_size, effort.bn_sparsity)
+        return train_step(context, open_data(context), model, teacher, budget)
+
+    result = lab.journal.train(name, settings, run)
+    files = lab.journal.training(name).files
+    return Trained(load_checkpoint(files)[0], files, float(result["val_dice_at_network_size"]))
+
+
+def look_at_gates(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) -> None:
+    """Put on a network what `taylor` reads, from some training batches and the loss it is fine-tuned with."""
+    effort = Effort(1, lab.recipe.fit.learning_rate)
+    recipe = _adapted(lab.recipe, effort, model, teacher)
+    recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, workers=0))
+    context = _context(lab, recipe, "gates", StepFolder(lab.journal.root / "gates"))
+    budget = Budget(effort.epochs, effort.learning_rate)
+    module, loaders = make_training(context, open_data(context), model, teacher, budget)
+    module.eval()
+    batches = [batch for _, batch in zip(range(lab.recipe.fit.gate_batches), loaders.train_dataloader(), strict=False)]
+    put_gates(
+        model,
+        (
+            lambda _, batch=batch: module.compute_loss(batch["image"].float() / 255.0, batch["mask"].long())  # type: ignore[misc]
+            for batch in batches
+        ),
+    )
+
+
+def scaled(geometry: Geometry, scale: float, stride_px: int) -> Geometry:
+    """A geometry with smaller images, still multiples of the stride; native frames stay as they are."""
+    if scale == 1.0 or geometry.mode == "native":
+        return geometry
+
+    def side(px: int | None) -> int:
+        return max(2, round(int(px or 0) * scale / stride_px)) * stride_px
+
+    if geometry.mode == "resize":
+        return dataclasses.replace(geometry, height_px=side(geometry.height_px), width_px=side(geometry.width_px))
+    tile = side(geometry.tile_px)
+    ratio = tile / int(geometry.tile_px or tile)
+    return dataclasses.replace(geometry, tile_px=tile, overlap_px=int(int(geometry.overlap_px or 0) * ratio) // 2 * 2)
+
+
+def _adapted(recipe: Recipe, effort: Effort, model: SegmentationNet, teacher: SegmentationNet | None) -> Recipe:
+    stride = max(model.stride, 1 if teacher is None else teacher.stride)
+    geometry = scaled(recipe.geometry, effort.scale, int(stride))
+    return dataclasses.replace(recipe, geometry=geometry, train=dataclasses.replace(recipe.train, seed=effort.seed))
+
+
+def _context(lab: Lab, recipe: Recipe, name: str, folder: StepFolder) -> StepContext:
+    """A step's context, with threads and precision as the chain has measured them."""
+    if not (folder.work / "choice.json").is_file():
+        write_json(folder.work / "choice.json", lab.choice)
+    return StepContext(
+        step=Step(name, (), {}, ""),
+        recipe=recipe,
+        data_root=lab.data_root,
+        split_file=lab.split_file,
+        folder=folder,
+        results={},
+        folders={},
+        progress=lambda share, words: lab.progress(name, share, words),
+    )

@@ -1,0 +1,86 @@
+"""A target for tests of fits: milliseconds from multiply-accumulates and memory traffic, scores from torch itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from edgeseg.compress.budget import Budget
+from edgeseg.compress.latency_table import LatencyTable
+from edgeseg.compress.probe import Layer, Measurement
+from edgeseg.pipeline.fit_journal import Journal
+from edgeseg.pipeline.fit_lab import Lab
+from edgeseg.pipeline.fit_predict import Predictor, macs, weights
+from edgeseg.pipeline.recipe import Recipe
+from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.evaluate import evaluate
+from edgeseg.runtime.image_score import ImageScore
+from edgeseg.train.models import SegmentationNet
+
+
+class FakeProbe:
+    """Deterministic; gone as soon as `gone` says so."""
+
+    target = "x86-ort"
+    identity = "fake | 1.0"
+    depthwise_step = 16
+
+    def __init__(self, size_px: tuple[int, int], gone: Callable[[], bool] = lambda: False) -> None:
+        self.size_px, self.gone = size_px, gone
+        self.measured = 0
+        self.asked = 0
+
+    def layers_ms(self, layers: Sequence[Layer]) -> list[float]:
+        self.asked += len(layers)
+        return [macs([layer]) / 1e6 + layer.out_channels * layer.height_px * layer.width_px / 1e6 for layer in layers]
+
+    def measure(self, model: SegmentationNet) -> Measurement:
+        if self.gone():
+            raise MeasureError("the target is gone; connect it and run the same command again")
+        self.measured += 1
+        from edgeseg.compress.layers import layers_of
+
+        layers = layers_of(model, self.size_px, self.depthwise_step)
+        infer_ms = 1.1 * sum(self.layers_ms(layers))
+        return Measurement(0.2 + infer_ms, infer_ms, None, int(weights(layers)) + 5000, "energy is not metered")
+
+
+def torch_scorer(data_root: Path, recipe: Recipe, split_file: Path) -> Any:
+    """Scores on val by torch, at the frame's own size."""
+    data = open_dataset(data_root, split_file=split_file, seed=recipe.data.seed)
+
+    def score(name: str, model: SegmentationNet) -> list[ImageScore]:
+        @torch.no_grad()
+        def segment(frame: np.ndarray) -> Any:
+            x = torch.from_numpy(frame)[None, None].float() / 255.0
+            logits = F.interpolate(model(x), size=frame.shape, mode="bilinear")
+            return SimpleNamespace(mask=logits.argmax(1)[0].to(torch.uint8).numpy())
+
+        return evaluate(segment, data.split("val"), data.classes, color=data.color)
+
+    return score
+
+
+def fake_lab(root: Path, recipe: Recipe, data_root: Path, budget: Budget, probe: FakeProbe) -> Lab:
+    split_file = root / "split.csv"
+    return Lab(
+        recipe=recipe,
+        data_root=data_root,
+        split_file=split_file,
+        data_key="data",
+        probe=probe,
+        budget=budget,
+        ceilings=budget.ceilings(10.0),
+        journal=Journal(root / "fit"),
+        predictor=Predictor(LatencyTable(probe, root / "table.json"), probe.size_px),
+        score=torch_scorer(data_root, recipe, split_file),
+        choice={"threads": 1, "precision": "float32", "step_ms": {}},
+        progress=lambda name, share, words: None,
+    )

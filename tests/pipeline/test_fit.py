@@ -1,0 +1,163 @@
+"""`edgeseg fit` from student to fit.json on drawn images with a made-up target: bounded, journalled, resumable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from edgeseg.compress.budget import Budget
+from edgeseg.pipeline.fit import FitResult, fit_network
+from edgeseg.pipeline.fit_rounds import Start
+from edgeseg.pipeline.fit_training import scaled
+from edgeseg.pipeline.recipe import Recipe, load_recipe
+from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.input_spec import Geometry
+from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.train.models import build_model
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+
+from .fake_target import FakeProbe, fake_lab
+
+RECIPE = """\
+name: tiny
+data: {name: synthetic}
+geometry: {mode: resize, height_px: 64, width_px: 64}
+train:
+  {batch_size: 4, workers: 0, validate_every: 1, threads: 1, precision: float32, augment: {p_elastic: 0, p_grid: 0}}
+teacher: {base: 4, depth: 3, epochs: 1}
+student: {width: 0.25, depth: 0.5, stages: 5, epochs: 1}
+fit:
+  {importances: [taylor], search_epochs: 1, rounds: 2, round_epochs: 1, final_epochs: 1, final_seeds: 2, corrections: 2}
+"""
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from edgeseg.train.synthetic import write_dataset
+
+    root = tmp_path_factory.mktemp("data") / "metal"
+    write_dataset(root, n=10, seed=0, size_px=64)
+    return root
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    path.write_text(RECIPE)
+    return load_recipe(path)
+
+
+class Fit:
+    """One run folder; every call is a process of its own as far as the fit can tell."""
+
+    def __init__(self, root: Path, recipe: Recipe, data_root: Path, budget: Budget) -> None:
+        self.root, self.recipe, self.data_root, self.budget = root, recipe, data_root, budget
+        torch.manual_seed(0)
+        save_checkpoint(root / "student", build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=5)), {})
+        self.shipped: list[Path] = []
+
+    def __call__(self, gone: Callable[[], bool] = lambda: False) -> FitResult:
+        self.probe = FakeProbe(SIZE, gone)
+        lab = fake_lab(self.root, self.recipe, self.data_root, self.budget, self.probe)
+        student, _ = load_checkpoint(self.root / "student")
+        start = Start(student, lab.measure(student), None, self.root / "student")
+        return fit_network(lab, start, taught=False, teacher_ms=10.0, ship=self.ship, command="edgeseg fit tiny")
+
+    def ship(self, checkpoint: Path) -> dict[str, Any]:
+        self.shipped.append(checkpoint)
+        return {}
+
+    def finished(self) -> dict[str, int]:
+        """Trainings on disk, with the moment each was finished."""
+        done = (self.root / "fit" / "trainings").glob("*/done.json")
+        return {path.parent.name: path.stat().st_mtime_ns for path in done}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, data_root: Path) -> Any:
+    """A fit whose target disappeared in the middle, gone on with, and then asked for once more."""
+    root = tmp_path_factory.mktemp("run")
+    full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=5)))
+    assert full.total_ms is not None
+    run = Fit(root, recipe, data_root, Budget("x86-ort", latency_ms=0.7 * full.total_ms))
+    with pytest.raises(MeasureError, match="run the same command again"):
+        run(gone=lambda: len(run.finished()) >= 2)
+    early = run.finished()
+    result = run()
+    return run, early, result
+
+
+def test_the_budget_holds_and_everything_is_told(fitted: Any) -> None:
+    run, _, result = fitted
+    record = json.loads(result.fit_json.read_text())
+    assert result.met and record == json.loads(json.dumps(result.record))
+    (limit,) = record["ceilings"].values()
+    rows = {one["name"]: one for one in record["finalists"]}
+    assert set(rows) | set(record["missing_baselines"]) == {"pruned", "random_largest", "thin_student", "flat_unet"}
+    assert all(one["figures"]["latency_ms"] <= limit for one in rows.values())
+    winner = record["contest"]["winner"]
+    assert record["chosen"]["name"] == winner and len(rows["pruned"]["seeds"]) == 2
+    assert record["contest"]["baseline_wins"] == (winner != "pruned")
+    best = max(rows.values(), key=lambda one: one["val_dice_mean"])
+    assert rows[winner]["val_dice_mean"] == pytest.approx(best["val_dice_mean"]) or len(rows[winner]["seeds"]) == 2
+    assert run.shipped == [Path(record["chosen"]["checkpoint"])]
+    assert load_checkpoint(run.shipped[0])[0].arch["name"] in ("efficient_unet", "unet")
+    assert record["prediction"]["median_error"] < 0.1 and record["prediction"]["n"] >= 3
+    page = result.fit_html.read_text()
+    for words in (record["sentence"], "Pareto front", "random_largest", "Median error", "edgeseg fit tiny"):
+        assert words.replace("'", "&#39;") in page or words in page
+
+
+def test_every_point_has_its_interval(fitted: Any) -> None:
+    points = fitted[2].record["points"]
+    assert any(point["front_latency_ms"] for point in points) and any(point["front_bytes"] for point in points)
+    for point in points:
+        assert point["lo95"] is None or 0.0 <= point["lo95"] <= point["val_dice"] <= point["hi95"] <= 1.0
+
+
+def test_the_journal_has_every_training_with_its_cost(fitted: Any) -> None:
+    run, _, result = fitted
+    rows = {row["name"]: row for row in result.record["journal"]}
+    assert set(rows) == set(run.finished())
+    assert {"final_0", "final_1", "round_1"} <= set(rows)
+    assert all(row["settings"]["effort"]["epochs"] == 1 and row["wall_s"] >= 0 for row in rows.values())
+    searched = [row for name, row in rows.items() if name.startswith("search_")]
+    assert {row["settings"]["geometry"]["height_px"] for row in searched} <= {32}
+
+
+def test_no_finished_training_is_repeated(fitted: Any) -> None:
+    run, early, result = fitted
+    before = run.finished()
+    assert early and early.items() <= before.items()
+    again = run()
+    assert run.finished() == before and run.probe.measured == 0 and run.probe.asked == 0
+    assert all(row["reused"] for row in again.record["journal"])
+    kept = ("finalists", "contest", "points", "rounds", "way")
+    assert {key: again.record[key] for key in kept} == {key: result.record[key] for key in kept}
+
+
+def test_a_budget_out_of_reach_names_the_nearest_and_trains_nothing(
+    tmp_path: Path, recipe: Recipe, data_root: Path
+) -> None:
+    run = Fit(tmp_path, recipe, data_root, Budget("x86-ort", latency_ms=0.05))
+    result = run()
+    record = result.record
+    assert not result.met and record["status"] == "budget not met" and run.finished() == {} and run.shipped == []
+    best, nearest = record["best"]["latency_ms"], record["nearest_budget"]["latency_ms"]
+    assert 0.05 < best < nearest < 1.1 * best
+    assert f"{nearest:g}" in record["detail"] and "Best reached" in result.fit_html.read_text()
+
+
+def test_images_of_short_trainings_are_smaller_but_fit_the_stride() -> None:
+    resize = Geometry(mode="resize", height_px=256, width_px=192)
+    small = scaled(resize, 0.5, 32)
+    assert (small.height_px, small.width_px) == (128, 96)
+    tile = scaled(Geometry(mode="tile", tile_px=256, overlap_px=32), 0.5, 32)
+    assert (tile.tile_px, tile.overlap_px) == (128, 16)
+    assert scaled(Geometry(mode="native"), 0.5, 32).mode == "native" and scaled(resize, 1.0, 32) is resize
