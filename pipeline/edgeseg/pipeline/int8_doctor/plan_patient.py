@@ -1,0 +1,210 @@
+"""A run of our own chain as a patient: its accepted student, its FP32 file and its ranges."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor
+
+from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
+from edgeseg.compress.calibrate import Ranges
+from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.int8_causes import LayerFacts
+from edgeseg.compress.int8_layers import Int8Layer, int8_layers, kernel_of
+from edgeseg.compress.plan import MIN_WIDTH, Plan, make_plan
+from edgeseg.compress.sensitivity import FloatLayers
+from edgeseg.compress.trace import INPUT, Recorder, trace
+from edgeseg.export.deploy_graph import DeployGraph
+from edgeseg.export.qdq import operations_of, write_int8_onnx
+from edgeseg.pipeline.int8_doctor.patient import Repair
+from edgeseg.pipeline.recipe import Recipe
+from edgeseg.pipeline.steps.spec_files import read_spec
+from edgeseg.runtime.dataset import DataSet, read_image
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.preprocess import prepare
+from edgeseg.train.checkpoint import load_checkpoint
+from edgeseg.train.models import SegmentationNet
+
+_LOOKED_AT = 12  # training images whose activations are looked at for the explanations
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run's steps left that INT8 is made of.
+
+    Attributes:
+        model: The network whose weights are quantised.
+        ranges: Its activation ranges.
+        source: Its FP32 ONNX file.
+        spec: Description of that file.
+    """
+
+    model: SegmentationNet
+    ranges: Ranges
+    source: Path
+    spec: ModelSpec
+
+
+def read_run(root: Path, recipe: str) -> RunFiles:
+    """Read the results of the steps `choose_final`, `onnx_fp32` and `ranges`; nothing is trained.
+
+    The one place that knows how these steps store what they made.
+
+    Args:
+        root: The run's folder.
+        recipe: What the user called the recipe, for messages.
+
+    Raises:
+        ConfigError: If a step has not been run, with the command that runs it.
+    """
+    steps = root / "steps"
+    for step in ("choose_final", "onnx_fp32", "ranges"):
+        if not (steps / step / "done.json").is_file():
+            raise ConfigError(
+                f"{root} holds no finished step {step}; run `edgeseg run {recipe} --only onnx_int8` first, "
+                "or name the folder of its runs with --out"
+            )
+    student = json.loads((steps / "choose_final" / "done.json").read_text())["result"]["student"]
+    model, _ = load_checkpoint(steps / student / "files")
+    ranges = Ranges.from_json(json.loads((steps / "ranges" / "files" / "ranges.json").read_text()))
+    exported = steps / "onnx_fp32" / "files"
+    return RunFiles(model, ranges, exported / "model.onnx", read_spec(exported))
+
+
+class PlanPatient:
+    """See `patient.Patient`.
+
+    Args:
+        name: The recipe's name.
+        files: What `read_run` found.
+        data: The run's data set.
+    """
+
+    def __init__(self, name: str, files: RunFiles, data: DataSet) -> None:
+        self.name, self.data = name, data
+        self._files = files
+        self.float_model, self.float_spec = files.source, files.spec
+        self._net = DeployGraph(files.model).net
+        self._layers = {layer.name: layer for layer in int8_layers(self._net)}
+        self._plan: Plan = make_plan(fold_batch_norm(files.model), files.ranges)
+        self._stats: ActivationStats | None = None
+        text = json.dumps([files.ranges.to_json(), files.spec.to_json(), onnxruntime.__version__], sort_keys=True)
+        self.identity = hashlib.sha256(files.source.read_bytes() + text.encode()).hexdigest()
+
+    @classmethod
+    def open(cls, recipe: Recipe, root: Path, data: DataSet) -> PlanPatient:
+        """Open the run of a recipe.
+
+        Raises:
+            ConfigError: If a step has not been run.
+        """
+        return cls(recipe.name, read_run(root, recipe.name), data)
+
+    def layers(self) -> tuple[str, ...]:
+        """Convolutions with their activations, additions, concatenations, resizes and poolings."""
+        return tuple(self._layers)
+
+    def write(self, float_layers: FloatLayers, path: Path) -> ModelSpec:
+        """Write the x86 file: u8 activations, s8 weights."""
+        files = self._files
+        plan = Plan(self._plan.ranges, self._plan.shared, self._paths(float_layers))
+        return write_int8_onnx(files.model, plan, files.source, files.spec, path)
+
+    def facts(self, layer: str) -> LayerFacts:
+        """Ranges from the plan, values from a few training images, weights with batch norm and scaling folded."""
+        its = self._layers[layer]
+        weight, bias = kernel_of(self._net, its)
+        inputs = tuple(self._tensor(key) for key in its.reads if key in self._observed())
+        last = layer == self.layers()[-1]
+        return LayerFacts(layer, its.kind, inputs, self._tensor(its.makes), weight, bias, last)
+
+    def layer_names(self) -> Mapping[str, str]:
+        """Layers by node and tensor names of the FP32 file, which the INT8 file keeps."""
+        of_key = {key: layer.name for layer in self._layers.values() for key in layer.keys}
+        operations = operations_of(self._files.model, self._files.source, self._files.spec)
+        names: dict[str, str] = {}
+        for node in onnx.load(self._files.source).graph.node:
+            found = next((of_key[key] for key in operations.get(node.output[0], ()) if key in of_key), None)
+            if found is not None:
+                names |= {node.output[0]: found} | ({node.name: found} if node.name else {})
+        return names
+
+    def repairs(self) -> tuple[Repair, ...]:
+        """Empty ranges, which `Plan.range_of` replaces."""
+        found = []
+        for layer in self._layers.values():
+            if self._is_empty(layer.makes):
+                low, high = self._files.ranges.of(layer.makes)
+                put = self._plan.range_of(layer.makes)
+                found.append(
+                    Repair(
+                        layer.name,
+                        layer.makes,
+                        f"{layer.makes} was {low:.3g} to {high:.3g} on every calibration image: the layer carries "
+                        f"nothing. Its range was set to {put[0]:g} to {put[1]:g}, which reads it as zeros.",
+                    )
+                )
+        return tuple(found)
+
+    def notes(self) -> tuple[str, ...]:
+        """How the ranges were taken."""
+        ranges = self._files.ranges
+        return (f"Ranges: {ranges.method}, {ranges.n_images} training images, from the run's step `ranges`.",)
+
+    def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
+        """The recipe's section: module paths for `quantize.float_paths`."""
+        return {"quantize": {"float_paths": list(self._paths(frozenset(float_layers)))}}
+
+    def deliver(self, float_layers: FloatLayers, folder: Path) -> Path | None:
+        """Nothing: the run's own steps write its files once the recipe has the paths."""
+        return None
+
+    def _paths(self, float_layers: FloatLayers) -> tuple[str, ...]:
+        return tuple(key for layer in self._layers.values() if layer.name in float_layers for key in layer.keys)
+
+    def _is_empty(self, key: str) -> bool:
+        low, high = self._files.ranges.of(key)
+        return max(high, 0.0) - min(low, 0.0) < MIN_WIDTH
+
+    def _tensor(self, key: str) -> TensorFacts:
+        low, high = self._plan.range_of(key)
+        return self._observed().facts(key, low, high, repaired=self._is_empty(key))
+
+    def _observed(self) -> ActivationStats:
+        if self._stats is None:
+            self._stats = _observe(trace_net=self._net, tensors=_tensors(self.data, self._files.spec))
+        return self._stats
+
+
+def _observe(trace_net: torch.nn.Module, tensors: Iterator[np.ndarray]) -> ActivationStats:
+    stats = ActivationStats()
+
+    def visit(key: str, value: Tensor) -> None:
+        stats.observe(key, value.numpy())
+
+    recorder = Recorder(trace(trace_net), visit)
+    with torch.no_grad():
+        for pixels in tensors:
+            image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
+            stats.observe(INPUT, image.numpy())
+            recorder.run(image)
+    return stats
+
+
+def _tensors(data: DataSet, spec: ModelSpec) -> Iterator[np.ndarray]:
+    """A few training images as the network eats them; of a tiled frame the middle tile."""
+    train = data.split("train")
+    for index in np.random.default_rng(0).permutation(len(train))[:_LOOKED_AT]:
+        tensor = prepare(read_image(train[int(index)].image, data.color), spec.input).tensor
+        middle = len(tensor) // 2
+        yield tensor[middle : middle + 1]
