@@ -90,9 +90,7 @@ class ActivationStats:
         """Set what was seen of a tensor beside the range it is quantised with."""
         tail = 100 * (1 - CORE) / 2
         core = np.percentile(np.concatenate(self._samples[name]), (tail, 100 - tail))
-        return TensorFacts(
-            name, low, high, float(core[0]), float(core[1]), self._low[name], self._high[name], repaired
-        )
+        return TensorFacts(name, low, high, float(core[0]), float(core[1]), self._low[name], self._high[name], repaired)
 
 
 def _next_prime(number: int) -> int:

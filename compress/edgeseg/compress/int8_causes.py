@@ -141,16 +141,17 @@ def _wide_range(tensor: TensorFacts, what: str) -> Cause | None:
 
 
 def _unlike_parts(facts: LayerFacts) -> Cause | None:
-    if facts.kind.lower() != "concat" or facts.output is None or len(facts.inputs) < 2:
+    parts = [part for part in facts.inputs if not part.repaired]
+    if facts.kind != "concat" or facts.output is None or len(parts) < 2:
         return None
-    spans = [max(high, 0.0) - min(low, 0.0) for low, high in (part.seen for part in facts.inputs)]
+    spans = [max(high, 0.0) - min(low, 0.0) for low, high in (part.seen for part in parts)]
     narrow, wide = int(np.argmin(spans)), int(np.argmax(spans))
     levels = spans[narrow] / facts.output.step
     if spans[wide] < UNLIKE_PARTS * spans[narrow] or levels >= _FEW_PART_LEVELS:
         return None
     return Cause(
         "concat of unlike ranges",
-        f"It joins {facts.inputs[wide].name}, which spans {spans[wide]:.4g}, and {facts.inputs[narrow].name}, which "
+        f"It joins {parts[wide].name}, which spans {spans[wide]:.4g}, and {parts[narrow].name}, which "
         f"spans {spans[narrow]:.3g}, under one scale: the narrow part has {levels:.1f} of 256 levels.",
         levels,
     )
@@ -161,6 +162,9 @@ def _outlier_weights(facts: LayerFacts) -> Cause | None:
     if facts.weight is None or facts.weight.shape[1] < 3:
         return None
     size = np.abs(facts.weight).max(axis=2)  # (out, in)
+    size = size[size.any(axis=1)]
+    if not len(size):
+        return None
     worst = np.bincount(size.argmax(axis=1), minlength=size.shape[1]).argmax()
     led = size[:, worst] >= size.max(axis=1)
     others = np.median(np.delete(size, worst, axis=1), axis=1)
@@ -170,8 +174,8 @@ def _outlier_weights(facts: LayerFacts) -> Cause | None:
     ratio = _STEPS / max(steps, 1e-9)
     return Cause(
         "outlier channel in the weights",
-        f"The weights of input channel {worst} are {ratio:.0f} times those of the median channel in {led.mean():.0%} of "
-        f"the output channels and set their scales: the others are left {steps:.1f} of 127 steps.",
+        f"The weights of input channel {worst} are {ratio:.0f} times those of the median channel in "
+        f"{led.mean():.0%} of the output channels and set their scales: the others are left {steps:.1f} of 127 steps.",
         steps,
     )
 
@@ -213,8 +217,8 @@ def _bias(facts: LayerFacts) -> Cause | None:
         return None
     return Cause(
         "bias that does not fit",
-        f"The bias of channel {worst} ({facts.bias[worst]:.4g}) does not fit into int32 at the scale its weights (up to "
-        f"{widest[worst]:.3g}) want: to hold it, the weights are left {steps[worst]:.1f} of 127 steps.",
+        f"The bias of channel {worst} ({facts.bias[worst]:.4g}) does not fit into int32 at the scale its weights "
+        f"(up to {widest[worst]:.3g}) want: to hold it, the weights are left {steps[worst]:.1f} of 127 steps.",
         float(steps[worst]),
     )
 

@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
 app.add_typer(data_app, name="data", rich_help_panel="Your data")
+doctor_app = typer.Typer(invoke_without_command=True)
+app.add_typer(doctor_app, name="doctor", rich_help_panel="This machine")
 
 
 @dataclass
@@ -201,9 +203,11 @@ def predict(
         raise Stop(ERROR if any(row["status"] == "failed" for row in report["images"]) else OK)
 
 
-@app.command(rich_help_panel="This machine", epilog="Example: edgeseg doctor --json. Exit code 1 if no engine works.")
-def doctor(as_json: Json = False) -> None:
+@doctor_app.callback(epilog="Example: edgeseg doctor --json. Exit code 1 if no engine works.")
+def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Say what is installed, what each engine can do here, and the command that adds what is missing."""
+    if context.invoked_subcommand is not None:
+        return
     with reported(debug=_invocation.debug):
         from edgeseg.pipeline.doctor import doctor_text, examine
         from edgeseg.pipeline.printed import show
@@ -213,6 +217,41 @@ def doctor(as_json: Json = False) -> None:
             report = examine(progress)
         show(report, doctor_text(report), as_json=as_json)
         raise Stop(OK if report["ok"] else ERROR)
+
+
+@doctor_app.command("int8", epilog=f"Example: edgeseg doctor int8 ultrasound. {EXITS}")
+def doctor_int8(
+    subject: Annotated[
+        str, typer.Argument(help="A recipe whose run is there, or a float .onnx file.", metavar="RECIPE|MODEL.onnx")
+    ],
+    data: Data = None,
+    runs: Annotated[Path, typer.Option(help="Where runs are kept.", metavar="DIR")] = RUNS,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report. Default: the run's, or RUNS/MODEL.", metavar="DIR")
+    ] = None,
+    max_drop: Annotated[float, typer.Option(help="Dice that INT8 may lose against float on val.")] = 0.003,
+    images: Annotated[
+        int | None, typer.Option(help="Val images to compare layers on; 0 = all. Default: what five minutes allow.")
+    ] = None,
+    size: Annotated[str, typer.Option(help="MODEL.onnx: size it runs at. Default: its own.", metavar="HxW")] = "",
+    scale: Annotated[float, typer.Option(help="MODEL.onnx: it eats (pixel * scale - mean) / std.")] = 1 / 255,
+    mean: Annotated[str, typer.Option(help="MODEL.onnx: one value, or one a channel with commas between.")] = "0",
+    std: Annotated[str, typer.Option(help="MODEL.onnx: likewise.")] = "1",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Say which layers lose accuracy in INT8 and why, which to keep in float, and whether INT8 is faster at all."""
+    with reported(debug=_invocation.debug):
+        from edgeseg.pipeline.int8_doctor.order import DoctorOrder
+        from edgeseg.pipeline.int8_doctor.order import carry_out as examine_int8
+        from edgeseg.pipeline.int8_doctor.text import doctor_int8_text
+        from edgeseg.pipeline.printed import show
+
+        report, folder = examine_int8(
+            DoctorOrder(subject, data, runs, out, size, scale, mean, std, max_drop, images, threads)
+        )
+        show(report, doctor_int8_text(report, folder), as_json=as_json)
+        raise Stop(GATE if report["verdict"]["status"] == "refused" else OK)
 
 
 @app.command(

@@ -90,13 +90,14 @@ def _exports(recipe: Recipe) -> list[Step]:
     accepted = (*(name for name in _trainings() if name != "teacher"), "choose_final")
     where = {"geometry": _section(recipe.geometry)}
     calibration = {"quantize": _section(recipe.quantize), "seed": recipe.train.seed} | where
+    planned = where | {"float_paths": list(recipe.quantize.float_paths)}
     return [
         Step("teacher_tflite", ("teacher",), where | {"of": "teacher"}, export + "run_tflite_fp32", weight=1),
         Step("onnx_fp32", accepted, where, export + "run_onnx_fp32", weight=2),
         Step("tflite_fp32", accepted, where, export + "run_tflite_fp32"),
         Step("ranges", accepted, calibration, export + "run_ranges"),
-        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), where, export + "run_onnx_int8"),
-        Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), where, export + "run_tflite_int8"),
+        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8"),
+        Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), planned, export + "run_tflite_int8"),
     ]
 
 

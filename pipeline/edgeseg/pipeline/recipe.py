@@ -121,10 +121,14 @@ class PruneSection:
 
 @dataclass(frozen=True)
 class QuantizeSection:
-    """Calibration: how many training images, and how ranges are taken from them."""
+    """Calibration: how many training images, and how ranges are taken from them.
+
+    `float_paths`: module paths that stay in floating point, as `edgeseg doctor int8` names them.
+    """
 
     images: int = 64
     method: str = "minmax"
+    float_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.runtime.dataset import DataSet
-from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.model_spec import ModelSpec
 
 
@@ -63,17 +62,3 @@ class Patient(Protocol):
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path | None:
         """Write the INT8 file for the user, where the patient came as a file; else None."""
-
-
-def calibration_stems(data: DataSet, count: int) -> int:
-    """How many training images there are to calibrate on, at most `count`.
-
-    Raises:
-        ConfigError: If there are fewer than 8.
-    """
-    from edgeseg.compress.calibrate import MIN_IMAGES
-
-    found = min(len(data.split("train")), count)
-    if found < MIN_IMAGES:
-        raise ConfigError(f"{data.root}: {found} training images to calibrate on; at least {MIN_IMAGES} are needed.")
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,19 @@ from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
 from edgeseg.compress.calibrate import Ranges
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.int8_causes import LayerFacts
-from edgeseg.compress.int8_layers import Int8Layer, int8_layers, kernel_of
+from edgeseg.compress.int8_layers import int8_layers, kernel_of
 from edgeseg.compress.plan import MIN_WIDTH, Plan, make_plan
 from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.compress.trace import INPUT, Recorder, trace
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.qdq import operations_of, write_int8_onnx
 from edgeseg.pipeline.int8_doctor.patient import Repair
+from edgeseg.pipeline.int8_doctor.train_images import train_draw, train_tensors
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.steps.spec_files import read_spec
-from edgeseg.runtime.dataset import DataSet, read_image
+from edgeseg.runtime.dataset import DataSet
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.preprocess import prepare
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
@@ -165,7 +165,7 @@ class PlanPatient:
         """The recipe's section: module paths for `quantize.float_paths`."""
         return {"quantize": {"float_paths": list(self._paths(frozenset(float_layers)))}}
 
-    def deliver(self, float_layers: FloatLayers, folder: Path) -> Path | None:
+    def deliver(self, float_layers: FloatLayers, folder: Path) -> Path | None:  # noqa: ARG002
         """Nothing: the run's own steps write its files once the recipe has the paths."""
         return None
 
@@ -180,31 +180,25 @@ class PlanPatient:
         low, high = self._plan.range_of(key)
         return self._observed().facts(key, low, high, repaired=self._is_empty(key))
 
+    def _images(self) -> Iterable[np.ndarray]:
+        return train_tensors(self.data, train_draw(self.data, _LOOKED_AT), self._files.spec.input)
+
     def _observed(self) -> ActivationStats:
         if self._stats is None:
-            self._stats = _observe(trace_net=self._net, tensors=_tensors(self.data, self._files.spec))
+            self._stats = _observe(self._net, self._images())
         return self._stats
 
 
-def _observe(trace_net: torch.nn.Module, tensors: Iterator[np.ndarray]) -> ActivationStats:
+def _observe(net: torch.nn.Module, tensors: Iterable[np.ndarray]) -> ActivationStats:
     stats = ActivationStats()
 
     def visit(key: str, value: Tensor) -> None:
         stats.observe(key, value.numpy())
 
-    recorder = Recorder(trace(trace_net), visit)
+    recorder = Recorder(trace(net), visit)
     with torch.no_grad():
         for pixels in tensors:
             image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
             stats.observe(INPUT, image.numpy())
             recorder.run(image)
     return stats
-
-
-def _tensors(data: DataSet, spec: ModelSpec) -> Iterator[np.ndarray]:
-    """A few training images as the network eats them; of a tiled frame the middle tile."""
-    train = data.split("train")
-    for index in np.random.default_rng(0).permutation(len(train))[:_LOOKED_AT]:
-        tensor = prepare(read_image(train[int(index)].image, data.color), spec.input).tensor
-        middle = len(tensor) // 2
-        yield tensor[middle : middle + 1]

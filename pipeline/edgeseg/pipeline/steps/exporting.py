@@ -154,7 +154,8 @@ def run_ranges(context: StepContext) -> Result:
 
 def _plan(context: StepContext) -> Plan:
     stored = json.loads((context.folders["ranges"].files / "ranges.json").read_text())
-    return make_plan(fold_batch_norm(_model(context)), Ranges.from_json(stored))
+    float_paths = context.recipe.quantize.float_paths
+    return make_plan(fold_batch_norm(_model(context)), Ranges.from_json(stored), float_paths)
 
 
 def _calibration_samples(data: DataSet, count: int, seed: int) -> list[Sample]:

@@ -1,0 +1,185 @@
+"""One examination from patient to report: scores, causes, times, the fewest float layers, and the verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from edgeseg.compress.int8_causes import causes_of, explain
+from edgeseg.compress.sensitivity import LayerLoss, Sensitivity, Trial, examine, trial_json
+from edgeseg.pipeline.int8_doctor.node_times import NodeTimes, node_times
+from edgeseg.pipeline.int8_doctor.patient import Patient
+from edgeseg.pipeline.int8_doctor.race import Race, race
+from edgeseg.pipeline.int8_doctor.scored_patient import ScoredPatient
+from edgeseg.pipeline.int8_doctor.val_scores import Journal, ValScorer
+from edgeseg.pipeline.int8_doctor.verdict import verdict_of
+from edgeseg.runtime.dataset import read_image
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.preprocess import prepare
+from edgeseg.runtime.selection import target_name
+
+SCHEMA_VERSION = 1
+
+Report = dict[str, Any]
+Racer = Callable[..., Race]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the doctor works.
+
+    Attributes:
+        max_drop: Largest mean Dice that INT8 may lose against float on val: 0.003 for 0.3 points.
+        images: Val images to compare layers on; 0 for all, None to choose so that it takes about five minutes.
+        threads: Threads of the engine.
+        command: What the user typed.
+    """
+
+    max_drop: float = 0.003
+    images: int | None = None
+    threads: int = 2
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_drop < 1:
+            raise ConfigError(f"--max-drop is {self.max_drop}; give a share of Dice such as 0.003 for 0.3 points")
+        if self.images is not None and self.images < 0:
+            raise ConfigError(f"--images is {self.images}; give a number of val images, or 0 for all")
+
+
+def examine_patient(
+    patient: Patient,
+    folder: Path,
+    settings: Settings,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    racer: Racer = race,
+) -> Report:
+    """Examine a network; whatever was scored before is not scored again.
+
+    Args:
+        patient: The network.
+        folder: Where the journal, candidates and a delivered file go.
+        settings: Budget and effort.
+        progress: Called with (done, total) candidates.
+        racer: Times two files; another one in tests.
+
+    Returns:
+        The report as JSON.
+
+    Raises:
+        EdgesegError: If the network cannot be quantised, run or scored.
+    """
+    start, work = time.monotonic(), folder / "int8_doctor"
+    work.mkdir(parents=True, exist_ok=True)
+    scorer = ValScorer(patient.data, settings.threads)
+    identity = hashlib.sha256(f"{patient.identity} {scorer.content_hash()}".encode()).hexdigest()
+    candidate = work / "candidate.onnx"
+    scored = ScoredPatient(patient, scorer, Journal(work / "journal.json", identity), candidate, settings.images)
+    found = examine(scored, settings.max_drop, progress)
+    times = _times(patient, scorer, candidate, settings.threads)
+    spec = patient.write(frozenset(found.found.float_layers), candidate)
+    models = {"float": (patient.float_model, patient.float_spec), "int8": (candidate, spec)}
+    raced = racer(models, scorer.samples[0], patient.data.color, settings.threads)
+    target = target_name("onnxruntime")
+    verdict = verdict_of(found, raced, target)
+    delivered = patient.deliver(frozenset(found.found.float_layers), folder) if verdict.status == "ok" else None
+    sizes = {"float_bytes": patient.float_model.stat().st_size, "int8_bytes": candidate.stat().st_size}
+    candidate.unlink()
+    reference, plain = scored.score(None, whole=True), scored.score(frozenset(), whole=True)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "command": settings.command,
+        "name": patient.name,
+        "target": target,
+        "engine": f"onnxruntime {onnxruntime.__version__}",
+        "threads": settings.threads,
+        "max_drop": settings.max_drop,
+        "verdict": dataclasses.asdict(verdict),
+        "data": _data(patient, scorer, scored),
+        "dice_mean": {"float": _dice(patient, reference), "int8": _dice(patient, plain)},
+        "int8": trial_json(found.trials[0]),
+        "result": trial_json(found.found),
+        "float_layers": list(found.found.float_layers),
+        "settings_to_use": patient.advice(found.found.float_layers),
+        "delivered": None if delivered is None else str(delivered),
+        "race": raced.to_json(),
+        **sizes,
+        "layers": [_row(patient, loss, found.found, times, settings.max_drop) for loss in found.losses],
+        "others_ms": {name: its.others_ms for name, its in times.items()},
+        "repairs": [dataclasses.asdict(repair) for repair in patient.repairs()],
+        "trials": [trial_json(trial) for trial in found.trials],
+        "notes": [*patient.notes(), *_notes(scored, scorer, settings)],
+        "wall_s": round(time.monotonic() - start, 1),
+    }
+
+
+def _row(
+    patient: Patient, loss: LayerLoss, result: Trial, times: dict[str, NodeTimes], max_drop: float
+) -> dict[str, Any]:
+    facts, in_float = patient.facts(loss.layer), loss.layer in result.float_layers
+    bad = loss.drop.mean > max_drop or in_float
+    return {
+        "layer": loss.layer,
+        "kind": facts.kind,
+        "drop": loss.drop.to_json(),
+        "differs": loss.differs,
+        "float_ms": times["float"].layers_ms.get(loss.layer),
+        "int8_ms": times["int8"].layers_ms.get(loss.layer),
+        "in_float": in_float,
+        "bad": bad,
+        "explanation": explain(facts) if bad else None,
+        "causes": [dataclasses.asdict(cause) for cause in causes_of(facts)],
+    }
+
+
+def _times(patient: Patient, scorer: ValScorer, candidate: Path, threads: int) -> dict[str, NodeTimes]:
+    """Per-layer times of the float file and of the file with everything in INT8."""
+    frame = read_image(scorer.samples[0].image, patient.data.color)
+    tensor = prepare(frame, patient.float_spec.input).tensor[:1]
+    names = patient.layer_names()
+    patient.write(frozenset(), candidate)
+    return {
+        "float": node_times(patient.float_model, tensor, names, threads),
+        "int8": node_times(candidate, tensor, names, threads),
+    }
+
+
+def _data(patient: Patient, scorer: ValScorer, scored: ScoredPatient) -> dict[str, Any]:
+    return {
+        "name": patient.data.name,
+        "split": "val",
+        "n_images": len(scorer.samples),
+        "n_groups": len({sample.group for sample in scorer.samples}),
+        "compared_on": [sample.stem for sample in scored.subset],
+        "frame": scorer.samples[0].stem,
+    }
+
+
+def _notes(scored: ScoredPatient, scorer: ValScorer, settings: Settings) -> list[str]:
+    part, whole = len(scored.subset), len(scorer.samples)
+    compared = f"all {whole} val images" if part == whole else f"a seeded draw of {part} of the {whole} val images"
+    return [
+        f"A layer's loss: it alone in INT8, all others in float, by Dice on {compared}. The search and its result are "
+        f"on all {whole} val images; test was not looked at.",
+        f"A layer's time: median of its own nodes in ONNX Runtime's profile, {settings.threads} thread(s), "
+        "everything in float and everything in INT8. The whole pipeline was timed apart, both taking turns in one run.",
+    ]
+
+
+def _dice(patient: Patient, score: Any) -> float | None:
+    from edgeseg.runtime.metrics import summarize
+
+    value: Any = summarize(score.images, patient.data.classes)["dice_mean"]
+    return value
+
+
+__all__: Sequence[str] = ("Report", "Sensitivity", "Settings", "examine_patient")
