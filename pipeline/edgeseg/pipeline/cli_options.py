@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -28,3 +29,13 @@ Variant = Annotated[str | None, typer.Option(help="Variant to run. Default: the 
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of the engine. Default: all cores, at most 4.", metavar="N")
 ]
+
+
+@dataclass
+class Invocation:
+    """Options before the command's name."""
+
+    debug: bool = False
+
+
+invocation = Invocation()
