@@ -11,15 +11,19 @@ import onnx
 import pytest
 
 from edgeseg.compress.plan import make_plan
+from edgeseg.compress.sensitivity import Sensitivity, Trial
 from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
 from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
 from edgeseg.pipeline.int8_doctor.onnx_patient import OnnxPatient
 from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient, read_run
+from edgeseg.pipeline.int8_doctor.race import Race
 from edgeseg.pipeline.int8_doctor.val_scores import ValScorer
+from edgeseg.pipeline.int8_doctor.verdict import verdict_of
 from edgeseg.runtime.backends.ort import OrtBackend
 from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.evaluate import evaluate
+from edgeseg.runtime.intervals import DiceDifference
 from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.preprocess import prepare
 from edgeseg.runtime.segmenter import Segmenter
@@ -55,6 +59,7 @@ class TestOurPlan:
         assert {"conv", "transposed", "concat", "pool"} == {row["kind"] for row in report["layers"]}
         timed = [row for row in report["layers"] if row["int8_ms"] and row["float_ms"]]
         assert len(timed) >= len(report["layers"]) - 1
+        assert report["targets"]["x86-ort"]["int8_bytes"] < report["targets"]["x86-ort"]["float_bytes"]
         json.dumps(report, allow_nan=False)
 
     @pytest.mark.parametrize("sick", ["channel", "outlier"])
@@ -213,3 +218,17 @@ def test_settings_are_checked() -> None:
         Settings(max_drop=-1)
     with pytest.raises(ConfigError, match="--images"):
         Settings(images=-2)
+
+
+def test_a_target_where_int8_is_slower_is_refused_alone() -> None:
+    drop = DiceDifference(0.001, -0.002, 0.004, 9, 9, None)
+    trial = Trial((), drop, 0.01, True)
+    races = {
+        "x86-ort": Race("a", 1, "faster", "given", 4.0, 2.0, 2.0, 1.9, 2.1),
+        "x86-litert": Race("a", 1, "slower", "given", 4.0, 5.0, 0.8, 0.7, 0.9),
+    }
+    both = verdict_of(Sensitivity((), (trial,), trial), races)
+    assert both.status == "ok" and both.refused_for == ("x86-litert",)
+    assert "2.00 times as fast on x86-ort. Refused for x86-litert" in both.sentence
+    none = verdict_of(Sensitivity((), (trial,), trial), {"x86-litert": races["x86-litert"]})
+    assert none.status == "refused" and "INT8 5.00 ms" in none.detail and "-0.20 to 0.40 points" in none.detail

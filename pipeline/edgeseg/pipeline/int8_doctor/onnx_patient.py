@@ -26,7 +26,7 @@ from edgeseg.compress.plan import MIN_WIDTH
 from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
 from edgeseg.pipeline.int8_doctor.onnx_layers import LAYER_TYPES, kernel_of, onnx_layers
-from edgeseg.pipeline.int8_doctor.patient import Repair
+from edgeseg.pipeline.int8_doctor.patient import File, Repair
 from edgeseg.pipeline.int8_doctor.train_images import train_draw, train_tensors
 from edgeseg.runtime.atomic import replacing, write_bytes
 from edgeseg.runtime.dataset import DataSet
@@ -133,6 +133,10 @@ class OnnxPatient:
         if self._empty():
             settings["extra_options"] = {"TensorQuantOverrides": self._overrides(json_able=True)}
         return {"quantize_static": settings, "calibration_images": [sample.stem for sample in self._samples]}
+
+    def elsewhere(self, float_layers: FloatLayers, folder: Path) -> dict[str, tuple[File, File]]:  # noqa: ARG002
+        """Nothing: an ONNX file is for ONNX Runtime."""
+        return {}
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path:
         """The INT8 file with the inputs and outputs of the file it came from."""

@@ -55,13 +55,14 @@ def write_page(report: Mapping[str, Any], path: Path) -> None:
         ("What is wrong, and why", _explanations(report)),
         ("Empty ranges", _repairs(report)),
         ("What to do", _advice(report)),
+        ("Float against INT8, by target", _targets(report)),
         ("What each layer loses and costs", _layers(report)),
         ("The search for float layers", _trials(report)),
         ("How this was measured", _measured(report)),
     ):
         body += [heading(title), content]
     subtitle = " · ".join(
-        part for part in (report["command"], report["created"], report["engine"], report["target"]) if part
+        part for part in (report["command"], report["created"], report["engine"], ", ".join(report["targets"])) if part
     )
     write_text(path, page(f"INT8 doctor: {report['name']}", body, subtitle=subtitle))
 
@@ -74,7 +75,6 @@ def _summary(report: Mapping[str, Any]) -> Markup:
             "everything in INT8": _fixed(dice["int8"], 4),
             "budget": f"{100 * report['max_drop']:.2f} points",
             "val": f"{data['name']}, {data['n_images']} images, {data['n_groups']} groups",
-            "file": f"{report['float_bytes'] / 1e6:.2f} MB float, {report['int8_bytes'] / 1e6:.2f} MB INT8",
             "layers": f"{len(report['layers'])}, {len(report['float_layers'])} of them to keep in float",
         }
     )
@@ -122,6 +122,28 @@ def _advice(report: Mapping[str, Any]) -> Markup:
 
 def _settings(report: Mapping[str, Any]) -> str:
     return json.dumps(report["settings_to_use"], indent=2)
+
+
+def _targets(report: Mapping[str, Any]) -> Markup:
+    rows = []
+    for target, its in report["targets"].items():
+        raced = its["race"]
+        bounds = None if raced["lo95"] is None else f"{raced['lo95']:.2f} to {raced['hi95']:.2f}"
+        rows.append(
+            (
+                *(target, badge(raced["verdict"])),
+                *(_fixed(raced[key], 2) for key in ("float_ms", "int8_ms", "ratio")),
+                *(bounds, f"{100 * its['drop']['mean']:.2f}"),
+                *(f"{its[key] / 1e6:.2f}" for key in ("float_bytes", "int8_bytes")),
+            )
+        )
+    columns = (
+        *("target", "INT8 is", Column("float p50", True, "ms"), Column("INT8 p50", True, "ms")),
+        *(Column("ratio", True), "95 % interval", Column("Dice lost", True, "points")),
+        *(Column("float", True, "MB"), Column("INT8", True, "MB")),
+    )
+    kept = "the float layers" if report["float_layers"] else "no float layer"
+    return table(columns, rows, f"INT8 with {kept}; whole pipeline, both files taking turns in one run.")
 
 
 def _layers(report: Mapping[str, Any]) -> Markup:
@@ -191,11 +213,12 @@ def _trials(report: Mapping[str, Any]) -> Markup:
 
 
 def _measured(report: Mapping[str, Any]) -> Markup:
-    raced = report["race"]
     parts: list[Any] = [items(report["notes"])]
-    if raced["warnings"]:
-        parts += [paragraph("What weakens the timing:"), items(raced["warnings"])]
-    parts.append(paragraph(f"Timed on val image {raced['frame']}: {raced['verdict']} ({raced['reason']})."))
+    for target, its in report["targets"].items():
+        raced = its["race"]
+        words = f"{target}, timed on val image {raced['frame']}: {raced['verdict']} ({raced['reason']})."
+        weak = " What weakens this timing:" if raced["warnings"] else ""
+        parts += [paragraph(words + weak), *([items(raced["warnings"])] if raced["warnings"] else [])]
     parts.append(paragraph(f"The examination took {report['wall_s']:.0f} s."))
     return join(parts)
 

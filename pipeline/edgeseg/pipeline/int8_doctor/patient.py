@@ -12,6 +12,9 @@ from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.runtime.dataset import DataSet
 from edgeseg.runtime.model_spec import ModelSpec
 
+# A model file and what it eats and returns.
+File = tuple[Path, ModelSpec]
+
 
 @dataclass(frozen=True)
 class Repair:
@@ -59,6 +62,13 @@ class Patient(Protocol):
 
     def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
         """How to keep these layers in float where the network comes from: settings, as JSON."""
+
+    def elsewhere(self, float_layers: FloatLayers, folder: Path) -> Mapping[str, tuple[File, File]]:
+        """Float and INT8 files of the same network for engines other than ONNX Runtime, by backend.
+
+        Raises:
+            ExportError: If one cannot be written.
+        """
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path | None:
         """Write the INT8 file for the user, where the patient came as a file; else None."""

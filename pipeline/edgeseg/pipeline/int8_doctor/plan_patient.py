@@ -25,7 +25,7 @@ from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.compress.trace import INPUT, Recorder, trace
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.qdq import operations_of, write_int8_onnx
-from edgeseg.pipeline.int8_doctor.patient import Repair
+from edgeseg.pipeline.int8_doctor.patient import File, Repair
 from edgeseg.pipeline.int8_doctor.train_images import train_draw, train_tensors
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.steps.spec_files import read_spec
@@ -47,12 +47,14 @@ class RunFiles:
         ranges: Its activation ranges.
         source: Its FP32 ONNX file.
         spec: Description of that file.
+        tflite: Its FP32 TFLite file with its description, where the run has one.
     """
 
     model: SegmentationNet
     ranges: Ranges
     source: Path
     spec: ModelSpec
+    tflite: File | None = None
 
 
 def read_run(root: Path, recipe: str) -> RunFiles:
@@ -77,8 +79,9 @@ def read_run(root: Path, recipe: str) -> RunFiles:
     student = json.loads((steps / "choose_final" / "done.json").read_text())["result"]["student"]
     model, _ = load_checkpoint(steps / student / "files")
     ranges = Ranges.from_json(json.loads((steps / "ranges" / "files" / "ranges.json").read_text()))
-    exported = steps / "onnx_fp32" / "files"
-    return RunFiles(model, ranges, exported / "model.onnx", read_spec(exported))
+    exported, lite = steps / "onnx_fp32" / "files", steps / "tflite_fp32" / "files"
+    tflite = (lite / "model.tflite", read_spec(lite)) if (lite / "model.tflite").is_file() else None
+    return RunFiles(model, ranges, exported / "model.onnx", read_spec(exported), tflite)
 
 
 class PlanPatient:
@@ -164,6 +167,17 @@ class PlanPatient:
     def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
         """The recipe's section: module paths for `quantize.float_paths`."""
         return {"quantize": {"float_paths": list(self._paths(frozenset(float_layers)))}}
+
+    def elsewhere(self, float_layers: FloatLayers, folder: Path) -> dict[str, tuple[File, File]]:
+        """The TFLite pair from the same plan, where the run has its FP32 file."""
+        files = self._files
+        if files.tflite is None:
+            return {}
+        from edgeseg.export.tflite_int8 import write_int8_tflite  # loads LiteRT
+
+        plan = Plan(self._plan.ranges, self._plan.shared, self._paths(float_layers))
+        path = folder / "candidate.tflite"
+        return {"litert": (files.tflite, (path, write_int8_tflite(files.model, plan, *files.tflite, path)))}
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path | None:  # noqa: ARG002
         """Nothing: the run's own steps write its files once the recipe has the paths."""

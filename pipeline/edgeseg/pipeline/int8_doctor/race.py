@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.compare import compare_rows
 from edgeseg.benchmarks.config import HarnessConfig, quick
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.subject import Subject
+from edgeseg.pipeline.int8_doctor.patient import File
 from edgeseg.runtime.dataset import Sample, read_image
 from edgeseg.runtime.image_score import UInt8
 from edgeseg.runtime.imagefile import Color
-from edgeseg.runtime.model_spec import ModelSpec
 
 Progress = Callable[[float, str], None]
 
@@ -53,7 +52,7 @@ class Race:
 
 
 def race(
-    models: dict[str, tuple[Path, ModelSpec]],
+    models: dict[str, File],
     sample: Sample,
     color: Color,
     threads: int,
