@@ -47,7 +47,7 @@ def recipe(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "command",
     [
-        *("demo", "run", "fit", "init", "data check", "verify", "evaluate", "predict", "doctor"),
+        *("demo", "run", "fit", "init", "data check", "verify", "evaluate", "predict", "doctor", "doctor int8"),
         *("bench run", "bench compare", "bench env"),
         *(row.name for row in ROWS),
     ],

@@ -72,6 +72,15 @@ def write_int8_onnx(
     return replace(spec, precision="int8", output=output)
 
 
+def operations_of(model: nn.Module, source: Path, spec: ModelSpec) -> dict[str, tuple[str, ...]]:
+    """Operations of the network (as ranges name them) by tensor of its exported FP32 file.
+
+    Raises:
+        ExportError: If the file cannot be read or run.
+    """
+    return _bind(_load(source), DeployGraph(model), spec)
+
+
 def _load(source: Path) -> onnx.ModelProto:
     try:
         return onnx.load(source)

@@ -6,7 +6,7 @@ heavy is imported by the command that needs it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +27,8 @@ from edgeseg.pipeline.cli_options import (
     Threads,
     Variant,
 )
+from edgeseg.pipeline.cli_options import invocation as _invocation
+from edgeseg.pipeline.doctor_cli import doctor_app
 from edgeseg.pipeline.failures import ERROR, GATE, OK, Stop, reported
 from edgeseg.pipeline.order import Order, carry_out
 
@@ -43,16 +45,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
 app.add_typer(data_app, name="data", rich_help_panel="Your data")
-
-
-@dataclass
-class _Invocation:
-    """Options before the command's name."""
-
-    debug: bool = False
-
-
-_invocation = _Invocation()
+app.add_typer(doctor_app, name="doctor", rich_help_panel="This machine")
 
 
 def _version(wanted: bool) -> None:
@@ -227,20 +220,6 @@ def predict(
             report = segment(choice, images, out, decision=decision, progress=progress)
         show(report, predict_text(report), as_json=as_json)
         raise Stop(ERROR if any(row["status"] == "failed" for row in report["images"]) else OK)
-
-
-@app.command(rich_help_panel="This machine", epilog="Example: edgeseg doctor --json. Exit code 1 if no engine works.")
-def doctor(as_json: Json = False) -> None:
-    """Say what is installed, what each engine can do here, and the command that adds what is missing."""
-    with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.doctor import doctor_text, examine
-        from edgeseg.pipeline.printed import show
-        from edgeseg.pipeline.progress import count_progress
-
-        with count_progress("looking at this machine") as progress:
-            report = examine(progress)
-        show(report, doctor_text(report), as_json=as_json)
-        raise Stop(OK if report["ok"] else ERROR)
 
 
 @app.command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -40,3 +41,13 @@ Limits = Annotated[
         metavar="LIMITS",
     ),
 ]
+
+
+@dataclass
+class Invocation:
+    """Options before the command's name."""
+
+    debug: bool = False
+
+
+invocation = Invocation()

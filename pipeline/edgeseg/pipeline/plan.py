@@ -89,14 +89,16 @@ def _exports(recipe: Recipe) -> list[Step]:
     export = _STEPS + "exporting:"
     accepted = (*(name for name in _trainings() if name != "teacher"), "choose_final")
     where = {"geometry": _section(recipe.geometry)}
-    calibration = {"quantize": _section(recipe.quantize), "seed": recipe.train.seed} | where
+    quantize = _section(recipe.quantize)
+    planned = where | {"float_paths": list(quantize.pop("float_paths"))}
+    calibration = {"quantize": quantize, "seed": recipe.train.seed} | where
     return [
         Step("teacher_tflite", ("teacher",), where | {"of": "teacher"}, export + "run_tflite_fp32", weight=1),
         Step("onnx_fp32", accepted, where, export + "run_onnx_fp32", weight=2),
         Step("tflite_fp32", accepted, where, export + "run_tflite_fp32"),
         Step("ranges", (*accepted, "onnx_fp32"), calibration, _STEPS + "quantizing:run_ranges", version=2, weight=2),
-        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), where, export + "run_onnx_int8"),
-        Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), where, export + "run_tflite_int8"),
+        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8"),
+        Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), planned, export + "run_tflite_int8"),
     ]
 
 

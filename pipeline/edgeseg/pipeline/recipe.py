@@ -131,12 +131,14 @@ class QuantizeSection:
             the best file on val is kept.
         network: Which network is quantised where a method is named; `auto` chooses it too.
         score_images: Images of val that `auto` scores each candidate on; a larger val is drawn from, class-balanced.
+        float_paths: Module paths that stay in floating point, as `edgeseg doctor int8` names them.
     """
 
     images: int = 64
     method: Literal["auto", "minmax", "moving_average", "percentile", "entropy", "mse"] = "auto"
     network: Literal["plain", "corrected", "equalized", "equalized+corrected"] = "plain"
     score_images: int = 32
+    float_paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images < 8:

@@ -13,7 +13,7 @@ from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun, no_progress
 from edgeseg.pipeline.plan import plan_steps
 from edgeseg.pipeline.recipe import Recipe, find_data
 from edgeseg.runtime.atomic import replacing
-from edgeseg.runtime.dataset import content_hash, open_dataset, split_hash
+from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset, split_hash
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,21 @@ def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "
 def step_names(recipe: Recipe) -> tuple[str, ...]:
     """Names that `only` takes."""
     return tuple(step.name for step in plan_steps(recipe))
+
+
+def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:
+    """The data set of a recipe's run, with its split.
+
+    Args:
+        recipe: Checked settings.
+        given: Folder of the data set, or None for the one the recipe names.
+        root: The run's folder.
+
+    Raises:
+        EdgesegError: If the data set is not there or cannot be used.
+    """
+    data_root = find_data(recipe, given) or _synthetic(recipe, root)
+    return open_dataset(data_root, split_file=root / "split.csv", seed=recipe.data.seed)
 
 
 def _synthetic(recipe: Recipe, root: Path) -> Path:

@@ -156,4 +156,4 @@ def _quantised(
         patched = context.folder.work / source.name
         patch(source, patched, model, network)
         source = patched
-    return network, make_plan(network, stored), source
+    return network, make_plan(network, stored, context.recipe.quantize.float_paths), source

@@ -1,0 +1,120 @@
+"""`edgeseg doctor int8` as the command line takes it: a recipe whose run is there, or an ONNX file with its data."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.pipeline.int8_doctor.adopt import Feeding
+from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
+from edgeseg.pipeline.int8_doctor.page import write_page
+from edgeseg.pipeline.int8_doctor.patient import Patient
+from edgeseg.pipeline.progress import count_progress
+from edgeseg.pipeline.recipe import load_recipe
+from edgeseg.pipeline.recipe_files import find_recipe
+from edgeseg.pipeline.run import data_of
+from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.backends.base import default_threads
+from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DoctorOrder:
+    """What the doctor is told.
+
+    Attributes:
+        subject: A recipe (file or name), or an .onnx file.
+        data: Folder of the data set; needed for an .onnx file.
+        runs: Where runs are kept.
+        out: Folder for the report, or None for the run's own (`runs`/NAME).
+        size: `HxW`, or "" for the file's own.
+        scale: Of raw pixels; see `adopt.Feeding`.
+        mean: Values with commas between.
+        std: Likewise.
+        max_drop: Largest loss of Dice on val.
+        images: Val images to compare layers on; 0 for all, None to choose.
+        threads: Threads of the engine, or None for the recipe's or the default.
+    """
+
+    subject: str
+    data: Path | None = None
+    runs: Path = Path("runs")
+    out: Path | None = None
+    size: str = ""
+    scale: float = 1 / 255
+    mean: str = "0"
+    std: str = "1"
+    max_drop: float = 0.003
+    images: int | None = None
+    threads: int | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that gives the same report."""
+        words = ["edgeseg", "doctor", "int8", self.subject]
+        words += ["--data", str(self.data)] if self.data is not None else []
+        words += ["--size", self.size] if self.size else []
+        fed = (("scale", self.scale, 1 / 255), ("mean", self.mean, "0"), ("std", self.std, "1"))
+        limits = (("max-drop", self.max_drop, 0.003), ("images", self.images, None), ("threads", self.threads, None))
+        for name, value, default in (*fed, *limits):
+            words += [f"--{name}", str(value)] if value != default else []
+        return shlex.join(words)
+
+
+def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
+    """Examine, and write `int8_doctor.json` and `int8_doctor.html`.
+
+    Returns:
+        The report and its folder.
+
+    Raises:
+        EdgesegError: If there is nothing to examine, or it cannot be quantised or scored.
+    """
+    patient, folder, threads = _onnx(order) if order.subject.endswith(".onnx") else _run(order)
+    settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
+    with count_progress("trying layers in INT8") as progress:
+        report = examine_patient(patient, folder, settings, progress)
+    write_json(folder / "int8_doctor.json", report)
+    write_page(report, folder / "int8_doctor.html")
+    return report, folder
+
+
+def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:
+    from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient
+
+    recipe = load_recipe(find_recipe(order.subject))
+    root = order.runs / recipe.name
+    data = data_of(recipe, order.data, root)
+    return PlanPatient.open(recipe, root, data), order.out or root, recipe.bench.threads
+
+
+def _onnx(order: DoctorOrder) -> tuple[Patient, Path, int]:
+    from edgeseg.pipeline.int8_doctor.onnx_patient import OnnxPatient
+
+    path = Path(order.subject)
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist; name a float ONNX file, or a recipe")
+    if order.data is None:
+        raise ConfigError(f"{path.name} needs images to be examined on: --data DIR with images/ and masks/")
+    feeding = Feeding(_size(order.size), order.scale, _numbers("mean", order.mean), _numbers("std", order.std))
+    folder = order.out or order.runs / path.stem
+    data = open_dataset(order.data, split_file=folder / "split.csv")
+    return OnnxPatient(path, data, feeding, folder / "int8_doctor"), folder, default_threads()
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise ConfigError(f"--size is {text!r}; give height and width such as 256x320")
+    return int(height), int(width)
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as err:
+        raise ConfigError(f"--{name} is {text!r}; give one number, or one a channel such as 0.49,0.46,0.41") from err

@@ -1,0 +1,239 @@
+"""A run of our own chain as a patient: its accepted student, its FP32 file and its ranges."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
+from edgeseg.compress.calibrate import Ranges
+from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.int8_causes import LayerFacts
+from edgeseg.compress.int8_layers import int8_layers, kernel_of
+from edgeseg.compress.plan import MIN_WIDTH, Plan, make_plan
+from edgeseg.compress.prepared import FILE, load_prepared
+from edgeseg.compress.sensitivity import FloatLayers
+from edgeseg.compress.trace import INPUT, Recorder, trace
+from edgeseg.export.deploy_graph import DeployGraph
+from edgeseg.export.patch import patch_onnx, patch_tflite
+from edgeseg.export.qdq import operations_of, write_int8_onnx
+from edgeseg.pipeline.int8_doctor.patient import File, Repair
+from edgeseg.pipeline.int8_doctor.train_images import train_draw, train_tensors
+from edgeseg.pipeline.recipe import Recipe
+from edgeseg.pipeline.steps.spec_files import read_spec
+from edgeseg.runtime.dataset import DataSet
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.train.checkpoint import load_checkpoint
+
+_LOOKED_AT = 12  # training images whose activations are looked at for the explanations
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run's steps left that INT8 is made of.
+
+    Attributes:
+        model: The network whose weights are quantised.
+        ranges: Its activation ranges.
+        source: Its FP32 ONNX file.
+        spec: Description of that file.
+        tflite: Its FP32 TFLite file with its description, where the run has one.
+    """
+
+    model: nn.Module
+    ranges: Ranges
+    source: Path
+    spec: ModelSpec
+    tflite: File | None = None
+
+
+def read_run(root: Path, recipe: str) -> RunFiles:
+    """Read the results of the steps `choose_final`, `onnx_fp32` and `ranges`; nothing is trained.
+
+    The one place that knows how these steps store what they made.
+
+    Args:
+        root: The run's folder.
+        recipe: What the user called the recipe, for messages.
+
+    Raises:
+        ConfigError: If a step has not been run, with the command that runs it.
+    """
+    steps = root / "steps"
+    for step in ("choose_final", "onnx_fp32", "ranges"):
+        if not (steps / step / "done.json").is_file():
+            raise ConfigError(
+                f"{root} holds no finished step {step}; run `edgeseg run {recipe} --only onnx_int8` first, "
+                "or name the folder of its runs with --out"
+            )
+    student = json.loads((steps / "choose_final" / "done.json").read_text())["result"]["student"]
+    model, _ = load_checkpoint(steps / student / "files")
+    planned, work = steps / "ranges" / "files", root / "int8_doctor"
+    ranges = Ranges.from_json(json.loads((planned / "ranges.json").read_text()))
+    exported, lite = steps / "onnx_fp32" / "files", steps / "tflite_fp32" / "files"
+    source, tflite = exported / "model.onnx", lite / "model.tflite"
+    network: nn.Module = model
+    if (planned / FILE).is_file():  # an equalized or corrected network is quantised: its FP32 files are patched copies
+        network = load_prepared(planned / FILE, model)
+        work.mkdir(exist_ok=True)
+        source = _patched(patch_onnx, source, work, model, network)
+        tflite = _patched(patch_tflite, tflite, work, model, network) if tflite.is_file() else tflite
+    lite_file = (tflite, read_spec(lite)) if tflite.is_file() else None
+    return RunFiles(network, ranges, source, read_spec(exported), lite_file)
+
+
+def _patched(
+    patch: Callable[[Path, Path, nn.Module, nn.Module], None],
+    source: Path,
+    work: Path,
+    model: nn.Module,
+    network: nn.Module,
+) -> Path:
+    path = work / f"prepared_{source.name}"
+    patch(source, path, model, network)
+    return path
+
+
+class PlanPatient:
+    """See `patient.Patient`.
+
+    Args:
+        name: The recipe's name.
+        files: What `read_run` found.
+        data: The run's data set.
+    """
+
+    def __init__(self, name: str, files: RunFiles, data: DataSet) -> None:
+        self.name, self.data = name, data
+        self._files = files
+        self.float_model, self.float_spec = files.source, files.spec
+        self._net = DeployGraph(files.model).net
+        self._layers = {layer.name: layer for layer in int8_layers(self._net)}
+        self._plan: Plan = make_plan(fold_batch_norm(files.model), files.ranges)
+        self._stats: ActivationStats | None = None
+        text = json.dumps([files.ranges.to_json(), files.spec.to_json(), onnxruntime.__version__], sort_keys=True)
+        self.identity = hashlib.sha256(files.source.read_bytes() + text.encode()).hexdigest()
+
+    @classmethod
+    def open(cls, recipe: Recipe, root: Path, data: DataSet) -> PlanPatient:
+        """Open the run of a recipe.
+
+        Raises:
+            ConfigError: If a step has not been run.
+        """
+        return cls(recipe.name, read_run(root, recipe.name), data)
+
+    def layers(self) -> tuple[str, ...]:
+        """Convolutions with their activations, additions, concatenations, resizes and poolings."""
+        return tuple(self._layers)
+
+    def write(self, float_layers: FloatLayers, path: Path) -> ModelSpec:
+        """Write the x86 file: u8 activations, s8 weights."""
+        files = self._files
+        plan = Plan(self._plan.ranges, self._plan.shared, self._paths(float_layers))
+        return write_int8_onnx(files.model, plan, files.source, files.spec, path)
+
+    def facts(self, layer: str) -> LayerFacts:
+        """Ranges from the plan, values from a few training images, weights with batch norm and scaling folded."""
+        its = self._layers[layer]
+        weight, bias = kernel_of(self._net, its)
+        inputs = tuple(self._tensor(key) for key in its.reads if key in self._observed())
+        last = layer == self.layers()[-1]
+        return LayerFacts(layer, its.kind, inputs, self._tensor(its.makes), weight, bias, last)
+
+    def layer_names(self) -> Mapping[str, str]:
+        """Layers by node and tensor names of the FP32 file, which the INT8 file keeps."""
+        of_key = {key: layer.name for layer in self._layers.values() for key in layer.keys}
+        operations = operations_of(self._files.model, self._files.source, self._files.spec)
+        names: dict[str, str] = {}
+        for node in onnx.load(self._files.source).graph.node:
+            found = next((of_key[key] for key in operations.get(node.output[0], ()) if key in of_key), None)
+            if found is not None:
+                names |= {node.output[0]: found} | ({node.name: found} if node.name else {})
+        return names
+
+    def repairs(self) -> tuple[Repair, ...]:
+        """Empty ranges, which `Plan.range_of` replaces."""
+        found = []
+        for layer in self._layers.values():
+            if self._is_empty(layer.makes):
+                low, high = self._files.ranges.of(layer.makes)
+                put = self._plan.range_of(layer.makes)
+                found.append(
+                    Repair(
+                        layer.name,
+                        layer.makes,
+                        f"{layer.makes} was {low:.3g} to {high:.3g} on every calibration image: the layer carries "
+                        f"nothing. Its range was set to {put[0]:g} to {put[1]:g}, which reads it as zeros.",
+                    )
+                )
+        return tuple(found)
+
+    def notes(self) -> tuple[str, ...]:
+        """How the ranges were taken."""
+        ranges = self._files.ranges
+        return (f"Ranges: {ranges.method}, {ranges.n_images} training images, from the run's step `ranges`.",)
+
+    def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
+        """The recipe's section: module paths for `quantize.float_paths`."""
+        return {"quantize": {"float_paths": list(self._paths(frozenset(float_layers)))}}
+
+    def elsewhere(self, float_layers: FloatLayers, folder: Path) -> dict[str, tuple[File, File]]:
+        """The TFLite pair from the same plan, where the run has its FP32 file."""
+        files = self._files
+        if files.tflite is None:
+            return {}
+        from edgeseg.export.tflite_int8 import write_int8_tflite  # loads LiteRT
+
+        plan = Plan(self._plan.ranges, self._plan.shared, self._paths(float_layers))
+        path = folder / "candidate.tflite"
+        return {"litert": (files.tflite, (path, write_int8_tflite(files.model, plan, *files.tflite, path)))}
+
+    def deliver(self, float_layers: FloatLayers, folder: Path) -> Path | None:  # noqa: ARG002
+        """Nothing: the run's own steps write its files once the recipe has the paths."""
+        return None
+
+    def _paths(self, float_layers: FloatLayers) -> tuple[str, ...]:
+        return tuple(key for layer in self._layers.values() if layer.name in float_layers for key in layer.keys)
+
+    def _is_empty(self, key: str) -> bool:
+        low, high = self._files.ranges.of(key)
+        return max(high, 0.0) - min(low, 0.0) < MIN_WIDTH
+
+    def _tensor(self, key: str) -> TensorFacts:
+        low, high = self._plan.range_of(key)
+        return self._observed().facts(key, low, high, repaired=self._is_empty(key))
+
+    def _images(self) -> Iterable[np.ndarray]:
+        return train_tensors(self.data, train_draw(self.data, _LOOKED_AT), self._files.spec.input)
+
+    def _observed(self) -> ActivationStats:
+        if self._stats is None:
+            self._stats = _observe(self._net, self._images())
+        return self._stats
+
+
+def _observe(net: torch.nn.Module, tensors: Iterable[np.ndarray]) -> ActivationStats:
+    stats = ActivationStats()
+
+    def visit(key: str, value: Tensor) -> None:
+        stats.observe(key, value.numpy())
+
+    recorder = Recorder(trace(net), visit)
+    with torch.no_grad():
+        for pixels in tensors:
+            image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
+            stats.observe(INPUT, image.numpy())
+            recorder.run(image)
+    return stats

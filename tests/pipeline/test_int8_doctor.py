@@ -1,0 +1,234 @@
+"""The INT8 doctor on runs of our own chain and on foreign ONNX files: it finds what was made sick, and why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from edgeseg.compress.plan import make_plan
+from edgeseg.compress.sensitivity import Sensitivity, Trial
+from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
+from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
+from edgeseg.pipeline.int8_doctor.onnx_patient import OnnxPatient
+from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient, read_run
+from edgeseg.pipeline.int8_doctor.race import Race
+from edgeseg.pipeline.int8_doctor.val_scores import ValScorer
+from edgeseg.pipeline.int8_doctor.verdict import verdict_of
+from edgeseg.runtime.backends.ort import OrtBackend
+from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.evaluate import evaluate
+from edgeseg.runtime.intervals import DiceDifference
+from edgeseg.runtime.metrics import summarize
+from edgeseg.runtime.preprocess import prepare
+from edgeseg.runtime.segmenter import Segmenter
+
+from .int8_cases import conv_net, racer, torch_infer, unet, write_data, write_run
+
+SETTINGS = Settings(max_drop=0.03, images=0, threads=1, command="edgeseg doctor int8 toy")
+
+
+def plan_patient(folder: Path, sick: str = "") -> PlanPatient:
+    net = unet(sick)
+    data = write_data(folder / "data", torch_infer(net))
+    return PlanPatient("toy", read_run(write_run(folder / "run", data, net), "toy"), data)
+
+
+def onnx_patient(folder: Path, sick: str = "", *, nhwc: bool = False) -> OnnxPatient:
+    path = folder / "net.onnx"
+    data = write_data(folder / "data", conv_net(path, sick, nhwc=nhwc))
+    return OnnxPatient(path, data, Feeding(None if nhwc else (48, 48)), folder / "work")
+
+
+def layer(report: Report, name: str) -> dict[str, Any]:
+    return next(row for row in report["layers"] if row["layer"] == name)
+
+
+class TestOurPlan:
+    def test_a_healthy_network_gets_a_clean_bill(self, tmp_path: Path) -> None:
+        report = examine_patient(plan_patient(tmp_path), tmp_path / "out", SETTINGS, racer=racer())
+        assert report["verdict"]["status"] == "ok" and "healthy" in report["verdict"]["sentence"]
+        assert report["float_layers"] == [] and not any(row["bad"] for row in report["layers"])
+        assert report["repairs"] == [] and len(report["trials"]) == 1
+        assert report["dice_mean"]["float"] > 0.95
+        assert {"conv", "transposed", "concat", "pool"} == {row["kind"] for row in report["layers"]}
+        timed = [row for row in report["layers"] if row["int8_ms"] and row["float_ms"]]
+        assert len(timed) >= len(report["layers"]) - 1
+        assert report["targets"]["x86-ort"]["int8_bytes"] < report["targets"]["x86-ort"]["float_bytes"]
+        json.dumps(report, allow_nan=False)
+
+    @pytest.mark.parametrize("sick", ["channel", "outlier"])
+    def test_a_layer_with_one_wide_channel_is_found_and_named(self, sick: str, tmp_path: Path) -> None:
+        patient = plan_patient(tmp_path, sick)
+        report = examine_patient(patient, tmp_path / "out", SETTINGS, racer=racer())
+        row = layer(report, "down.0.0.0")
+        assert row["bad"] and "Channel 5" in row["explanation"] and row["causes"][0]["kind"] == "outlier channel"
+        # Both ends of the sick activation have to be in float, or it would be rounded all the same.
+        assert set(report["float_layers"]) == {"down.0.0.0", "down.0.1.0"}
+        assert report["result"]["drop"]["mean"] <= 0.03 < report["int8"]["drop"]["mean"]
+        paths = report["settings_to_use"]["quantize"]["float_paths"]
+        assert paths == ["down.0.0.0", "down.0.0.2", "down.0.1.0", "down.0.1.2"]
+        files = read_run(tmp_path / "run", "toy")
+        assert make_plan(files.model, files.ranges, tuple(paths)).is_float("down.0.0.2")
+        if sick == "channel":
+            assert "weights that vanish" in [cause["kind"] for cause in layer(report, "down.0.1.0")["causes"]]
+
+    def test_an_empty_range_is_repaired_and_told(self, tmp_path: Path) -> None:
+        report = examine_patient(plan_patient(tmp_path, "dead"), tmp_path / "out", SETTINGS, racer=racer())
+        (repair,) = report["repairs"]
+        assert repair["layer"] == "up.0" and "carries nothing" in repair["sentence"]
+        assert layer(report, "up.0")["causes"][0]["kind"] == "degenerate range"
+        assert report["verdict"]["status"] == "ok" and "up.0" not in report["float_layers"]
+
+    def test_int8_that_is_not_faster_is_refused_with_the_figures(self, tmp_path: Path) -> None:
+        report = examine_patient(
+            plan_patient(tmp_path), tmp_path / "out", SETTINGS, racer=racer("no difference shown", 0.99)
+        )
+        assert report["verdict"]["status"] == "refused"
+        assert "not faster" in report["verdict"]["sentence"] and "4.00 ms" in report["verdict"]["detail"]
+
+    def test_a_killed_doctor_goes_on(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        patient = plan_patient(tmp_path, "channel")
+        scored: list[str] = []
+        real = ValScorer.score
+
+        def killed(self: ValScorer, *arguments: Any) -> Any:
+            if len(scored) == 6:
+                raise KeyboardInterrupt
+            scored.append("x")
+            return real(self, *arguments)
+
+        monkeypatch.setattr(ValScorer, "score", killed)
+        with pytest.raises(KeyboardInterrupt):
+            examine_patient(patient, tmp_path / "out", SETTINGS, racer=racer())
+        monkeypatch.setattr(ValScorer, "score", real)
+        report = examine_patient(patient, tmp_path / "out", SETTINGS, racer=racer())
+        monkeypatch.setattr(ValScorer, "score", lambda *_: pytest.fail("scored again"))
+        again = examine_patient(patient, tmp_path / "out", SETTINGS, racer=racer())
+        assert again["trials"] == report["trials"] and again["float_layers"] == report["float_layers"]
+        assert [row["drop"] for row in again["layers"]] == [row["drop"] for row in report["layers"]]
+
+    def test_layers_are_compared_on_a_seeded_part_where_asked(self, tmp_path: Path) -> None:
+        report = examine_patient(plan_patient(tmp_path), tmp_path / "out", Settings(0.03, 3, 1), racer=racer())
+        assert len(report["data"]["compared_on"]) == 3 and report["data"]["n_images"] == 6
+        assert report["result"]["drop"]["n_images"] == 6 and report["layers"][0]["drop"]["n_images"] == 3
+        assert any("3 of the 6 val images" in note for note in report["notes"])
+
+    def test_counts_are_those_of_the_one_scorer(self, tmp_path: Path) -> None:
+        patient = plan_patient(tmp_path)
+        scorer = ValScorer(patient.data, 1)
+        scorer.float_masks(patient.float_model, patient.float_spec)
+        score = scorer.to_score(scorer.score(patient.float_model, patient.float_spec, scorer.samples))
+        with Segmenter.from_file(patient.float_model, patient.float_spec, 1) as segmenter:
+            expected = evaluate(segmenter, patient.data.split("val"), patient.data.classes, color="gray")
+        for key in ("dice_mean", "dice", "iou"):
+            assert summarize(score.images, patient.data.classes)[key] == summarize(expected, patient.data.classes)[key]
+        assert score.differs == 0
+
+    def test_a_run_that_is_not_there_names_the_command(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"no finished step choose_final; run `edgeseg run toy --only onnx_int8`"):
+            read_run(tmp_path, "toy")
+
+
+class TestForeignFile:
+    def test_a_healthy_file_gets_a_clean_bill_and_is_delivered(self, tmp_path: Path) -> None:
+        report = examine_patient(onnx_patient(tmp_path), tmp_path / "out", SETTINGS, racer=racer())
+        assert report["verdict"]["status"] == "ok" and report["float_layers"] == []
+        assert [row["kind"] for row in report["layers"]] == ["conv"] * 4
+        assert all(row["int8_ms"] and row["float_ms"] for row in report["layers"])
+        delivered = onnx.load(report["delivered"])
+        assert [value.name for value in delivered.graph.input] == ["x"]
+        assert "QuantizeLinear" in {node.op_type for node in delivered.graph.node}
+
+    def test_a_sick_channel_is_found_and_its_layers_excluded(self, tmp_path: Path) -> None:
+        report = examine_patient(onnx_patient(tmp_path, "channel"), tmp_path / "out", SETTINGS, racer=racer())
+        row = layer(report, "Conv_2")
+        assert row["bad"] and "Channel 7 of its result" in row["explanation"]
+        assert {"Conv_2", "Conv_4"} <= set(report["float_layers"])
+        settings = report["settings_to_use"]["quantize_static"]
+        assert {"Conv_2", "Relu_3", "Conv_4"} <= set(settings["nodes_to_exclude"]) and settings["per_channel"]
+        assert report["result"]["holds"] and not report["int8"]["holds"]
+
+    def test_an_empty_range_is_given_one(self, tmp_path: Path) -> None:
+        patient = onnx_patient(tmp_path, "dead")
+        assert [repair.layer for repair in patient.repairs()] == ["Conv_2"]
+        patient.write(frozenset(), tmp_path / "int8.onnx")
+        model = onnx.load(tmp_path / "int8.onnx")
+        scales = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+        dead = next(
+            node for node in model.graph.node if node.op_type == "QuantizeLinear" and node.input[0] in ("c1", "r1")
+        )
+        assert float(scales[dead.input[1]]) == pytest.approx(1 / 255)
+        advice = patient.advice(())["quantize_static"]
+        assert list(advice["extra_options"]["TensorQuantOverrides"].values()) == [[{"rmin": 0.0, "rmax": 1.0}]]
+
+    @pytest.mark.parametrize("nhwc", [False, True])
+    def test_the_runtime_sees_what_the_file_sees(self, nhwc: bool, tmp_path: Path) -> None:
+        infer = conv_net(tmp_path / "net.onnx", nhwc=nhwc)
+        data = write_data(tmp_path / "data", infer)
+        feeding = Feeding(None if nhwc else (48, 48), 1 / 255, (0.4,), (0.25,))
+        adopted = adopt(tmp_path / "net.onnx", data, feeding)
+        assert adopted.layout == ("NHWC" if nhwc else "NCHW") and adopted.spec.output.layout == adopted.layout
+        image = read_image(data.samples[0].image, "gray")
+        tensor = prepare(image, adopted.spec.input).tensor
+        content = with_pixels(adopted.model, adopted).SerializeToString()
+        with OrtBackend(content, adopted.spec, 1) as backend:
+            found = backend.infer(tensor)[0]
+        expected = infer(((image.astype(np.float32) / 255 - 0.4) / 0.25)[None, None])
+        np.testing.assert_allclose(found.transpose(2, 0, 1) if nhwc else found, expected, rtol=1e-3, atol=1e-4)
+        assert adopted.feeding.apply(tensor, adopted.layout).shape == ((1, 48, 48, 1) if nhwc else (1, 1, 48, 48))
+
+
+class TestBadFiles:
+    @pytest.fixture
+    def data(self, tmp_path: Path) -> DataSet:
+        return write_data(tmp_path / "data", conv_net(tmp_path / "net.onnx"))
+
+    def test_messages_say_what_to_do(self, data: DataSet, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="--size HxW"):
+            adopt(tmp_path / "net.onnx", data, Feeding())
+        with pytest.raises(ConfigError, match="--mean and --std need 1 or 1 values"):
+            adopt(tmp_path / "net.onnx", data, Feeding((48, 48), mean=(0.1, 0.2, 0.3)))
+        (tmp_path / "bad.onnx").write_bytes(b"\x00no onnx")
+        with pytest.raises(ConfigError, match="no valid ONNX file"):
+            adopt(tmp_path / "bad.onnx", data, Feeding((48, 48)))
+        with pytest.raises(ConfigError, match="--std"):
+            Feeding(std=(0.0,))
+
+    def test_other_classes_are_refused(self, tmp_path: Path, data: DataSet) -> None:
+        yaml = data.root / "dataset.yaml"
+        yaml.write_text(yaml.read_text().replace("hole", "hole, crack"))
+        with pytest.raises(ConfigError, match=r"returns float32 \(1, 3, 48, 48\).*K = \[4\]"):
+            adopt(tmp_path / "net.onnx", open_dataset(data.root), Feeding((48, 48)))
+
+    def test_a_quantised_file_is_refused(self, tmp_path: Path, data: DataSet) -> None:
+        patient = OnnxPatient(tmp_path / "net.onnx", data, Feeding((48, 48)), tmp_path / "work")
+        made = patient.deliver(frozenset(), tmp_path)
+        with pytest.raises(ConfigError, match="quantised already"):
+            adopt(made, data, Feeding((48, 48)))
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ConfigError, match="--max-drop"):
+        Settings(max_drop=-1)
+    with pytest.raises(ConfigError, match="--images"):
+        Settings(images=-2)
+
+
+def test_a_target_where_int8_is_slower_is_refused_alone() -> None:
+    drop = DiceDifference(0.001, -0.002, 0.004, 9, 9, None)
+    trial = Trial((), drop, 0.01, True)
+    races = {
+        "x86-ort": Race("a", 1, "faster", "given", 4.0, 2.0, 2.0, 1.9, 2.1),
+        "x86-litert": Race("a", 1, "slower", "given", 4.0, 5.0, 0.8, 0.7, 0.9),
+    }
+    both = verdict_of(Sensitivity((), (trial,), trial), races)
+    assert both.status == "ok" and both.refused_for == ("x86-litert",)
+    assert "2.00 times as fast on x86-ort. Refused for x86-litert" in both.sentence
+    none = verdict_of(Sensitivity((), (trial,), trial), {"x86-litert": races["x86-litert"]})
+    assert none.status == "refused" and "INT8 5.00 ms" in none.detail and "-0.20 to 0.40 points" in none.detail

@@ -1,0 +1,118 @@
+"""`edgeseg doctor int8`: from the command to the two files, exit codes, the page, and the way back into the recipe."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from edgeseg.pipeline import cli
+from edgeseg.pipeline.int8_doctor import order
+from edgeseg.pipeline.int8_doctor.examine import examine_patient
+from edgeseg.pipeline.int8_doctor.order import DoctorOrder
+from edgeseg.pipeline.recipe import load_recipe
+
+from .int8_cases import conv_net, racer, torch_infer, unet, write_data, write_run
+
+RECIPE = """\
+name: toy
+data: {name: nowhere}
+geometry: {mode: resize, height_px: 48, width_px: 48}
+bench: {threads: 1}
+"""
+
+
+def edgeseg(*arguments: object) -> Any:
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def decide(monkeypatch: pytest.MonkeyPatch, **raced: Any) -> None:
+    monkeypatch.setattr(order, "examine_patient", lambda *given: examine_patient(*given, racer=racer(**raced)))
+
+
+class _Page(html.parser.HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_a_run_is_examined_and_the_recipe_takes_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decide(monkeypatch)
+    net = unet("channel")
+    data = write_data(tmp_path / "data", torch_infer(net))
+    folder = write_run(tmp_path / "runs" / "toy", data, net)
+    recipe = tmp_path / "toy.yaml"
+    recipe.write_text(RECIPE)
+    done = edgeseg(
+        *("doctor", "int8", recipe, "--data", data.root, "--runs", tmp_path / "runs", "--images", "0"),
+        *("--max-drop", "0.02"),
+    )
+    assert done.exit_code == 0, done.stderr
+    assert "Keep 2 layers in float" in done.stdout and "Channel 5 of its result" in done.stdout
+    report = json.loads((folder / "int8_doctor.json").read_text())
+    assert report["command"].endswith("--max-drop 0.02 --images 0") and report["threads"] == 1
+    paths = report["settings_to_use"]["quantize"]["float_paths"]
+    assert load_recipe(recipe, [f"quantize.float_paths={json.dumps(paths)}"]).quantize.float_paths == tuple(paths)
+    page = _Page((folder / "int8_doctor.html").read_text())
+    text = " ".join(" ".join(page.words).split())
+    assert "svg" in page.tags and "script" not in page.tags
+    for shown in ("Keep 2 layers", "down.0.0.0", "outlier channel", "down.0.1.2", "On all of val"):
+        assert shown in text
+    assert sorted(path.name for path in (folder / "int8_doctor").iterdir()) == ["journal.json"]
+
+
+def test_a_refusal_is_exit_code_3_with_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decide(monkeypatch, verdict="slower", ratio=0.8)
+    path = tmp_path / "net.onnx"
+    data = write_data(tmp_path / "data", conv_net(path))
+    given = ("--data", data.root, "--size", "48x48", "--images", "0", "--max-drop", "0.05", "--threads", "1")
+    done = edgeseg("doctor", "int8", path, *given, "--out", tmp_path / "out")
+    assert done.exit_code == 3, done.stderr
+    assert "Refused for x86-ort" in done.stdout and "INT8 5.00 ms, ratio 0.80" in done.stdout
+    assert "Ship the float file" in (tmp_path / "out" / "int8_doctor.html").read_text()
+    again = edgeseg("doctor", "int8", path, *given, "--out", tmp_path / "out", "--json")
+    assert again.exit_code == 3 and json.loads(again.stdout)["verdict"]["status"] == "refused"
+    assert json.loads(again.stdout)["delivered"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.onnx", "--data", "d"], "none.onnx does not exist"),
+        (["none"], "'none' is no file"),
+        (["net.onnx"], "--data DIR"),
+        (["net.onnx", "--data", "d", "--size", "big"], "--size is 'big'"),
+        (["net.onnx", "--data", "d", "--mean", "a,b"], "--mean is 'a,b'"),
+    ],
+)
+def test_usage(arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    conv_net(tmp_path / "net.onnx")
+    done = edgeseg("doctor", "int8", *arguments)
+    assert done.exit_code == 2 and message in " ".join(done.stderr.split())
+
+
+def test_the_plain_doctor_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgeseg.pipeline import doctor
+
+    monkeypatch.setattr(doctor, "examine", lambda _: {"ok": False})
+    monkeypatch.setattr(doctor, "doctor_text", lambda _: "looked")
+    assert edgeseg("doctor").exit_code == 1 and edgeseg("doctor", "--json").stdout == '{\n  "ok": false\n}\n'
+
+
+def test_the_command_is_that_of_the_order() -> None:
+    told = DoctorOrder("a.onnx", Path("d"), size="48x48", mean="0.5", max_drop=0.01)
+    assert told.command == "edgeseg doctor int8 a.onnx --data d --size 48x48 --mean 0.5 --max-drop 0.01"
+    assert DoctorOrder("ultrasound").command == "edgeseg doctor int8 ultrasound"
