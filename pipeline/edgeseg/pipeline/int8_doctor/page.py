@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from edgeseg.runtime.atomic import write_text
 
 _NAMED = 6  # points of the plot that are labelled
 _SHOWN = 15  # rows of the table that are not folded away
+_LIST = re.compile(r"\[[^][{}]*\]")
 _COLUMNS = (
     "layer",
     Column("Dice lost", True, "points"),
@@ -53,9 +55,9 @@ def write_page(report: Mapping[str, Any], path: Path) -> None:
     tone: Any = "bad" if found["status"] == "refused" else "good"
     body: list[Any] = [verdict(found["sentence"], tone, found["detail"]), _summary(report)]
     for title, content in (
-        ("What to do", _advice(report)),
         ("What is wrong, and why", _explanations(report)),
         ("Empty ranges", _repairs(report)),
+        ("What to do", _advice(report)),
         ("Float against INT8, by target", _targets(report)),
         ("What each layer loses and costs", _layers(report)),
         ("The search for float layers", _trials(report)),
@@ -121,7 +123,9 @@ def _advice(report: Mapping[str, Any]) -> Markup:
 
 
 def _settings(report: Mapping[str, Any]) -> str:
-    return json.dumps(report["settings_to_use"], indent=2)
+    text = json.dumps(report["settings_to_use"], indent=2)
+    # A list of names on one line: fifty lines of them would bury the rest.
+    return _LIST.sub(lambda found: " ".join(found[0].split()).replace("[ ", "[").replace(" ]", "]"), text)
 
 
 def _targets(report: Mapping[str, Any]) -> Markup:

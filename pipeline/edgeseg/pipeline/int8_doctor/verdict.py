@@ -31,7 +31,7 @@ def verdict_of(found: Sensitivity, races: Mapping[str, Race]) -> Verdict:
     kept = len(found.found.float_layers)
     before, after = found.trials[0].drop, found.found.drop
     layers = f"{kept} layer{'s' if kept > 1 else ''} in float"
-    cost = f"{points(after)} ({points(before)} without)" if kept else points(after)
+    cost = f"{points(after)} ({hundredths(before.mean)} without)" if kept else points(after)
     with_layers = f" with {layers}" if kept else ""
     threads = next(iter(races.values())).threads
     timed = " ".join(f"{target}: {figures(raced)}" for target, raced in races.items())
