@@ -127,7 +127,7 @@ class OnnxPatient:
             "activation_type": "QUInt8",
             "weight_type": "QInt8",
             "per_channel": True,
-            "op_types_to_quantize": sorted(LAYER_TYPES),
+            "op_types_to_quantize": sorted(LAYER_TYPES & {node.op_type for node in self._graph.graph.node}),
             "nodes_to_exclude": self._excluded(frozenset(float_layers)),
         }
         if self._empty():

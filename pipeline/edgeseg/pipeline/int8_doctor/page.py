@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,21 @@ from edgeseg.benchmarks.report import (
     table,
     verdict,
 )
+from edgeseg.pipeline.int8_doctor.verdict import hundredths
 from edgeseg.runtime.atomic import write_text
 
 _NAMED = 6  # points of the plot that are labelled
 _SHOWN = 15  # rows of the table that are not folded away
+_LIST = re.compile(r"\[[^][{}]*\]")
 _COLUMNS = (
     "layer",
-    "kind",
-    "stays in float",
     Column("Dice lost", True, "points"),
     "95 % interval",
     Column("pixels that change", True, "%"),
     Column("float", True, "ms"),
     Column("INT8", True, "ms"),
+    "in float",
+    "kind",
     "evidence",
 )
 
@@ -95,7 +98,7 @@ def _explanations(report: Mapping[str, Any]) -> Markup:
             [
                 Markup(f"<strong>{join([row['layer']])}</strong>"),
                 badge("stays in float", "warn") if row["in_float"] else "",
-                f"alone in INT8 it loses {100 * row['drop']['mean']:.2f} points. {row['explanation']}",
+                f"alone in INT8 it loses {hundredths(row['drop']['mean'])} points. {row['explanation']}",
             ],
             " ",
         )
@@ -112,16 +115,17 @@ def _repairs(report: Mapping[str, Any]) -> Markup:
 
 def _advice(report: Mapping[str, Any]) -> Markup:
     if report["verdict"]["status"] == "refused":
-        return paragraph("Ship the float file on this target. The settings below are what INT8 would need.", "") + code(
-            _settings(report)
-        )  # type: ignore[return-value]
+        words = "Ship the float file. The settings below are what INT8 would need."
+        return join([paragraph(words), code(_settings(report))])
     if not report["float_layers"] and not report["repairs"]:
         return paragraph("Nothing: INT8 can be used as it is.")
     return join([paragraph("Put this where the INT8 file is made:"), code(_settings(report))])
 
 
 def _settings(report: Mapping[str, Any]) -> str:
-    return json.dumps(report["settings_to_use"], indent=2)
+    text = json.dumps(report["settings_to_use"], indent=2)
+    # A list of names on one line: fifty lines of them would bury the rest.
+    return _LIST.sub(lambda found: " ".join(found[0].split()).replace("[ ", "[").replace(" ]", "]"), text)
 
 
 def _targets(report: Mapping[str, Any]) -> Markup:
@@ -133,7 +137,7 @@ def _targets(report: Mapping[str, Any]) -> Markup:
             (
                 *(target, badge(raced["verdict"])),
                 *(_fixed(raced[key], 2) for key in ("float_ms", "int8_ms", "ratio")),
-                *(bounds, f"{100 * its['drop']['mean']:.2f}"),
+                *(bounds, hundredths(its["drop"]["mean"])),
                 *(f"{its[key] / 1e6:.2f}" for key in ("float_bytes", "int8_bytes")),
             )
         )
@@ -154,21 +158,30 @@ def _layers(report: Mapping[str, Any]) -> Markup:
     others = report["others_ms"]
     words = "Conversions between float and integer and changes of layout, which belong to no layer, take "
     parts.append(paragraph(f"{words}{others['float']:.3f} ms in the float file and {others['int8']:.3f} ms in INT8."))
+    slower = [row["layer"] for row in report["layers"] if (row["int8_ms"] or 0) > (row["float_ms"] or float("inf"))]
+    if slower:
+        listed = ", ".join(slower[:_SHOWN]) + (f" and {len(slower) - _SHOWN} more" if slower[_SHOWN:] else "")
+        parts.append(
+            paragraph(
+                f"Slower in INT8 than in float, by these profiles: {listed}. Keeping one in float also costs the "
+                "conversions around it, so only a run of the whole decides."
+            )
+        )
     return join(parts)
 
 
 def _row(row: Mapping[str, Any]) -> Sequence[Any]:
     drop = row["drop"]
-    bounds = None if drop["lo95"] is None else f"{100 * drop['lo95']:.2f} to {100 * drop['hi95']:.2f}"
+    bounds = None if drop["lo95"] is None else f"{hundredths(drop['lo95'])} to {hundredths(drop['hi95'])}"
     return (
         row["layer"],
-        row["kind"],
-        badge("float", "warn") if row["in_float"] else "",
-        f"{100 * drop['mean']:.2f}",
+        hundredths(drop["mean"]),
         bounds,
-        f"{100 * row['differs']:.2f}",
+        hundredths(row["differs"]),
         _fixed(row["float_ms"], 3),
         _fixed(row["int8_ms"], 3),
+        badge("float", "warn") if row["in_float"] else "",
+        row["kind"],
         ", ".join(dict.fromkeys(cause["kind"] for cause in row["causes"])),
     )
 
@@ -193,8 +206,8 @@ def _trials(report: Mapping[str, Any]) -> Markup:
         (
             place,
             len(trial["float_layers"]),
-            f"{100 * trial['drop']['mean']:.2f}",
-            f"{100 * trial['differs']:.2f}",
+            hundredths(trial["drop"]["mean"]),
+            hundredths(trial["differs"]),
             badge("holds", "good") if trial["holds"] else badge("does not", "bad"),
             ", ".join(trial["float_layers"]) or "none",
         )

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from edgeseg.pipeline.int8_doctor.verdict import hundredths
 from edgeseg.pipeline.printed import simple_table
 
 _SHOWN = 12
@@ -24,7 +25,7 @@ def doctor_int8_text(report: Mapping[str, Any], folder: Path) -> RenderableType:
         [
             (
                 *(row["layer"], row["kind"], "float" if row["in_float"] else "INT8"),
-                f"{100 * row['drop']['mean']:.2f}",
+                hundredths(row["drop"]["mean"]),
                 f"{row['differs']:.2%}",
                 *(None if row[key] is None else f"{row[key]:.3f}" for key in ("float_ms", "int8_ms")),
             )

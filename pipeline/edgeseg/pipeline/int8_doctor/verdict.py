@@ -31,12 +31,12 @@ def verdict_of(found: Sensitivity, races: Mapping[str, Race]) -> Verdict:
     kept = len(found.found.float_layers)
     before, after = found.trials[0].drop, found.found.drop
     layers = f"{kept} layer{'s' if kept > 1 else ''} in float"
-    cost = f"{points(after)} ({points(before)} without)" if kept else points(after)
+    cost = f"{points(after)} ({hundredths(before.mean)} without)" if kept else points(after)
     with_layers = f" with {layers}" if kept else ""
     threads = next(iter(races.values())).threads
     timed = " ".join(f"{target}: {figures(raced)}" for target, raced in races.items())
     detail = (
-        f"On val INT8{with_layers} {cost}, 95 % interval of the loss {interval(after)}. "
+        f"On val INT8{with_layers} {cost}, 95 % interval of the loss {interval(after)}{_shown(after)}. "
         f"Whole pipeline, p50, {threads} thread(s), float and INT8 in one run. {timed}"
     )
     refused = tuple(target for target, raced in races.items() if raced.verdict != "faster")
@@ -58,7 +58,19 @@ def interval(drop: DiceDifference) -> str:
     """`-0.12 to 0.60` points, or that there is none."""
     if drop.lo95 is None or drop.hi95 is None:
         return "not known (one group)"
-    return f"{100 * drop.lo95:.2f} to {100 * drop.hi95:.2f} points"
+    return f"{hundredths(drop.lo95)} to {hundredths(drop.hi95)} points"
+
+
+def hundredths(share: float) -> str:
+    """A share of Dice in points with two digits, never `-0.00`."""
+    return f"{round(100 * share, 2) + 0.0:.2f}"
+
+
+def _shown(drop: DiceDifference) -> str:
+    """What the interval says of the budget; the search itself goes by the estimate."""
+    if drop.verdict == "not worse":
+        return ", all of it within the budget"
+    return "" if drop.verdict is None else f", so {drop.n_images} images do not show that the budget holds"
 
 
 def figures(raced: Race) -> str:
