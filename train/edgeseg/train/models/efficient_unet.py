@@ -58,8 +58,9 @@ def efficient_unet_arch(
         count = repeats if index in (0, len(LITE0) - 1) else math.ceil(repeats * depth)
         stage = []
         for repeat in range(count):
-            block = {"mid": previous * expansion, "out": out, "kernel": kernel, "stride": stride if repeat == 0 else 1}
-            stage.append(block | {"expand": expansion != 1})
+            step = stride if repeat == 0 else 1
+            block = {"mid": previous * expansion, "out": out, "kernel": kernel, "stride": step}
+            stage.append(block | {"expand": expansion != 1, "skip": step == 1 and previous == out})
             previous = out
         blocks.append(stage)
     levels = sum(stage[0]["stride"] == 2 for stage in blocks)
@@ -74,13 +75,21 @@ def efficient_unet_arch(
     }
 
 
+def _skips(in_channels: int, spec: dict[str, Any]) -> bool:
+    """Whether a block adds its input: as its JSON says, since pruning can make two widths equal by chance.
+
+    JSON of the first release has no such key; its networks add wherever shapes allow it.
+    """
+    return bool(spec.get("skip", spec["stride"] == 1 and in_channels == spec["out"]))
+
+
 class DepthwiseSeparable(nn.Module):
     """The first stage's block: depthwise, then linear pointwise; timm's names."""
 
     def __init__(self, in_channels: int, spec: dict[str, Any]) -> None:
         super().__init__()
         kernel, stride = spec["kernel"], spec["stride"]
-        self.skip = stride == 1 and in_channels == spec["out"]
+        self.skip = _skips(in_channels, spec)
         self.conv_dw = nn.Conv2d(in_channels, in_channels, kernel, stride, kernel // 2, groups=in_channels, bias=False)
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.act1 = nn.ReLU6(inplace=True)
@@ -99,7 +108,7 @@ class InvertedResidual(nn.Module):
     def __init__(self, in_channels: int, spec: dict[str, Any]) -> None:
         super().__init__()
         kernel, stride, mid = spec["kernel"], spec["stride"], spec["mid"]
-        self.skip = stride == 1 and in_channels == spec["out"]
+        self.skip = _skips(in_channels, spec)
         self.conv_pw = nn.Conv2d(in_channels, mid, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(mid)
         self.act1 = nn.ReLU6(inplace=True)
@@ -134,9 +143,10 @@ class DecoderBlock(nn.Module):
 
 
 class EfficientUNet(SegmentationNet):
-    """EfficientNet-Lite encoder, separable decoder, logits at half resolution."""
+    """EfficientNet-Lite encoder, separable decoder, logits at half resolution.
 
-    output_stride = 2
+    A decoder with fewer levels than the encoder has halvings ends at a coarser one: stride 4 without the last level.
+    """
 
     def __init__(self, arch: dict[str, Any]) -> None:
         super().__init__()
@@ -156,8 +166,9 @@ class EfficientUNet(SegmentationNet):
                 width = spec["out"]
             self.blocks.append(nn.Sequential(*layers))
         self.stride = 2 ** len(skips)
+        self.output_stride = 2 ** (len(skips) - len(arch["decoder"]))
         self.decoder = nn.ModuleList()
-        for spec, skip in zip(arch["decoder"], reversed(skips[1:]), strict=True):
+        for spec, skip in zip(arch["decoder"], reversed(skips[1:]), strict=False):  # a shorter decoder ends coarser
             self.decoder.append(DecoderBlock(width, skip, spec))
             width = spec["out"]
         self.head = nn.Conv2d(width, self.n_outputs, 1)
@@ -183,13 +194,13 @@ class EfficientUNet(SegmentationNet):
         }
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map an image to logits at half resolution.
+        """Map an image to logits at the decoder's resolution.
 
         Args:
             x: float32 (N, C, H, W) in [0, 1]; H and W multiples of `stride`.
 
         Returns:
-            Logits (N, K, H / 2, W / 2).
+            Logits (N, K, H / s, W / s) with s = `output_stride`.
 
         Raises:
             FrameError: If H or W is no multiple of `stride`.
@@ -215,4 +226,5 @@ def _read_block(block: nn.Module) -> dict[str, Any]:
         "kernel": depthwise.kernel_size[0],
         "stride": depthwise.stride[0],
         "expand": isinstance(block, InvertedResidual),
+        "skip": block.skip,
     }
