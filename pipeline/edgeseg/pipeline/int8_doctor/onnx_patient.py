@@ -20,9 +20,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
-from edgeseg.compress.calibrate import MIN_IMAGES
+from edgeseg.compress.calibrate import MIN_IMAGES, MIN_WIDTH
 from edgeseg.compress.int8_causes import LayerFacts
-from edgeseg.compress.plan import MIN_WIDTH
 from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
 from edgeseg.pipeline.int8_doctor.onnx_layers import LAYER_TYPES, kernel_of, onnx_layers

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
-from edgeseg.compress.calibrate import Ranges
+from edgeseg.compress.calibrate import MIN_WIDTH, Ranges
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.int8_layers import int8_layers, kernel_of
-from edgeseg.compress.plan import MIN_WIDTH, Plan, make_plan
+from edgeseg.compress.plan import Plan, make_plan
 from edgeseg.compress.prepared import FILE, load_prepared
 from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.compress.trace import INPUT, Recorder, trace
