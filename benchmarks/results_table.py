@@ -22,6 +22,10 @@ HEAD = (
     "| step | status | Dice val | Dice test | drop vs teacher [points] | file [MB] | p50 [ms] | speed-up |",
     "|---|---|--:|--:|--:|--:|--:|--:|",
 )
+REGION_HEAD = (
+    "| regions on test | found | small ones found | false ones a good frame |",
+    "|---|--:|--:|--:|",
+)
 
 # report.json and parts of it come from a file, so nothing in them is certain.
 Values = Mapping[str, Any]
@@ -58,6 +62,8 @@ def results_text(report: Values, path: Path) -> str:
     rows = [row for row in report.get("steps") or [] if isinstance(row, Mapping)]
     lines = [f"**{recipe}**. {headline(report)}", "", _origin(report, path), "", *HEAD]
     lines += [_row(row, depth, dig(report, "shipped", "step")) for depth, row in _tree(rows)]
+    lines += _regions(rows)
+    lines += [f"\n{row.get('name')} is refused: {row['reason']}." for row in rows if row.get("reason")]
     return "\n".join(lines) + "\n"
 
 
@@ -135,6 +141,19 @@ def _row(row: Values, depth: int, shipped: Any) -> str:
         _ratio(row) if row.get("parent") else DASH,
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _regions(rows: Sequence[Values]) -> list[str]:
+    """Regions found and invented, for data with good frames: there a false alarm costs a part."""
+    keys = ("region_recall", "small_region_recall", "false_regions_per_negative_frame")
+    found = {str(row.get("name")): [dig(row, "accuracy", "test", key) for key in keys] for row in rows}
+    if not any(isinstance(alarms, float | int) for *_, alarms in found.values()):
+        return []
+    lines = [
+        f"| {name} | {' | '.join(_number(value if isinstance(value, float | int) else None, 2) for value in values)} |"
+        for name, values in found.items()
+    ]
+    return ["", *REGION_HEAD, *lines]
 
 
 def _drop(row: Values) -> str:

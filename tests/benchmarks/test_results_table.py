@@ -98,3 +98,19 @@ def test_no_json_is_an_error(tmp_path):
     path.write_text("{")
     assert run(path).returncode == 2
     assert run(tmp_path / "none.json").returncode == 2
+
+
+def test_regions_and_reasons_where_there_are_good_frames():
+    found = {"region_recall": 0.8642, "small_region_recall": 0.5, "false_regions_per_negative_frame": 0.25}
+    rows = [
+        {"name": "teacher", "status": "ok", "accuracy": {"test": found}},
+        {"name": "student", "status": "refused", "reason": "too far below", "accuracy": {"test": None}},
+    ]
+    text = results_table.results_text({"steps": rows}, Path("docs/results/x.json"))
+    assert "| teacher | 0.86 | 0.50 | 0.25 |" in text
+    assert "| student | – | – | – |" in text
+    assert "student is refused: too far below." in text
+
+
+def test_no_region_table_without_good_frames(recorded):
+    assert "regions on test" not in run(recorded).stdout
