@@ -74,7 +74,7 @@ def compare(
         table.fit_offset(pairs)
         errors["fitted"] = table.error(pairs)
     for row in rows:
-        row["predicted_held_out_ms"] = held_out.get(row["network"])
+        row["predicted_held_out_ms"] = held_out.get(str(row["network"]))
     off = [abs(ms - times[name]) / times[name] for name, ms in held_out.items()]
     return rows, {"held_out": statistics.median(off) if off else None, **errors}
 
