@@ -30,7 +30,7 @@ geometry: {mode: resize, height_px: 64, width_px: 64}
 train:
   {batch_size: 4, workers: 0, validate_every: 1, threads: 1, precision: float32, augment: {p_elastic: 0, p_grid: 0}}
 teacher: {base: 4, depth: 3, epochs: 1}
-student: {width: 0.25, depth: 0.5, stages: 5, epochs: 1}
+student: {width: 0.25, depth: 0.5, stages: 4, epochs: 1}
 fit:
   {importances: [taylor], search_epochs: 1, rounds: 2, round_epochs: 1, final_epochs: 1, final_seeds: 2, corrections: 2}
 """
@@ -59,7 +59,7 @@ class Fit:
     def __init__(self, root: Path, recipe: Recipe, data_root: Path, budget: Budget) -> None:
         self.root, self.recipe, self.data_root, self.budget = root, recipe, data_root, budget
         torch.manual_seed(0)
-        save_checkpoint(root / "student", build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=5)), {})
+        save_checkpoint(root / "student", build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)), {})
         self.shipped: list[Path] = []
 
     def __call__(self, gone: Callable[[], bool] = lambda: False) -> FitResult:
@@ -83,7 +83,7 @@ class Fit:
 def fitted(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, data_root: Path) -> Any:
     """A fit whose target disappeared in the middle, gone on with, and then asked for once more."""
     root = tmp_path_factory.mktemp("run")
-    full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=5)))
+    full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)))
     assert full.total_ms is not None
     run = Fit(root, recipe, data_root, Budget("x86-ort", latency_ms=0.7 * full.total_ms))
     with pytest.raises(MeasureError, match="run the same command again"):
@@ -126,7 +126,7 @@ def test_the_journal_has_every_training_with_its_cost(fitted: Any) -> None:
     rows = {row["name"]: row for row in result.record["journal"]}
     assert set(rows) == set(run.finished())
     assert {"final_0", "final_1", "round_1"} <= set(rows)
-    assert all(row["settings"]["effort"]["epochs"] == 1 and row["wall_s"] >= 0 for row in rows.values())
+    assert all(row["settings"]["effort"]["epochs"] <= 2 and row["wall_s"] >= 0 for row in rows.values())
     searched = [row for name, row in rows.items() if name.startswith("search_")]
     assert {row["settings"]["geometry"]["height_px"] for row in searched} <= {32}
 

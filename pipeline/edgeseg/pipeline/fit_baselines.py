@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,19 +152,18 @@ def largest_fitting(lab: Lab, name: str, archs: Sequence[Arch]) -> tuple[int, Fi
     lab.progress(name, 0.0, "choose its width")
     lab.predictor.prepare(archs[0], depth=False, progress=lambda share, words: lab.progress(name, share, words))
     measured: dict[int, Figures] = {}
+    low, high = 0, len(archs) - 1
     while True:
-        at = next((i for i in range(len(archs)) if _fits(lab, archs[i], measured.get(i))), len(archs) - 1)
+        at = low + bisect_left(range(low, high), True, key=lambda index: _fits(lab, archs[index]))
         if at in measured:
-            break
+            return at, measured[at]
         measured[at] = lab.measure(fresh(archs[at], 0))
         lab.learn(archs[at], measured[at])
-    missed = misses(lab.ceilings, measured[at])
-    if missed:
-        raise BudgetError(f"{name}: " + "; ".join(map(str, missed)), measured[at])
-    return at, measured[at]
+        missed = misses(lab.ceilings, measured[at])
+        if missed and at == len(archs) - 1:
+            raise BudgetError(f"{name}: " + "; ".join(map(str, missed)), measured[at])
+        low, high = (at + 1, high) if missed else (low, at)
 
 
-def _fits(lab: Lab, arch: Arch, figures: Figures | None) -> bool:
-    if figures is not None:
-        return not misses(lab.ceilings, figures)
+def _fits(lab: Lab, arch: Arch) -> bool:
     return not misses(lab.ceilings, lab.predictor.predict(arch))

@@ -79,12 +79,12 @@ def time_record(lab: Lab) -> Record:
 def points_of(student: Record | None, finalists: Sequence[Finalist]) -> list[Record]:
     """Networks in the plane of accuracy and cost, each with whether no other is better in both."""
     points = [] if student is None else [student]
-    for one in finalists:
-        group = "baseline" if one.name in BASELINES else "pruned"
-        points += [point(one.label(seed), one.figures, one.accuracy[seed], group) for seed in one.seeds]
+    for row in finalists:
+        group = "baseline" if row.name in BASELINES else "pruned"
+        points += [point(row.label(seed), row.figures, row.accuracy[seed], group) for seed in row.seeds]
     for cost in ("latency_ms", "bytes"):
-        for point in points:
-            point[f"front_{cost}"] = not any(_beats(other, point, cost) for other in points)
+        for one in points:
+            one[f"front_{cost}"] = not any(_beats(other, one, cost) for other in points)
     return points
 
 

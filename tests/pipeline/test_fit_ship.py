@@ -1,0 +1,56 @@
+"""This machine as the target of a fit: a network is scored on val, ships, and its bundle verifies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgeseg.pipeline.fit_ship import Shipping
+from edgeseg.pipeline.fit_target import local_target
+from edgeseg.pipeline.recipe import load_recipe
+from edgeseg.pipeline.run import make_chain
+from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.verify import verify_bundle
+from edgeseg.train.checkpoint import save_checkpoint
+from edgeseg.train.models import build_model
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.unet import unet_arch
+
+RECIPE = """\
+name: tiny
+data: {name: synthetic, synthetic_images: 24, synthetic_px: 64}
+geometry: {mode: resize, height_px: 64, width_px: 64}
+quantize: {images: 8, method: minmax}
+bench: {processes: 1, blocks: 1, seconds: 0.05, min_samples: 3, warmup_cap_s: 0.2, threads: 1}
+"""
+
+
+@pytest.mark.slow
+def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    chain = make_chain(recipe, None, tmp_path)
+    data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=recipe.data.seed)
+    torch.manual_seed(0)
+    n_classes = len(data.classes)
+    model = build_model(efficient_unet_arch(1, n_classes, width=0.25, depth=0.5, stages=4)).eval()
+    teacher = build_model(unet_arch(1, n_classes, base=4, depth=3)).eval()
+    save_checkpoint(tmp_path / "winner", model, {})
+    target = local_target(recipe, data, "x86-ort", 16, tmp_path / "scratch")
+    scores = target.score("any", model)
+    assert [score.stem for score in scores] == [sample.stem for sample in data.split("val")]
+    shipping = Shipping(chain, target, teacher, tmp_path / "shipped", lambda name, share, words: None)
+    found = shipping(tmp_path / "winner")
+    assert found["variant"] == "onnx-int8-x86" and found["latency_ms"]["total"]["p50"] > 0
+    assert found["accuracy"]["val"]["n_images"] == len(scores) and found["accuracy"]["test"]["n_images"] > 0
+    assert found["speedup_vs_teacher"]["ratio"] > 0 and Path(found["file"]).stat().st_size == found["bytes"]
+    assert verify_bundle(Path(found["bundle"]), 1)["ok"]
+
+
+def test_frames_of_any_size_cannot_be_searched_for(tmp_path: Path, synthetic_data) -> None:
+    (tmp_path / "recipe.yaml").write_text("name: any\ndata: {name: synthetic}\ngeometry: {mode: native}\n")
+    with pytest.raises(ConfigError, match="needs frames of one size; use resize or tile"):
+        local_target(load_recipe(tmp_path / "recipe.yaml"), synthetic_data, "x86-ort", 16, tmp_path)
