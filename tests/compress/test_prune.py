@@ -215,7 +215,7 @@ def test_target_widths(name: str, round_to: int) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("ratio", 0.0), ("ratio", 1.0), ("rounds", 0), ("importance", "hessian")],
+    [("ratio", 0.0), ("ratio", 1.0), ("rounds", 0), ("importance", "magic")],
 )
 def test_config_refuses(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"prune\.{key} is {value!r}"):

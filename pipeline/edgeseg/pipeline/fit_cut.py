@@ -13,7 +13,7 @@ from edgeseg.compress.prune import PruneConfig, prune
 from edgeseg.compress.search import SearchResult, search
 from edgeseg.pipeline.fit_lab import BudgetError, Lab, fingerprint
 from edgeseg.pipeline.fit_predict import Figures
-from edgeseg.pipeline.fit_training import look_at_gates
+from edgeseg.pipeline.fit_training import gates_of
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import SegmentationNet
 
@@ -112,7 +112,7 @@ def _cut(
     limits: Mapping[str, float],
 ) -> Cut:
     if way.importance == "taylor":
-        look_at_gates(lab, model, teacher)
+        gates_of(lab, model, teacher)
     trace_px = (2 * int(model.stride), 2 * int(model.stride))
     groups = channel_groups(model, way.importance, trace_px, lab.recipe.train.seed)
     aims = dict(limits)

@@ -127,7 +127,7 @@ def baselines_of(lab: Lab, start: Start, taught: bool, cut_needed: bool) -> tupl
 def contest(
     lab: Lab, method: Finalist, baselines: list[Finalist], missing: dict[str, str]
 ) -> tuple[Finalist, Finalist | None]:
-    """One seed for all, the other seeds for the method and the best baseline; the higher mean on val wins.
+    """One seed for all, the other seeds for the method and the best baseline; the method has to beat it on val.
 
     Args:
         lab: The fit.
@@ -150,7 +150,7 @@ def contest(
     for seed in range(first, first + lab.recipe.fit.final_seeds):
         for one in filter(None, (method, rival)):
             one.run(lab, seed)
-    if rival is not None and rival.dice > method.dice:
+    if rival is not None and rival.dice >= method.dice:  # a method that does not beat its baseline is not used
         return rival, rival
     return method, rival
 

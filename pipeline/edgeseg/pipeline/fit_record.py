@@ -45,13 +45,17 @@ def contest_record(lab: Lab, method: Finalist, rival: Finalist | None, winner: F
     ).to_json()
     wins = winner is not method
     counts = f"{len(winner.seeds)} seed{'s' if len(winner.seeds) > 1 else ''}"
-    sentence = (
-        f"The baseline {rival.name} wins on val ({100 * rival.dice:.2f} against {100 * method.dice:.2f}, mean of "
-        f"{counts}) at the same budget, so the baseline ships."
-        if wins
-        else f"The {method.name} network wins on val ({100 * method.dice:.2f}; best baseline {rival.name} "
-        f"{100 * rival.dice:.2f}) at the same budget."
-    )
+    mine, theirs = f"{100 * method.dice:.2f}", f"{100 * rival.dice:.2f}"
+    if wins:
+        sentence = (
+            f"The baseline {rival.name} ({theirs}) is not beaten on val by the {method.name} network ({mine}; means of "
+            f"{counts}) at the same budget, so the baseline ships."
+        )
+    else:
+        sentence = (
+            f"The {method.name} network ({mine}) beats its best baseline {rival.name} ({theirs}; means of {counts}) on "
+            "val at the same budget, and ships."
+        )
     return {"winner": winner.name, "baseline_wins": wins, "sentence": sentence, "difference": difference}
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.compress.importance import put_gates
 from edgeseg.pipeline.chain import Step, StepContext
 from edgeseg.pipeline.fit_lab import Lab, fingerprint
 from edgeseg.pipeline.recipe import Recipe
-from edgeseg.pipeline.steps.training import Budget, make_training, open_data, train_step
+from edgeseg.pipeline.steps.training import Budget, look_at_gates, open_data, train_step
 from edgeseg.pipeline.store import StepFolder
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.input_spec import Geometry
@@ -91,23 +90,10 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
     return Trained(load_checkpoint(files)[0], files, float(result["val_dice_at_network_size"]))
 
 
-def look_at_gates(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) -> None:
+def gates_of(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) -> None:
     """Put on a network what `taylor` reads, from some training batches and the loss it is fine-tuned with."""
-    effort = Effort(1, lab.recipe.fit.learning_rate)
-    recipe = _adapted(lab.recipe, effort, model, teacher)
-    recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, workers=0))
-    context = _context(lab, recipe, "gates", StepFolder(lab.journal.root / "gates"))
-    budget = Budget(effort.epochs, effort.learning_rate)
-    module, loaders = make_training(context, open_data(context), model, teacher, budget)
-    module.eval()
-    batches = [batch for _, batch in zip(range(lab.recipe.fit.gate_batches), loaders.train_dataloader(), strict=False)]
-    put_gates(
-        model,
-        (
-            lambda _, batch=batch: module.compute_loss(batch["image"].float() / 255.0, batch["mask"].long())  # type: ignore[misc]
-            for batch in batches
-        ),
-    )
+    context = _context(lab, lab.recipe, "gates", StepFolder(lab.journal.root / "gates"))
+    look_at_gates(context, open_data(context), model, teacher, lab.recipe.fit.gate_batches)
 
 
 def scaled(geometry: Geometry, scale: float, stride_px: int) -> Geometry:

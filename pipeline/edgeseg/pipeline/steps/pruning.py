@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeseg.compress.prune import PruneConfig, prune, target_widths
 from edgeseg.pipeline.chain import StepContext
-from edgeseg.pipeline.steps.training import Budget, make_training, open_data, train_step
+from edgeseg.pipeline.steps.training import Budget, look_at_gates, make_training, open_data, train_step
 from edgeseg.train.checkpoint import DESCRIPTION, load_checkpoint, save_checkpoint
 from edgeseg.train.fit import fit
 
@@ -28,6 +28,8 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
         if (kept / DESCRIPTION).is_file():
             model, _ = load_checkpoint(kept)
             continue
+        if config.importance == "taylor":
+            look_at_gates(context, data, model, teacher, context.recipe.fit.gate_batches)
         trace_px = (2 * int(widest), 2 * int(widest))
         model = prune(model, target_widths(original, config, done), config, trace_px)
         if done == config.rounds:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 
 from edgeseg.compress.cost import cost
 from edgeseg.compress.distill import DistillationModule, DistillConfig
+from edgeseg.compress.importance import put_gates
 from edgeseg.pipeline.chain import StepContext
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, open_dataset
@@ -129,6 +132,22 @@ def make_training(
     loaders.config = config
     steps = budget.epochs * loaders.steps_per_epoch()
     return _module(context, model, teacher, config, len(data.classes), steps), loaders
+
+
+def look_at_gates(
+    context: StepContext, data: DataSet, model: SegmentationNet, teacher: SegmentationNet | None, batches: int
+) -> None:
+    """Put on a network what the importance `taylor` reads, from training batches and the loss it is trained with."""
+    train = dataclasses.replace(context.recipe.train, workers=0)
+    quiet = dataclasses.replace(context, recipe=dataclasses.replace(context.recipe, train=train))
+    module, loaders = make_training(quiet, data, model, teacher, Budget(1, 1e-3))
+    module.eval()
+    drawn = [batch for _, batch in zip(range(batches), loaders.train_dataloader(), strict=False)]
+
+    def loss_of(batch: dict[str, torch.Tensor]) -> Callable[[SegmentationNet], torch.Tensor]:
+        return lambda _: module.compute_loss(batch["image"].float() / 255.0, batch["mask"].long())
+
+    put_gates(model, map(loss_of, drawn))
 
 
 def train_config(context: StepContext, budget: Budget, choice: dict[str, Any] | None = None) -> TrainConfig:
