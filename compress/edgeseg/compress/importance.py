@@ -40,9 +40,8 @@ def taylor() -> Any:
     """
     import torch_pruning as tp
 
-    options: dict[str, Any] = {"group_reduction": "sum", "normalizer": None}
-    gates = tp.importance.TaylorImportance(target_types=[nn.modules.batchnorm._BatchNorm], **options)
-    return _WhereAny(gates, tp.importance.TaylorImportance(**options))
+    # torch-pruning's own Taylor importance passes over batch norms (1.6.0), so the gates are read here.
+    return _WhereAny(_Gates(), tp.importance.TaylorImportance(group_reduction="sum", normalizer=None))
 
 
 def random() -> Any:
@@ -98,6 +97,20 @@ def check_ready(name: str, model: SegmentationNet) -> None:
     """
     if name == "taylor" and any(parameter.grad is None for parameter in model.parameters()):
         raise ConfigError("importance 'taylor' needs gradients, but the network has none; call put_gates first")
+
+
+class _Gates:
+    """|scale * grad| of every batch norm that passes a channel on, summed; None for a group without any."""
+
+    def __call__(self, group: Any) -> Tensor | None:
+        total: dict[int, float] = {}
+        for item in group:
+            layer = item.dep.target.module
+            if isinstance(layer, nn.BatchNorm2d) and layer.weight.grad is not None:
+                gates = (layer.weight * layer.weight.grad).detach().abs()[list(item.idxs)].tolist()
+                for root, gate in zip(item.root_idxs, gates, strict=True):
+                    total[int(root)] = total.get(int(root), 0.0) + gate
+        return torch.tensor([total[root] for root in sorted(total)]) if total else None
 
 
 class _WhereAny:
