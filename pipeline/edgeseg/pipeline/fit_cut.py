@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgeseg.compress.budget import misses
+from edgeseg.compress.budget import Miss, misses
 from edgeseg.compress.depth import shallower
 from edgeseg.compress.groups import channel_groups
 from edgeseg.compress.prune import PruneConfig, prune
@@ -16,6 +17,9 @@ from edgeseg.pipeline.fit_predict import Figures
 from edgeseg.pipeline.fit_training import gates_of
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import SegmentationNet
+
+_FULL = 0.9  # of the budget: a cut that uses less is worth another search
+_TIGHTER = 0.95  # where a correction has come to the same network again
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ def _cut(
     groups = channel_groups(model, way.importance, trace_px, lab.recipe.train.seed)
     aims = dict(limits)
     tries: list[dict[str, Any]] = []
+    held: Cut | None = None
     for attempt in range(lab.recipe.fit.corrections + 1):
         lab.progress(name, attempt / (lab.recipe.fit.corrections + 1), "search")
         found = search(model.arch, groups, lab.predictor.predict, aims, depth=way.depth)
@@ -124,21 +129,39 @@ def _cut(
         figures = lab.measure(smaller)
         lab.learn(smaller.arch, figures)
         missed = misses(limits, figures)
-        tries.append(
-            {
-                "arch": smaller.arch,
-                "moves": [asdict(move) for move in found.moves],
-                "predicted": found.predicted,
-                "measured": figures,
-                "missed": [str(one) for one in missed],
-            }
-        )
-        if not missed:
-            return Cut(smaller, figures, tries)
-        if not found.reached:
+        tries.append(_try(found, smaller, figures, missed))
+        if not missed and (held is None or fill(limits, figures) > fill(limits, held.figures)):
+            held = Cut(smaller, figures, tries)
+        # A prediction that was too high has cut too deep: what it has learnt now may leave more of the network.
+        again = _seen(tries)
+        if (not missed and (again or fill(limits, figures) >= _FULL)) or (missed and not found.reached):
             break
-        aims = _corrected(lab, smaller, limits, figures)
-    raise BudgetError(f"{name}: " + "; ".join(tries[-1]["missed"]), tries[-1]["measured"])
+        tighter = {name: _TIGHTER * aim for name, aim in aims.items()}
+        aims = tighter if again else _corrected(lab, smaller, limits, figures)
+    if held is None:
+        raise BudgetError(f"{name}: " + "; ".join(tries[-1]["missed"]), tries[-1]["measured"])
+    return held
+
+
+def fill(limits: Mapping[str, float], figures: Figures) -> float:
+    """How much of the budget a network uses: the largest ratio of a figure to its limit; infinite if unmeasured."""
+    ratios = [math.inf if (value := figures.get(name)) is None else value / limit for name, limit in limits.items()]
+    return max(ratios)
+
+
+def _try(found: SearchResult, model: SegmentationNet, figures: Figures, missed: list[Miss]) -> dict[str, Any]:
+    return {
+        "arch": model.arch,
+        "moves": [asdict(move) for move in found.moves],
+        "predicted": found.predicted,
+        "measured": figures,
+        "missed": [str(one) for one in missed],
+    }
+
+
+def _seen(tries: list[dict[str, Any]]) -> bool:
+    """Whether the last search came to a network that was tried before."""
+    return any(one["arch"] == tries[-1]["arch"] for one in tries[:-1])
 
 
 def _corrected(lab: Lab, model: SegmentationNet, limits: Mapping[str, float], figures: Figures) -> dict[str, float]:

@@ -62,6 +62,8 @@ class Predictor:
         Raises:
             MeasureError: If the target disappears.
         """
+        if any(one == arch for one, _, _ in self.seen):
+            return  # a second look at the same network would be predicted from the first
         layers = self.layers(arch)
         self.table.ensure(layers)
         before = self.table.predict_ms(layers) if self.seen else None
@@ -94,9 +96,12 @@ class Predictor:
         return True
 
     def _bytes(self, layers: Sequence[Layer]) -> float:
-        """Weights in INT8, and what else the file holds, as in the networks measured so far."""
-        rest = [one["bytes"] - weights(self.layers(arch)) for arch, one, _ in self.seen if one.get("bytes")]
-        return weights(layers) + (rest[-1] if rest else 0.0)
+        """Weights in INT8, and for each layer what the file of the network measured last holds beside them."""
+        known = [(self.layers(arch), one["bytes"]) for arch, one, _ in self.seen if one.get("bytes")]
+        if not known:
+            return weights(layers)
+        sample, size = known[-1]
+        return weights(layers) + (size - weights(sample)) / len(sample) * len(layers)
 
 
 def macs(layers: Sequence[Layer]) -> float:

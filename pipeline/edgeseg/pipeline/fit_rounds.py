@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.pipeline.fit_cut import Cut, Way, cut_to
+from edgeseg.pipeline.fit_cut import Cut, Way, cut_to, fill
 from edgeseg.pipeline.fit_lab import BudgetError, Lab
 from edgeseg.pipeline.fit_predict import Figures
 from edgeseg.pipeline.fit_training import Effort, Trained, train
@@ -56,7 +56,7 @@ def reachable(lab: Lab, start: Start) -> tuple[dict[Way, Cut], dict[str, str]]:
         except BudgetError as err:
             failed[way.name] = err
     if not cuts:
-        raise min(failed.values(), key=lambda err: overrun(lab.ceilings, err.best))
+        raise min(failed.values(), key=lambda err: fill(lab.ceilings, err.best))
     return cuts, {name: str(err) for name, err in failed.items()}
 
 
@@ -132,14 +132,6 @@ def between(figures: Figures, aims: Mapping[str, float], share: float) -> dict[s
         now = figures.get(name)
         limits[name] = aim if now is None or now <= aim else aim * (now / aim) ** (1.0 - share)
     return limits
-
-
-def overrun(ceilings: Mapping[str, float], figures: Figures) -> float:
-    """How far figures exceed the budget: the worst ratio; infinite where something could not be measured."""
-    ratios = [
-        figures[name] / limit if figures.get(name) is not None else float("inf") for name, limit in ceilings.items()
-    ]
-    return max(ratios)
 
 
 def _seed(lab: Lab) -> int:
