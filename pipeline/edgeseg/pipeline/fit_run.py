@@ -128,7 +128,9 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
     from edgeseg.runtime.dataset import open_dataset
     from edgeseg.train.checkpoint import load_checkpoint
 
-    recipe, root = chain.recipe, chain.root / "fit" / budget.target
+    recipe = chain.recipe
+    # A folder a budget, so that asking for another one keeps what was trained for this one.
+    root = chain.root / "fit" / budget.target / str(budget).replace("=", "-").replace(",", "_")
     chosen = state.records["choose_student"]["result"]
     student, _ = load_checkpoint(chain.folder(chosen["student"]).files)
     answers, _ = load_checkpoint(chain.folder(chosen["teaches"]).files)
@@ -162,9 +164,27 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
         start,
         taught=chosen["student"] == _DISTILLED,
         teacher_ms=teacher_ms,
-        ship=Shipping(chain, target, teacher, root / "shipped", progress),
+        ship=lambda checkpoint: _ship_once(
+            journal, Shipping(chain, target, teacher, root / "shipped", progress), checkpoint
+        ),
         command=order.command,
     )
+
+
+def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
+    """What ships, made and scored on test once; made again if its bundle is gone."""
+    from edgeseg.pipeline.store import sha256_file
+    from edgeseg.train.checkpoint import WEIGHTS
+
+    recipe = shipping.chain.recipe
+    settings = {
+        "weights": sha256_file(checkpoint / WEIGHTS),
+        "target": shipping.target.probe.identity,
+        "recipe": recipe.sha256(),
+        "data": shipping.chain.data_key,
+    }
+    found = journal.find("shipped", "shipped", settings, lambda: shipping(checkpoint))
+    return dict(found) if Path(found["bundle"]).is_file() else dict(shipping(checkpoint))
 
 
 def _total_ms(target: Any, teacher: Any) -> float:
