@@ -9,23 +9,12 @@ import numpy as np
 import pytest
 
 from edgeseg.compress.layers import layers_of
-from edgeseg.compress.probe import Layer
 from edgeseg.export import flatbuffer
 from edgeseg.export.layer_flatbuffer import layer_tflite
 from edgeseg.export.muted import muted
 from edgeseg.runtime.errors import ExportError
 
-LAYERS = {
-    "stem": Layer("conv", 1, 16, 3, 2, 32, 48),
-    "stem_rgb": Layer("conv", 3, 16, 3, 1, 32, 48),
-    "conv": Layer("conv", 24, 96, 1, 1, 16, 24),
-    "depthwise": Layer("depthwise", 24, 24, 5, 2, 32, 32),
-    "transposed": Layer("transposed", 16, 8, 2, 2, 16, 16),
-    "resize": Layer("resize", 16, 16, 1, 2, 16, 24),
-    "concat": Layer("concat", 40, 40, 1, 1, 16, 16),
-    "add": Layer("add", 24, 24, 1, 1, 16, 16),
-    "pool": Layer("pool", 16, 16, 2, 2, 32, 32),
-}
+from .layer_cases import LAYERS
 
 
 def operators(content: bytes) -> Counter[tuple[Any, ...]]:

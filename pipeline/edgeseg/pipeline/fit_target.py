@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.compress.calibration_set import draw_calibration
+from edgeseg.pipeline.calibration_images import calibration_tensors
 from edgeseg.pipeline.local_probe import LocalProbe, brief
 from edgeseg.pipeline.recipe import Recipe
-from edgeseg.pipeline.steps.quantizing import calibration_tensors
 from edgeseg.runtime.dataset import DataSet, Sample, read_image
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.evaluate import evaluate

@@ -20,16 +20,17 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
-from edgeseg.compress.calibrate import MIN_IMAGES, MIN_WIDTH
+from edgeseg.compress.calibrate import MIN_WIDTH
+from edgeseg.compress.calibration_set import draw_calibration
 from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.sensitivity import FloatLayers
+from edgeseg.pipeline.calibration_images import calibration_tensors
 from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
 from edgeseg.pipeline.int8_doctor.onnx_layers import LAYER_TYPES, kernel_of, onnx_layers
 from edgeseg.pipeline.int8_doctor.patient import File, Repair
-from edgeseg.pipeline.int8_doctor.train_images import train_draw, train_tensors
 from edgeseg.runtime.atomic import replacing, write_bytes
 from edgeseg.runtime.dataset import DataSet
-from edgeseg.runtime.errors import ConfigError, ExportError
+from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.model_spec import ModelSpec
 
 _CALIBRATED_ON = 32
@@ -52,9 +53,7 @@ class OnnxPatient:
         self._adopted = adopt(path, data, feeding)
         self._work = work
         work.mkdir(parents=True, exist_ok=True)
-        self._samples = train_draw(data, _CALIBRATED_ON)
-        if len(self._samples) < MIN_IMAGES:
-            raise ConfigError(f"{data.root}: {len(self._samples)} training images; calibrate on at least {MIN_IMAGES}.")
+        self._samples = draw_calibration(data.split("train"), data.classes, _CALIBRATED_ON, seed=0).samples
         self.float_spec: ModelSpec = self._adopted.spec
         self.float_model = work / "float.onnx"
         write_bytes(self.float_model, with_pixels(self._adopted.model, self._adopted).SerializeToString())
@@ -191,7 +190,7 @@ class OnnxPatient:
 
     def _feeds(self) -> Iterator[dict[str, np.ndarray]]:
         adopted = self._adopted
-        for pixels in train_tensors(self.data, self._samples, adopted.spec.input):
+        for pixels in calibration_tensors(self.data, self._samples, adopted.spec.input):
             yield {adopted.input_name: adopted.feeding.apply(pixels, adopted.layout)}
 
     def _observe(self) -> ActivationStats:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
 from edgeseg.compress.calibrate import MIN_WIDTH, Ranges
+from edgeseg.compress.calibration_set import draw_balanced
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.int8_layers import int8_layers, kernel_of
@@ -27,8 +28,8 @@ from edgeseg.compress.trace import INPUT, Recorder, trace
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.qdq import operations_of, write_int8_onnx
+from edgeseg.pipeline.calibration_images import calibration_tensors
 from edgeseg.pipeline.int8_doctor.patient import File, Repair
-from edgeseg.pipeline.int8_doctor.train_images import train_draw, train_tensors
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.steps.spec_files import read_spec
 from edgeseg.runtime.dataset import DataSet
@@ -216,7 +217,8 @@ class PlanPatient:
         return self._observed().facts(key, low, high, repaired=self._is_empty(key))
 
     def _images(self) -> Iterable[np.ndarray]:
-        return train_tensors(self.data, train_draw(self.data, _LOOKED_AT), self._files.spec.input)
+        drawn = draw_balanced(self.data.split("train"), self.data.classes, _LOOKED_AT, seed=0)
+        return calibration_tensors(self.data, drawn.samples, self._files.spec.input)
 
     def _observed(self) -> ActivationStats:
         if self._stats is None:

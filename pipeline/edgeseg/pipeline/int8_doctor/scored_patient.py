@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
-
 from edgeseg.compress.sensitivity import FloatLayers, Score
 from edgeseg.pipeline.int8_doctor.patient import Patient
 from edgeseg.pipeline.int8_doctor.val_scores import Journal, ValScorer
@@ -16,7 +14,6 @@ from edgeseg.runtime.dataset import Sample
 # nothing.
 _COMPARE_S = 300.0
 _FEWEST_IMAGES = 16
-_SEED = 0
 
 
 class ScoredPatient:
@@ -56,7 +53,7 @@ class ScoredPatient:
         return self._scorer.to_score([known[sample.stem] for sample in samples])
 
     def _choose(self, images: int | None) -> tuple[Sample, ...]:
-        """The val images that layers are compared on: all, or a seeded draw."""
+        """The val images that layers are compared on: all, or a seeded, class-balanced draw."""
         samples = self._scorer.samples
         if images is None:
             images = self._journal.choice("compare_on")
@@ -65,8 +62,7 @@ class ScoredPatient:
             self._journal.choose("compare_on", images)
         if not 0 < images < len(samples):
             return samples
-        order = np.random.default_rng(_SEED).permutation(len(samples))[:images]
-        return tuple(samples[index] for index in sorted(order))
+        return self._scorer.draw(images)
 
     def _affordable(self, n_samples: int) -> int:
         """As many images as comparing all layers takes about five minutes on."""

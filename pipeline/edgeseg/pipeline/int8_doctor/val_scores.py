@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeseg.compress.calibration_set import draw_balanced
 from edgeseg.compress.sensitivity import FloatLayers, Score
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, Sample, read_image, read_mask
@@ -44,6 +45,10 @@ class ValScorer:
         self._data, self._threads = data, threads
         self.samples: tuple[Sample, ...] = data.split("val")
         self._reference: dict[str, np.ndarray] = {}
+
+    def draw(self, count: int) -> tuple[Sample, ...]:
+        """A seeded, class-balanced part of val."""
+        return draw_balanced(self.samples, self._data.classes, count, seed=0).samples
 
     def content_hash(self) -> str:
         """SHA-256 of the val images and masks, and of their order."""

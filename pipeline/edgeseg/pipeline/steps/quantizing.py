@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
 from typing import Any
-
-import numpy as np
 
 from edgeseg.compress.calibration_set import Draw, draw_balanced, draw_calibration
 from edgeseg.compress.candidates import Candidate, Preparation
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.modality import pixel_statistics
 from edgeseg.compress.prepared import FILE, save_prepared
+from edgeseg.pipeline.calibration_images import calibration_tensors
 from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.int8_trials import Judge, Trials
 from edgeseg.pipeline.steps.exporting import input_spec, source_model
 from edgeseg.pipeline.steps.spec_files import read_spec
 from edgeseg.pipeline.steps.training import open_data
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.dataset import DataSet, Sample, read_image, read_mask
-from edgeseg.runtime.input_spec import InputSpec
-from edgeseg.runtime.preprocess import prepare
+from edgeseg.runtime.dataset import DataSet
 from edgeseg.train.models import SegmentationNet
 
 Result = dict[str, Any]
@@ -58,19 +54,6 @@ def run_ranges(context: StepContext) -> Result:
         **trials,
         **preparation.facts(),
     }
-
-
-def calibration_tensors(data: DataSet, samples: tuple[Sample, ...], spec: InputSpec) -> Iterator[np.ndarray]:
-    """Pixels as the runtime makes them; of a tiled frame the tile with most foreground and one in the middle."""
-    for sample in samples:
-        tensor = prepare(read_image(sample.image, data.color), spec).tensor
-        if spec.geometry.mode != "tile":
-            yield tensor
-            continue
-        mask = read_mask(sample.mask, len(data.classes))
-        tiles = prepare(mask, dataclasses.replace(spec, color="gray")).tensor
-        fullest = int((tiles > 0).sum(axis=(1, 2, 3)).argmax())
-        yield tensor[sorted({fullest, len(tensor) // 2})]
 
 
 def _choose(
