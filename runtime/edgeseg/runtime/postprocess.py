@@ -1,7 +1,7 @@
 """From a network's low-resolution scores to a mask and probabilities at the frame's own size.
 
-The scores are scaled up plane by plane and only then compared: smoother borders than scaling ids up, and in uint8
-a few microseconds per plane. Quantised scores are never turned into floats for a mask.
+The scores are scaled up plane by plane and only then compared: smoother borders than scaling ids up. That is done
+where there can be foreground alone (see `window`). Quantised scores are never turned into floats for a mask.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ import numpy as np
 
 from edgeseg.runtime.errors import BackendError, ManifestError
 from edgeseg.runtime.manifest import ModelSpec
-from edgeseg.runtime.padding import round_up
 from edgeseg.runtime.preprocess import Prepared, resize
 from edgeseg.runtime.tiling import stitch
+from edgeseg.runtime.window import Window, foreground_window, whole_window
 
 
 @dataclass
 class Scratch:
-    """Full-size planes kept from frame to frame: the kernel's work of handing out fresh pages took half the time.
+    """Enlarged planes kept from frame to frame: the kernel's work of handing out fresh pages took half the time.
 
     Not safe to share between threads.
     """
 
-    _planes: dict[str, np.ndarray] = field(default_factory=dict)
+    _memory: dict[str, np.ndarray] = field(default_factory=dict)
 
     def plane(self, name: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-        """Return the plane of this name with whatever is in it, a new one where shape or dtype changed."""
-        plane = self._planes.get(name)
-        if plane is None or plane.shape != shape or plane.dtype != dtype:
-            plane = self._planes[name] = np.empty(shape, dtype)
-        return plane
+        """Return the plane of this name with whatever is in it; new memory only where a larger one is asked for."""
+        size = shape[0] * shape[1]
+        memory = self._memory.get(name)
+        if memory is None or memory.size < size or memory.dtype != dtype:
+            memory = self._memory[name] = np.empty(size, dtype)
+        return memory[:size].reshape(shape)
 
 
 def to_mask(scores: np.ndarray, spec: ModelSpec, prepared: Prepared, scratch: Scratch | None = None) -> np.ndarray:
@@ -54,9 +55,19 @@ def to_mask(scores: np.ndarray, spec: ModelSpec, prepared: Prepared, scratch: Sc
     planes = _planes(scores, spec, prepared)
     if spec.output.kind == "class_ids":
         return _ids_to_mask(planes[0], spec, prepared)
+    whole = _whole(spec, prepared)
+    planes = planes[(slice(None), *whole.cells)]
+    mask = np.zeros(prepared.frame_shape, np.uint8)
     if spec.output.activation == "sigmoid":
-        return _threshold(_upsample(planes[0], spec, prepared), _quantised_threshold(spec))
-    return _argmax(planes, spec, prepared, scratch or Scratch())
+        limit = _quantised_threshold(spec)
+        window = foreground_window(_threshold(planes[0], limit), whole)
+        if window is not None:
+            mask[window.pixels] = _threshold(_enlarge(planes[0], window), limit)
+        return mask
+    window = foreground_window(cv2.compare(_highest(planes[1:]), planes[0], cv2.CMP_GT), whole)
+    if window is not None:
+        _argmax(planes, window, scratch or Scratch(), mask[window.pixels])
+    return mask
 
 
 def probability(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
@@ -78,7 +89,9 @@ def probability(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.n
         raise ManifestError("This model returns class ids, not scores. Choose a variant with output kind 'scores'.")
     zero = spec.output.zero_point + (128 if spec.output.dtype == "int8" else 0)
     planes = _planes(scores, spec, prepared).astype(np.float32)
-    logits = np.stack([_upsample((plane - zero) * spec.output.scale, spec, prepared) for plane in planes])
+    whole = _whole(spec, prepared)
+    planes = (planes - zero) * spec.output.scale
+    logits = np.stack([_enlarge(plane, whole) for plane in planes[(slice(None), *whole.cells)]])
     if spec.output.activation == "sigmoid":
         logits = np.concatenate([np.zeros_like(logits), logits])  # sigmoid(x) is the softmax of (0, x).
     logits -= logits.max(axis=0)
@@ -113,35 +126,38 @@ def _as_nhwc(scores: np.ndarray, spec: ModelSpec) -> np.ndarray | None:
     return scores if spec.output.layout == "NHWC" else scores.transpose(0, 2, 3, 1)
 
 
-def _upsample(plane: np.ndarray, spec: ModelSpec, prepared: Prepared, out: np.ndarray | None = None) -> np.ndarray:
-    """Scale one plane (h, w) up to the frame (H, W), leaving out what belongs to the padding; `out` may be used."""
-    stride = spec.output.stride_px
-    height, width = prepared.content_shape
-    plane = plane[: -(-height // stride), : -(-width // stride)]
-    if height % stride == 0 and width % stride == 0:
-        return resize(plane, *prepared.frame_shape, "linear", out)
-    # The last cell lies partly in the padding: scale it up by the exact stride, then cut.
-    whole = resize(plane, round_up(height, stride), round_up(width, stride), "linear")
-    return resize(whole[:height, :width], *prepared.frame_shape, "linear", out)
+def _whole(spec: ModelSpec, prepared: Prepared) -> Window:
+    return whole_window(prepared.content_shape, prepared.frame_shape, spec.output.stride_px)
 
 
-def _argmax(planes: np.ndarray, spec: ModelSpec, prepared: Prepared, scratch: Scratch) -> np.ndarray:
-    """Return the index of the highest plane per pixel, holding two planes at full size instead of all."""
-    shape = prepared.frame_shape
-    best = _upsample(planes[0], spec, prepared, scratch.plane("best", shape, planes.dtype))
-    free = scratch.plane("other", shape, planes.dtype)
-    higher = scratch.plane("higher", shape, np.dtype(np.uint8))
-    mask = np.zeros(shape, np.uint8)
+def _enlarge(plane: np.ndarray, window: Window, out: np.ndarray | None = None) -> np.ndarray:
+    """Scale the window of a plane up to the frame's size, without what belongs to the padding; `out` may be used."""
+    large = resize(plane[window.cells], *window.enlarged, "linear", out if window.enlarged == window.shape else None)
+    return resize(large[: window.content[0], : window.content[1]], *window.shape, "linear", out)
+
+
+def _highest(planes: np.ndarray) -> np.ndarray:
+    """The largest of several planes, cell by cell."""
+    highest: np.ndarray = planes[0]
+    for plane in planes[1:]:
+        highest = cv2.max(highest, plane)
+    return highest
+
+
+def _argmax(planes: np.ndarray, window: Window, scratch: Scratch, mask: np.ndarray) -> None:
+    """Write the index of the highest plane per pixel into `mask`, which is 0; holds two enlarged planes, not all."""
+    best = _enlarge(planes[0], window, scratch.plane("best", window.shape, planes.dtype))
+    free = scratch.plane("other", window.shape, planes.dtype)
+    higher = scratch.plane("higher", window.shape, np.dtype(np.uint8))
     for class_id in range(1, len(planes)):
-        plane = _upsample(planes[class_id], spec, prepared, free)
+        plane = _enlarge(planes[class_id], window, free)
         cv2.compare(plane, best, cv2.CMP_GT, higher)  # 255 where this class wins so far
         np.bitwise_and(higher, np.uint8(class_id), out=higher)
         # A later winner has a higher id than an earlier one, so the maximum keeps the last winner.
         np.maximum(mask, higher, out=mask)
         if class_id + 1 < len(planes):
             # Not into `best` itself: at stride 1 it is a view of the engine's output.
-            best = np.maximum(best, plane, out=scratch.plane("best", shape, planes.dtype))
-    return mask
+            best = np.maximum(best, plane, out=scratch.plane("best", window.shape, planes.dtype))
 
 
 def _threshold(plane: np.ndarray, limit: float) -> np.ndarray:
