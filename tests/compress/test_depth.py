@@ -61,12 +61,28 @@ def test_without_the_last_stages(model: Any, stages: int, stride: int, levels: i
     assert torch.equal(smaller.decoder[0].reduce.weight, again.decoder[0].reduce.weight)
 
 
+@pytest.mark.parametrize("levels", [0, 1])
+@torch.no_grad()
+def test_without_the_first_stage_the_stem_feeds_the_next(model: Any, levels: int) -> None:
+    smaller = shallower(model, Depth(frozenset({(3, 1)}), levels=levels, first=1))
+    assert len(smaller.blocks) == 6 and smaller(IMAGE).shape == (1, 3, 32 >> levels, 32 >> levels)
+    assert torch.equal(smaller.conv_stem.weight, model.conv_stem.weight)
+    first, before = smaller.blocks[0][0], model.blocks[1][0]
+    assert first.conv_pw.in_channels == ARCH["stem"] and torch.equal(first.conv_dw.weight, before.conv_dw.weight)
+    assert torch.equal(smaller.blocks[2][1].conv_dw.weight, model.blocks[3][2].conv_dw.weight)
+    kept = [
+        torch.equal(a.merge.conv_pw.weight, b.merge.conv_pw.weight)
+        for a, b in zip(smaller.decoder, model.decoder, strict=False)
+    ]
+    assert kept == [True] * 3 + [False] * (1 - levels)  # the last level joins what the first stage made
+
+
 def test_every_cut_on_offer_can_be_made_until_none_is_left(model: Any) -> None:
     done, seen = Depth(), 0
     while cuts := further_cuts(ARCH, done):
         assert shallower_arch(ARCH, cuts[-1]) != shallower_arch(ARCH, done)
         done, seen = cuts[-1], seen + 1
-    assert done.levels == 1 and done.stages == 4 and seen > 5
+    assert done.levels == 1 and done.stages + done.first == 4 and seen > 5
     assert shallower(model, done)(IMAGE).shape[-1] == 16
     assert further_cuts(unet_arch(1, 2), Depth()) == []
 
@@ -77,6 +93,7 @@ def test_every_cut_on_offer_can_be_made_until_none_is_left(model: Any) -> None:
         (Depth(frozenset({(1, 0)})), "has no skip"),
         (Depth(stages=7), "no decoder"),
         (Depth(levels=4), "no decoder"),
+        (Depth(first=2), "can go"),
     ],
 )
 def test_what_cannot_go_is_refused(depth: Depth, words: str) -> None:

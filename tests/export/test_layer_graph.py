@@ -77,7 +77,9 @@ def test_an_integer_layer_is_its_operator_and_nothing_else(name: str, tmp_path: 
         assert kinds(model) == {op: 3 * n for op, n in LEFT.get(name, {"QLinearConv": 1}).items()}
     outputs = run(session)
     assert len(outputs) == 3
-    assert {one.shape for one in outputs} == {(1, *out_size(layer), layer.out_channels)}
+    rows, columns = out_size(layer)
+    grouped = 4 if name == "stem" else 1  # columns of the stem's result are channels still; the bytes lie the same
+    assert {one.shape for one in outputs} == {(1, rows, columns // grouped, grouped * layer.out_channels)}
 
 
 @x86
@@ -103,7 +105,7 @@ def test_the_parts_are_the_whole_network(name: str, onnx_files, tmp_path: Path) 
         parts += operators(opened(layer_onnx(layer, "int8"), tmp_path)[1])
     missing, extra = operators(optimised) - parts, parts - operators(optimised)
     assert not extra
-    assert {op for op, *_ in missing} <= {"Squeeze", "Unsqueeze", "SpaceToDepth", "Transpose"}
+    assert {op for op, *_ in missing} <= {"Reshape", "Transpose"}
     assert sum(missing.values()) <= 5
 
 

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.export.onnx import quiet_session
-from edgeseg.export.stem import block_stem
+from edgeseg.export.stem import group_stem
 from edgeseg.export.widen import widen_depthwise
 
 
@@ -133,18 +133,60 @@ def test_a_layer_whose_neighbours_cannot_grow_is_left_alone(obstacle):
     assert groups_of(widen_depthwise(model, 16)) == [24]
 
 
+def quantised_stem(channels: int, *, kernel: int = 3) -> onnx.ModelProto:
+    """A u8s8 convolution of the pixels of an NHWC image, and one behind it."""
+    rng = np.random.default_rng(channels)
+    constants = {
+        "one": np.float32(1), "step": np.float32(0.7), "zero": np.uint8(0),
+        "axis": np.array([3]), "first": np.array([1]),
+        "w.int": rng.integers(-127, 128, (8, channels, kernel, kernel)).astype(np.int8),
+        "w.scale": rng.uniform(0.001, 0.01, 8).astype(np.float32), "w.zero": np.zeros(8, np.int8),
+        "b.int": rng.integers(-999, 999, 8).astype(np.int32), "b.scale": rng.uniform(0.001, 0.01, 8).astype(np.float32),
+    }  # fmt: skip
+    planes = [helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2])]
+    if channels == 1:
+        planes = [
+            helper.make_node("Squeeze", ["image", "axis"], ["flat"]),
+            helper.make_node("Unsqueeze", ["flat", "first"], ["planes"]),
+        ]
+    conv = {"kernel_shape": [kernel] * 2, "strides": [2, 2], "pads": [kernel // 2] * 4}
+    nodes = [
+        *planes,
+        helper.make_node("DequantizeLinear", ["planes", "one", "zero"], ["pixels"]),
+        helper.make_node("DequantizeLinear", ["w.int", "w.scale", "w.zero"], ["w"], axis=0),
+        helper.make_node("DequantizeLinear", ["b.int", "b.scale"], ["b"], axis=0),
+        helper.make_node("Conv", ["pixels", "w", "b"], ["sums"], **conv),
+        helper.make_node("QuantizeLinear", ["sums", "step", "zero"], ["scores"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", channels])],
+        [helper.make_tensor_value_info("scores", TensorProto.UINT8, ["n", 8, "p", "q"])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_stem_on_blocks_is_the_same_function(channels):
-    build = Builder(channels)
-    build.node("Cast", ["image"], "pixels", to=TensorProto.FLOAT)
-    build.conv("pixels", "scores", channels, 5, kernel=3, stride=2)
-    model = build.model("scores")
-    blocked = block_stem(model)
-    assert [node.op_type for node in blocked.graph.node] == ["SpaceToDepth", "Cast", "Conv"]
-    expected = run(model, image_of(channels))
-    np.testing.assert_allclose(run(blocked, image_of(channels)), expected, atol=1e-4 * np.abs(expected).max())
+@pytest.mark.parametrize("stride_px", [4, 8, 32])
+def test_the_stem_on_columns_is_the_same_function_to_the_last_bit(channels, stride_px):
+    model = quantised_stem(channels)
+    grouped = group_stem(model, stride_px)
+    assert [node.op_type for node in grouped.graph.node][:2] == ["Reshape", "Transpose"]
+    conv = next(node for node in grouped.graph.node if node.op_type == "Conv")
+    assert {"kernel_shape": [3, 2], "strides": [2, 1]}.items() <= {
+        attribute.name: helper.get_attribute_value(attribute) for attribute in conv.attribute
+    }.items()
+    pixels = np.random.default_rng(9).integers(0, 256, (2, stride_px, 3 * stride_px, channels), dtype=np.uint8)
+    for optimise in (False, True):
+        expected, found = (
+            quiet_session(one, optimise=optimise).run(None, {"image": pixels})[0] for one in (model, grouped)
+        )
+        np.testing.assert_array_equal(found, expected)
+    onnx.checker.check_model(grouped, full_check=True)
 
 
 def test_another_stem_is_left_alone():
-    model = decoder().model("scores")
-    assert block_stem(model).SerializeToString() == model.SerializeToString()
+    for model, stride_px in ((quantised_stem(1, kernel=5), 32), (quantised_stem(1), 2)):
+        assert group_stem(model, stride_px).SerializeToString() == model.SerializeToString()

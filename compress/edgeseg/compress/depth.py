@@ -1,4 +1,4 @@
-"""Whole parts that go: residual blocks, the last encoder stages, the last decoder level.
+"""Whole parts that go: residual blocks, the first and the last encoder stages, the last decoder level.
 
 At edge sizes the full-resolution layers cost most of the time and the deep ones most of the bytes; channels alone
 reach neither end.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,33 +30,36 @@ class Depth:
         blocks: Residual blocks as (stage, position in the stage).
         stages: How many of the last encoder stages.
         levels: How many of the last decoder levels; one makes output stride 2 to 4.
+        first: How many of the first encoder stages, 0 or 1: the stem then feeds the stage that halves the size.
     """
 
     blocks: frozenset[tuple[int, int]] = frozenset()
     stages: int = 0
     levels: int = 0
+    first: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.blocks or self.stages or self.levels)
+        return bool(self.blocks or self.stages or self.levels or self.first)
 
 
 def further_cuts(arch: Arch, done: Depth) -> list[Depth]:
     """Every way to take one part more; none for an architecture without such parts (a flat U-Net)."""
     if arch["name"] != "efficient_unet":
         return []
-    stages: list[list[dict[str, Any]]] = arch["blocks"][: len(arch["blocks"]) - done.stages]
     cuts = []
-    for number, stage in enumerate(stages):
+    for number in _stages_left(arch, done):
+        stage = arch["blocks"][number]
         left = [place for place in range(len(stage)) if (number, place) not in done.blocks]
         cuts += [
-            Depth(done.blocks | {(number, place)}, done.stages, done.levels)
+            replace(done, blocks=done.blocks | {(number, place)})
             for place in left
             if stage[place]["skip"] and len(left) > 1
         ]
-    fewer = Depth(done.blocks, done.stages + 1, done.levels)
-    if len(stages) > FEWEST_STAGES and levels_left(arch, fewer) > 0:
-        cuts.append(fewer)
-    coarser = Depth(done.blocks, done.stages, done.levels + 1)
+    if len(_stages_left(arch, done)) > FEWEST_STAGES:
+        fewer = replace(done, stages=done.stages + 1)
+        cuts += [fewer] if levels_left(arch, fewer) > 0 else []
+        cuts += [replace(done, first=1)] if not done.first and _first_can_go(arch) else []
+    coarser = replace(done, levels=done.levels + 1)
     if _output_stride(arch, coarser) <= COARSEST_OUTPUT and levels_left(arch, coarser) > 0:
         cuts.append(coarser)
     return cuts
@@ -71,10 +74,12 @@ def shallower_arch(arch: Arch, depth: Depth) -> Arch:
     changed = copy.deepcopy(arch)
     if not depth:
         return changed
-    if arch["name"] != "efficient_unet" or levels_left(arch, depth) < 1 or depth.stages >= len(arch["blocks"]):
+    if arch["name"] != "efficient_unet" or levels_left(arch, depth) < 1 or not _stages_left(arch, depth):
         raise ConfigError(f"{depth} leaves no decoder in this {arch['name']}; take fewer parts")
+    if depth.first > 1 or (depth.first and not _first_can_go(arch)):
+        raise ConfigError(f"{depth}: only a first stage before one that halves the size can go; keep it")
     kept = _kept_blocks(arch, depth)
-    changed["blocks"] = [[changed["blocks"][s][b] for b in places] for s, places in enumerate(kept)]
+    changed["blocks"] = [[changed["blocks"][s][b] for b in places] for s, places in kept.items()]
     halvings = _lost_halvings(arch, depth)
     changed["decoder"] = changed["decoder"][halvings : len(changed["decoder"]) - depth.levels]
     return changed
@@ -83,8 +88,9 @@ def shallower_arch(arch: Arch, depth: Depth) -> Arch:
 def shallower(model: SegmentationNet, depth: Depth, seed: int = 0) -> SegmentationNet:
     """The network without the parts of `depth`, with every weight that still has its place.
 
-    A residual block leaves the identity, so everything else stays exact. Where a stage or level goes, the layer behind
-    it reads other features: the first `reduce` (and its batch norm) or the `head` start anew and have to be trained.
+    A residual block leaves the identity, so everything else stays exact. Where a stage or level goes, the layers behind
+    it read other features: the first `reduce`, the expansion behind the stem, the last `merge` or the `head` (each with
+    its batch norm) start anew and have to be trained.
 
     Args:
         model: An EfficientUNet; not changed.
@@ -102,9 +108,10 @@ def shallower(model: SegmentationNet, depth: Depth, seed: int = 0) -> Segmentati
         torch.manual_seed(seed)
         smaller = build_model(shallower_arch(arch, depth))
     rename, state = renaming(arch, depth), smaller.state_dict()
+    anew = _starting_anew(arch, depth)
     for name, tensor in model.state_dict().items():
         new = rename(name)
-        if new and not _reads_other(depth, new):
+        if new and not new.startswith(anew):
             state[new] = tensor.clone()
     smaller.load_state_dict(state)
     return smaller.eval()
@@ -119,9 +126,9 @@ def renaming(arch: Arch, depth: Depth) -> Callable[[str], str]:
         parts = name.split(".")
         if parts[0] == "blocks":
             stage, place = int(parts[1]), int(parts[2])
-            if stage >= len(kept) or place not in kept[stage]:
+            if place not in kept.get(stage, ()):
                 return ""
-            parts[2] = str(kept[stage].index(place))
+            parts[1:3] = str(stage - depth.first), str(kept[stage].index(place))
         elif parts[0] == "decoder":
             level = int(parts[1]) - halvings
             if not 0 <= level < levels:
@@ -148,22 +155,41 @@ def _lost_halvings(arch: Arch, depth: Depth) -> int:
     return sum(stage[0]["stride"] == 2 for stage in gone)
 
 
-def _kept_blocks(arch: Arch, depth: Depth) -> list[list[int]]:
-    kept = []
-    for number, stage in enumerate(arch["blocks"][: len(arch["blocks"]) - depth.stages]):
+def _stages_left(arch: Arch, depth: Depth) -> range:
+    """Numbers of the stages that stay."""
+    return range(depth.first, len(arch["blocks"]) - depth.stages)
+
+
+def _first_can_go(arch: Arch) -> bool:
+    """Whether the stage behind the first halves the size: it has no skip, so the stem's width fits it."""
+    first, second = arch["blocks"][0][0], arch["blocks"][1][0]
+    return bool(first["stride"] == 1 and second["stride"] == 2)
+
+
+def _kept_blocks(arch: Arch, depth: Depth) -> dict[int, list[int]]:
+    """Positions of the blocks that stay, by number of the stage."""
+    kept = {}
+    for number in _stages_left(arch, depth):
+        stage = arch["blocks"][number]
         wrong = [place for place in range(len(stage)) if (number, place) in depth.blocks and not stage[place]["skip"]]
         if wrong:
             raise ConfigError(
                 f"block {wrong[0]} of stage {number} has no skip, so nothing can stand in for it; keep it"
             )
-        kept.append([place for place in range(len(stage)) if (number, place) not in depth.blocks])
-        if not kept[-1]:
+        kept[number] = [place for place in range(len(stage)) if (number, place) not in depth.blocks]
+        if not kept[number]:
             raise ConfigError(f"stage {number} would be left without a block; keep one")
     return kept
 
 
-def _reads_other(depth: Depth, name: str) -> bool:
-    """Whether a parameter belongs to a layer whose input is another one than before."""
-    if depth.stages and name.startswith(("decoder.0.reduce.", "decoder.0.bn.")):
-        return True
-    return bool(depth.levels) and name.startswith("head.")
+def _starting_anew(arch: Arch, depth: Depth) -> tuple[str, ...]:
+    """Beginnings of the names of parameters whose layer reads another input than before."""
+    anew: list[str] = []
+    if depth.stages:
+        anew += ["decoder.0.reduce.", "decoder.0.bn."]
+    if depth.first:
+        anew += ["blocks.0.0.conv_pw.", "blocks.0.0.bn1."]
+        anew += [] if depth.levels else [f"decoder.{levels_left(arch, depth) - 1}.merge."]
+    if depth.levels:
+        anew += ["head."]
+    return tuple(anew)

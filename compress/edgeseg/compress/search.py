@@ -30,7 +30,7 @@ class Move:
     """One move that was taken.
 
     Attributes:
-        kind: `width` of a group, a residual `block`, the last encoder `stage`, the last decoder `level`.
+        kind: `width` of a group, a residual `block`, the first or last encoder `stage`, the last decoder `level`.
         what: Which, such as `blocks.2.0.conv_pw 144 -> 128`.
         lost: Importance that went with it.
         predicted: What the network is predicted to cost after it.
@@ -215,6 +215,8 @@ def _named(before: Depth, after: Depth) -> tuple[Kind, str]:
     """Kind and name of the part by which two depths differ."""
     if after.stages > before.stages:
         return "stage", f"encoder stage {after.stages} from the end"
+    if after.first > before.first:
+        return "stage", "the first encoder stage"
     if after.levels > before.levels:
         return "level", f"decoder level {after.levels} from the end"
     ((stage, place),) = after.blocks - before.blocks

@@ -18,7 +18,7 @@ layout, stands at either end of each copy: one brings its input into the layout,
 anything is left to be changed back. These ends are no part of the layer: the smaller graph has as many of them, idle.
 
 The INT8 form is that of `Placement u8s8_x86`: Q/DQ around every operator, weights s8 per channel, biases int32, and
-the stem on blocks of pixels. Widths are taken as they are: which depthwise convolutions are widened depends on their
+the stem on groups of columns. Widths are taken as they are: which depthwise convolutions are widened depends on their
 neighbours, so `compress.layers_of` lists the widths that ship.
 """
 
@@ -33,6 +33,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgeseg.compress.probe import Layer
 from edgeseg.export.onnx import OPSET
 from edgeseg.export.placement import u8s8_x86
+from edgeseg.export.stem import ATTRIBUTES, COLUMNS
 from edgeseg.runtime.errors import ExportError
 
 Precision = Literal["int8", "fp32"]
@@ -73,24 +74,22 @@ def layer_onnx(layer: Layer, precision: Precision = "int8", copies: int = 1, idl
     """
     if precision not in ("int8", "fp32"):
         raise ExportError(f"layer graphs come in int8 and fp32, found precision {precision!r}.")
-    graph = _Int8Graph(_on_blocks(layer)) if precision == "int8" else _FloatGraph(layer)
+    integer = _Int8Stem if _is_on_columns(layer) else _Int8Graph
+    graph = integer(layer) if precision == "int8" else _FloatGraph(layer)
     for index in range(copies + idle):
         graph.add_copy(index, idle=index >= copies)
     return graph.model().SerializeToString(deterministic=True)
 
 
-def _on_blocks(layer: Layer) -> Layer:
-    """The layer as it is shipped in INT8: a stem on blocks of pixels, anything else as it is."""
-    fits = (layer.kernel, layer.stride) == (3, 2) and layer.height_px % 2 == layer.width_px % 2 == 0
-    if not (is_stem(layer) and fits and u8s8_x86().blocks):
-        return layer
-    size = (layer.height_px // 2, layer.width_px // 2)
-    return Layer("conv", 4 * layer.in_channels, layer.out_channels, 2, 1, *size)
-
-
 def is_stem(layer: Layer) -> bool:
     """Whether a layer reads the pixels themselves: a convolution over one gray or three colour channels."""
     return layer.kind == "conv" and layer.in_channels in (1, 3)
+
+
+def _is_on_columns(layer: Layer) -> bool:
+    """Whether the INT8 exporter computes this layer on groups of columns."""
+    fits = (layer.kernel, layer.stride) == (3, 2) and layer.height_px % 2 == layer.width_px % (2 * COLUMNS) == 0
+    return is_stem(layer) and fits and u8s8_x86().columns
 
 
 class _Graph:
@@ -118,10 +117,9 @@ class _Graph:
         """The layer's operator on float tensors; `inputs` are its operands and, for a convolution, kernel and bias."""
         layer = self.layer
         if layer.kind in ("conv", "depthwise"):
-            before, after = layer.kernel // 2, (layer.kernel - 1) // 2  # a stem on blocks is padded before alone
             attributes = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2}
             groups = layer.in_channels if layer.kind == "depthwise" else 1
-            return self.node("Conv", inputs, made, **attributes, pads=[before] * 2 + [after] * 2, group=groups)
+            return self.node("Conv", inputs, made, **attributes, pads=[layer.kernel // 2] * 4, group=groups)
         if layer.kind == "transposed":
             return self.node("ConvTranspose", inputs, made, kernel_shape=[layer.kernel] * 2, strides=[layer.stride] * 2)
         if layer.kind == "resize":
@@ -195,6 +193,21 @@ class _Int8Graph(_Graph):
     def model(self) -> onnx.ModelProto:
         size, copies = [self.layer.height_px, self.layer.width_px], len(self.ends["out"])
         return self.built(TensorProto.UINT8, [[1, *size, part] for part in self.operands] * copies)
+
+
+class _Int8Stem(_Int8Graph):
+    """The stem as it ships: eight pixels of a row as channels, four columns of the result at once (see `stem`)."""
+
+    def __init__(self, layer: Layer) -> None:
+        made, read = COLUMNS * layer.out_channels, 2 * COLUMNS * layer.in_channels
+        width = layer.width_px // (2 * COLUMNS)
+        super().__init__(Layer("conv", read, made, layer.kernel, layer.stride, layer.height_px, width))
+
+    def operator(self, inputs: list[str], made: str) -> str:
+        return self.node("Conv", inputs, made, **ATTRIBUTES)
+
+    def kernel_shape(self) -> tuple[int, ...]:
+        return (self.layer.out_channels, self.layer.in_channels, *ATTRIBUTES["kernel_shape"])
 
 
 class _FloatGraph(_Graph):

@@ -20,7 +20,7 @@ class Placement:
         float_weights: Keep kernels in float behind a pair of their own, as TensorRT up to 10 wants them.
         min_channels: Convolutions with fewer input or output channels stay in float.
         depthwise_step: Widen depthwise convolutions to a multiple of this (see `widen`); 1 leaves them.
-        blocks: Compute a 3x3 stem of stride 2 on blocks of pixels (see `stem`).
+        columns: Compute a 3x3 stem of stride 2 on groups of columns (see `stem`).
     """
 
     activation: Literal["uint8", "int8"]
@@ -32,7 +32,7 @@ class Placement:
     float_weights: bool
     min_channels: int
     depthwise_step: int = 1
-    blocks: bool = False
+    columns: bool = False
 
 
 def u8s8_x86() -> Placement:
@@ -47,7 +47,7 @@ def u8s8_x86() -> Placement:
         float_weights=False,
         min_channels=1,
         depthwise_step=16,
-        blocks=True,
+        columns=True,
     )
 
 

@@ -16,7 +16,7 @@ from edgeseg.export.fits import fixed_size
 from edgeseg.export.onnx import INPUT, OUTPUT, quiet_session, strip
 from edgeseg.export.placement import Placement, u8s8_x86
 from edgeseg.export.qdq_writer import QdqWriter
-from edgeseg.export.stem import block_stem
+from edgeseg.export.stem import group_stem
 from edgeseg.export.widen import widen_depthwise
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
@@ -58,8 +58,8 @@ def write_int8_onnx(
         return any(plan.is_float(key) for key in keys.get(name, ()))
 
     shaped = widen_depthwise(exported, placement.depthwise_step)
-    shaped = block_stem(shaped) if placement.blocks else shaped
     written = QdqWriter(shaped, placement, affine_of, is_float).write()
+    written = group_stem(written, spec.input.stride_px) if placement.columns else written
     strip(written)
     onnx.checker.check_model(written, full_check=True)
     strip(written)  # the full check leaves nothing behind today; a shipped file must not depend on that

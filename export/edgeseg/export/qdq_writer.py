@@ -14,7 +14,7 @@ from edgeseg.export.placement import Placement
 
 _CONVS = {"Conv": 0, "ConvTranspose": 1}  # by operator: the kernel's axis of output channels
 _MOVES = {"Concat", "Resize", "MaxPool"}
-_LAYOUT = {"Squeeze", "Unsqueeze", "Reshape", "Transpose", "SpaceToDepth"}
+_LAYOUT = {"Squeeze", "Unsqueeze", "Reshape", "Transpose"}
 _CLAMPS = {"Relu", "Clip"}
 _EPSILON = 1e-5  # relative; scales are rounded to float32
 

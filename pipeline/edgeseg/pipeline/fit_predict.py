@@ -45,7 +45,7 @@ class Predictor:
         """
         wanted: dict[Layer, None] = dict.fromkeys(width_grid(self.layers(arch), _RATIOS))
         for cut in further_cuts(arch, Depth()) if depth else []:
-            if cut.stages or cut.levels:  # the others only leave layers out
+            if cut.stages or cut.levels or cut.first:  # the others only leave layers out
                 wanted.update(dict.fromkeys(width_grid(self.layers(shallower_arch(arch, cut)), _RATIOS)))
         self.table.ensure(wanted, progress)
 

@@ -39,7 +39,7 @@ from edgeseg.train.models import SegmentationNet
 Engine = Literal["onnxruntime", "litert"]
 
 # Goes up when what `layers_ms` returns means something else: cached layers of before are then not used any more.
-METHOD = "layers-1"
+METHOD = "layers-2"
 NO_ENERGY = "energy is not metered on this machine"
 _PACKAGES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "litert": ("ai-edge-litert", "tflite-runtime")}
 # What one copy of a layer should add at least, so that the difference of two files is more than a clock's tick: so
