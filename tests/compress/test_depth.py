@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgeseg.compress.depth import Depth, further_cuts, shallower, shallower_arch
+from edgeseg.compress.depth import Depth, further_cuts, parts_gone, shallower, shallower_arch
 from edgeseg.compress.prune import PruneConfig, prune
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import build_model
@@ -112,3 +112,12 @@ def test_widths_that_meet_by_chance_make_no_skip() -> None:
     for block in (block for stage in old["blocks"] for block in stage):
         del block["skip"]  # as the first release wrote it
     assert build_model(old).arch == arch
+
+
+@pytest.mark.parametrize(
+    "depth", [Depth(), Depth(first=1), Depth(frozenset({(3, 2), (4, 1), (4, 2)}), stages=1, levels=1, first=1)]
+)
+def test_the_parts_gone_are_read_off_the_smaller_network(depth: Depth) -> None:
+    thin = efficient_unet_arch(1, 3, width=0.5)
+    assert parts_gone(ARCH, shallower_arch(thin, depth)) == depth
+    assert parts_gone(unet_arch(1, 2), unet_arch(1, 2, base=8)) == Depth()

@@ -139,6 +139,27 @@ def renaming(arch: Arch, depth: Depth) -> Callable[[str], str]:
     return rename
 
 
+def parts_gone(arch: Arch, smaller: Arch) -> Depth:
+    """By how many parts of each kind a cut network is shallower; of the blocks of a stage the last with a skip.
+
+    Args:
+        arch: Before the cut.
+        smaller: After it; widths may differ.
+    """
+    if arch["name"] != "efficient_unet":
+        return Depth()
+    first = int(smaller["blocks"][0][0]["expand"] and not arch["blocks"][0][0]["expand"])
+    stages = len(arch["blocks"]) - first - len(smaller["blocks"])
+    gone = Depth(stages=stages, first=first)
+    blocks: set[tuple[int, int]] = set()
+    for number, left in zip(_stages_left(arch, gone), smaller["blocks"], strict=True):
+        stage = arch["blocks"][number]
+        skips = [place for place, block in enumerate(stage) if block["skip"]]
+        blocks |= {(number, place) for place in skips[len(skips) - (len(stage) - len(left)) :]}
+    levels = levels_left(arch, gone) - len(smaller["decoder"])
+    return Depth(frozenset(blocks), stages, levels, first)
+
+
 def levels_left(arch: Arch, depth: Depth) -> int:
     """Decoder levels that would be left."""
     return len(arch["decoder"]) - _lost_halvings(arch, depth) - depth.levels

@@ -98,7 +98,7 @@ def _fitted(lab: Lab, start: Start, taught: bool, ship: Shipper, record: Record)
         lab.learn(start.student.arch, start.figures)
         method = uncut(lab, start)
     record["student"] |= accuracy_of(lab, "student", start.student)
-    baselines, missing = baselines_of(lab, start, taught, cut_needed)
+    baselines, missing = baselines_of(lab, start, taught, method.parts)
     winner, rival = contest(lab, method, baselines, missing)
     found = contest_record(lab, method, rival, winner)
     student = point("student", start.figures, record["student"], "student") if cut_needed else None

@@ -2,6 +2,8 @@
 
 - random_largest: random channels of the largest layers go (arXiv:2512.03834), then the same fine-tuning.
 - thin_student: the student's architecture with a smaller width, trained from scratch.
+
+Where the method has taken whole parts out, both are without them too: with channels alone they may not fit at all.
 - flat_unet: a U-Net as wide at every level, trained from scratch (the Lean U-Net of arXiv:2512.03834).
 """
 
@@ -16,6 +18,7 @@ import torch
 
 from edgeseg.compress.arch_widths import with_widths
 from edgeseg.compress.budget import misses
+from edgeseg.compress.depth import Depth, shallower_arch
 from edgeseg.compress.groups import channel_groups
 from edgeseg.pipeline.fit_cut import apply
 from edgeseg.pipeline.fit_lab import BudgetError, Lab
@@ -49,8 +52,8 @@ class Baseline:
     train: Callable[[int], Trained]
 
 
-def random_largest(lab: Lab, start: Start) -> Baseline:
-    """Cap every layer's width, so that the largest lose channels first; which ones is drawn.
+def random_largest(lab: Lab, start: Start, parts: Depth) -> Baseline:
+    """Take `parts` out, then cap every layer's width, so that the largest lose channels first; which ones is drawn.
 
     Raises:
         BudgetError: If even the narrowest misses the budget.
@@ -68,12 +71,13 @@ def random_largest(lab: Lab, start: Start) -> Baseline:
         }
         for cap in caps
     ]
-    at, figures = largest_fitting(lab, "random_largest", [with_widths(student.arch, one) for one in widths])
+    archs = [shallower_arch(with_widths(student.arch, one), parts) for one in widths]
+    at, figures = largest_fitting(lab, "random_largest", archs)
 
     def run(seed: int) -> Trained:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            model = apply(student, widths[at], None, "random")
+            model = apply(student, widths[at], parts, "random")
         section = lab.recipe.fit
         epochs = (section.rounds - 1) * section.round_epochs + section.final_epochs
         return fine_tune(lab, f"random_largest_{seed}", model, start.teacher, None, epochs, seed=seed)
@@ -82,8 +86,8 @@ def random_largest(lab: Lab, start: Start) -> Baseline:
     return Baseline("random_largest", note, figures, run)
 
 
-def thin_student(lab: Lab, start: Start, taught: bool) -> Baseline:
-    """The recipe's student at the largest width that fits.
+def thin_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline:
+    """The recipe's student without `parts`, at the largest width that fits.
 
     Raises:
         BudgetError: If even the narrowest misses the budget.
@@ -91,7 +95,8 @@ def thin_student(lab: Lab, start: Start, taught: bool) -> Baseline:
     section = lab.recipe.student
     ends = (int(start.student.arch["in_channels"]), start.student.n_outputs)
     ratios = [section.width * step / _WIDTH_STEPS for step in range(_WIDTH_STEPS, 0, -1)]
-    archs = [efficient_unet_arch(*ends, width=width, depth=section.depth, stages=section.stages) for width in ratios]
+    whole = [efficient_unet_arch(*ends, width=width, depth=section.depth, stages=section.stages) for width in ratios]
+    archs = [shallower_arch(arch, parts) for arch in whole]
     at, figures = largest_fitting(lab, "thin_student", archs)
 
     def run(seed: int) -> Trained:
@@ -99,7 +104,8 @@ def thin_student(lab: Lab, start: Start, taught: bool) -> Baseline:
         teacher = start.teacher if taught else None
         return train(lab, f"thin_student_{seed}", fresh(archs[at], seed), teacher, effort)
 
-    return Baseline("thin_student", f"the student at width {ratios[at]:.2f}, from scratch", figures, run)
+    without = " without the method's dropped parts" if parts else ""
+    return Baseline("thin_student", f"the student at width {ratios[at]:.2f}{without}, from scratch", figures, run)
 
 
 def flat_unet(lab: Lab, start: Start, taught: bool) -> Baseline:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeseg.compress.budget import Miss, misses
-from edgeseg.compress.depth import shallower
+from edgeseg.compress.depth import Depth, shallower
 from edgeseg.compress.groups import channel_groups
 from edgeseg.compress.prune import PruneConfig, prune
 from edgeseg.compress.search import SearchResult, search
@@ -98,13 +98,11 @@ def cut_to(
     return Cut(load_checkpoint(folder)[0], stored["figures"], stored["tries"])
 
 
-def apply(
-    model: SegmentationNet, widths: Mapping[str, int], result: SearchResult | None, importance: str
-) -> SegmentationNet:
+def apply(model: SegmentationNet, widths: Mapping[str, int], depth: Depth, importance: str) -> SegmentationNet:
     """Cut the channels, then take the parts out."""
     trace_px = (2 * int(model.stride), 2 * int(model.stride))
     smaller = prune(model, dict(widths), PruneConfig(importance=importance), trace_px)
-    return shallower(smaller, result.depth) if result is not None and result.depth else smaller
+    return shallower(smaller, depth) if depth else smaller
 
 
 def _cut(
@@ -125,7 +123,7 @@ def _cut(
     for attempt in range(lab.recipe.fit.corrections + 1):
         lab.progress(name, attempt / (lab.recipe.fit.corrections + 1), "search")
         found = search(model.arch, groups, lab.predictor.predict, aims, depth=way.depth)
-        smaller = apply(model, found.widths, found, way.importance)
+        smaller = apply(model, found.widths, found.depth, way.importance)
         figures = lab.measure(smaller)
         lab.learn(smaller.arch, figures)
         missed = misses(limits, figures)

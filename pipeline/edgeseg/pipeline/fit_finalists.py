@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from edgeseg.compress.depth import Depth, parts_gone
 from edgeseg.pipeline.fit_baselines import Baseline, flat_unet, random_largest, thin_student
 from edgeseg.pipeline.fit_cut import Cut, Way
 from edgeseg.pipeline.fit_lab import BudgetError, Lab, fingerprint
@@ -38,6 +39,7 @@ class Finalist:
         accuracy: By seed: `dice_mean lo95 hi95`, on val, of the file that would ship.
         folders: Checkpoints by seed.
         only: The one seed there is, or None where any can be trained.
+        parts: What it has less than the student; None where it is the student.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Finalist:
     accuracy: dict[int, dict[str, Any]] = field(default_factory=dict)
     folders: dict[int, Path] = field(default_factory=dict)
     only: int | None = None
+    parts: Depth | None = None
 
     @property
     def dice(self) -> float:
@@ -93,7 +96,8 @@ def method_of(lab: Lab, start: Start, cut: Cut, way: Way) -> Finalist:
         model = copy.deepcopy(cut.model)
         return fine_tune(lab, f"final_{seed}", model, start.teacher, way, lab.recipe.fit.final_epochs, seed=seed)
 
-    return Finalist("pruned", f"the student pruned by {way.name}, then fine-tuned", cut.figures, run)
+    note = f"the student pruned by {way.name}, then fine-tuned"
+    return Finalist("pruned", note, cut.figures, run, parts=parts_gone(start.student.arch, cut.model.arch))
 
 
 def uncut(lab: Lab, start: Start) -> Finalist:
@@ -103,16 +107,24 @@ def uncut(lab: Lab, start: Start) -> Finalist:
     return Finalist("student", "the student, which holds the budget uncut", start.figures, lambda _: known, only=seed)
 
 
-def baselines_of(lab: Lab, start: Start, taught: bool, cut_needed: bool) -> tuple[list[Finalist], dict[str, str]]:
-    """The baselines that fit the budget, and why others are missing, by name."""
+def baselines_of(lab: Lab, start: Start, taught: bool, parts: Depth | None) -> tuple[list[Finalist], dict[str, str]]:
+    """The baselines that fit the budget, and why others are missing, by name.
+
+    Args:
+        lab: The fit.
+        start: What the method started from.
+        taught: Whether baselines from scratch are distilled too.
+        parts: What the method has taken out; None where nothing had to be cut.
+    """
+    gone = parts or Depth()
     makers: dict[str, Callable[[], Baseline]] = {
-        "random_largest": lambda: random_largest(lab, start),
-        "thin_student": lambda: thin_student(lab, start, taught),
+        "random_largest": lambda: random_largest(lab, start, gone),
+        "thin_student": lambda: thin_student(lab, start, taught, gone),
         "flat_unet": lambda: flat_unet(lab, start, taught),
     }
     found, missing = [], {}
     for name, make in makers.items():
-        if not cut_needed and name != "flat_unet":
+        if parts is None and name != "flat_unet":
             missing[name] = "the student holds the budget uncut, so this would be the student itself"
             continue
         try:
