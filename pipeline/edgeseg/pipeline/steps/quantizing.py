@@ -7,7 +7,6 @@ plain ones.
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 from edgeseg.compress.calibration_set import Draw, draw_balanced, draw_calibration
@@ -17,7 +16,8 @@ from edgeseg.compress.modality import pixel_statistics
 from edgeseg.compress.prepared import FILE, save_prepared
 from edgeseg.pipeline.calibration_images import calibration_tensors
 from edgeseg.pipeline.chain import StepContext
-from edgeseg.pipeline.int8_trials import Judge, Trials
+from edgeseg.pipeline.int8_judge import Judge
+from edgeseg.pipeline.int8_trials import Origin, Trials
 from edgeseg.pipeline.steps.exporting import input_spec, source_model
 from edgeseg.pipeline.steps.spec_files import read_spec
 from edgeseg.pipeline.steps.training import open_data
@@ -26,6 +26,11 @@ from edgeseg.runtime.dataset import DataSet
 from edgeseg.train.models import SegmentationNet
 
 Result = dict[str, Any]
+
+RULE = (
+    "of the candidates that val cannot tell from the best Dice, the one whose masks agree best with the FP32 file's; "
+    "of equals the simplest"
+)
 
 
 def run_ranges(context: StepContext) -> Result:
@@ -66,22 +71,14 @@ def _choose(
         return fallback, {"reason": f"nothing could be tried: onnx_fp32 is {exported['status']}", "candidates": []}
     scored = _scored_samples(context, data)
     files = context.folders["onnx_fp32"].files
-    judge = Judge(
-        model=model,
-        source=files / "model.onnx",
-        spec=read_spec(files),
-        data=data,
-        samples=scored.samples,
-        work=context.folder.work,
-        threads=len(os.sched_getaffinity(0)),
-    )
-    trials = Trials(preparation, judge, context.progress)
-    best = trials.run()
-    reason = "best Dice on val; of equals the simplest" if best else "every candidate failed; see their reasons"
-    return best or fallback, {
-        "reason": reason,
+    origin = Origin(model, files / "model.onnx", read_spec(files), context.folder.work)
+    judge = Judge.open(origin.source, origin.spec, data, scored.samples)
+    trials = Trials(preparation, origin, judge, context.progress)
+    taken = trials.run()
+    return taken or fallback, {
+        "reason": RULE if taken else "every candidate failed; see their reasons",
         "candidates": [trial.to_json() for trial in trials.done.values()],
-        "fp32_val_dice": judge.dice(judge.source, judge.spec),
+        "fp32_val_dice": judge.fp32_dice,
         "scored_on": {
             "split": "val",
             "n_images": len(scored.samples),
