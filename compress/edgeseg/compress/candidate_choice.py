@@ -37,7 +37,7 @@ class Choice(Generic[Name]):
     Attributes:
         taken: The candidate that is used.
         best: The one of best Dice, which the others are held against.
-        drops: How far each one's Dice is below the best one's; None where there is no Dice to compare.
+        drops: How far each other's Dice is below the best one's; None for itself, and where there is no Dice.
         told_apart: Whether that drop's interval excludes zero.
         reasons: Of every one but the taken.
     """
@@ -60,7 +60,7 @@ def choose(found: Mapping[Name, Evidence]) -> Choice[Name]:
         found: At least one, the simplest first. All scored on the same images.
     """
     best = max(found, key=lambda name: -1.0 if (dice := found[name].dice) is None else dice)
-    drops = {name: _drop(found[best], one) for name, one in found.items()}
+    drops = {name: None if name == best else _drop(found[best], one) for name, one in found.items()}
     told_apart = {name: drop is not None and drop.lo95 is not None and drop.lo95 > 0 for name, drop in drops.items()}
     alike = [name for name in found if not told_apart[name]]
     highest = max(found[name].agreement for name in alike)

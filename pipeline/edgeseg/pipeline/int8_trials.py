@@ -36,9 +36,8 @@ class Trial:
         reason: Why it is not `ok`, or was not taken.
         val_dice: Mean foreground Dice on the images scored.
         agreement_with_fp32: Mean foreground Dice between its masks and the FP32 file's, [0, 1].
-        dice_drop_vs_best: How far below the best candidate's Dice it is, with its interval.
+        dice_drop_vs_best: How far below the best candidate's Dice it is, with its interval; None for the best itself.
         told_apart: Whether that interval excludes zero.
-        taken: Whether it is the one that is used.
         bytes: Of the file.
         sha256: Of the file.
         wall_s: Preparing, writing and scoring [s].
@@ -53,7 +52,6 @@ class Trial:
     agreement_with_fp32: float | None = None
     dice_drop_vs_best: dict[str, Any] | None = None
     told_apart: bool | None = None
-    taken: bool = False
     bytes: int | None = None
     sha256: str | None = None
     wall_s: float = 0.0
@@ -126,7 +124,6 @@ class Trials:
                 reason=choice.reasons.get(candidate),
                 dice_drop_vs_best=None if drop is None else drop.to_json(),
                 told_apart=choice.told_apart[candidate],
-                taken=candidate == choice.taken,
             )
 
     def _try(self, candidate: Candidate) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from edgeseg.compress.calibration_set import Draw, draw_balanced, draw_calibration
+from edgeseg.compress.calibration_set import Draw, draw_balanced
 from edgeseg.compress.candidates import Candidate, Preparation
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.modality import pixel_statistics
 from edgeseg.compress.prepared import FILE, save_prepared
-from edgeseg.pipeline.calibration_images import calibration_tensors
+from edgeseg.pipeline.calibration_folder import recipe_folder
+from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.int8_judge import Judge
 from edgeseg.pipeline.int8_trials import Origin, Trials
@@ -34,12 +35,16 @@ RULE = (
 
 
 def run_ranges(context: StepContext) -> Result:
-    """Collect activation ranges once, on training images, and choose how they are cut and what is quantised."""
+    """Collect activation ranges once, and choose how they are cut and what is quantised.
+
+    The images are of train, or of the folder that `quantize.folder` names.
+    """
     data, section = open_data(context), context.recipe.quantize
     model = source_model(context)
-    drawn = draw_calibration(data.split("train"), data.classes, section.images, context.recipe.train.seed)
-    context.progress(0.0, f"calibrating on {len(drawn.samples)} images")
-    images = list(calibration_tensors(data, drawn.samples, input_spec(context, data, model)))
+    spec, folder = input_spec(context, data, model), recipe_folder(data, section.folder)
+    drawn = draw_images(data, folder, section.images, context.recipe.train.seed, spec)
+    context.progress(0.0, f"calibrating on {drawn.words}")
+    images = list(calibration_tensors(data, drawn.images, spec))
     preparation = Preparation(fold_batch_norm(model), images)
     if section.method == "auto":
         chosen, trials = _choose(context, data, model, preparation)
@@ -53,8 +58,7 @@ def run_ranges(context: StepContext) -> Result:
         "method": chosen.method,
         "network": chosen.network,
         "n_images": plan.ranges.n_images,
-        "images": drawn.stems,
-        "images_by_class": drawn.images_by_class,
+        **drawn.to_json(),
         "pixels": pixel_statistics(images).to_json(),
         **trials,
         **preparation.facts(),
