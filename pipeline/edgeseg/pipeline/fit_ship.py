@@ -89,7 +89,7 @@ class Shipping:
         return "onnx_int8" if self.target.probe.engine == "onnxruntime" else "tflite_int8"
 
     def _steps(self, checkpoint: Path) -> tuple[Step, ...]:
-        """The export as a chain: the FP32 files, the ranges (every method, the best on val), the INT8 file."""
+        """The export as a chain: the FP32 files, the ranges (as the recipe says), the INT8 file."""
         recipe = self.chain.recipe
         where = {"geometry": dataclasses.asdict(recipe.geometry), "of": "network"}
         planned = where | {"float_paths": list(recipe.quantize.float_paths)}

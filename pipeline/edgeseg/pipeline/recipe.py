@@ -129,8 +129,8 @@ class QuantizeSection:
         images: Training images to calibrate on, at least 8; a seeded, class-balanced draw.
         folder: Folder of images to calibrate on instead, without masks; relative to the data set, or absolute. Images
             of another modality than the training images are refused.
-        method: How ranges are derived, or `auto`: every method is tried, then the best one on prepared networks, and
-            the best file on val is kept.
+        method: How ranges are derived, or `auto`: every method is tried, then one of them on prepared networks, and of
+            the files that val cannot tell from the best the one most like FP32 is kept.
         network: Which network is quantised where a method is named; `auto` chooses it too.
         score_images: Images of val that `auto` scores each candidate on; a larger val is drawn from, class-balanced.
         float_paths: Module paths that stay in floating point, as `edgeseg doctor int8` names them.
