@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from edgeseg.compress.calibrate import METHODS, MIN_IMAGES, Ranges, collect_ranges, derive_ranges
+from edgeseg.compress.calibrate import METHODS, Ranges, collect_ranges, derive_ranges
+from edgeseg.compress.calibration_set import MIN_IMAGES
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.statistics import collect_statistics
 from edgeseg.runtime.errors import ConfigError, ExportError

@@ -123,6 +123,7 @@ def fake_report() -> dict[str, Any]:
             "choose_student": {"student": "student_distilled", "reason": "distillation holds its budget on val"},
             "choose_final": {"student": "student_pruned", "reason": "pruning holds its budget on val"},
         },
+        "quantization": quantization(),
         "bench": {"frame": "0004", "threads": 2, "created": "2026-11-21T10:12:00+00:00", "warnings": WARNINGS},
         "steps": steps,
         "shipped": {
@@ -143,6 +144,47 @@ def fake_report() -> dict[str, Any]:
         },
         "total_wall_s": 9834.1,
         "bundle": {"file": "ultrasound.edgeseg", "bytes": 5_230_112, "sha256": "09" * 32},
+    }
+
+
+def quantization() -> dict[str, Any]:
+    def tried(method: str, dice: float | None, agreement: float, **others: Any) -> dict[str, Any]:
+        gap = None if dice is None else {"mean": 0.7464 - dice, "lo95": -0.0226, "hi95": 0.0244}
+        return {
+            "name": method,
+            "method": method,
+            "network": "plain",
+            "status": "ok",
+            "reason": "agrees less with FP32",
+            "val_dice": dice,
+            "agreement_with_fp32": agreement,
+            "dice_drop_vs_best": gap,
+            "told_apart": False,
+            "bytes": 1_251_106,
+        } | others
+
+    return {
+        "method": "percentile",
+        "network": "plain",
+        "n_images": 64,
+        "source": "train",
+        "images": [f"{index:04}" for index in range(64)],
+        "of": 171,
+        "images_by_class": {"nerve": 60, "vessel": 40, "no foreground": 2},
+        "reason": "of the candidates that val cannot tell from the best Dice, the one most like the FP32 file",
+        "candidates": [
+            tried("minmax", 0.7430, 0.9889),
+            tried("percentile", 0.7448, 0.9902, reason=None),
+            tried("entropy", 0.7464, 0.9018, dice_drop_vs_best=None),
+            tried("mse", None, 0.0, status="failed", reason="a scale is not finite", agreement_with_fp32=None),
+        ],
+        "fp32_val_dice": 0.744,
+        "scored_on": {
+            "split": "val",
+            "n_images": 32,
+            "of": 36,
+            "images_by_class": {"nerve": 30, "vessel": 22, "no foreground": 0},
+        },
     }
 
 

@@ -49,6 +49,15 @@ def write_data(root: Path, infer: Infer) -> DataSet:
     return open_dataset(root)
 
 
+def write_own(folder: Path, data: DataSet, n: int = 9) -> Path:
+    """Images of the same kind, a little brighter, without masks."""
+    folder.mkdir()
+    for sample in data.split("train")[:n]:
+        image = np.clip(read_image(sample.image, "gray").astype(int) + 5, 0, 255).astype(np.uint8)
+        assert cv2.imwrite(str(folder / f"own_{sample.stem}.png"), image)
+    return folder
+
+
 def unet(sick: str = "") -> UNet:
     """A U-Net of two levels, healthy or with one layer made sick."""
     net = copy.deepcopy(_trained())

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgeseg.pipeline.chain import Chain
 from edgeseg.pipeline.fit_ship import Shipping
 from edgeseg.pipeline.fit_target import local_target
+from edgeseg.pipeline.plan import RANGES_VERSION
 from edgeseg.pipeline.recipe import load_recipe
 from edgeseg.pipeline.run import make_chain
 from edgeseg.runtime.dataset import open_dataset
@@ -18,6 +20,7 @@ from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
+from edgeseg.train.synthetic import write_dataset
 
 RECIPE = """\
 name: tiny
@@ -54,3 +57,20 @@ def test_frames_of_any_size_cannot_be_searched_for(tmp_path: Path, synthetic_dat
     (tmp_path / "recipe.yaml").write_text("name: any\ndata: {name: synthetic}\ngeometry: {mode: native}\n")
     with pytest.raises(ConfigError, match="needs frames of one size; use resize or tile"):
         local_target(load_recipe(tmp_path / "recipe.yaml"), synthetic_data, "x86-ort", 16, tmp_path)
+
+
+def test_a_fit_is_calibrated_on_the_recipes_own_images(tmp_path: Path, synthetic_data) -> None:
+    write_dataset(tmp_path / "own", n=9, seed=5, size_px=96)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "recipe.yaml", [f"quantize.folder={tmp_path / 'own/images'}"])
+    target = local_target(recipe, synthetic_data, "x86-ort", 16, tmp_path)
+    assert target.calibration_sha256 and len(target.probe.calibration) == 8
+    chain = Chain(recipe, (), tmp_path, synthetic_data.root, "data")
+    save_checkpoint(tmp_path / "winner", build_model(unet_arch(1, 4, base=4, depth=2)), {})
+    shipping = Shipping(chain, target, None, tmp_path / "shipped", lambda name, share, words: None)  # type: ignore[arg-type]
+    steps = {step.name: step for step in shipping._steps(tmp_path / "winner")}
+    assert steps["ranges"].settings["folder_sha256"] == target.calibration_sha256
+    assert steps["ranges"].version == RANGES_VERSION
+    missing = load_recipe(tmp_path / "recipe.yaml", ["quantize.folder=none"])
+    with pytest.raises(ConfigError, match="there is no folder"):
+        local_target(missing, synthetic_data, "x86-ort", 16, tmp_path)

@@ -12,6 +12,7 @@ import pytest
 
 from edgeseg.compress.plan import make_plan
 from edgeseg.compress.sensitivity import Sensitivity, Trial
+from edgeseg.pipeline.calibration_folder import open_folder
 from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
 from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
 from edgeseg.pipeline.int8_doctor.onnx_patient import OnnxPatient
@@ -19,6 +20,8 @@ from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient, read_run
 from edgeseg.pipeline.int8_doctor.race import Race
 from edgeseg.pipeline.int8_doctor.val_scores import ValScorer
 from edgeseg.pipeline.int8_doctor.verdict import verdict_of
+from edgeseg.pipeline.recipe import load_recipe
+from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.backends.ort import OrtBackend
 from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
@@ -28,7 +31,7 @@ from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.preprocess import prepare
 from edgeseg.runtime.segmenter import Segmenter
 
-from .int8_cases import conv_net, racer, torch_infer, unet, write_data, write_run
+from .int8_cases import conv_net, racer, torch_infer, unet, write_data, write_own, write_run
 
 SETTINGS = Settings(max_drop=0.03, images=0, threads=1, command="edgeseg doctor int8 toy")
 
@@ -77,6 +80,20 @@ class TestOurPlan:
         assert make_plan(files.model, files.ranges, tuple(paths)).is_float("down.0.0.2")
         if sick == "channel":
             assert "weights that vanish" in [cause["kind"] for cause in layer(report, "down.0.1.0")["causes"]]
+
+    def test_the_recipes_own_images_are_looked_at(self, tmp_path: Path) -> None:
+        patient = plan_patient(tmp_path)
+        own = write_own(tmp_path / "own", patient.data)
+        write_json(tmp_path / "run/steps/ranges/done.json", {"key": "k", "files": {}, "result": {"source": "folder"}})
+        (tmp_path / "recipe.yaml").write_text("name: toy\ndata: {name: nowhere}\ngeometry: {mode: native}\n")
+        recipe = load_recipe(tmp_path / "recipe.yaml", [f"quantize.folder={own}"])
+        on_own = PlanPatient.open(recipe, tmp_path / "run", patient.data)
+        assert on_own.notes() == ("Ranges: minmax, 10 images of quantize.folder, from the run's step `ranges`.",)
+        assert "training images" in patient.notes()[0]
+        name = patient.layers()[0]
+        assert on_own.facts(name).inputs[0].core_low != patient.facts(name).inputs[0].core_low
+        with pytest.raises(ConfigError, match="there is no folder"):
+            PlanPatient.open(load_recipe(tmp_path / "recipe.yaml", ["quantize.folder=none"]), tmp_path, patient.data)
 
     def test_an_empty_range_is_repaired_and_told(self, tmp_path: Path) -> None:
         report = examine_patient(plan_patient(tmp_path, "dead"), tmp_path / "out", SETTINGS, racer=racer())
@@ -168,6 +185,16 @@ class TestForeignFile:
         assert float(scales[dead.input[1]]) == pytest.approx(1 / 255)
         advice = patient.advice(())["quantize_static"]
         assert list(advice["extra_options"]["TensorQuantOverrides"].values()) == [[{"rmin": 0.0, "rmax": 1.0}]]
+
+    def test_it_is_calibrated_on_a_folder(self, tmp_path: Path) -> None:
+        on_train = onnx_patient(tmp_path)
+        data, feeding = on_train.data, Feeding((48, 48))
+        folder = open_folder(write_own(tmp_path / "own", data), data, "--calibration")
+        patient = OnnxPatient(tmp_path / "net.onnx", data, feeding, tmp_path / "other", folder)
+        assert "min-max over 9 images of a folder" in patient.notes()[0]
+        assert sorted(patient.advice(())["calibration_images"]) == sorted(path.stem for path in folder.images)
+        assert patient.identity != on_train.identity
+        assert patient.facts("Conv_0").inputs[0].core_low != on_train.facts("Conv_0").inputs[0].core_low
 
     @pytest.mark.parametrize("nhwc", [False, True])
     def test_the_runtime_sees_what_the_file_sees(self, nhwc: bool, tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def test_a_refusal_is_exit_code_3_with_the_figures(tmp_path: Path, monkeypatch: 
         (["none"], "'none' is no file"),
         (["net.onnx"], "--data DIR"),
         (["net.onnx", "--data", "d", "--size", "big"], "--size is 'big'"),
+        (["demo", "--calibration", "own"], "--calibration own is for an .onnx file"),
         (["net.onnx", "--data", "d", "--mean", "a,b"], "--mean is 'a,b'"),
     ],
 )
@@ -116,3 +117,4 @@ def test_the_command_is_that_of_the_order() -> None:
     told = DoctorOrder("a.onnx", Path("d"), size="48x48", mean="0.5", max_drop=0.01)
     assert told.command == "edgeseg doctor int8 a.onnx --data d --size 48x48 --mean 0.5 --max-drop 0.01"
     assert DoctorOrder("ultrasound").command == "edgeseg doctor int8 ultrasound"
+    assert DoctorOrder("a.onnx", Path("d"), Path("own")).command.endswith("--data d --calibration own")

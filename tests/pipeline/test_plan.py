@@ -60,6 +60,14 @@ def test_settings_reach_only_the_steps_that_use_them() -> None:
     assert changed == {"student_distilled", "student_pruned", "bundle", "report"}
 
 
+def test_ranges_depend_on_the_images_of_a_folder() -> None:
+    recipe = load_recipe(RECIPES[0], ["quantize.folder=line_3"])
+    plans = [{one.name: one for one in plan_steps(recipe, calibration_sha256=its)} for its in ("1a", "2b")]
+    changed = {name for name in plans[0] if plans[0][name].settings != plans[1][name].settings}
+    assert changed == {"ranges"}
+    assert "folder" not in plans[0]["ranges"].settings["quantize"]
+
+
 def test_planning_imports_nothing_heavy() -> None:
     code = (
         "import sys; from pathlib import Path\n"

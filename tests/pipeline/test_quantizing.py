@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from edgeseg.compress.calibrate import METHODS
-from edgeseg.compress.candidates import Candidate, plain_candidates, prepared_candidates
+from edgeseg.compress.candidate_choice import SAME_AGREEMENT, Evidence
+from edgeseg.compress.candidates import Candidate, prepared_candidates
 from edgeseg.compress.prepared import FILE
 from edgeseg.export.onnx import export_onnx
+from edgeseg.pipeline import int8_trials
 from edgeseg.pipeline.chain import Step, StepContext
-from edgeseg.pipeline.int8_trials import N_CANDIDATES, TIE, Trial, Trials
+from edgeseg.pipeline.int8_judge import Judge
+from edgeseg.pipeline.int8_trials import N_CANDIDATES, Trials
 from edgeseg.pipeline.plan import plan_steps
 from edgeseg.pipeline.recipe import QuantizeSection, load_recipe
 from edgeseg.pipeline.steps.exporting import input_spec, run_onnx_int8
 from edgeseg.pipeline.steps.quantizing import run_ranges
+from edgeseg.pipeline.steps.spec_files import read_spec
 from edgeseg.pipeline.store import StepFolder, sha256_file
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import open_dataset
-from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.errors import ConfigError, ExportError
+from edgeseg.runtime.image_score import score_image
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.synthetic import write_dataset
 
 RECIPE = """\
 name: small
@@ -84,16 +93,25 @@ def make_context(run_folder: Path, synthetic_dir: Path) -> MakeContext:
     return lambda *given, **results: context_of(run_folder, synthetic_dir, *given, **results)
 
 
-def test_auto_tries_all_and_keeps_the_best_on_val(make_context: MakeContext) -> None:
+def test_auto_tries_all_and_takes_by_the_rule(make_context: MakeContext) -> None:
     context = make_context("ranges", "quantize.score_images=3")
     result = run_ranges(context)
     names = [trial["name"] for trial in result["candidates"]]
     assert names[:5] == list(METHODS) and len(names) == N_CANDIDATES == 8
-    best = max(trial["val_dice"] for trial in result["candidates"] if trial["status"] == "ok")
-    kept = next(trial for trial in result["candidates"] if trial["val_dice"] and trial["val_dice"] >= best - TIE)
+    scored = [trial for trial in result["candidates"] if trial["status"] == "ok"]
+    best = max(trial["val_dice"] for trial in scored)
+    assert all(0 <= trial["agreement_with_fp32"] <= 1 for trial in scored)
+    for trial in scored:
+        drop = trial["dice_drop_vs_best"]
+        assert drop is None or drop["mean"] == pytest.approx(best - trial["val_dice"])
+        assert trial["told_apart"] == (drop is not None and drop["lo95"] > 0)
+    (kept,) = [trial for trial in scored if trial["reason"] is None]
+    alike = [trial["agreement_with_fp32"] for trial in scored if not trial["told_apart"]]
+    assert not kept["told_apart"] and kept["agreement_with_fp32"] >= max(alike) - SAME_AGREEMENT
     assert (result["method"], result["network"]) == (kept["method"], kept["network"])
     assert result["scored_on"]["n_images"] == 3 and len(result["scored_on"]["images"]) == 3
     assert len(result["images"]) == result["n_images"] == 10
+    assert result["source"] == "train" and result["of"] > 10 and result["folder_sha256"] is None
     assert 0 <= result["fp32_val_dice"] <= 1
     assert json.loads(json.dumps(result)) == result
     stored = json.loads((context.folder.files / "ranges.json").read_text())
@@ -117,26 +135,112 @@ def test_a_named_method_and_network_are_taken_as_they_are(make_context: MakeCont
     assert written["status"] == "ok", written["reason"]
 
 
+def test_agreement_is_one_for_the_fp32_file_itself_and_counts_foreground(make_context: MakeContext) -> None:
+    context = make_context("ranges")
+    files, data = context.folders["onnx_fp32"].files, open_dataset(context.data_root)
+    spec = read_spec(files)
+    judge = Judge.open(files / "model.onnx", spec, data, data.split("val")[:2])
+    assert judge.look_at(files / "model.onnx", spec).agreement == 1.0
+    assert any(mask.any() for mask in judge.reference)
+    # The FP32 masks with all foreground gone: most pixels still agree, but nothing that matters does.
+    blank = dataclasses.replace(judge, reference=[np.zeros_like(mask) for mask in judge.reference])
+    assert blank.look_at(files / "model.onnx", spec).agreement == 0.0
+
+
+def test_images_of_ones_own_take_the_place_of_train(
+    make_context: MakeContext, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("own") / "metal"
+    write_dataset(root, n=9, seed=5, size_px=96)
+    context = make_context("ranges", "quantize.method=minmax")
+    on_train = run_ranges(context), (context.folder.files / "ranges.json").read_text()
+    context = make_context("ranges", "quantize.method=minmax", f"quantize.folder={root / 'images'}")
+    result = run_ranges(context)
+    assert (result["source"], result["n_images"], result["of"]) == ("folder", 9, 9)
+    assert sorted(result["images"]) == sorted(path.stem for path in (root / "images").iterdir())
+    assert result["images_by_class"] is None and len(result["folder_sha256"]) == 64
+    assert json.loads(json.dumps(result)) == result
+    assert (context.folder.files / "ranges.json").read_text() != on_train[1]
+
+
 def test_without_a_file_to_try_on_the_simplest_is_taken(make_context: MakeContext) -> None:
     result = run_ranges(make_context("ranges", onnx_fp32={"status": "failed", "reason": "no"}))
     assert (result["method"], result["network"], result["candidates"]) == ("minmax", "plain", [])
     assert "onnx_fp32 is failed" in result["reason"]
 
 
-def trials_of(*dice: float | None) -> Trials:
-    candidates = [*plain_candidates(), *prepared_candidates("minmax")]
-    done = {
-        candidate: Trial(candidate.name, candidate.method, candidate.network, val_dice=value)
-        for candidate, value in zip(candidates, dice, strict=False)
-    }
-    return Trials(None, None, lambda share, words: None, done)  # type: ignore[arg-type]
+class Written(Trials):
+    """Trials whose files are their candidates' names, or what `same` says instead."""
+
+    same: Mapping[str, str] = {}
+    fails: Sequence[str] = ()
+
+    def _write(self, candidate: Candidate) -> tuple[Path, Any]:
+        if candidate.name in self.fails:
+            raise ExportError(f"{candidate.name} cannot be written")
+        file = self.origin.work / "int8.onnx"
+        file.write_text(self.same.get(candidate.name, candidate.name))
+        return file, None
 
 
-def test_of_equals_the_simplest_is_kept() -> None:
-    assert trials_of(0.8, 0.8 + TIE / 2, 0.7).best() == Candidate("minmax")
-    assert trials_of(0.8, 0.81, 0.7, None, 0.81).best() == Candidate("moving_average")
-    assert trials_of(0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.9).best() == Candidate("minmax", "equalized")
-    assert trials_of(None, None).best() is None
+class Eyes:
+    """A judge that sees the same Dice everywhere, and an agreement by file."""
+
+    def __init__(self, agreement: Mapping[str, float]) -> None:
+        self.agreement, self.seen = agreement, []
+
+    def look_at(self, file: Path, spec: Any) -> Evidence:
+        self.seen.append(file.read_text())
+        mask = np.ones((2, 2), np.uint8)
+        return Evidence([score_image(mask, mask, 2, stem="one")], 1.0, self.agreement.get(self.seen[-1], 0.5))
+
+
+def written(work: Path, eyes: Eyes) -> Written:
+    preparation = SimpleNamespace(applies=lambda candidate: candidate.network != "equalized")
+    return Written(preparation, SimpleNamespace(work=work), eyes, lambda share, words: None)  # type: ignore[arg-type]
+
+
+def test_networks_are_prepared_for_the_method_that_the_rule_takes(tmp_path: Path) -> None:
+    eyes = Eyes({"entropy": 0.9, "entropy, corrected": 0.95})
+    trials = written(tmp_path, eyes)
+    assert trials.run() == Candidate("entropy", "corrected")
+    done = {trial.name: trial for trial in trials.done.values()}
+    assert list(done)[5:] == [candidate.name for candidate in prepared_candidates("entropy")]
+    assert done["entropy"].reason == "agrees less with FP32" and done["entropy, corrected"].reason is None
+    assert done["entropy, equalized"].status == "not applicable" and done["entropy, equalized"].told_apart is None
+    assert done["entropy"].to_json()["agreement_with_fp32"] == 0.9 and done["entropy"].told_apart is False
+
+
+def test_equal_files_are_looked_at_once_and_the_simpler_name_is_taken(tmp_path: Path) -> None:
+    eyes = Eyes({"minmax": 0.9})
+    trials = written(tmp_path, eyes)
+    trials.same = {"mse": "minmax", "percentile": "minmax"}
+    assert trials.run() == Candidate("minmax")
+    assert eyes.seen[:3] == ["minmax", "moving_average", "entropy"] and eyes.seen.count("minmax") == 1
+    assert trials.done[Candidate("mse")].agreement_with_fp32 == 0.9
+
+
+def test_what_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+    trials = written(tmp_path, Eyes({}))
+    trials.fails = METHODS[:2]
+    assert trials.run() == Candidate("percentile")
+    assert trials.done[Candidate("minmax")].reason == "minmax cannot be written"
+    trials = written(tmp_path, Eyes({}))
+    trials.fails = METHODS
+    assert trials.run() is None and {trial.status for trial in trials.done.values()} == {"failed"}
+
+
+def test_where_every_candidate_fails_the_simplest_is_taken(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any) -> None:
+        raise ExportError("no such operator")
+
+    monkeypatch.setattr(int8_trials, "write_int8_onnx", refuse)
+    result = run_ranges(make_context("ranges", "quantize.score_images=1"))
+    assert (result["method"], result["network"]) == ("minmax", "plain")
+    assert result["reason"].startswith("every candidate failed") and len(result["candidates"]) == len(METHODS)
+    assert {trial["reason"] for trial in result["candidates"]} == {"no such operator"}
 
 
 def test_recipe_and_plan_know_the_same_methods(run_folder: Path) -> None:

@@ -6,7 +6,15 @@ import re
 import numpy as np
 import pytest
 
-from edgeseg.runtime.dataset import SPLITS, content_hash, open_dataset, read_image, read_mask, split_hash
+from edgeseg.runtime.dataset import (
+    SPLITS,
+    content_hash,
+    list_images,
+    open_dataset,
+    read_image,
+    read_mask,
+    split_hash,
+)
 from edgeseg.runtime.errors import DataError
 
 from .data_folders import CLASSES, frame, save, truth, write_folder
@@ -155,6 +163,17 @@ def test_a_folder_of_other_files_says_which(tmp_path):
         path.rename(path.with_suffix(".dcm"))
     with pytest.raises(DataError, match=r"only \.dcm in it"):
         open_dataset(root)
+
+
+def test_images_without_masks_are_listed_by_name(tmp_path):
+    for name in ("b.png", "a.JPG", "c.tif", "notes.txt", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in list_images(tmp_path)] == ["a.JPG", "b.png", "c.tif"]
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(DataError, match="same stem"):
+        list_images(tmp_path)
+    with pytest.raises(DataError, match="no such folder"):
+        list_images(tmp_path / "none")
 
 
 def test_a_group_across_splits_is_refused(tmp_path):

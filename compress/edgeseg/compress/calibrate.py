@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from torch import nn
 
+from edgeseg.compress.calibration_set import MIN_IMAGES
 from edgeseg.compress.statistics import Activation, Statistics, collect_statistics
 from edgeseg.compress.thresholds import entropy, least_squares, percentile
 from edgeseg.compress.trace import INPUT
@@ -22,7 +23,6 @@ from edgeseg.runtime.errors import ConfigError, ExportError
 Method = Literal["minmax", "moving_average", "percentile", "entropy", "mse"]
 METHODS: tuple[Method, ...] = get_args(Method)  # the simplest first
 
-MIN_IMAGES = 8
 MOMENTUM = 0.1  # weight of the newest image in `moving_average`
 # Below this width a range holds nothing but rounding noise: such a tensor is read as zeros.
 MIN_WIDTH = 1e-6

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.compress.calibrate import MIN_IMAGES
 from edgeseg.runtime.dataset import Sample, read_mask
 from edgeseg.runtime.errors import ConfigError
 
 EMPTY = "no foreground"
+MIN_IMAGES = 8
 
 
 @dataclass(frozen=True)

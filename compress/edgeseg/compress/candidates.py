@@ -1,4 +1,4 @@
-"""What is tried for INT8: five range methods on the plain network, then the best one on prepared networks."""
+"""What is tried for INT8: five range methods on the plain network, then one of them on prepared networks."""
 
 from __future__ import annotations
 

@@ -35,6 +35,10 @@ def doctor_int8(  # noqa: PLR0913, PLR0917 - the command's own options
         str, typer.Argument(help="A recipe whose run is there, or a float .onnx file.", metavar="RECIPE|MODEL.onnx")
     ],
     data: Data = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="MODEL.onnx: folder of images to calibrate on, not train.", metavar="DIR"),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Where runs are kept.", metavar="DIR")] = RUNS,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the report. Default: the run's, or RUNS/MODEL.", metavar="DIR")
@@ -58,7 +62,7 @@ def doctor_int8(  # noqa: PLR0913, PLR0917 - the command's own options
         from edgeseg.pipeline.printed import show
 
         report, folder = examine_int8(
-            DoctorOrder(subject, data, runs, out, size, scale, mean, std, max_drop, images, threads)
+            DoctorOrder(subject, data, calibration, runs, out, size, scale, mean, std, max_drop, images, threads)
         )
         show(report, doctor_int8_text(report, folder), as_json=as_json)
         raise Stop(GATE if report["verdict"]["status"] == "refused" else OK)

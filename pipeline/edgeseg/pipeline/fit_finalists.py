@@ -180,6 +180,8 @@ def accuracy_of(lab: Lab, name: str, model: SegmentationNet) -> dict[str, Any]:
         return {"dice_mean": summary["dice_mean"]} | dice_interval(scores)
 
     settings = {"weights": fingerprint(model), "target": lab.probe.identity, "data": lab.data_key}
+    if lab.calibration_sha256 is not None:
+        settings["calibration"] = lab.calibration_sha256
     found: dict[str, Any] = lab.journal.find("scores", name, settings, make)
     return found
 

@@ -40,6 +40,7 @@ class Lab:
         score: Scores networks on val.
         choice: Threads and precision of trainings, measured once by the chain.
         progress: Told what is done, how far, in a few words.
+        calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
     """
 
     recipe: Recipe
@@ -54,6 +55,7 @@ class Lab:
     score: Scorer
     choice: dict[str, Any]
     progress: ChainProgress
+    calibration_sha256: str | None = None
 
     @property
     def aims(self) -> dict[str, float]:

@@ -15,6 +15,7 @@ from edgeseg.benchmarks.subject import Subject
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
 from edgeseg.pipeline.fit_target import LocalTarget
+from edgeseg.pipeline.plan import RANGES_VERSION, ranges_settings
 from edgeseg.pipeline.provenance import data_summary, git_commit
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.steps.packing import golden_frames
@@ -88,22 +89,25 @@ class Shipping:
         return "onnx_int8" if self.target.probe.engine == "onnxruntime" else "tflite_int8"
 
     def _steps(self, checkpoint: Path) -> tuple[Step, ...]:
-        """The export as a chain: the FP32 files, the ranges (every method, the best on val), the INT8 file."""
+        """The export as a chain: the FP32 files, the ranges (as the recipe says), the INT8 file."""
         recipe = self.chain.recipe
         where = {"geometry": dataclasses.asdict(recipe.geometry), "of": "network"}
-        ranges = where | {"quantize": dataclasses.asdict(recipe.quantize), "seed": recipe.train.seed}
+        planned = where | {"float_paths": list(recipe.quantize.float_paths)}
+        ranges = where | ranges_settings(recipe, self.target.calibration_sha256)
+        run_ranges = "edgeseg.pipeline.steps.quantizing:run_ranges"
         copied = {"checkpoint": str(checkpoint), "weights": sha256_file(checkpoint / WEIGHTS)}
         steps = [
             Step("network", (), copied, "edgeseg.pipeline.fit_ship:run_network"),
             Step("onnx_fp32", ("network",), where, _EXPORTING + "run_torch_onnx"),
-            Step("ranges", ("network", "onnx_fp32"), ranges, "edgeseg.pipeline.steps.quantizing:run_ranges"),
+            Step("ranges", ("network", "onnx_fp32"), ranges, run_ranges, version=RANGES_VERSION),
         ]
         if self._last == "onnx_int8":
-            return (*steps, Step("onnx_int8", ("network", "onnx_fp32", "ranges"), where, _EXPORTING + "run_onnx_int8"))
+            read = ("network", "onnx_fp32", "ranges")
+            return (*steps, Step("onnx_int8", read, planned, _EXPORTING + "run_onnx_int8"))
         return (
             *steps,
             Step("tflite_fp32", ("network",), where, _EXPORTING + "run_tflite_fp32"),
-            Step("tflite_int8", ("network", "tflite_fp32", "ranges"), where, _EXPORTING + "run_tflite_int8"),
+            Step("tflite_int8", ("network", "tflite_fp32", "ranges"), planned, _EXPORTING + "run_tflite_int8"),
         )
 
     def _measure(self, subject: Subject) -> dict[str, Any]:

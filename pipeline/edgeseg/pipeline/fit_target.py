@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.compress.calibration_set import draw_calibration
-from edgeseg.pipeline.calibration_images import calibration_tensors
+from edgeseg.pipeline.calibration_folder import recipe_folder
+from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.local_probe import LocalProbe, brief
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.runtime.dataset import DataSet, Sample, read_image
@@ -29,11 +29,13 @@ class LocalTarget:
         probe: At the precision that ships.
         data: The run's data set.
         scratch: Folder for files that are scored.
+        calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
     """
 
     probe: LocalProbe
     data: DataSet
     scratch: Path
+    calibration_sha256: str | None = None
 
     def score(self, name: str, model: SegmentationNet) -> list[ImageScore]:
         """Score the file that would ship on val."""
@@ -67,13 +69,15 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
         scratch: Folder for files that are scored.
 
     Raises:
-        ConfigError: For frames without a fixed size, or fewer than 8 calibration images.
+        ConfigError: For frames without a fixed size, or a calibration folder that cannot be used.
+        DataError: If a calibration image cannot be read, or is of another modality.
         MeasureError: If this machine is not that target.
     """
     if recipe.geometry.mode == "native":
         raise ConfigError("geometry.mode is native, but a search needs frames of one size; use resize or tile")
     spec = InputSpec(color=data.color, geometry=recipe.geometry, stride_px=stride_px)
-    drawn = draw_calibration(data.split("train"), data.classes, recipe.quantize.images, recipe.train.seed)
+    folder = recipe_folder(data, recipe.quantize.folder)
+    drawn = draw_images(data, folder, recipe.quantize.images, recipe.train.seed, spec)
     # Candidates are compared with ranges of one kind; for what ships `auto` tries all of them.
     method = "minmax" if recipe.quantize.method == "auto" else recipe.quantize.method
     probe = LocalProbe(
@@ -81,9 +85,9 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
         input_spec=spec,
         classes=tuple(data.classes),
         frame=read_image(min(data.split("test"), key=lambda one: one.stem).image, data.color),
-        calibration=tuple(calibration_tensors(data, drawn.samples, spec)),
+        calibration=tuple(calibration_tensors(data, drawn.images, spec)),
         method=method,
         threads=recipe.bench.threads,
         harness=brief(recipe.bench.threads),
     )
-    return LocalTarget(probe, data, scratch)
+    return LocalTarget(probe, data, scratch, drawn.folder_sha256)

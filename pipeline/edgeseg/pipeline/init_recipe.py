@@ -105,6 +105,7 @@ prune:
   final_epochs: 20
 quantize:
   images: 64 # training images for calibration
+  # folder: line_3 # calibrate on images of your own instead, without masks; relative to the data set
   method: auto # tries them all; or minmax, moving_average, percentile, entropy, mse
 bench:
   threads: 2 # as on the device

@@ -1,10 +1,11 @@
-"""Trying ways to quantise: each candidate's INT8 ONNX file is written and scored on val, and the best is kept."""
+"""Trying ways to quantise: each candidate's INT8 ONNX file is written and looked at on val, and one is taken."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,14 @@ from typing import Any
 from torch import nn
 
 from edgeseg.compress.calibrate import METHODS
+from edgeseg.compress.candidate_choice import Choice, Evidence, choose
 from edgeseg.compress.candidates import Candidate, Preparation, plain_candidates, prepared_candidates
 from edgeseg.export.patch import patch_onnx
 from edgeseg.export.qdq import write_int8_onnx
-from edgeseg.runtime.dataset import DataSet, Sample
+from edgeseg.pipeline.int8_judge import Judge
 from edgeseg.runtime.errors import EdgesegError
-from edgeseg.runtime.evaluate import evaluate
-from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.segmenter import Segmenter
 
-# Dice that differs by less than this (0.01 point) counts as equal: the simpler candidate is taken.
-TIE = 1e-4
 N_CANDIDATES = len(METHODS) + len(prepared_candidates("minmax"))
 
 
@@ -36,8 +33,11 @@ class Trial:
         method: Of its ranges.
         network: Whose tensors it quantises.
         status: `ok`, `failed`, or `not applicable` where preparing changes nothing.
-        reason: Why it is not `ok`.
+        reason: Why it is not `ok`, or was not taken.
         val_dice: Mean foreground Dice on the images scored.
+        agreement_with_fp32: Mean foreground Dice between its masks and the FP32 file's, [0, 1].
+        dice_drop_vs_best: How far below the best candidate's Dice it is, with its interval; None for the best itself.
+        told_apart: Whether that interval excludes zero.
         bytes: Of the file.
         sha256: Of the file.
         wall_s: Preparing, writing and scoring [s].
@@ -49,6 +49,9 @@ class Trial:
     status: str = "ok"
     reason: str | None = None
     val_dice: float | None = None
+    agreement_with_fp32: float | None = None
+    dice_drop_vs_best: dict[str, Any] | None = None
+    told_apart: bool | None = None
     bytes: int | None = None
     sha256: str | None = None
     wall_s: float = 0.0
@@ -59,33 +62,20 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What every candidate is written from and scored on.
+class Origin:
+    """What every candidate's file is written from.
 
     Attributes:
         model: The network of the checkpoint.
         source: Its FP32 ONNX file.
         spec: What describes that file.
-        data: For its classes.
-        samples: Of the val split.
         work: Folder for files on trial.
-        threads: Of the engine.
     """
 
     model: nn.Module
     source: Path
     spec: ModelSpec
-    data: DataSet
-    samples: Sequence[Sample]
     work: Path
-    threads: int
-
-    def dice(self, file: Path, spec: ModelSpec) -> float:
-        """Mean foreground Dice of a file on the samples, through the Segmenter; -1 if no class is there."""
-        with Segmenter.from_file(file, spec, self.threads) as segmenter:
-            scores = evaluate(segmenter, self.samples, self.data.classes, color=self.data.color)
-        mean: Any = summarize(scores, self.data.classes)["dice_mean"]
-        return -1.0 if mean is None else float(mean)
 
 
 @dataclass
@@ -94,38 +84,47 @@ class Trials:
 
     Attributes:
         preparation: Makes each candidate's network and plan.
-        judge: What they are scored on.
+        origin: What files are written from.
+        judge: What they are looked at with.
         progress: Called with the share done and a few words.
         done: Trials so far, the simplest first.
+        evidence: Of those that could be scored, in the same order.
     """
 
     preparation: Preparation
+    origin: Origin
     judge: Judge
     progress: Callable[[float, str], None]
     done: dict[Candidate, Trial] = field(default_factory=dict)
+    evidence: dict[Candidate, Evidence] = field(default_factory=dict)
 
     def run(self) -> Candidate | None:
-        """Try every range method on the plain network, then the best one on each prepared network.
+        """Try every range method on the plain network, then the chosen one on each prepared network.
+
+        Both times it is `candidate_choice.choose` that chooses.
 
         Returns:
-            The best candidate, or None if every one failed.
+            The candidate to use, or None if every one failed.
         """
         for candidate in plain_candidates():
             self._try(candidate)
-        best = self.best()
-        if best is None:
+        if not self.evidence:
             return None
-        for candidate in prepared_candidates(best.method):
+        for candidate in prepared_candidates(choose(self.evidence).taken.method):
             self._try(candidate)
-        return self.best()
+        choice = choose(self.evidence)
+        self._note(choice)
+        return choice.taken
 
-    def best(self) -> Candidate | None:
-        """The candidate of highest Dice; of those within `TIE` of it, the simplest."""
-        scored = {candidate: trial.val_dice for candidate, trial in self.done.items() if trial.val_dice is not None}
-        if not scored:
-            return None
-        least = max(scored.values()) - TIE
-        return next(candidate for candidate, dice in scored.items() if dice >= least)
+    def _note(self, choice: Choice[Candidate]) -> None:
+        """Write into every trial how it was compared."""
+        for candidate, drop in choice.drops.items():
+            self.done[candidate] = dataclasses.replace(
+                self.done[candidate],
+                reason=choice.reasons.get(candidate),
+                dice_drop_vs_best=None if drop is None else drop.to_json(),
+                told_apart=choice.told_apart[candidate],
+            )
 
     def _try(self, candidate: Candidate) -> None:
         self.progress(len(self.done) / N_CANDIDATES, f"INT8: {candidate.name}")
@@ -142,17 +141,26 @@ class Trials:
         self.done[candidate] = Trial(**(asdict(blank) | found | {"wall_s": round(time.monotonic() - start, 2)}))
 
     def _score(self, candidate: Candidate) -> dict[str, Any]:
-        judge = self.judge
-        network, plan = self.preparation.make(candidate)
-        source = judge.source
-        if candidate.network != "plain":
-            source = judge.work / "fp32.onnx"
-            patch_onnx(judge.source, source, judge.model, network)
-        file = judge.work / "int8.onnx"
-        spec = write_int8_onnx(network, plan, source, judge.spec, file)
+        file, spec = self._write(candidate)
         content = file.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         # Two methods may lead to the same file: it is scored once.
-        known = next((trial.val_dice for trial in self.done.values() if trial.sha256 == sha256), None)
-        dice = judge.dice(file, spec) if known is None else known
-        return {"val_dice": dice, "bytes": len(content), "sha256": sha256}
+        equal = next((other for other in self.evidence if self.done[other].sha256 == sha256), None)
+        seen = self.judge.look_at(file, spec) if equal is None else self.evidence[equal]
+        self.evidence[candidate] = seen
+        return {
+            "val_dice": seen.dice,
+            "agreement_with_fp32": seen.agreement,
+            "bytes": len(content),
+            "sha256": sha256,
+        }
+
+    def _write(self, candidate: Candidate) -> tuple[Path, ModelSpec]:
+        origin = self.origin
+        network, plan = self.preparation.make(candidate)
+        source = origin.source
+        if candidate.network != "plain":
+            source = origin.work / "fp32.onnx"
+            patch_onnx(origin.source, source, origin.model, network)
+        file = origin.work / "int8.onnx"
+        return file, write_int8_onnx(network, plan, source, origin.spec, file)

@@ -23,7 +23,8 @@ from edgeseg.benchmarks.layer_job import LayerConfig, LayerFiles
 from edgeseg.benchmarks.layer_worker import measure_layers
 from edgeseg.benchmarks.result import Row
 from edgeseg.benchmarks.subject import Frame, Subject
-from edgeseg.compress.calibrate import MIN_IMAGES, Method, collect_ranges
+from edgeseg.compress.calibrate import Method, collect_ranges
+from edgeseg.compress.calibration_set import MIN_IMAGES
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.plan import make_plan
 from edgeseg.compress.probe import Layer, Measurement

@@ -12,16 +12,21 @@ from edgeseg.pipeline.recipe import Recipe
 _STEPS = "edgeseg.pipeline.steps."
 _CHOICES = ("choose_student", "choose_final")
 
+RANGES_VERSION = 3  # of the step `ranges`, in a fit too
 
-def plan_steps(recipe: Recipe, *, command: str = "", images: bool = True) -> tuple[Step, ...]:
+
+def plan_steps(
+    recipe: Recipe, *, command: str = "", images: bool = True, calibration_sha256: str | None = None
+) -> tuple[Step, ...]:
     """The chain of a recipe, in order.
 
     Args:
         recipe: Checked settings.
         command: What the user typed, printed in the report.
         images: Whether the report shows test images.
+        calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
     """
-    first = [*_students(recipe), *_exports(recipe), *_scores(VARIANT_ROWS, "val")]
+    first = [*_students(recipe), *_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val")]
     measured = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
     bench = Step("bench", tuple(measured), {"bench": _section(recipe.bench)}, _STEPS + "benching:run_bench", weight=15)
     decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *_CHOICES, "bench")
@@ -39,6 +44,14 @@ def plan_steps(recipe: Recipe, *, command: str = "", images: bool = True) -> tup
         weight=0.5,
     )
     return (*first, bench, ship, *tests, bundle, report)
+
+
+def ranges_settings(recipe: Recipe, calibration_sha256: str | None) -> dict[str, Any]:
+    """What of a recipe the step `ranges` depends on; a calibration folder by its images, wherever it lies."""
+    quantize = _section(recipe.quantize)
+    del quantize["float_paths"], quantize["folder"]
+    calibration = {"seed": recipe.train.seed, "folder_sha256": calibration_sha256}
+    return {"quantize": quantize, "geometry": _section(recipe.geometry)} | calibration
 
 
 def _students(recipe: Recipe) -> list[Step]:
@@ -84,19 +97,19 @@ def _students(recipe: Recipe) -> list[Step]:
     ]
 
 
-def _exports(recipe: Recipe) -> list[Step]:
+def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
     """The shipped files of the accepted student, and the teacher's file for the other engine."""
     export = _STEPS + "exporting:"
     accepted = (*(name for name in _trainings() if name != "teacher"), "choose_final")
     where = {"geometry": _section(recipe.geometry)}
-    quantize = _section(recipe.quantize)
-    planned = where | {"float_paths": list(quantize.pop("float_paths"))}
-    calibration = {"quantize": quantize, "seed": recipe.train.seed} | where
+    planned = where | {"float_paths": list(recipe.quantize.float_paths)}
+    calibration = ranges_settings(recipe, calibration_sha256)
+    ranges = _STEPS + "quantizing:run_ranges"
     return [
         Step("teacher_tflite", ("teacher",), where | {"of": "teacher"}, export + "run_tflite_fp32", weight=1),
         Step("onnx_fp32", accepted, where, export + "run_onnx_fp32", weight=2),
         Step("tflite_fp32", accepted, where, export + "run_tflite_fp32"),
-        Step("ranges", (*accepted, "onnx_fp32"), calibration, _STEPS + "quantizing:run_ranges", version=2, weight=2),
+        Step("ranges", (*accepted, "onnx_fp32"), calibration, ranges, version=RANGES_VERSION, weight=2),
         Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8"),
         Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), planned, export + "run_tflite_int8"),
     ]

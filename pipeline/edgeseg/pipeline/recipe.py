@@ -127,14 +127,17 @@ class QuantizeSection:
 
     Attributes:
         images: Training images to calibrate on, at least 8; a seeded, class-balanced draw.
-        method: How ranges are derived, or `auto`: every method is tried, then the best one on prepared networks, and
-            the best file on val is kept.
+        folder: Folder of images to calibrate on instead, without masks; relative to the data set, or absolute. Images
+            of another modality than the training images are refused.
+        method: How ranges are derived, or `auto`: every method is tried, then one of them on prepared networks, and of
+            the files that val cannot tell from the best the one most like FP32 is kept.
         network: Which network is quantised where a method is named; `auto` chooses it too.
         score_images: Images of val that `auto` scores each candidate on; a larger val is drawn from, class-balanced.
         float_paths: Module paths that stay in floating point, as `edgeseg doctor int8` names them.
     """
 
     images: int = 64
+    folder: str | None = None
     method: Literal["auto", "minmax", "moving_average", "percentile", "entropy", "mse"] = "auto"
     network: Literal["plain", "corrected", "equalized", "equalized+corrected"] = "plain"
     score_images: int = 32
@@ -143,6 +146,8 @@ class QuantizeSection:
     def __post_init__(self) -> None:
         if self.images < 8:
             raise ConfigError(f"quantize.images is {self.images}; calibration needs at least 8 images")
+        if self.folder is not None and not self.folder.strip():
+            raise ConfigError("quantize.folder is empty; name a folder of images, or leave it out")
         if self.score_images < 1:
             raise ConfigError(f"quantize.score_images is {self.score_images}; set it to 1 or more")
         if self.method == "auto" and self.network != "plain":

@@ -9,6 +9,7 @@ from edgeseg.benchmarks.report import Markup, heading, join, page, paragraph, si
 from edgeseg.pipeline.report_fields import Report, class_names, dig, moment
 from edgeseg.pipeline.report_panels import Panel, panels_section
 from edgeseg.pipeline.report_plots import accuracy_plots, training_plots
+from edgeseg.pipeline.report_quantization import quantization_section
 from edgeseg.pipeline.report_record import (
     choices,
     data_table,
@@ -55,6 +56,7 @@ def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) ->
         ("What was refused", refused_table(report)),
         ("What it sees", _images(report, panels, no_images)),
         ("What was decided, on val", join([choices(report), decisions_table(report)])),
+        ("How INT8 was chosen", quantization_section(report)),
         ("Accuracy in detail", accuracy_table(report)),
         ("Cost in detail", join([cost_table(report), measuring_notes(report)])),
         ("Training", training_plots(report)),

@@ -56,8 +56,9 @@ def data_table(report: Report) -> Markup:
     counts = mapping(dig(report, "data", "counts"))
     if not counts:
         return paragraph("report.json gives no counts of images.")
+    own_folder = dig(report, "quantization", "source") == "folder"
     uses = {
-        "train": "training, calibration",
+        "train": "training" if own_folder else "training, calibration",
         "val": "every choice, threshold and gate",
         "test": "scored once, after what ships was fixed",
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun, no_progress
 from edgeseg.pipeline.plan import plan_steps
 from edgeseg.pipeline.recipe import Recipe, find_data
@@ -79,11 +80,17 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
 
 
 def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> Chain:
-    """The chain of a recipe in its run folder `out`/NAME, with its data found or drawn; nothing is run yet."""
+    """The chain of a recipe in its run folder `out`/NAME, with its data found or drawn; nothing is run yet.
+
+    Raises:
+        EdgesegError: If the data set, or the folder of calibration images, is not there or cannot be used.
+    """
     root = out / recipe.name
-    data_root = find_data(recipe, data) or _synthetic(recipe, root)
-    steps = plan_steps(recipe, command=command, images=images)
-    return Chain(recipe, steps, root, data_root, _data_key(recipe, data_root, root))
+    opened = data_of(recipe, data, root)
+    folder = recipe_folder(opened, recipe.quantize.folder)
+    known = None if folder is None else folder.sha256
+    steps = plan_steps(recipe, command=command, images=images, calibration_sha256=known)
+    return Chain(recipe, steps, root, opened.root, _data_key(opened))
 
 
 def step_names(recipe: Recipe) -> tuple[str, ...]:
@@ -118,8 +125,7 @@ def _synthetic(recipe: Recipe, root: Path) -> Path:
     return folder
 
 
-def _data_key(recipe: Recipe, data_root: Path, root: Path) -> str:
-    data = open_dataset(data_root, split_file=root / "split.csv", seed=recipe.data.seed)
+def _data_key(data: DataSet) -> str:
     return hashlib.sha256((content_hash(data) + split_hash(data)).encode()).hexdigest()
 
 

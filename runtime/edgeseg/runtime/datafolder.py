@@ -87,6 +87,19 @@ def list_folder(root: Path) -> Folder:
     return Folder(images, masks, rows, columns, tuple(faults))
 
 
+def list_images(folder: Path) -> tuple[Path, ...]:
+    """Lists the image files of a folder that has no masks, sorted by name; stems are unique.
+
+    Raises:
+        DataError: There is no such folder, no image in it, or two of them have one stem.
+    """
+    faults: list[Fault] = []
+    images = _by_stem(folder, IMAGE_SUFFIXES, faults)
+    if faults:
+        raise FaultError(faults[0])
+    return tuple(images.values())
+
+
 def read_description(root: Path) -> Description:
     """Reads and checks ``dataset.yaml``.
 

@@ -15,15 +15,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, read_description
+from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, list_images, read_description
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.imagefile import Color, read_image, read_mask
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 __all__ = [
-    "SPLITS", "Color", "DataSet", "Sample", "content_hash", "open_dataset", "read_image", "read_mask",
-    "split_hash",
+    "SPLITS", "Color", "DataSet", "Sample", "content_hash", "file_hash", "list_images", "open_dataset", "read_image",
+    "read_mask", "split_hash",
 ]  # fmt: skip
 
 
@@ -140,13 +140,25 @@ def content_hash(data: DataSet) -> str:
 
     Independent of the folder's place, of order, of file dates, and of the split (see `split_hash`).
     """
-    files = (f"{s.stem}\0{_file_sha256(s.image)}\0{_file_sha256(s.mask)}" for s in data.samples)
+    files = (f"{s.stem}\0{file_hash(s.image)}\0{file_hash(s.mask)}" for s in data.samples)
     return _lines_sha256([f"classes\0{chr(0).join(data.classes)}", f"color\0{data.color}", *sorted(files)])
 
 
 def split_hash(data: DataSet) -> str:
     """SHA-256 (hex) of which stem is in which split and group; independent of order."""
     return _lines_sha256(sorted(f"{s.stem}\0{s.split}\0{s.group}" for s in data.samples))
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 (hex) of a file.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _samples(folder: Folder, split_file: Path | None, seed: int) -> tuple[Sample, ...]:
@@ -170,13 +182,6 @@ def _unusable(root: Path, faults: Sequence[Fault]) -> DataError:
     shown = "\n".join(f"  {fault}" for fault in faults[:5])
     more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
     return DataError(f"{root}: {len(faults)} fault(s); `edgeseg data check {root}` lists all\n{shown}{more}")
-
-
-def _file_sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _lines_sha256(lines: Iterable[str]) -> str:

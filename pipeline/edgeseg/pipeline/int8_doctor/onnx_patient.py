@@ -21,10 +21,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
 from edgeseg.compress.calibrate import MIN_WIDTH
-from edgeseg.compress.calibration_set import draw_calibration
 from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.sensitivity import FloatLayers
-from edgeseg.pipeline.calibration_images import calibration_tensors
+from edgeseg.pipeline.calibration_folder import CalibrationFolder
+from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
 from edgeseg.pipeline.int8_doctor.onnx_layers import LAYER_TYPES, kernel_of, onnx_layers
 from edgeseg.pipeline.int8_doctor.patient import File, Repair
@@ -46,14 +46,17 @@ class OnnxPatient:
         data: Images and masks.
         feeding: What the file eats.
         work: Folder for files in between.
+        folder: Images to calibrate on, or None for training images.
     """
 
-    def __init__(self, path: Path, data: DataSet, feeding: Feeding, work: Path) -> None:
+    def __init__(
+        self, path: Path, data: DataSet, feeding: Feeding, work: Path, folder: CalibrationFolder | None = None
+    ) -> None:
         self.name, self.data = path.stem, data
         self._adopted = adopt(path, data, feeding)
         self._work = work
         work.mkdir(parents=True, exist_ok=True)
-        self._samples = draw_calibration(data.split("train"), data.classes, _CALIBRATED_ON, seed=0).samples
+        self._drawn = draw_images(data, folder, _CALIBRATED_ON, 0, self._adopted.spec.input)
         self.float_spec: ModelSpec = self._adopted.spec
         self.float_model = work / "float.onnx"
         write_bytes(self.float_model, with_pixels(self._adopted.model, self._adopted).SerializeToString())
@@ -62,8 +65,7 @@ class OnnxPatient:
         self._layers = {layer.name: layer for layer in onnx_layers(self._graph)}
         self._constants = {one.name: numpy_helper.to_array(one) for one in self._graph.graph.initializer}
         self._stats = self._observe()
-        stems = [sample.stem for sample in self._samples]
-        text = json.dumps([repr(feeding), stems, ort.__version__])
+        text = json.dumps([repr(feeding), self._drawn.stems, self._drawn.folder_sha256, ort.__version__])
         self.identity = hashlib.sha256(self._prepared.read_bytes() + text.encode()).hexdigest()
         self._cache = work / f"calibration-{self.identity[:16]}.json"
 
@@ -112,7 +114,7 @@ class OnnxPatient:
         feeding, geometry = self._adopted.feeding, self._adopted.spec.input.geometry
         return (
             f"Quantised by onnxruntime {ort.__version__}: quant_pre_process, then quantize_static (QDQ, u8 "
-            f"activations, s8 weights per channel, min-max over {len(self._samples)} training images).",
+            f"activations, s8 weights per channel, min-max over {self._drawn.words}).",
             f"Fed with (pixel * {feeding.scale:.6g} - {list(feeding.mean)}) / {list(feeding.std)} at "
             f"{geometry.height_px}x{geometry.width_px}, scaled linearly. Both files were timed with this arithmetic in "
             "front of them.",
@@ -130,7 +132,7 @@ class OnnxPatient:
         }
         if self._empty():
             settings["extra_options"] = {"TensorQuantOverrides": self._overrides(json_able=True)}
-        return {"quantize_static": settings, "calibration_images": [sample.stem for sample in self._samples]}
+        return {"quantize_static": settings, "calibration_images": self._drawn.stems}
 
     def elsewhere(self, float_layers: FloatLayers, folder: Path) -> dict[str, tuple[File, File]]:  # noqa: ARG002
         """Nothing: an ONNX file is for ONNX Runtime."""
@@ -190,7 +192,7 @@ class OnnxPatient:
 
     def _feeds(self) -> Iterator[dict[str, np.ndarray]]:
         adopted = self._adopted
-        for pixels in calibration_tensors(self.data, self._samples, adopted.spec.input):
+        for pixels in calibration_tensors(self.data, self._drawn.images, adopted.spec.input):
             yield {adopted.input_name: adopted.feeding.apply(pixels, adopted.layout)}
 
     def _observe(self) -> ActivationStats:

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.pipeline.calibration_folder import open_folder
 from edgeseg.pipeline.int8_doctor.adopt import Feeding
 from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
 from edgeseg.pipeline.int8_doctor.page import write_page
@@ -27,6 +28,7 @@ class DoctorOrder:
     Attributes:
         subject: A recipe (file or name), or an .onnx file.
         data: Folder of the data set; needed for an .onnx file.
+        calibration: Folder of images to calibrate an .onnx file on, or None for training images.
         runs: Where runs are kept.
         out: Folder for the report, or None for the run's own (`runs`/NAME).
         size: `HxW`, or "" for the file's own.
@@ -40,6 +42,7 @@ class DoctorOrder:
 
     subject: str
     data: Path | None = None
+    calibration: Path | None = None
     runs: Path = Path("runs")
     out: Path | None = None
     size: str = ""
@@ -55,6 +58,7 @@ class DoctorOrder:
         """The command that gives the same report."""
         words = ["edgeseg", "doctor", "int8", self.subject]
         words += ["--data", str(self.data)] if self.data is not None else []
+        words += ["--calibration", str(self.calibration)] if self.calibration is not None else []
         words += ["--size", self.size] if self.size else []
         fed = (("scale", self.scale, 1 / 255), ("mean", self.mean, "0"), ("std", self.std, "1"))
         limits = (("max-drop", self.max_drop, 0.003), ("images", self.images, None), ("threads", self.threads, None))
@@ -84,6 +88,11 @@ def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
 def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:
     from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient
 
+    if order.calibration is not None:
+        raise ConfigError(
+            f"--calibration {order.calibration} is for an .onnx file; a run's ranges are taken by its step `ranges`. "
+            "Set quantize.folder in the recipe, and run it again"
+        )
     recipe = load_recipe(find_recipe(order.subject))
     root = order.runs / recipe.name
     data = data_of(recipe, order.data, root)
@@ -101,7 +110,8 @@ def _onnx(order: DoctorOrder) -> tuple[Patient, Path, int]:
     feeding = Feeding(_size(order.size), order.scale, _numbers("mean", order.mean), _numbers("std", order.std))
     folder = order.out or order.runs / path.stem
     data = open_dataset(order.data, split_file=folder / "split.csv")
-    return OnnxPatient(path, data, feeding, folder / "int8_doctor"), folder, default_threads()
+    own = None if order.calibration is None else open_folder(order.calibration, data, "--calibration")
+    return OnnxPatient(path, data, feeding, folder / "int8_doctor", own), folder, default_threads()
 
 
 def _size(text: str) -> tuple[int, int] | None:

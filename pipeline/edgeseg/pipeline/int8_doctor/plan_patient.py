@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
 from edgeseg.compress.calibrate import MIN_WIDTH, Ranges
-from edgeseg.compress.calibration_set import draw_balanced
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.int8_layers import int8_layers, kernel_of
@@ -28,7 +27,8 @@ from edgeseg.compress.trace import INPUT, Recorder, trace
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.qdq import operations_of, write_int8_onnx
-from edgeseg.pipeline.calibration_images import calibration_tensors
+from edgeseg.pipeline.calibration_folder import CalibrationFolder, recipe_folder
+from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.int8_doctor.patient import File, Repair
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.steps.spec_files import read_spec
@@ -37,7 +37,7 @@ from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.train.checkpoint import load_checkpoint
 
-_LOOKED_AT = 12  # training images whose activations are looked at for the explanations
+_LOOKED_AT = 12  # calibration images whose activations are looked at for the explanations
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class RunFiles:
         ranges: Its activation ranges.
         source: Its FP32 ONNX file.
         spec: Description of that file.
+        from_folder: Whether the ranges were taken on images of a folder, not on training images.
         tflite: Its FP32 TFLite file with its description, where the run has one.
     """
 
@@ -56,6 +57,7 @@ class RunFiles:
     ranges: Ranges
     source: Path
     spec: ModelSpec
+    from_folder: bool = False
     tflite: File | None = None
 
 
@@ -78,8 +80,8 @@ def read_run(root: Path, recipe: str) -> RunFiles:
                 f"{root} holds no finished step {step}; run `edgeseg run {recipe} --only onnx_int8` first, "
                 "or name the folder of its runs with --out"
             )
-    student = json.loads((steps / "choose_final" / "done.json").read_text())["result"]["student"]
-    model, _ = load_checkpoint(steps / student / "files")
+    model, _ = load_checkpoint(steps / _result(steps / "choose_final")["student"] / "files")
+    from_folder = _result(steps / "ranges").get("source") == "folder"
     planned, work = steps / "ranges" / "files", root / "int8_doctor"
     ranges = Ranges.from_json(json.loads((planned / "ranges.json").read_text()))
     exported, lite = steps / "onnx_fp32" / "files", steps / "tflite_fp32" / "files"
@@ -91,7 +93,12 @@ def read_run(root: Path, recipe: str) -> RunFiles:
         source = _patched(patch_onnx, source, work, model, network)
         tflite = _patched(patch_tflite, tflite, work, model, network) if tflite.is_file() else tflite
     lite_file = (tflite, read_spec(lite)) if tflite.is_file() else None
-    return RunFiles(network, ranges, source, read_spec(exported), lite_file)
+    return RunFiles(network, ranges, source, read_spec(exported), from_folder, lite_file)
+
+
+def _result(step: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((step / "done.json").read_text())["result"]
+    return found
 
 
 def _patched(
@@ -113,10 +120,11 @@ class PlanPatient:
         name: The recipe's name.
         files: What `read_run` found.
         data: The run's data set.
+        folder: The recipe's own calibration images, or None where ranges were taken on training images.
     """
 
-    def __init__(self, name: str, files: RunFiles, data: DataSet) -> None:
-        self.name, self.data = name, data
+    def __init__(self, name: str, files: RunFiles, data: DataSet, folder: CalibrationFolder | None = None) -> None:
+        self.name, self.data, self._folder = name, data, folder
         self._files = files
         self.float_model, self.float_spec = files.source, files.spec
         self._net = DeployGraph(files.model).net
@@ -131,9 +139,10 @@ class PlanPatient:
         """Open the run of a recipe.
 
         Raises:
-            ConfigError: If a step has not been run.
+            ConfigError: If a step has not been run, or the recipe's calibration folder cannot be used.
         """
-        return cls(recipe.name, read_run(root, recipe.name), data)
+        folder = recipe_folder(data, recipe.quantize.folder)
+        return cls(recipe.name, read_run(root, recipe.name), data, folder)
 
     def layers(self) -> tuple[str, ...]:
         """Convolutions with their activations, additions, concatenations, resizes and poolings."""
@@ -146,7 +155,7 @@ class PlanPatient:
         return write_int8_onnx(files.model, plan, files.source, files.spec, path)
 
     def facts(self, layer: str) -> LayerFacts:
-        """Ranges from the plan, values from a few training images, weights with batch norm and scaling folded."""
+        """Ranges from the plan, values from a few calibration images, weights with batch norm and scaling folded."""
         its = self._layers[layer]
         weight, bias = kernel_of(self._net, its)
         inputs = tuple(self._tensor(key) for key in its.reads if key in self._observed())
@@ -184,7 +193,8 @@ class PlanPatient:
     def notes(self) -> tuple[str, ...]:
         """How the ranges were taken."""
         ranges = self._files.ranges
-        return (f"Ranges: {ranges.method}, {ranges.n_images} training images, from the run's step `ranges`.",)
+        kind = "images of quantize.folder" if self._files.from_folder else "training images"
+        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the run's step `ranges`.",)
 
     def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
         """The recipe's section: module paths for `quantize.float_paths`."""
@@ -217,8 +227,8 @@ class PlanPatient:
         return self._observed().facts(key, low, high, repaired=self._is_empty(key))
 
     def _images(self) -> Iterable[np.ndarray]:
-        drawn = draw_balanced(self.data.split("train"), self.data.classes, _LOOKED_AT, seed=0)
-        return calibration_tensors(self.data, drawn.samples, self._files.spec.input)
+        spec = self._files.spec.input
+        return calibration_tensors(self.data, draw_images(self.data, self._folder, _LOOKED_AT, 0, spec).images, spec)
 
     def _observed(self) -> ActivationStats:
         if self._stats is None:

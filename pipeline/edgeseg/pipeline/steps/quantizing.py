@@ -7,17 +7,18 @@ plain ones.
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
-from edgeseg.compress.calibration_set import Draw, draw_balanced, draw_calibration
+from edgeseg.compress.calibration_set import Draw, draw_balanced
 from edgeseg.compress.candidates import Candidate, Preparation
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.modality import pixel_statistics
 from edgeseg.compress.prepared import FILE, save_prepared
-from edgeseg.pipeline.calibration_images import calibration_tensors
+from edgeseg.pipeline.calibration_folder import recipe_folder
+from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.chain import StepContext
-from edgeseg.pipeline.int8_trials import Judge, Trials
+from edgeseg.pipeline.int8_judge import Judge
+from edgeseg.pipeline.int8_trials import Origin, Trials
 from edgeseg.pipeline.steps.exporting import input_spec, source_model
 from edgeseg.pipeline.steps.spec_files import read_spec
 from edgeseg.pipeline.steps.training import open_data
@@ -27,14 +28,23 @@ from edgeseg.train.models import SegmentationNet
 
 Result = dict[str, Any]
 
+RULE = (
+    "of the candidates that val cannot tell from the best Dice, the one whose masks agree best with the FP32 file's; "
+    "of equals the simplest"
+)
+
 
 def run_ranges(context: StepContext) -> Result:
-    """Collect activation ranges once, on training images, and choose how they are cut and what is quantised."""
+    """Collect activation ranges once, and choose how they are cut and what is quantised.
+
+    The images are of train, or of the folder that `quantize.folder` names.
+    """
     data, section = open_data(context), context.recipe.quantize
     model = source_model(context)
-    drawn = draw_calibration(data.split("train"), data.classes, section.images, context.recipe.train.seed)
-    context.progress(0.0, f"calibrating on {len(drawn.samples)} images")
-    images = list(calibration_tensors(data, drawn.samples, input_spec(context, data, model)))
+    spec, folder = input_spec(context, data, model), recipe_folder(data, section.folder)
+    drawn = draw_images(data, folder, section.images, context.recipe.train.seed, spec)
+    context.progress(0.0, f"calibrating on {drawn.words}")
+    images = list(calibration_tensors(data, drawn.images, spec))
     preparation = Preparation(fold_batch_norm(model), images)
     if section.method == "auto":
         chosen, trials = _choose(context, data, model, preparation)
@@ -48,8 +58,7 @@ def run_ranges(context: StepContext) -> Result:
         "method": chosen.method,
         "network": chosen.network,
         "n_images": plan.ranges.n_images,
-        "images": drawn.stems,
-        "images_by_class": drawn.images_by_class,
+        **drawn.to_json(),
         "pixels": pixel_statistics(images).to_json(),
         **trials,
         **preparation.facts(),
@@ -66,22 +75,14 @@ def _choose(
         return fallback, {"reason": f"nothing could be tried: onnx_fp32 is {exported['status']}", "candidates": []}
     scored = _scored_samples(context, data)
     files = context.folders["onnx_fp32"].files
-    judge = Judge(
-        model=model,
-        source=files / "model.onnx",
-        spec=read_spec(files),
-        data=data,
-        samples=scored.samples,
-        work=context.folder.work,
-        threads=len(os.sched_getaffinity(0)),
-    )
-    trials = Trials(preparation, judge, context.progress)
-    best = trials.run()
-    reason = "best Dice on val; of equals the simplest" if best else "every candidate failed; see their reasons"
-    return best or fallback, {
-        "reason": reason,
+    origin = Origin(model, files / "model.onnx", read_spec(files), context.folder.work)
+    judge = Judge.open(origin.source, origin.spec, data, scored.samples)
+    trials = Trials(preparation, origin, judge, context.progress)
+    taken = trials.run()
+    return taken or fallback, {
+        "reason": RULE if taken else "every candidate failed; see their reasons",
         "candidates": [trial.to_json() for trial in trials.done.values()],
-        "fp32_val_dice": judge.dice(judge.source, judge.spec),
+        "fp32_val_dice": judge.fp32_dice,
         "scored_on": {
             "split": "val",
             "n_images": len(scored.samples),

@@ -1,0 +1,88 @@
+"""What INT8 files on trial are scored on: val images, their truth, and the masks of the FP32 file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.compress.candidate_choice import Evidence
+from edgeseg.runtime.dataset import DataSet, Sample
+from edgeseg.runtime.evaluate import evaluate
+from edgeseg.runtime.image_score import ImageScore, score_image
+from edgeseg.runtime.metrics import summarize
+from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.segmenter import Result, Segmenter
+
+UInt8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores files against the truth and against FP32. Made by `open`.
+
+    Attributes:
+        data: For its classes and colour.
+        samples: Of the val split.
+        reference: The FP32 file's masks of these, uint8 (H, W) each.
+        fp32_dice: Mean foreground Dice of these; None where no class is there.
+    """
+
+    data: DataSet
+    samples: Sequence[Sample]
+    reference: Sequence[UInt8]
+    fp32_dice: float | None
+
+    @classmethod
+    def open(cls, source: Path, spec: ModelSpec, data: DataSet, samples: Sequence[Sample]) -> Judge:
+        """Run the FP32 file on all samples and keep its masks.
+
+        Raises:
+            EdgesegError: If it cannot be run, or an image cannot be read.
+        """
+        scores, masks = _run(source, spec, data, samples)
+        return cls(data, samples, masks, _dice_mean(scores, data))
+
+    def look_at(self, file: Path, spec: ModelSpec) -> Evidence:
+        """Score a file.
+
+        Its agreement is the Dice between its masks and FP32's, as `dice_mean` with FP32's masks in place of the truth.
+        The share of equal pixels would say less: foreground is a few percent of a frame, so that a file that loses a
+        whole class still has 99 % of its pixels right, and classes would count by their area. Dice counts only what
+        either mask calls foreground, every class alike, in the unit in which the network itself is judged.
+
+        Raises:
+            EdgesegError: If it cannot be run.
+        """
+        scores, masks = _run(file, spec, self.data, self.samples)
+        n_classes = len(self.data.classes)
+        against = [
+            score_image(mask, fp32, n_classes, stem=sample.stem, group=sample.group)
+            for sample, mask, fp32 in zip(self.samples, masks, self.reference, strict=True)
+        ]
+        agreement = _dice_mean(against, self.data)
+        # No class in either: both say that there is nothing on any image.
+        return Evidence(scores, _dice_mean(scores, self.data), 1.0 if agreement is None else agreement)
+
+
+def _run(file: Path, spec: ModelSpec, data: DataSet, samples: Sequence[Sample]) -> tuple[list[ImageScore], list[UInt8]]:
+    """Scores and masks of a file through the Segmenter, in the samples' order."""
+    masks: list[UInt8] = []
+    with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
+
+        def keep(frame: UInt8) -> Result:
+            result = segmenter(frame)
+            masks.append(result.mask)
+            return result
+
+        return evaluate(keep, samples, data.classes, color=data.color), masks
+
+
+def _dice_mean(scores: Sequence[ImageScore], data: DataSet) -> float | None:
+    mean: Any = summarize(scores, data.classes)["dice_mean"]
+    return None if mean is None else float(mean)
