@@ -22,8 +22,6 @@ from edgeseg.runtime.intervals import paired_bootstrap
 from edgeseg.runtime.metrics import summarize
 from edgeseg.train.models import SegmentationNet
 
-BASELINES = ("random_largest", "thin_student", "flat_unet")
-
 
 @dataclass
 class Finalist:
@@ -104,7 +102,7 @@ def uncut(lab: Lab, start: Start) -> Finalist:
 
 
 def baselines_of(lab: Lab, start: Start, taught: bool, cut_needed: bool) -> tuple[list[Finalist], dict[str, str]]:
-    """The baselines that fit the budget, and why others are missing, by name."""
+    """The baselines of the recipe that fit the budget, and why others are missing, by name."""
     makers: dict[str, Callable[[], Baseline]] = {
         "random_largest": lambda: random_largest(lab, start),
         "thin_student": lambda: thin_student(lab, start, taught),
@@ -112,6 +110,9 @@ def baselines_of(lab: Lab, start: Start, taught: bool, cut_needed: bool) -> tupl
     }
     found, missing = [], {}
     for name, make in makers.items():
+        if name not in lab.recipe.fit.baselines:
+            missing[name] = "left out by fit.baselines"
+            continue
         if not cut_needed and name != "flat_unet":
             missing[name] = "the student holds the budget uncut, so this would be the student itself"
             continue

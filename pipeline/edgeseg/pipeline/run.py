@@ -81,7 +81,11 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
 def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> Chain:
     """The chain of a recipe in its run folder `out`/NAME, with its data found or drawn; nothing is run yet."""
     root = out / recipe.name
-    data_root = find_data(recipe, data) or _synthetic(recipe, root)
+    return chain_in(root, recipe, find_data(recipe, data) or _synthetic(recipe, root), command=command, images=images)
+
+
+def chain_in(root: Path, recipe: Recipe, data_root: Path, *, command: str = "", images: bool = True) -> Chain:
+    """The chain of a recipe over a data set in a folder of its own; nothing is run yet."""
     steps = plan_steps(recipe, command=command, images=images)
     return Chain(recipe, steps, root, data_root, _data_key(recipe, data_root, root))
 
