@@ -75,7 +75,7 @@ def _scores(chain: Chain, budget: Budget, result: Any, progress: ChainProgress) 
 
 
 def _scored_once(
-    journal: Journal, target: LocalTarget, name: str, model: SegmentationNet, data: str
+    journal: Journal, target: LocalTarget, name: str, model: SegmentationNet, data_key: str
 ) -> list[ImageScore]:
     """Test scores of a network's FP32 file in the target's engine, kept beside those of the fit."""
     from edgeseg.pipeline.fit_lab import fingerprint

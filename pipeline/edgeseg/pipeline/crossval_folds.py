@@ -129,11 +129,20 @@ def write_fold(folder: Path, data: DataSet, split: Mapping[str, str]) -> Path:
     return folder
 
 
-def _check(n_folds: int, n_groups: int, n_images: int) -> None:
+def check_count(n_folds: int) -> None:
+    """Refuse fewer folds than a split has parts.
+
+    Raises:
+        ConfigError: If there are too few.
+    """
     if n_folds < LEAST_FOLDS:
         raise ConfigError(
             f"--folds is {n_folds}; use {LEAST_FOLDS} or more, for one fold is tested, one is val, and the rest train"
         )
+
+
+def _check(n_folds: int, n_groups: int, n_images: int) -> None:
+    check_count(n_folds)
     if n_folds > n_groups:
         raise ConfigError(
             f"--folds is {n_folds}, but {n_images} images in {n_groups} groups (never split) are there; "

@@ -108,12 +108,14 @@ def reduced(order: CrossvalOrder) -> tuple[Recipe, WayChoice, tuple[str, ...]]:
     """The recipe of a fold, how it cuts, and the settings that make it so.
 
     Raises:
-        ConfigError: If the recipe, a setting, the way, or the accepted drop is none.
+        ConfigError: If the recipe, a setting, the number of folds, the way or the accepted drop is none.
     """
+    from edgeseg.pipeline.crossval_folds import check_count
     from edgeseg.pipeline.fit_config import WAYS
     from edgeseg.pipeline.recipe import load_recipe
     from edgeseg.pipeline.recipe_files import find_recipe
 
+    check_count(order.folds)
     if order.way not in (None, EACH, *WAYS):
         raise ConfigError(f"--way is {order.way!r}; known are {', '.join(WAYS)}, or {EACH} to choose in each fold")
     if not 0.0 <= order.max_drop < 1.0:

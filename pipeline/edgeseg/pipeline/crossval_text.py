@@ -33,8 +33,9 @@ def crossval_text(result: CrossvalResult) -> RenderableType:
     lines += [Text(f"fold {one['fold']}: {one['status']}: {one['reason']}", "yellow") for one in failed]
     lines += [Text(_regions(pooled["accuracy"]))] if pooled and pooled["accuracy"]["shipped"]["n_regions"] else []
     lines += [Text(note, "dim") for note in _notes(record)]
-    verdict = ((pooled or {}).get("drop") or {}).get("verdict")
-    return Group(*lines, Text(record["sentence"], _STYLES.get(verdict, "bold red")), Text(f"record  {result.path}"))
+    drop = pooled["drop"] if pooled else None
+    style = _STYLES[drop["verdict"]] if drop else "bold red"
+    return Group(*lines, Text(record["sentence"], style), Text(f"record  {result.path}"))
 
 
 def _cells(one: dict[str, Any]) -> tuple[object, ...]:
