@@ -57,7 +57,11 @@ def sentence(pooled: Record | None, max_drop: float, n_images: int) -> str:
         "not shown": f"whether it is at most {budget} below the teacher, these images cannot tell",
     }[drop["verdict"]]
     size = f"{drop['n_images']} of {n_images} images in {drop['n_groups']} groups"
-    interval = "no interval" if drop["lo95"] is None else f"{100 * drop['lo95']:+.2f} to {100 * drop['hi95']:+.2f}"
+    interval = (
+        "no interval"
+        if drop["lo95"] is None
+        else f"95 % interval {100 * drop['lo95']:+.2f} to {100 * drop['hi95']:+.2f}"
+    )
     return f"{drop['verdict']}: {found} (drop {100 * drop['mean']:+.2f} points, {interval}; {size}, each tested once)."
 
 
