@@ -52,8 +52,8 @@ class FakeProbe:
         return Measurement(0.2 + infer_ms, infer_ms, None, int(weights(layers)) + 5000, "energy is not metered")
 
 
-def torch_scorer(data_root: Path, recipe: Recipe, split_file: Path) -> Any:
-    """Scores on val by torch, at the frame's own size."""
+def torch_scorer(data_root: Path, recipe: Recipe, split_file: Path, split: str = "val") -> Any:
+    """Scores by torch, at the frame's own size."""
     data = open_dataset(data_root, split_file=split_file, seed=recipe.data.seed)
 
     def score(name: str, model: SegmentationNet) -> list[ImageScore]:
@@ -63,7 +63,7 @@ def torch_scorer(data_root: Path, recipe: Recipe, split_file: Path) -> Any:
             logits = F.interpolate(model(x), size=frame.shape, mode="bilinear")
             return SimpleNamespace(mask=logits.argmax(1)[0].to(torch.uint8).numpy())
 
-        return evaluate(segment, data.split("val"), data.classes, color=data.color)
+        return evaluate(segment, data.split(split), data.classes, color=data.color)
 
     return score
 

@@ -47,7 +47,8 @@ def recipe(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "command",
     [
-        *("demo", "run", "fit", "init", "data check", "verify", "evaluate", "predict", "doctor", "doctor int8"),
+        *("demo", "run", "fit", "crossval", "init", "data check", "verify", "evaluate", "predict"),
+        *("doctor", "doctor int8"),
         *("bench run", "bench compare", "bench env"),
         *(row.name for row in ROWS),
     ],
@@ -89,6 +90,10 @@ def test_version() -> None:
         (["fit", "demo", "--target", "x86-ort"], 2, "give --budget latency_ms=2"),
         (["fit", "demo", "--target", "x86-ort", "--budget", "latency=2"], 2, "'latency' is no limit"),
         (["fit", "demo", "--set", "fit.rounds=0"], 2, "fit.rounds is 0; set it to 1 or more"),
+        (["crossval", "demo", "--folds", "2"], 2, "--folds is 2; use 3 or more"),
+        (["crossval", "demo", "--way", "magic"], 2, "--way is 'magic'; known are group_l2-depth"),
+        (["crossval", "demo", "--max-drop", "-1"], 2, "--max-drop is -1; it is a share of Dice"),
+        (["crossval", "demo", "--target", "x86-ort"], 2, "give --budget latency_ms=2"),
         (["init", "nowhere"], 1, "no such folder"),
         (["verify", "none.edgeseg"], 1, "none.edgeseg"),
         (["evaluate", "none.edgeseg", "--data", "d", "--split", "tset"], 2, "--split is 'tset'"),

@@ -28,6 +28,7 @@ from edgeseg.pipeline.cli_options import (
     Variant,
 )
 from edgeseg.pipeline.cli_options import invocation as _invocation
+from edgeseg.pipeline.crossval_cli import crossval
 from edgeseg.pipeline.doctor_cli import doctor_app
 from edgeseg.pipeline.failures import ERROR, GATE, OK, Stop, reported
 from edgeseg.pipeline.order import Order, carry_out
@@ -117,6 +118,13 @@ def fit(
 
         met = carry_out_fit(FitOrder(recipe, target, budget, data, out, tuple(assignments or ())), as_json=as_json)
         raise Stop(OK if met else GATE)
+
+
+app.command(
+    rich_help_panel=_CHAIN,
+    epilog="Example: edgeseg crossval ultrasound --folds 5 --target x86-ort --budget latency_ms=2. "
+    "Exit codes: 0 ok, 1 error, 2 usage, 3 worse than --max-drop allows, or no network holds the budget.",
+)(crossval)
 
 
 @app.command(rich_help_panel="Your data", epilog="Example: edgeseg init data/parts")

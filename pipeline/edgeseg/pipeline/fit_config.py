@@ -8,6 +8,11 @@ from edgeseg.runtime.errors import ConfigError
 
 # Kept in step with `edgeseg.compress.importance.IMPORTANCE`, which imports torch; a test compares the two.
 IMPORTANCES = ("group_l2", "bn_scale", "taylor", "random")
+BASELINES = ("random_largest", "thin_student", "flat_unet")
+
+_DEPTH = "depth"
+# Names of `edgeseg.pipeline.fit_cut.Way`.
+WAYS = tuple(f"{name}-{parts}" for name in IMPORTANCES for parts in (_DEPTH, "widths"))
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,7 @@ class FitSection:
     Attributes:
         importances: Ways to rank channels that are tried by short trainings; the best on val goes on.
         depth: Whether blocks, stages and the last decoder level may go; channels alone are tried beside it.
+        way: The one way to cut, such as `taylor-depth` or `taylor-widths`; named, nothing else is tried.
         search_epochs: Of each short training.
         search_scale: Side of the images in short trainings, as a ratio of the recipe's (resized frames and tiles).
         rounds: Steps of equal factors from the student to the budget, fine-tuned after each.
@@ -28,10 +34,12 @@ class FitSection:
         corrections: How often a cut whose measurement misses the budget is made again, deeper, before any training.
         margin: The search aims this ratio below the budget, so that a measurement's noise does not break it.
         final_seeds: Trainings with other seeds of the final row and of the winning baseline.
+        baselines: What runs beside the method; without any the method ships unopposed.
     """
 
     importances: tuple[str, ...] = ("taylor", "group_l2")
     depth: bool = True
+    way: str | None = None
     search_epochs: int = 3
     search_scale: float = 0.5
     rounds: int = 2
@@ -43,6 +51,7 @@ class FitSection:
     corrections: int = 3
     margin: float = 0.03
     final_seeds: int = 3
+    baselines: tuple[str, ...] = BASELINES
 
     def __post_init__(self) -> None:
         if not self.importances:
@@ -50,6 +59,10 @@ class FitSection:
         for name in self.importances:
             if name not in IMPORTANCES:
                 raise ConfigError(f"fit.importances has {name!r}; known are {', '.join(IMPORTANCES)}")
+        for name in self.baselines:
+            if name not in BASELINES:
+                raise ConfigError(f"fit.baselines has {name!r}; known are {', '.join(BASELINES)}, or [] for none")
+        self._check_way()
         for name in ("search_epochs", "rounds", "round_epochs", "final_epochs", "gate_batches", "final_seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"fit.{name} is {getattr(self, name)}; set it to 1 or more")
@@ -59,3 +72,11 @@ class FitSection:
             raise ConfigError(f"fit.margin is {self.margin}; set it between 0 and 0.5 (0.03 aims 3 % below the budget)")
         if self.corrections < 0 or self.sparsity < 0 or self.learning_rate <= 0:
             raise ConfigError("fit.corrections and fit.sparsity must be 0 or more, fit.learning_rate above 0")
+
+    def _check_way(self) -> None:
+        if self.way is None:
+            return
+        if self.way not in WAYS:
+            raise ConfigError(f"fit.way is {self.way!r}; known are {', '.join(WAYS)}")
+        if self.way.endswith(_DEPTH) and not self.depth:
+            raise ConfigError(f"fit.way is {self.way}, but fit.depth is false; set it to true, or cut widths alone")

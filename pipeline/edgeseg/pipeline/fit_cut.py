@@ -29,6 +29,12 @@ class Way:
     importance: str
     depth: bool
 
+    @classmethod
+    def named(cls, name: str) -> Way:
+        """The way of a name."""
+        importance, _, parts = name.rpartition("-")
+        return cls(importance, parts == "depth")
+
     @property
     def name(self) -> str:
         """Short, for files and tables."""

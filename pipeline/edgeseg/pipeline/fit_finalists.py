@@ -23,8 +23,6 @@ from edgeseg.runtime.intervals import paired_bootstrap
 from edgeseg.runtime.metrics import summarize
 from edgeseg.train.models import SegmentationNet
 
-BASELINES = ("random_largest", "thin_student", "flat_unet")
-
 
 @dataclass
 class Finalist:
@@ -108,7 +106,7 @@ def uncut(lab: Lab, start: Start) -> Finalist:
 
 
 def baselines_of(lab: Lab, start: Start, taught: bool, parts: Depth | None) -> tuple[list[Finalist], dict[str, str]]:
-    """The baselines that fit the budget, and why others are missing, by name.
+    """The baselines of the recipe that fit the budget, and why others are missing, by name.
 
     Args:
         lab: The fit.
@@ -124,6 +122,9 @@ def baselines_of(lab: Lab, start: Start, taught: bool, parts: Depth | None) -> t
     }
     found, missing = [], {}
     for name, make in makers.items():
+        if name not in lab.recipe.fit.baselines:
+            missing[name] = "left out by fit.baselines"
+            continue
         if parts is None and name != "flat_unet":
             missing[name] = "the student holds the budget uncut, so this would be the student itself"
             continue

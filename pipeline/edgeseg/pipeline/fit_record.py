@@ -8,7 +8,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from edgeseg.pipeline.fit_finalists import BASELINES, Finalist, scores_of
+from edgeseg.pipeline.fit_config import BASELINES
+from edgeseg.pipeline.fit_finalists import Finalist, scores_of
 from edgeseg.pipeline.fit_lab import Lab
 from edgeseg.pipeline.fit_predict import Figures
 from edgeseg.pipeline.provenance import git_commit, version
@@ -38,7 +39,7 @@ def head(lab: Lab, command: str) -> Record:
 def contest_record(lab: Lab, method: Finalist, rival: Finalist | None, winner: Finalist) -> Record:
     """Who won on val, said plainly, with the interval of the difference between the two best seeds."""
     if rival is None:
-        sentence = f"{method.name} ships; no baseline could be made to fit the budget."
+        sentence = f"{method.name} ships; no baseline was in the contest."
         return {"winner": winner.name, "baseline_wins": False, "sentence": sentence, "difference": None}
     difference = paired_bootstrap(
         scores_of(lab, rival, rival.best_seed), scores_of(lab, method, method.best_seed), 0.0

@@ -32,8 +32,10 @@ class Start:
 
 
 def all_ways(lab: Lab) -> list[Way]:
-    """What the recipe wants tried: each importance, and beside the first one channels alone."""
+    """What the recipe wants tried: one way that it names, or each importance, and channels alone beside the first."""
     section = lab.recipe.fit
+    if section.way is not None:
+        return [Way.named(section.way)]
     ways = [Way(name, section.depth) for name in section.importances]
     return [*ways, Way(section.importances[0], False)] if section.depth else ways
 

@@ -66,7 +66,6 @@ def carry_out_fit(order: FitOrder, *, as_json: bool) -> bool:
         EdgesegError: From the recipe, or from what failed.
     """
     from edgeseg.pipeline.fit_text import fit_json, fit_text
-    from edgeseg.pipeline.plan import plan_steps
     from edgeseg.pipeline.printed import show
     from edgeseg.pipeline.progress import chain_progress
     from edgeseg.pipeline.recipe import load_recipe
@@ -74,9 +73,7 @@ def carry_out_fit(order: FitOrder, *, as_json: bool) -> bool:
 
     recipe = load_recipe(find_recipe(order.recipe), order.assignments)
     budget = budget_of(order, recipe)
-    steps = {step.name: step.weight for step in plan_steps(recipe)}
-    before = dict(list(steps.items())[: list(steps).index("choose_student") + 1])
-    with chain_progress(before | fit_weights(recipe)) as progress:
+    with chain_progress(fit_weights(recipe)) as progress:
         result = run_fit(recipe, budget, order, progress)
     show(fit_json(result), fit_text(result), as_json=as_json)
     return bool(result.met)
@@ -99,19 +96,38 @@ def run_fit(recipe: Recipe, budget: Budget, order: FitOrder, progress: ChainProg
     """
     from edgeseg.pipeline.run import make_chain
 
-    chain = make_chain(recipe, order.data, order.out)
+    return fit_chain(make_chain(recipe, order.data, order.out), budget, order, progress)
+
+
+def fit_chain(chain: Chain, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:
+    """The same in the folder of a given chain; of `order` only the latency table's place and the command are used."""
     state = chain.run(progress, only="choose_student")
     return _fit(chain, state, budget, order, progress)
 
 
+def fit_folder(root: Path, budget: Budget) -> Path:
+    """Place of a fit in a run's folder: one a budget, so that asking for another keeps what was trained for this."""
+    return root / "fit" / budget.target / str(budget).replace("=", "-").replace(",", "_")
+
+
 def fit_weights(recipe: Recipe) -> dict[str, float]:
-    """Rough share of each part's time by name, for the progress bar; an epoch of the student weighs 0.3."""
+    """Rough share of each part's time by name, for the progress bar."""
+    from edgeseg.pipeline.plan import plan_steps
+
+    steps = {step.name: step.weight for step in plan_steps(recipe)}
+    return dict(list(steps.items())[: list(steps).index("choose_student") + 1]) | _search_weights(recipe)
+
+
+def _search_weights(recipe: Recipe) -> dict[str, float]:
+    """What follows the chain; an epoch of the student weighs 0.3."""
     section, first = recipe.fit, recipe.train.seed
-    epochs: dict[str, float] = {f"search_{name}": section.search_epochs for name in section.importances}
+    searched = section.importances if section.way is None else ()  # one way alone needs no contest
+    epochs: dict[str, float] = {f"search_{name}": section.search_epochs for name in searched}
     epochs |= {f"round_{done}": section.round_epochs for done in range(1, section.rounds)}
     epochs |= {f"final_{seed}": section.final_epochs for seed in range(first, first + section.final_seeds)}
-    epochs |= {f"random_largest_{first}": section.final_epochs, f"thin_student_{first}": recipe.student.epochs}
-    epochs |= {f"flat_unet_{first}": recipe.teacher.epochs}
+    baselines = {"random_largest": section.final_epochs, "thin_student": recipe.student.epochs}
+    baselines |= {"flat_unet": recipe.teacher.epochs}
+    epochs |= {f"{name}_{first}": baselines[name] for name in section.baselines}
     return {"latency_table": 10.0} | {name: 0.3 * count for name, count in epochs.items()}
 
 
@@ -129,8 +145,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
     from edgeseg.train.checkpoint import load_checkpoint
 
     recipe = chain.recipe
-    # A folder a budget, so that asking for another one keeps what was trained for this one.
-    root = chain.root / "fit" / budget.target / str(budget).replace("=", "-").replace(",", "_")
+    root = fit_folder(chain.root, budget)
     chosen = state.records["choose_student"]["result"]
     student, _ = load_checkpoint(chain.folder(chosen["student"]).files)
     answers, _ = load_checkpoint(chain.folder(chosen["teaches"]).files)

@@ -37,12 +37,12 @@ class LocalTarget:
     scratch: Path
     calibration_sha256: str | None = None
 
-    def score(self, name: str, model: SegmentationNet) -> list[ImageScore]:
-        """Score the file that would ship on val."""
+    def score(self, name: str, model: SegmentationNet, split: str = "val") -> list[ImageScore]:
+        """Score the file that would ship."""
         folder = self.scratch / name
         subject = self.probe.export(model, folder)
         try:
-            return self.score_file(subject.model, subject.spec, self.data.split("val"))
+            return self.score_file(subject.model, subject.spec, self.data.split(split))
         finally:
             for path in folder.iterdir():  # a finalist's file is written again when it ships
                 path.unlink()

@@ -80,12 +80,16 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
 
 
 def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> Chain:
-    """The chain of a recipe in its run folder `out`/NAME, with its data found or drawn; nothing is run yet.
+    """The chain of a recipe in its run folder `out`/NAME; see `chain_in`."""
+    return chain_in(out / recipe.name, recipe, data, command=command, images=images)
+
+
+def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = "", images: bool = True) -> Chain:
+    """The chain of a recipe in a folder, with its data found or drawn; nothing is run yet.
 
     Raises:
         EdgesegError: If the data set, or the folder of calibration images, is not there or cannot be used.
     """
-    root = out / recipe.name
     opened = data_of(recipe, data, root)
     folder = recipe_folder(opened, recipe.quantize.folder)
     known = None if folder is None else folder.sha256

@@ -31,7 +31,7 @@ def make_split(groups: Mapping[str, str], seed: int = 0) -> dict[str, str]:
     members: dict[str, list[str]] = {}
     for stem in sorted(groups):
         members.setdefault(groups[stem], []).append(stem)
-    order = sorted(members, key=lambda group: (-len(members[group]), _draw(group, seed)))
+    order = sorted(members, key=lambda group: (-len(members[group]), draw_key(group, seed)))
     lacking = {name: share * len(groups) for name, share in _SHARES.items()}
     empty = set(SPLITS)
     chosen: dict[str, str] = {}
@@ -78,5 +78,6 @@ def read_split(path: Path, groups: Mapping[str, str]) -> dict[str, str]:
     return splits
 
 
-def _draw(group: str, seed: int) -> str:
+def draw_key(group: str, seed: int) -> str:
+    """Where a group comes in the drawn order; the same on every machine and library version."""
     return hashlib.sha256(f"{seed}/{group}".encode()).hexdigest()

@@ -1,0 +1,45 @@
+"""`edgeseg crossval`: options of the command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgeseg.pipeline.cli_options import RUNS, Assignments, Data, Json, Limits, Out, Recipe, Target, invocation
+from edgeseg.pipeline.failures import GATE, OK, Stop, reported
+
+
+def crossval(  # noqa: PLR0913, PLR0917 - the command's own options
+    recipe: Recipe,
+    folds: Annotated[int, typer.Option(help="Parts of the data set, 3 or more; each is tested once.")] = 5,
+    target: Target = None,
+    budget: Limits = None,
+    way: Annotated[
+        str | None,
+        typer.Option(
+            help="One way to cut, such as taylor-depth, or each: the recipe's ways are tried in each fold. "
+            "Default: the way that `edgeseg fit` of this recipe and budget has chosen, else each.",
+            metavar="NAME",
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float, typer.Option(help="Dice that the shipped network may lose against its teacher, as a share.")
+    ] = 0.005,
+    data: Data = None,
+    out: Out = RUNS,
+    assignments: Assignments = None,
+    as_json: Json = False,
+) -> None:
+    """Fit on every fold of a data set, and say from all its images whether what ships is as good as the teacher.
+
+    Every image is tested once, by networks that have not seen it. A fold is a whole fit of the method: trainings,
+    search, INT8 file; one seed, no baselines. A cross-validation that was stopped goes on where it was.
+    """
+    with reported(debug=invocation.debug):
+        from edgeseg.pipeline.crossval_order import CrossvalOrder, carry_out_crossval
+        from edgeseg.pipeline.fit_run import FitOrder
+
+        fit = FitOrder(recipe, target, budget, data, out, tuple(assignments or ()))
+        passed = carry_out_crossval(CrossvalOrder(fit, folds, way, max_drop), as_json=as_json)
+        raise Stop(OK if passed else GATE)

@@ -1,0 +1,93 @@
+"""One fold: a fit of its own on the fold's data set, then its test images, for teacher, student and what ships."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.compress.budget import Budget
+from edgeseg.pipeline.chain import Chain, ChainProgress
+from edgeseg.pipeline.crossval_pool import Record
+from edgeseg.pipeline.fit_run import FitOrder, fit_chain
+from edgeseg.pipeline.recipe import Recipe
+from edgeseg.pipeline.run import chain_in
+from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.evaluate import load_scores, save_scores
+from edgeseg.runtime.image_score import ImageScore
+
+if TYPE_CHECKING:
+    from edgeseg.pipeline.fit_journal import Journal
+    from edgeseg.pipeline.fit_target import LocalTarget
+    from edgeseg.train.models import SegmentationNet
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a fold's fit has come to.
+
+    Attributes:
+        fit: Content of its fit.json.
+        fit_json: Where it is.
+        scores: On the fold's test images, by name of `crossval_pool.ROWS`; None where no network holds the budget.
+    """
+
+    fit: Record
+    fit_json: Path
+    scores: dict[str, list[ImageScore]] | None
+
+
+# (folder of the fold with its data set in data/, order, told what is done) -> its result
+FoldFit = Callable[[Path, FitOrder, ChainProgress], FoldResult]
+
+
+def fold_fit(recipe: Recipe, budget: Budget) -> FoldFit:
+    """The real thing: everything is trained, searched and measured anew; only the target's layer times are shared."""
+
+    def fit(root: Path, order: FitOrder, progress: ChainProgress) -> FoldResult:
+        chain = chain_in(root, recipe, root / "data")
+        result = fit_chain(chain, budget, order, progress)
+        scores = _scores(chain, budget, result, progress) if result.met else None
+        return FoldResult(result.record, result.fit_json, scores)
+
+    return fit
+
+
+def _scores(chain: Chain, budget: Budget, result: Any, progress: ChainProgress) -> dict[str, list[ImageScore]]:
+    """What ships was scored on test when it was made; the two it is compared with follow, once."""
+    from edgeseg.pipeline.fit_journal import Journal
+    from edgeseg.pipeline.fit_target import local_target
+    from edgeseg.train.checkpoint import load_checkpoint
+
+    state = chain.run(only="choose_student")  # whole by now: only read
+    steps = {"teacher": "teacher", "student": state.records["choose_student"]["result"]["student"]}
+    models = {name: load_checkpoint(chain.folder(step).files)[0] for name, step in steps.items()}
+    stride = max(int(model.stride) for model in models.values())
+    root = result.fit_json.parent
+    target = local_target(chain.recipe, open_dataset(chain.data_root), budget.target, stride, root / "scratch")
+    found = {"shipped": load_scores(root / "shipped" / "scores_test.json")}
+    for name, model in models.items():
+        progress("score", 0.5, f"{name} on test")
+        found[name] = _scored_once(Journal(root), target, f"test_{name}", model, chain.data_key)
+    return found
+
+
+def _scored_once(
+    journal: Journal, target: LocalTarget, name: str, model: SegmentationNet, data_key: str
+) -> list[ImageScore]:
+    """Test scores of a network's FP32 file in the target's engine, kept beside those of the fit."""
+    from edgeseg.pipeline.fit_lab import fingerprint
+
+    path = journal.root / "scores" / f"{name}_images.json"
+    fp32 = dataclasses.replace(target, probe=target.fp32)
+
+    def make() -> dict[str, int]:
+        scores = fp32.score(name, model, "test")
+        save_scores(path, scores)
+        return {"n_images": len(scores)}
+
+    settings = {"weights": fingerprint(model), "target": fp32.probe.identity, "data": data_key}
+    journal.find("scores", name, settings, make)
+    return load_scores(path)

@@ -1,0 +1,151 @@
+"""An order for a cross-validation, as the command line takes it, and carrying it out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edgeseg.compress.budget import Budget
+from edgeseg.pipeline.fit_run import FitOrder, budget_of, fit_folder, fit_weights
+from edgeseg.pipeline.recipe import Recipe
+from edgeseg.runtime.errors import ConfigError
+
+DEFAULT_FOLDS = 5
+MAX_DROP = 0.005
+
+# `--way` for trying the recipe's own ways in each fold, where a fit of the recipe has chosen one already.
+EACH = "each"
+
+# A fold is a fit of the method: its rivals and other seeds say nothing about the claim. What a user sets goes before.
+_REDUCED = ("fit.final_seeds=1", "fit.baselines=[]")
+
+
+@dataclass(frozen=True)
+class CrossvalOrder:
+    """What `edgeseg crossval` is told.
+
+    Attributes:
+        fit: Recipe, target, budget, data set, settings, and where runs are kept.
+        folds: Number of parts, 3 or more.
+        way: Name of the one way to cut, `each`, or None for the way a fit of this recipe has chosen.
+        max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
+    """
+
+    fit: FitOrder
+    folds: int = DEFAULT_FOLDS
+    way: str | None = None
+    max_drop: float = MAX_DROP
+
+    @property
+    def command(self) -> str:
+        """The command that makes the same cross-validation."""
+        words = ["edgeseg", "crossval", *shlex.split(self.fit.command)[2:], "--folds", str(self.folds)]
+        words += ["--way", self.way] if self.way is not None else []
+        words += ["--max-drop", f"{self.max_drop:g}"] if self.max_drop != MAX_DROP else []
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class WayChoice:
+    """How folds cut.
+
+    Attributes:
+        name: Of the one way, or None where each fold tries the recipe's ways on its own val.
+        source: `--way`, `recipe`, or `fit.json`.
+        winner: What ships by that fit.json; None without one.
+    """
+
+    name: str | None
+    source: str
+    winner: str | None = None
+
+    @property
+    def assignments(self) -> tuple[str, ...]:
+        """The settings that make a fit cut like this."""
+        if self.name is None:
+            return ()
+        return (f"fit.way={self.name}", f"fit.depth={str(self.name.endswith('depth')).lower()}")
+
+
+def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
+    """Cross-validate with a progress bar and print what came of it.
+
+    Returns:
+        Whether the shipped networks are not worse than allowed; False as well where no fold has a network.
+
+    Raises:
+        EdgesegError: From the recipe, the data set, or what failed in every fold.
+    """
+    from edgeseg.pipeline.crossval import Crossval, fold_weights
+    from edgeseg.pipeline.crossval_fold import fold_fit
+    from edgeseg.pipeline.crossval_folds import divide, join_copies
+    from edgeseg.pipeline.crossval_text import crossval_json, crossval_text
+    from edgeseg.pipeline.printed import show
+    from edgeseg.pipeline.progress import chain_progress
+    from edgeseg.pipeline.run import data_of
+
+    recipe, way, assignments = reduced(order)
+    budget = budget_of(order.fit, recipe)
+    run_folder = order.fit.out / recipe.name
+    data = join_copies(data_of(recipe, order.fit.data, run_folder))
+    work = Crossval(
+        root=run_folder / "crossval",
+        data=data,
+        splits=divide(data, order.folds, recipe.data.seed),
+        fit=fold_fit(recipe, budget),
+        order=replace(order.fit, assignments=assignments),
+        max_drop=order.max_drop,
+    )
+    with chain_progress(fold_weights(fit_weights(recipe), order.folds)) as progress:
+        result = work.run(_asked(order, recipe, budget, way), progress)
+    show(crossval_json(result), crossval_text(result), as_json=as_json)
+    return result.passed
+
+
+def reduced(order: CrossvalOrder) -> tuple[Recipe, WayChoice, tuple[str, ...]]:
+    """The recipe of a fold, how it cuts, and the settings that make it so.
+
+    Raises:
+        ConfigError: If the recipe, a setting, the number of folds, the way or the accepted drop is none.
+    """
+    from edgeseg.pipeline.crossval_folds import check_count
+    from edgeseg.pipeline.fit_config import WAYS
+    from edgeseg.pipeline.recipe import load_recipe
+    from edgeseg.pipeline.recipe_files import find_recipe
+
+    check_count(order.folds)
+    if order.way not in (None, EACH, *WAYS):
+        raise ConfigError(f"--way is {order.way!r}; known are {', '.join(WAYS)}, or {EACH} to choose in each fold")
+    if not 0.0 <= order.max_drop < 1.0:
+        raise ConfigError(f"--max-drop is {order.max_drop:g}; it is a share of Dice, such as {MAX_DROP} for 0.5 points")
+    path = find_recipe(order.fit.recipe)
+    plain = load_recipe(path, order.fit.assignments)
+    way = _way(order, plain)
+    assignments = (*_REDUCED, *order.fit.assignments, *way.assignments)
+    return load_recipe(path, assignments), way, assignments
+
+
+def _way(order: CrossvalOrder, recipe: Recipe) -> WayChoice:
+    if order.way == EACH or (order.way is None and recipe.fit.way is not None):
+        return WayChoice(recipe.fit.way, "recipe")
+    if order.way is not None:
+        return WayChoice(order.way, "--way")
+    path = fit_folder(order.fit.out / recipe.name, budget_of(order.fit, recipe)) / "fit.json"
+    try:
+        fit = json.loads(path.read_text(encoding="utf-8"))
+        return WayChoice(fit["way"], "fit.json", fit["contest"]["winner"])
+    except (OSError, ValueError, KeyError):  # no fit, or one that had nothing to cut
+        return WayChoice(None, "recipe")
+
+
+def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget, way: WayChoice) -> dict[str, Any]:
+    """The head of crossval.json: which command, recipe, target, budget and way."""
+    return {
+        "command": order.command,
+        "recipe": {"name": recipe.name, "sha256": recipe.sha256(), "fit": recipe.to_json()["fit"]},
+        "target": budget.target,
+        "budget": budget.limits,
+        "way": {"name": way.name, "source": way.source, "fit_winner": way.winner},
+    }

@@ -1,0 +1,72 @@
+"""The scores of all folds as one: each image once, scored by networks that have not seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.intervals import paired_bootstrap
+from edgeseg.runtime.metrics import summarize
+
+# What is scored in each fold: the FP32 teacher and the FP32 student before the cut, in the engine of what ships.
+ROWS = ("teacher", "student", "shipped")
+
+Scores = Mapping[str, Sequence[ImageScore]]
+Record = dict[str, Any]
+
+
+def figures(scores: Scores, classes: Sequence[str], max_drop: float) -> Record:
+    """Accuracy of each row, and the Dice drops between them; of one fold, or of several joined.
+
+    Args:
+        scores: By name of `ROWS`, of the same images.
+        classes: Names by id, the background first.
+        max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
+
+    Returns:
+        `accuracy` by row (see `edgeseg.runtime.metrics.summarize`); `drop` from teacher to shipped, with its verdict;
+        `drop_teacher_student` and `drop_student_shipped`, which say where it comes from. A drop is None where the
+        images hold no foreground.
+    """
+    return {
+        "accuracy": {name: summarize(scores[name], classes) for name in ROWS},
+        "drop": _drop(scores, "teacher", "shipped", max_drop),
+        "drop_teacher_student": _drop(scores, "teacher", "student", None),
+        "drop_student_shipped": _drop(scores, "student", "shipped", None),
+    }
+
+
+def joined(folds: Sequence[Scores]) -> dict[str, list[ImageScore]]:
+    """The scores of several folds, row by row."""
+    return {name: [score for scores in folds for score in scores[name]] for name in ROWS}
+
+
+def sentence(pooled: Record | None, max_drop: float, n_images: int) -> str:
+    """What the pooled figures show and do not, for a reader who sees nothing else."""
+    budget = f"{100 * max_drop:g} points"
+    if pooled is None:
+        return "No fold has a network that could be tested, so nothing can be said."
+    drop = pooled["drop"]
+    if drop is None:
+        return "No image that was tested has foreground, in truth or prediction, so there is no Dice."
+    found = {
+        "not worse": f"at most {budget} below the teacher, as far as these images go",
+        "worse": f"more than {budget} below the teacher",
+        "not shown": f"whether it is at most {budget} below the teacher, these images cannot tell",
+    }[drop["verdict"]]
+    size = f"{drop['n_images']} of {n_images} images in {drop['n_groups']} groups"
+    interval = (
+        "no interval"
+        if drop["lo95"] is None
+        else f"95 % interval {100 * drop['lo95']:+.2f} to {100 * drop['hi95']:+.2f}"
+    )
+    return f"{drop['verdict']}: {found} (drop {100 * drop['mean']:+.2f} points, {interval}; {size}, each tested once)."
+
+
+def _drop(scores: Scores, reference: str, candidate: str, budget: float | None) -> Record | None:
+    try:
+        return paired_bootstrap(scores[reference], scores[candidate], budget).to_json()
+    except MeasureError:  # a fold, or all of them, without any foreground
+        return None

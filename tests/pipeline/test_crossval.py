@@ -1,0 +1,288 @@
+"""`edgeseg crossval` over three folds of drawn images: fits of their own, resumed, pooled, and what can go wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from edgeseg.compress.budget import Budget
+from edgeseg.pipeline.chain import no_progress
+from edgeseg.pipeline.crossval import Crossval, CrossvalResult, fold_weights
+from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult, fold_fit
+from edgeseg.pipeline.crossval_folds import divide, join_copies, write_fold
+from edgeseg.pipeline.crossval_order import CrossvalOrder, WayChoice, carry_out_crossval, reduced
+from edgeseg.pipeline.crossval_text import crossval_json, crossval_text
+from edgeseg.pipeline.fit import fit_network
+from edgeseg.pipeline.fit_rounds import Start
+from edgeseg.pipeline.fit_run import FitOrder, fit_weights
+from edgeseg.pipeline.recipe import Recipe, load_recipe
+from edgeseg.runtime.dataset import open_dataset, split_hash
+from edgeseg.runtime.errors import MeasureError, TrainingError
+from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.train.models import build_model
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+
+from .fake_target import FakeProbe, fake_lab, torch_scorer
+
+RECIPE = """\
+name: tiny
+data: {name: synthetic, synthetic_images: 24, synthetic_px: 64}
+geometry: {mode: resize, height_px: 64, width_px: 64}
+train:
+  {batch_size: 4, workers: 0, validate_every: 1, threads: 1, precision: float32, augment: {p_elastic: 0, p_grid: 0}}
+teacher: {base: 4, depth: 3, epochs: 1}
+student: {width: 0.25, depth: 0.5, stages: 4, epochs: 1}
+quantize: {images: 8, method: minmax}
+bench: {processes: 1, blocks: 1, seconds: 0.05, min_samples: 3, warmup_cap_s: 0.2, threads: 1}
+fit: {search_epochs: 1, rounds: 1, round_epochs: 1, final_epochs: 1, corrections: 2}
+"""
+BUDGET = "latency_ms=100"
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def order(recipe_file: Path, out: Path, *assignments: str, **options: Any) -> CrossvalOrder:
+    return CrossvalOrder(FitOrder(str(recipe_file), "x86-ort", BUDGET, None, out, assignments), **options)
+
+
+# Three folds on a made-up target
+
+
+class Folds:
+    """Fits a fold from an untrained student, with everything that a real fit keeps; scored by torch."""
+
+    def __init__(self, recipe: Recipe, limit_ms: float) -> None:
+        self.recipe, self.budget = recipe, Budget("x86-ort", latency_ms=limit_ms)
+        self.gone: Callable[[], bool] = lambda: False
+
+    def __call__(self, root: Path, order: FitOrder, progress: Any) -> FoldResult:
+        data_root, split_file = root / "data", root / "split.csv"
+        lab = fake_lab(root, self.recipe, data_root, self.budget, FakeProbe(SIZE, self.gone))
+        lab.data_key, lab.progress = split_hash(open_dataset(data_root)), progress
+        torch.manual_seed(0)
+        student = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)).eval()
+        save_checkpoint(root / "student", student, {})
+        start = Start(student, lab.measure(student), None, root / "student")
+        dice = {"dice_mean": 0.5}
+        shipped = {"bytes": 50_000, "latency_ms": {"total": {"p50": 1.0}}, "bundle": None, "speedup_vs_teacher": None}
+        shipped |= {"accuracy": {"val": dice, "test": dice}, "variant": "onnx-int8-x86", "sha256": "0", "file": "model"}
+        result = fit_network(lab, start, taught=False, teacher_ms=10.0, ship=lambda _: shipped, command=order.command)
+        if not result.met:
+            return FoldResult(result.record, result.fit_json, None)
+        score = torch_scorer(data_root, self.recipe, split_file, "test")
+        winner, _ = load_checkpoint(Path(result.record["chosen"]["checkpoint"]))
+        before = score("student", student)
+        return FoldResult(
+            result.record, result.fit_json, {"teacher": before, "student": before, "shipped": score("shipped", winner)}
+        )
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval:
+    from edgeseg.train.synthetic import write_dataset
+
+    root = tmp_path_factory.mktemp("crossval")
+    write_dataset(root / "metal", n=24, seed=0, size_px=64)
+    data = join_copies(open_dataset(root / "metal"))
+    asked = order(recipe_file, root, way="group_l2-widths")
+    recipe, _, assignments = reduced(asked)
+    full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)))
+    assert full.total_ms is not None
+    return Crossval(
+        root=root / "tiny" / "crossval",
+        data=data,
+        splits=divide(data, 3, seed=0),
+        fit=Folds(recipe, 0.7 * full.total_ms),
+        order=dataclasses.replace(asked.fit, assignments=assignments),
+        max_drop=0.005,
+    )
+
+
+ABOUT = {"way": {"name": "group_l2-widths", "source": "--way", "fit_winner": None}}
+
+
+def finished(job: Crossval) -> dict[Path, int]:
+    """Trainings on disk, with the moment each was finished."""
+    return {path: path.stat().st_mtime_ns for path in job.root.glob("fold_*/fit/trainings/*/done.json")}
+
+
+@pytest.fixture(scope="module")
+def validated(job: Crossval) -> tuple[dict[Path, int], CrossvalResult]:
+    """A cross-validation whose target disappeared in the second fold, gone on with."""
+    fit = job.fit
+    assert isinstance(fit, Folds)
+    fit.gone = lambda: len(finished(job)) >= 1
+    with pytest.raises(MeasureError, match="run the same command again"):
+        job.run(ABOUT, no_progress)
+    assert not (job.root / "crossval.json").exists()
+    early, fit.gone = finished(job), lambda: False
+    return early, job.run(ABOUT, no_progress)
+
+
+def test_every_image_is_tested_once_and_pooled(job: Crossval, validated: Any) -> None:
+    result = validated[1]
+    record = json.loads(result.path.read_text())
+    assert record == json.loads(json.dumps(result.record)) and record["schema_version"] == 1
+    assert [row["images"]["test"] for row in record["folds"]] == [8, 8, 8] and record["n_folds_tested"] == 3
+    assert [row["drop"]["n_images"] for row in record["folds"]] == [8, 8, 8]
+    pooled = record["pooled"]
+    assert pooled["drop"]["n_images"] == 24 and pooled["accuracy"]["shipped"]["n_images"] == 24
+    assert pooled["drop"]["n_groups"] == record["data"]["n_groups"] and pooled["accuracy"]["teacher"]["n_regions"] > 0
+    assert pooled["drop"]["verdict"] in ("not worse", "not shown", "worse")
+    assert result.passed == (pooled["drop"]["verdict"] != "worse")
+
+
+def test_each_fold_is_a_fit_of_the_method_alone(job: Crossval, validated: Any) -> None:
+    for row in validated[1].record["folds"]:
+        fit = json.loads((job.root / row["fit_json"]).read_text())
+        assert row["network"] == "pruned" and row["way"] == fit["way"] == "group_l2-widths" and fit["ways"] == []
+        assert set(fit["missing_baselines"].values()) == {"left out by fit.baselines"}
+        assert [one["name"] for one in fit["finalists"]] == ["pruned"] and len(fit["finalists"][0]["seeds"]) == 1
+        assert f"fold_{row['fold']}/data" in fit["command"] and "fit.way=group_l2-widths" in fit["command"]
+        assert row["latency_ms"]["total"]["p50"] == 1.0 and row["bytes"] == 50_000
+    assert len({path.parent.parent for path in finished(job)}) == 3
+
+
+def test_what_was_done_is_not_done_again(job: Crossval, validated: Any) -> None:
+    early, first = validated
+    before = finished(job)
+    assert early and early.items() <= before.items()
+    again = job.run(ABOUT, no_progress)
+    assert finished(job) == before
+    assert again.record["pooled"] == first.record["pooled"] and again.record["folds"] == first.record["folds"]
+
+
+def test_it_is_told_in_a_table_and_in_json(validated: Any) -> None:
+    from rich.console import Console
+
+    result = validated[1]
+    console = Console(width=240, record=True, file=io.StringIO())
+    console.print(crossval_text(result))
+    text = console.export_text()
+    assert "Dice shipped" in text and result.record["sentence"] in text and str(result.path) in text
+    assert crossval_json(result)["passed"] == result.passed
+
+
+# Folds that come to nothing
+
+
+def failing(job: Crossval, outcome: Callable[[int], Any]) -> FoldFit:
+    def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+        found = outcome(int(root.name.removeprefix("fold_")))
+        if isinstance(found, Exception):
+            raise found
+        return job.fit(root, order, progress) if found is None else found
+
+    return fit
+
+
+def test_a_fold_that_fails_is_a_row_with_its_reason(job: Crossval, validated: Any) -> None:
+    missed = FoldResult({"status": "budget not met", "detail": "Best reached: 3 ms."}, job.root / "fit.json", None)
+    outcomes = {0: TrainingError("loss is nan"), 1: missed, 2: None}
+    result = dataclasses.replace(job, fit=failing(job, outcomes.__getitem__)).run(ABOUT, no_progress)
+    rows = result.record["folds"]
+    assert [row["status"] for row in rows] == ["failed", "budget not met", "ok"]
+    assert [row["reason"] for row in rows] == ["loss is nan", "Best reached: 3 ms.", None]
+    assert result.record["n_folds_tested"] == 1 and "8 of 24 images" in result.record["sentence"]
+    crossval_text(result)
+
+
+def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) -> None:
+    fit = failing(job, lambda number: TrainingError("loss is nan"))
+    result = dataclasses.replace(job, fit=fit).run(ABOUT, no_progress)
+    assert result.record["pooled"] is None and not result.passed
+    assert result.record["sentence"].startswith("No fold has a network")
+    crossval_text(result)
+
+
+# The order
+
+
+def test_a_fold_is_one_seed_without_baselines_unless_set(recipe_file: Path, tmp_path: Path) -> None:
+    recipe, way, assignments = reduced(order(recipe_file, tmp_path))
+    assert recipe.fit.final_seeds == 1 and recipe.fit.baselines == () and recipe.fit.way is None
+    assert way == WayChoice(None, "recipe") and load_recipe(recipe_file, assignments) == recipe
+    recipe, _, _ = reduced(order(recipe_file, tmp_path, "fit.baselines=[thin_student]", "fit.final_seeds=2"))
+    assert recipe.fit.final_seeds == 2 and recipe.fit.baselines == ("thin_student",)
+
+
+def test_the_way_is_that_of_the_fit_unless_named(recipe_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny" / "fit" / "x86-ort" / "latency_ms-100"
+    folder.mkdir(parents=True)
+    (folder / "fit.json").write_text(json.dumps({"way": "taylor-widths", "contest": {"winner": "thin_student"}}))
+    recipe, way, _ = reduced(order(recipe_file, tmp_path))
+    assert way == WayChoice("taylor-widths", "fit.json", "thin_student")
+    assert recipe.fit.way == "taylor-widths" and not recipe.fit.depth
+    recipe, way, _ = reduced(order(recipe_file, tmp_path, way="group_l2-depth"))
+    assert way == WayChoice("group_l2-depth", "--way") and recipe.fit.depth
+    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == WayChoice(None, "recipe")
+    own = order(recipe_file, tmp_path, "fit.way=taylor-depth")
+    assert reduced(own)[1] == WayChoice("taylor-depth", "recipe")
+    (folder / "fit.json").write_text(json.dumps({"status": "budget not met"}))
+    assert reduced(order(recipe_file, tmp_path))[1] == WayChoice(None, "recipe")
+
+
+def test_the_command_makes_the_same_again(recipe_file: Path) -> None:
+    asked = order(Path("tiny.yaml"), Path("runs"), "train.seed=1", folds=7, way="each", max_drop=0.01)
+    words = "--target x86-ort --budget latency_ms=100 --set train.seed=1 --folds 7 --way each --max-drop 0.01"
+    assert asked.command == f"edgeseg crossval tiny.yaml {words}"
+
+
+def test_progress_counts_every_fold(recipe_file: Path, tmp_path: Path) -> None:
+    recipe, _, _ = reduced(order(recipe_file, tmp_path))
+    weights = fit_weights(recipe)
+    assert "final_0" in weights and "final_1" not in weights and not any("thin_student" in name for name in weights)
+    folds = fold_weights(weights, 3)
+    assert len(folds) == 3 * len(weights) and "fold 2 of 3, teacher" in folds
+
+
+def test_an_order_is_carried_out(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edgeseg.pipeline import crossval_fold
+
+    def fake(recipe: Recipe, budget: Budget) -> FoldFit:
+        def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+            progress("teacher", 0.5, "epoch 1/2")
+            return FoldResult({"status": "budget not met", "detail": "too slow"}, root / "fit.json", None)
+
+        return fit
+
+    monkeypatch.setattr(crossval_fold, "fold_fit", fake)
+    assert not carry_out_crossval(order(recipe_file, tmp_path, folds=3), as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    record = printed["crossval"]
+    assert printed["crossval_json"] == str(tmp_path / "tiny" / "crossval" / "crossval.json")
+    assert [row["reason"] for row in record["folds"]] == ["too slow"] * 3 and record["budget"] == {"latency_ms": 100.0}
+    assert record["way"]["source"] == "recipe" and record["command"].startswith("edgeseg crossval ")
+
+
+@pytest.mark.slow
+def test_a_fold_for_real(recipe_file: Path, tmp_path: Path) -> None:
+    from edgeseg.train.synthetic import write_dataset
+
+    write_dataset(tmp_path / "metal", n=24, seed=0, size_px=64)
+    data = join_copies(open_dataset(tmp_path / "metal"))
+    split = divide(data, 3, seed=0)[0]
+    asked = order(recipe_file, tmp_path)
+    recipe, _, _ = reduced(asked)
+    folder = write_fold(tmp_path / "fold_0" / "data", data, split)
+    fit = fold_fit(recipe, Budget.parse(BUDGET, "x86-ort"))
+    result = fit(folder.parent, dataclasses.replace(asked.fit, data=folder), no_progress)
+    tested = sorted(stem for stem, name in split.items() if name == "test")
+    assert result.scores is not None and set(result.scores) == {"teacher", "student", "shipped"}
+    assert all(sorted(one.stem for one in scores) == tested for scores in result.scores.values())
+    assert result.fit["chosen"]["name"] == "student" and result.fit["chosen"]["shipped"]["bytes"] > 0
