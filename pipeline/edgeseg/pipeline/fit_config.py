@@ -23,7 +23,7 @@ class FitSection:
         importances: Ways to rank channels that are tried by short trainings; the best on val goes on.
         depth: Whether blocks, stages and the last decoder level may go; channels alone are tried beside it.
         way: The one way to cut, such as `taylor-depth` or `taylor-widths`; named, nothing else is tried.
-        search_epochs: Of each short training.
+        search_epochs: Of each short training; where whole parts went, the first few show nothing.
         search_scale: Side of the images in short trainings, as a ratio of the recipe's (resized frames and tiles).
         rounds: Steps of equal factors from the student to the budget, fine-tuned after each.
         round_epochs: Fine-tuning after each round.
@@ -40,7 +40,7 @@ class FitSection:
     importances: tuple[str, ...] = ("taylor", "group_l2")
     depth: bool = True
     way: str | None = None
-    search_epochs: int = 3
+    search_epochs: int = 10
     search_scale: float = 0.5
     rounds: int = 2
     round_epochs: int = 4
