@@ -99,11 +99,18 @@ class Shipping:
             Step("ranges", ("network", "onnx_fp32"), ranges, "edgeseg.pipeline.steps.quantizing:run_ranges"),
         ]
         if self._last == "onnx_int8":
-            return (*steps, Step("onnx_int8", ("network", "onnx_fp32", "ranges"), where, _EXPORTING + "run_onnx_int8"))
+            parents = ("network", "onnx_fp32", "ranges")
+            return (*steps, Step("onnx_int8", parents, where, _EXPORTING + "run_onnx_int8", version=2))
         return (
             *steps,
             Step("tflite_fp32", ("network",), where, _EXPORTING + "run_tflite_fp32"),
-            Step("tflite_int8", ("network", "tflite_fp32", "ranges"), where, _EXPORTING + "run_tflite_int8"),
+            Step(
+                "tflite_int8",
+                ("network", "tflite_fp32", "ranges"),
+                where,
+                _EXPORTING + "run_tflite_int8",
+                version=2,
+            ),
         )
 
     def _measure(self, subject: Subject) -> dict[str, Any]:

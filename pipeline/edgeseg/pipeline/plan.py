@@ -33,9 +33,10 @@ def plan_steps(recipe: Recipe, *, command: str = "", images: bool = True) -> tup
     bundle = Step("bundle", everything, gates | identity, _STEPS + "packing:run_bundle", weight=0.5)
     report = Step(
         "report",
-        (*everything, "ranges", "bundle"),
+        (*everything, "ranges", "plan_files", "bundle"),
         gates | identity | {"command": command, "images": images},
         _STEPS + "reporting:run_report",
+        version=2,
         weight=0.5,
     )
     return (*first, bench, ship, *tests, bundle, report)
@@ -97,8 +98,15 @@ def _exports(recipe: Recipe) -> list[Step]:
         Step("onnx_fp32", accepted, where, export + "run_onnx_fp32", weight=2),
         Step("tflite_fp32", accepted, where, export + "run_tflite_fp32"),
         Step("ranges", (*accepted, "onnx_fp32"), calibration, _STEPS + "quantizing:run_ranges", version=2, weight=2),
-        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8"),
-        Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), planned, export + "run_tflite_int8"),
+        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8", version=2),
+        Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), planned, export + "run_tflite_int8", version=2),
+        Step(
+            "plan_files",
+            (*accepted, "onnx_fp32", "tflite_fp32", "ranges", "onnx_int8", "tflite_int8"),
+            planned | {"score_images": quantize["score_images"], "seed": recipe.train.seed},
+            _STEPS + "plan_files:run_plan_files",
+            weight=0.5,
+        ),
     ]
 
 
