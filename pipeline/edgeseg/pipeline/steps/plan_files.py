@@ -2,8 +2,8 @@
 
 It writes the symmetric s8 Q/DQ ONNX file for Arm and TensorRT and the text calibration cache for old TensorRT, reads
 every file of the plan back, and holds the masks of those that ONNX Runtime and LiteRT run against each other on val.
-Neither file is packed yet: their rows need a device. `fp32.onnx` beside the cache is the float file that it is for, which
-is not the shipped one where equalized or corrected tensors are quantised:
+Neither file is packed yet: their rows need a device. `fp32.onnx` beside the cache is the float file that it is for,
+which is not the shipped one where equalized or corrected tensors are quantised:
 
     trtexec --onnx=fp32.onnx --int8 --calib=calibration.cache --shapes=image:1xHxWxC
 """
@@ -101,8 +101,9 @@ def _origin(context: StepContext, exported: str) -> Origin:
 
 def _write_s8(origin: Origin, path: Path) -> ReadBack:
     written = write_int8_onnx(*origin, path, s8_tensorrt())
+    read = check_int8_onnx(*origin, path, s8_tensorrt())
     write_json(path.parent / "spec.json", written.to_json())
-    return check_int8_onnx(*origin, path, s8_tensorrt())
+    return read
 
 
 def _write_cache(origin: Origin, path: Path) -> ReadBack:
