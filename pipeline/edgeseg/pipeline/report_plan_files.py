@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeseg.benchmarks.report import Column, Markup, badge, heading, join, paragraph, table
+from edgeseg.benchmarks.report import Column, Markup, badge, heading, join, table
 from edgeseg.benchmarks.report.markup import Value
 from edgeseg.pipeline.report_fields import Report, dig, fixed, mapping, number, status_of
 
 
 def plan_files_panel(report: Report) -> Markup:
-    """Every file of the plan, and every two of them that run here against each other."""
+    """Every file of the plan, and every two of them that run here against each other; nothing for older runs."""
     found = mapping(report.get("plan_files"))
     if not found:
-        return paragraph("report.json says nothing about the files of the precision plan.")
-    return join([_files(mapping(found.get("files"))), heading("Masks against each other", 3), _pairs(found)])
+        return Markup("")
+    return join([heading("The INT8 files of one plan", 3), _files(mapping(found.get("files"))), _pairs(found)])
 
 
 def _files(files: Mapping[str, Any]) -> Markup:
@@ -53,4 +53,4 @@ def _pairs(found: Mapping[str, Any]) -> Markup:
     images = number(found, "scored_on", "n_images")
     pixels, dice = (number(found, "limits", key) for key in ("pixels_differ", "dice_difference"))
     limits = "" if pixels is None or dice is None else f" Limits: {100 * pixels:.1f} % and {100 * dice:.1f} point."
-    return table(columns, rows, f"On {images or 0:.0f} images of val.{limits}")
+    return table(columns, rows, f"Masks against each other on {images or 0:.0f} images of val.{limits}")
