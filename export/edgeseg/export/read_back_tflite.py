@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ai_edge_litert.schema_py_generated import TensorType
 from torch import nn
 
 from edgeseg.compress.plan import Affine, Plan
@@ -16,7 +17,6 @@ from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import ModelSpec
 
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
-_INT8 = flatbuffer.schema.TensorType.INT8
 
 
 def check_int8_tflite(model: nn.Module, plan: Plan, source: Path, spec: ModelSpec, path: Path) -> ReadBack:
@@ -57,7 +57,7 @@ class _Reader:
         integer: dict[str, bool] = {}
         kernels: dict[str, np.ndarray] = {}
         for index in [int(self._graph.inputs[0]), *self._makers]:
-            if self._graph.tensors[index].type == _INT8:
+            if self._graph.tensors[index].type == TensorType.INT8:
                 for name in self._stands_for(index):
                     affines.setdefault(name, set()).add(self._affine(index))
         for index, operator in self._makers.items():
@@ -65,7 +65,7 @@ class _Reader:
             if kind in _CONVERSIONS:
                 continue
             made = self._name(index)
-            integer[made] = self._graph.tensors[index].type == _INT8
+            integer[made] = self._graph.tensors[index].type == TensorType.INT8
             if integer[made] and kind in flatbuffer.KERNELS:
                 kernels[made] = self._kernel_scale(int(operator.inputs[flatbuffer.KERNELS[kind][1]]))
         return Numbers({name: frozenset(its) for name, its in affines.items()}, integer, kernels)

@@ -1,7 +1,7 @@
 """TensorRT's text calibration cache: the scales of the precision plan for builders of TensorRT 8 to 10.
 
-Builders before explicit Q/DQ was usable, and all without it, choose INT8 per layer by themselves and take the scale of
-each tensor from such a cache (`trtexec --onnx=FP32.onnx --int8 --calib=CACHE`). TensorRT 11 has no calibrators.
+Given a float file, such a builder chooses INT8 layer by layer, and takes the scale of each tensor from a cache
+(`trtexec --onnx=FP32.onnx --int8 --calib=CACHE`). TensorRT 11 has no calibrators; it is given the Q/DQ file.
 
     TRT-8502-EntropyCalibration2        TensorRT 8.5.2 and the algorithm that would have made it
     image: 40008102                     tensor name, scale = largest magnitude / 127 as big-endian float32 in hex
@@ -17,7 +17,7 @@ Unverified on TensorRT hardware.
 
 Reference:
     Format: NVIDIA/TensorRT, samples/sampleINT8/README.md; NVIDIA ModelOpt 0.47, onnx/quantization/calib_utils.py.
-    Order of calibration and fusion: TensorRT 10.16 Python API, `QuantizationFlag.CALIBRATE_BEFORE_FUSION`.
+    Order of calibration and fusion: TensorRT 8.2 to 10 Python API, `QuantizationFlag.CALIBRATE_BEFORE_FUSION`.
     Missing scales: the builder's warning "Missing scale and zero-point for tensor ..., expect fall back to non-int8
     implementation for any layer consuming or producing given tensor" (NVIDIA/TensorRT issue 3659).
 """
@@ -44,8 +44,8 @@ from edgeseg.runtime.manifest import ModelSpec
 
 Version = tuple[int, int, int]
 
-JETPACK_5: Version = (8, 5, 2)  # the TensorRT of JetPack 5.1, the last without a way around implicit INT8
-ALGORITHMS = ("EntropyCalibration2", "EntropyCalibration", "MinMaxCalibration", "LegacyCalibration")
+JETPACK_5: Version = (8, 5, 2)  # of JetPack 5.1
+ALGORITHMS = ("EntropyCalibration2", "MinMaxCalibration")  # both calibrate before fusion
 _HEADER = re.compile(rf"TRT-([1-9]\d{{3}}|[1-9]\d{{5}})-({'|'.join(ALGORITHMS)})")
 _VALUE = re.compile(r"[0-9a-fA-F]{1,8}")  # TensorRT prints no leading zeros
 
