@@ -87,7 +87,7 @@ def _pair(name_a: str, name_b: str, a: Masks | str, b: Masks | str) -> dict[str,
     pair: dict[str, Any] = {"a": name_a, "b": name_b, "status": "left out", "reason": None}
     pair |= {"pixels_differ": None, "dice_difference": None, "holds": None}
     if isinstance(a, str) or isinstance(b, str):
-        reasons = [f"{name}: {its}" for name, its in ((name_a, a), (name_b, b)) if isinstance(its, str)]
+        reasons = [f"{name}: {its.rstrip('.')}" for name, its in ((name_a, a), (name_b, b)) if isinstance(its, str)]
         return pair | {"reason": "; ".join(reasons)}
     differ = sum(int(np.count_nonzero(one != other)) for one, other in zip(a.masks, b.masks, strict=True))
     share = differ / sum(mask.size for mask in a.masks)
