@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from edgeseg.compress.trace import record, trace
+from edgeseg.compress.trace import node_keys, record, trace
 from edgeseg.export.deploy_graph import DeployGraph
 
 # Root mean square of the difference, relative to that of the values. Engines differ by 1e-6 at the first operation and
@@ -57,6 +57,33 @@ def bind(values: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray]) ->
             near = tuple(key for key, error in errors.items() if error <= max(2 * best, TIE))
             found[name] = near[-1:] if tensor.any() else near
     return found
+
+
+def with_fused(graph: DeployGraph, keys: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Add to each tensor's operations those that the file has no tensor for, because it fused them into these.
+
+    A convolution fused with its ReLU is computed as the two of them are: if either has to stay in float, both do.
+
+    Args:
+        graph: The network.
+        keys: What `bind` returned for a file of it.
+    """
+    traced = trace(graph.net)
+    names = node_keys(traced)
+    readers: dict[str, set[str]] = {name: set() for name in names.values()}
+    for node, name in names.items():
+        for source in node.all_input_nodes:
+            if names[source] != name:
+                readers[names[source]].add(name)
+    bound = {key for its in keys.values() for key in its}
+    fused: dict[str, list[str]] = {}
+    for name in readers:
+        home = name
+        while home not in bound and len(readers[home]) == 1:
+            (home,) = readers[home]
+        if home != name:
+            fused.setdefault(home, []).append(name)
+    return {tensor: (*its, *(name for key in its for name in fused.get(key, ()))) for tensor, its in keys.items()}
 
 
 def _error(expected: np.ndarray, found: np.ndarray) -> float:

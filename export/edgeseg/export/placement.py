@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+import onnx
+
+CONVS = {"Conv": 0, "ConvTranspose": 1}  # by operator: the kernel's axis of output channels
+MOVES = {"Concat", "Resize", "MaxPool"}
+LAYOUT = {"Squeeze", "Unsqueeze", "Reshape", "Transpose"}
+CLAMPS = {"Relu", "Clip"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,23 @@ class Placement:
     min_channels: int
     depthwise_step: int = 1
     columns: bool = False
+
+    def takes(self, node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> bool:
+        """Whether an operator is computed in integers, unless the plan keeps it in float.
+
+        Args:
+            node: Of the float graph.
+            constants: The graph's constants by name.
+        """
+        if node.op_type not in CONVS:
+            operands = {"Add": 2}.get(node.op_type, 1 if node.op_type in MOVES else 0)
+            return operands > 0 and not any(name in constants for name in node.input[:operands])
+        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+        a, b = constants[node.input[1]].shape[:2]
+        outputs, inputs = (a, b * groups) if node.op_type == "Conv" else (b * groups, a)
+        # A grouped transposed convolution has its output channels spread over two axes: no per-channel scale fits.
+        grouped = node.op_type == "ConvTranspose" and groups > 1
+        return min(inputs, outputs) >= self.min_channels and not grouped
 
 
 def u8s8_x86() -> Placement:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 from torch import nn
 
-from edgeseg.compress.plan import Affine, Plan
-from edgeseg.export.bind import bind, binding_image, torch_values
+from edgeseg.compress.plan import Plan
 from edgeseg.export.deploy_graph import DeployGraph
-from edgeseg.export.fits import fixed_size
-from edgeseg.export.onnx import INPUT, OUTPUT, quiet_session, strip
+from edgeseg.export.onnx import OUTPUT, strip
 from edgeseg.export.placement import Placement, u8s8_x86
+from edgeseg.export.planned_onnx import bind_onnx, load_fp32, plan_onnx
 from edgeseg.export.qdq_writer import QdqWriter
 from edgeseg.export.stem import group_stem
-from edgeseg.export.widen import widen_depthwise
 from edgeseg.runtime.atomic import write_bytes
-from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import ModelSpec
 
 
@@ -44,21 +40,8 @@ def write_int8_onnx(
         ExportError: If the file is not that network's, or the plan lacks one of its operations.
     """
     placement = placement or u8s8_x86()
-    exported = _load(source)
-    graph = DeployGraph(model)
-    keys = _bind(exported, graph, spec)
-
-    def affine_of(name: str) -> Affine:
-        if name not in keys:
-            raise ExportError(f"tensor {name} matches no operation of the network; was it exported from another one?")
-        rule = plan.u8 if placement.activation == "uint8" else plan.s8_symmetric
-        return max((rule(key) for key in keys[name]), key=lambda affine: affine.scale)
-
-    def is_float(name: str) -> bool:
-        return any(plan.is_float(key) for key in keys.get(name, ()))
-
-    shaped = widen_depthwise(exported, placement.depthwise_step)
-    written = QdqWriter(shaped, placement, affine_of, is_float).write()
+    planned = plan_onnx(model, plan, source, spec, placement)
+    written = QdqWriter(planned.model, placement, planned.affine_of, planned.is_float).write()
     written = group_stem(written, spec.input.stride_px) if placement.columns else written
     strip(written)
     onnx.checker.check_model(written, full_check=True)
@@ -67,7 +50,7 @@ def write_int8_onnx(
     integer = written.graph.output[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT
     output = spec.output
     if integer:
-        affine = affine_of(OUTPUT)
+        affine = planned.affine_of(OUTPUT)
         output = replace(output, dtype=placement.activation, scale=affine.scale, zero_point=affine.zero_point)
     return replace(spec, precision="int8", output=output)
 
@@ -78,37 +61,4 @@ def operations_of(model: nn.Module, source: Path, spec: ModelSpec) -> dict[str, 
     Raises:
         ExportError: If the file cannot be read or run.
     """
-    return _bind(_load(source), DeployGraph(model), spec)
-
-
-def _load(source: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(source)
-    except Exception as err:  # a missing file, or one of several decoding errors
-        raise ExportError(f"cannot read the FP32 file {source.name}: {err}. Run export_onnx again.") from err
-
-
-def _bind(exported: onnx.ModelProto, graph: DeployGraph, spec: ModelSpec) -> dict[str, tuple[str, ...]]:
-    size = (2 * graph.stride, 3 * graph.stride) if spec.dynamic else fixed_size(spec.input)
-    image = binding_image(*size, graph.channels)
-    return bind(torch_values(graph, image), _tensors(exported, image))
-
-
-def _tensors(exported: onnx.ModelProto, image: np.ndarray) -> dict[str, np.ndarray]:
-    """Every float tensor of an ONNX model for one image."""
-    shown = onnx.ModelProto()
-    shown.CopyFrom(exported)
-    inferred = onnx.shape_inference.infer_shapes(shown)
-    types = {value.name: value for value in inferred.graph.value_info}
-    names = [name for node in shown.graph.node for name in node.output if name in types]
-    shown.graph.output.extend(
-        types[name] for name in names if types[name].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    )
-    try:
-        session = quiet_session(shown, optimise=False)
-        results = session.run(None, {INPUT: image})
-    except Exception as err:
-        raise ExportError(
-            f"ONNX Runtime cannot run the FP32 file: {str(err).splitlines()[0]}. Export it again."
-        ) from err
-    return {output.name: value for output, value in zip(session.get_outputs(), results, strict=True)}
+    return bind_onnx(load_fp32(source), DeployGraph(model), spec)

@@ -10,12 +10,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgeseg.compress.plan import Affine, weight_scale
-from edgeseg.export.placement import Placement
+from edgeseg.export.placement import CLAMPS, CONVS, LAYOUT, MOVES, Placement
 
-_CONVS = {"Conv": 0, "ConvTranspose": 1}  # by operator: the kernel's axis of output channels
-_MOVES = {"Concat", "Resize", "MaxPool"}
-_LAYOUT = {"Squeeze", "Unsqueeze", "Reshape", "Transpose"}
-_CLAMPS = {"Relu", "Clip"}
+RAW = ".float"  # ends the name of a result that a placement with `results` rounds as soon as it is computed
 _EPSILON = 1e-5  # relative; scales are rounded to float32
 
 
@@ -78,17 +75,17 @@ class QdqWriter:
 
     def _write_node(self, node: onnx.NodeProto, nodes: Sequence[onnx.NodeProto]) -> None:
         made, first = node.output[0], node.input[0]
-        if first in self._image and node.op_type in _LAYOUT:
+        if first in self._image and node.op_type in LAYOUT:
             self._image.add(made)
             self._nodes.append(node)
         elif first in self._image and node.op_type == "Cast" and self._placement.pixels:
             self._results[made] = Affine(1.0, 0)
             self._integers[made, Affine(1.0, 0)] = first
-        elif node.op_type in _CONVS and self._fits(node):
+        elif node.op_type in CONVS and self._fits(node):
             self._emit(node, [self._dequantised(first, self._affine(first)), *self._kernel(node)])
         elif node.op_type == "Add" and self._fits(node):
             self._emit(node, self._operands(node, nodes))
-        elif node.op_type in _MOVES and self._fits(node):
+        elif node.op_type in MOVES and self._fits(node):
             self._emit(node, self._moved(node))
         else:
             kept = helper.make_node(node.op_type, [self._as_float(name) for name in node.input], [made], node.name)
@@ -99,20 +96,11 @@ class QdqWriter:
 
     def _fits(self, node: onnx.NodeProto) -> bool:
         """Whether the operator is to be computed in integers."""
-        if self._is_float(node.output[0]):
-            return False
-        if node.op_type not in _CONVS:
-            return not any(name in self._constants for name in node.input[: 2 if node.op_type == "Add" else 1])
-        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-        a, b = self._constants[node.input[1]].shape[:2]
-        outputs, inputs = (a, b * groups) if node.op_type == "Conv" else (b * groups, a)
-        # A grouped transposed convolution has its output channels spread over two axes: no per-channel scale fits.
-        grouped = node.op_type == "ConvTranspose" and groups > 1
-        return min(inputs, outputs) >= self._placement.min_channels and not grouped
+        return not self._is_float(node.output[0]) and self._placement.takes(node, self._constants)
 
     def _kernel(self, node: onnx.NodeProto) -> list[str]:
         """Kernel and bias, quantised per output channel."""
-        made, axis = node.output[0], _CONVS[node.op_type]
+        made, axis = node.output[0], CONVS[node.op_type]
         weight = self._constants[node.input[1]]
         bias = self._constants[node.input[2]] if len(node.input) > 2 else None
         source = self._affine(node.input[0])
@@ -140,7 +128,7 @@ class QdqWriter:
             return [self._dequantised(name, self._affine(name)) for name in node.input]
         makers = {each.output[0]: each.op_type for each in nodes}
         # The operand straight from a convolution stays bare, so that the engine fuses convolution and addition.
-        bare = next((name for name in node.input if makers.get(name) in _CONVS), node.input[1])
+        bare = next((name for name in node.input if makers.get(name) in CONVS), node.input[1])
         return [name if name == bare else self._dequantised(name, self._affine(name)) for name in node.input]
 
     def _moved(self, node: onnx.NodeProto) -> list[str]:
@@ -151,7 +139,7 @@ class QdqWriter:
 
     def _emit(self, node: onnx.NodeProto, inputs: list[str]) -> None:
         made = node.output[0]
-        raw = f"{made}.float" if self._placement.results else made
+        raw = f"{made}{RAW}" if self._placement.results else made
         written = helper.make_node(node.op_type, inputs, [raw], node.name)
         written.attribute.extend(node.attribute)
         self._nodes.append(written)
@@ -216,14 +204,14 @@ class QdqWriter:
         renamed: dict[str, str] = {}
         for node in nodes:
             maker = makers.get(node.input[0])
-            if node.op_type not in _CLAMPS or maker is None or readers[node.input[0]] != 1:
+            if node.op_type not in CLAMPS or maker is None or readers[node.input[0]] != 1:
                 continue
-            computed = maker.op_type in {*_CONVS, "Add"} and self._fits(maker) and not self._is_float(node.output[0])
+            computed = maker.op_type in {*CONVS, "Add"} and self._fits(maker) and not self._is_float(node.output[0])
             if computed and self._placement.results and self._implied(node):
                 renamed[maker.output[0]] = node.output[0]
         kept = []
         for node in nodes:
-            if node.input[0] in renamed and node.op_type in _CLAMPS:
+            if node.input[0] in renamed and node.op_type in CLAMPS:
                 continue
             copy = onnx.NodeProto()
             copy.CopyFrom(node)

@@ -189,7 +189,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
 
 def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
     """What ships, made and scored on test once; made again if its bundle is gone."""
-    from edgeseg.pipeline.plan import RANGES_VERSION
+    from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION
     from edgeseg.pipeline.store import sha256_file
     from edgeseg.train.checkpoint import WEIGHTS
 
@@ -199,7 +199,8 @@ def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
         "target": shipping.target.probe.identity,
         "recipe": recipe.sha256(),
         "data": shipping.chain.data_key,
-        "calibration": [RANGES_VERSION, shipping.target.calibration_sha256],
+        "versions": [RANGES_VERSION, INT8_VERSION],
+        "calibration": shipping.target.calibration_sha256,
     }
     found = journal.find("shipped", "shipped", settings, lambda: shipping(checkpoint))
     return dict(found) if Path(found["bundle"]).is_file() else dict(shipping(checkpoint))

@@ -15,7 +15,7 @@ from edgeseg.benchmarks.subject import Subject
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
 from edgeseg.pipeline.fit_target import LocalTarget
-from edgeseg.pipeline.plan import RANGES_VERSION, ranges_settings
+from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION, ranges_settings
 from edgeseg.pipeline.provenance import data_summary, git_commit
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.steps.packing import golden_frames
@@ -103,11 +103,12 @@ class Shipping:
         ]
         if self._last == "onnx_int8":
             read = ("network", "onnx_fp32", "ranges")
-            return (*steps, Step("onnx_int8", read, planned, _EXPORTING + "run_onnx_int8"))
+            return (*steps, Step("onnx_int8", read, planned, _EXPORTING + "run_onnx_int8", version=INT8_VERSION))
+        read = ("network", "tflite_fp32", "ranges")
         return (
             *steps,
             Step("tflite_fp32", ("network",), where, _EXPORTING + "run_tflite_fp32"),
-            Step("tflite_int8", ("network", "tflite_fp32", "ranges"), planned, _EXPORTING + "run_tflite_int8"),
+            Step("tflite_int8", read, planned, _EXPORTING + "run_tflite_int8", version=INT8_VERSION),
         )
 
     def _measure(self, subject: Subject) -> dict[str, Any]:

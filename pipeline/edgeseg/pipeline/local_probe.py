@@ -192,11 +192,17 @@ class LocalProbe:
         plan = make_plan(folded, ranges)
         if self.engine == "onnxruntime":
             from edgeseg.export.qdq import write_int8_onnx
+            from edgeseg.export.read_back_onnx import check_int8_onnx
 
-            return write_int8_onnx(model, plan, source, spec, path)
+            written = write_int8_onnx(model, plan, source, spec, path)
+            check_int8_onnx(model, plan, source, spec, path)
+            return written
+        from edgeseg.export.read_back_tflite import check_int8_tflite
         from edgeseg.export.tflite_int8 import write_int8_tflite
 
-        return write_int8_tflite(model, plan, source, spec, path)
+        written = write_int8_tflite(model, plan, source, spec, path)
+        check_int8_tflite(model, plan, source, spec, path)
+        return written
 
     def _made_up(self) -> np.ndarray:
         """Coarse noise, uint8 (8, H, W, C), for ranges that are only there to make a file."""

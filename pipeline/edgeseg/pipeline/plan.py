@@ -13,6 +13,7 @@ _STEPS = "edgeseg.pipeline.steps."
 _CHOICES = ("choose_student", "choose_final")
 
 RANGES_VERSION = 3  # of the step `ranges`, in a fit too
+INT8_VERSION = 3  # of the steps that write INT8 files, in a fit too
 
 
 def plan_steps(
@@ -38,9 +39,10 @@ def plan_steps(
     bundle = Step("bundle", everything, gates | identity, _STEPS + "packing:run_bundle", weight=0.5)
     report = Step(
         "report",
-        (*everything, "ranges", "bundle"),
+        (*everything, "ranges", "plan_files", "bundle"),
         gates | identity | {"command": command, "images": images},
         _STEPS + "reporting:run_report",
+        version=2,
         weight=0.5,
     )
     return (*first, bench, ship, *tests, bundle, report)
@@ -110,8 +112,21 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
         Step("onnx_fp32", accepted, where, export + "run_onnx_fp32", weight=2),
         Step("tflite_fp32", accepted, where, export + "run_tflite_fp32"),
         Step("ranges", (*accepted, "onnx_fp32"), calibration, ranges, version=RANGES_VERSION, weight=2),
-        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8"),
-        Step("tflite_int8", (*accepted, "tflite_fp32", "ranges"), planned, export + "run_tflite_int8"),
+        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8", version=INT8_VERSION),
+        Step(
+            "tflite_int8",
+            (*accepted, "tflite_fp32", "ranges"),
+            planned,
+            export + "run_tflite_int8",
+            version=INT8_VERSION,
+        ),
+        Step(
+            "plan_files",
+            (*accepted, "onnx_fp32", "tflite_fp32", "ranges", "onnx_int8", "tflite_int8"),
+            planned | {"score_images": recipe.quantize.score_images, "seed": recipe.train.seed},
+            _STEPS + "plan_files:run_plan_files",
+            weight=0.5,
+        ),
     ]
 
 

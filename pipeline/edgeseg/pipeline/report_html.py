@@ -8,6 +8,7 @@ from pathlib import Path
 from edgeseg.benchmarks.report import Markup, heading, join, page, paragraph, side_by_side, verdict
 from edgeseg.pipeline.report_fields import Report, class_names, dig, moment
 from edgeseg.pipeline.report_panels import Panel, panels_section
+from edgeseg.pipeline.report_plan_files import plan_files_panel
 from edgeseg.pipeline.report_plots import accuracy_plots, training_plots
 from edgeseg.pipeline.report_quantization import quantization_section
 from edgeseg.pipeline.report_record import (
@@ -57,7 +58,7 @@ def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) ->
         ("What it sees", _images(report, panels, no_images)),
         ("What was decided, on val", join([choices(report), decisions_table(report)])),
         ("How INT8 was chosen", quantization_section(report)),
-        ("Accuracy in detail", accuracy_table(report)),
+        ("Accuracy in detail", join([accuracy_table(report), plan_files_panel(report)])),
         ("Cost in detail", join([cost_table(report), measuring_notes(report)])),
         ("Training", training_plots(report)),
         ("Data and time", side_by_side(data_table(report), time_table(report))),

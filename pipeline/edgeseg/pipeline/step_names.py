@@ -8,7 +8,7 @@ from edgeseg.pipeline.recipe import DataConfig, Recipe
 from edgeseg.runtime.input_spec import Geometry
 
 # What people ask for; exports for scoring, the scores themselves and the choices are there too, but not listed.
-LISTED = (*(row.name for row in ROWS), "ranges", "ship", "bundle", "report")
+LISTED = (*(row.name for row in ROWS), "ranges", "plan_files", "ship", "bundle", "report")
 
 
 def step_names() -> tuple[str, ...]:

@@ -22,6 +22,8 @@ from edgeseg.export.onnx import export_onnx
 from edgeseg.export.parity import parity
 from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.qdq import write_int8_onnx
+from edgeseg.export.read_back_onnx import check_int8_onnx
+from edgeseg.export.read_back_tflite import check_int8_tflite
 from edgeseg.export.tflite import export_tflite
 from edgeseg.export.tflite_int8 import write_int8_tflite
 from edgeseg.pipeline.chain import StepContext
@@ -128,25 +130,31 @@ def run_tflite_fp32(context: StepContext) -> ModelSpec:
 @_reporting
 def run_onnx_int8(context: StepContext) -> ModelSpec:
     """Q/DQ ONNX, u8s8 for x86, from the plan of the step `ranges`."""
-    network, plan, source = _quantised(context, "onnx_fp32", patch_onnx)
-    spec = read_spec(context.folders["onnx_fp32"].files)
-    return write_int8_onnx(network, plan, source, spec, context.folder.files / "model.onnx")
+    network, plan, source = quantised(context, "onnx_fp32")
+    spec, path = read_spec(context.folders["onnx_fp32"].files), context.folder.files / "model.onnx"
+    written = write_int8_onnx(network, plan, source, spec, path)
+    check_int8_onnx(network, plan, source, spec, path)
+    return written
 
 
 @_reporting
 def run_tflite_int8(context: StepContext) -> ModelSpec:
     """INT8 TFLite from the same plan."""
-    network, plan, source = _quantised(context, "tflite_fp32", patch_tflite)
-    spec = read_spec(context.folders["tflite_fp32"].files)
-    return write_int8_tflite(network, plan, source, spec, context.folder.files / "model.tflite")
+    network, plan, source = quantised(context, "tflite_fp32")
+    spec, path = read_spec(context.folders["tflite_fp32"].files), context.folder.files / "model.tflite"
+    written = write_int8_tflite(network, plan, source, spec, path)
+    check_int8_tflite(network, plan, source, spec, path)
+    return written
 
 
-def _quantised(
-    context: StepContext, exported: str, patch: Callable[[Path, Path, nn.Module, nn.Module], None]
-) -> tuple[nn.Module, Plan, Path]:
+def quantised(context: StepContext, exported: str) -> tuple[nn.Module, Plan, Path]:
     """The network that is quantised, its plan, and the FP32 file that holds it.
 
     The shipped FP32 file is the plain network's; where another one is quantised, a patched copy takes its place.
+
+    Args:
+        context: Of a step with the parents `ranges` and `exported`.
+        exported: Step that made the FP32 file.
     """
     ranges, model = context.folders["ranges"].files, source_model(context)
     network = load_prepared(ranges / FILE, model)
@@ -154,6 +162,7 @@ def _quantised(
     source = model_file(context.folders[exported].files)
     if (ranges / FILE).is_file():
         patched = context.folder.work / source.name
+        patch = patch_onnx if source.suffix == ".onnx" else patch_tflite
         patch(source, patched, model, network)
         source = patched
     return network, make_plan(network, stored, context.recipe.quantize.float_paths), source

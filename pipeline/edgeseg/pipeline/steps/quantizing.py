@@ -73,7 +73,7 @@ def _choose(
     fallback = Candidate("minmax")
     if exported["status"] != "ok":
         return fallback, {"reason": f"nothing could be tried: onnx_fp32 is {exported['status']}", "candidates": []}
-    scored = _scored_samples(context, data)
+    scored = scored_samples(context, data)
     files = context.folders["onnx_fp32"].files
     origin = Origin(model, files / "model.onnx", read_spec(files), context.folder.work)
     judge = Judge.open(origin.source, origin.spec, data, scored.samples)
@@ -93,7 +93,7 @@ def _choose(
     }
 
 
-def _scored_samples(context: StepContext, data: DataSet) -> Draw:
+def scored_samples(context: StepContext, data: DataSet) -> Draw:
     """Val, or of a large one a seeded and class-balanced part: eight candidates are scored on it."""
     val, most = data.split("val"), context.recipe.quantize.score_images
     drawn = draw_balanced(val, data.classes, most, context.recipe.train.seed)

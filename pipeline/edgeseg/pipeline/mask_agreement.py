@@ -1,0 +1,96 @@
+"""How far the masks of files that say they are the same network lie apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.runtime.dataset import DataSet, Sample
+from edgeseg.runtime.evaluate import evaluate
+from edgeseg.runtime.metrics import summarize
+from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.segmenter import Result, Segmenter
+
+# What one plan's files may differ by, as shares: half a per cent of the pixels, a tenth of a point of Dice.
+MAX_PIXELS = 0.005
+MAX_DICE = 0.001
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What a file made of some images.
+
+    Attributes:
+        masks: Class ids, uint8 (H, W), one an image.
+        dice: Mean foreground Dice over them; None where no class is there.
+    """
+
+    masks: Sequence[npt.NDArray[np.uint8]]
+    dice: float | None
+
+
+def masks_of(
+    file: Path,
+    spec: ModelSpec,
+    data: DataSet,
+    samples: Sequence[Sample],
+    threads: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Masks:
+    """Run a file over samples, through the Segmenter.
+
+    Args:
+        file: Model file.
+        spec: What describes it.
+        data: For its classes and colour.
+        samples: At least one.
+        threads: Of the engine.
+        progress: Called with (done, total) after every image.
+
+    Raises:
+        BackendError: If no engine here takes the file.
+        DataError: If an image cannot be read.
+    """
+    masks: list[npt.NDArray[np.uint8]] = []
+    with Segmenter.from_file(file, spec, threads) as segmenter:
+
+        def keep(frame: npt.NDArray[np.uint8]) -> Result:
+            result = segmenter(frame)
+            masks.append(result.mask.copy())
+            return result
+
+        scores = evaluate(keep, samples, data.classes, progress=progress, color=data.color)
+    mean: Any = summarize(scores, data.classes)["dice_mean"]
+    return Masks(masks, None if mean is None else float(mean))
+
+
+def compare_pairs(found: Mapping[str, Masks | str]) -> list[dict[str, Any]]:
+    """Hold every two files against each other.
+
+    Args:
+        found: Masks by file, of the same images; or why there are none.
+
+    Returns:
+        For each pair `a b status reason pixels_differ dice_difference holds`: the share of mask pixels over all images
+        that differ, and Dice of `a` less that of `b`, as shares; `status` is `ok`, or `left out` with a reason.
+    """
+    return [_pair(a, b, found[a], found[b]) for a, b in combinations(found, 2)]
+
+
+def _pair(name_a: str, name_b: str, a: Masks | str, b: Masks | str) -> dict[str, Any]:
+    pair: dict[str, Any] = {"a": name_a, "b": name_b, "status": "left out", "reason": None}
+    pair |= {"pixels_differ": None, "dice_difference": None, "holds": None}
+    if isinstance(a, str) or isinstance(b, str):
+        reasons = [f"{name}: {its.rstrip('.')}" for name, its in ((name_a, a), (name_b, b)) if isinstance(its, str)]
+        return pair | {"reason": "; ".join(reasons)}
+    differ = sum(int(np.count_nonzero(one != other)) for one, other in zip(a.masks, b.masks, strict=True))
+    share = differ / sum(mask.size for mask in a.masks)
+    apart = None if a.dice is None or b.dice is None else a.dice - b.dice
+    holds = share <= MAX_PIXELS and (apart is None or abs(apart) <= MAX_DICE)
+    return pair | {"status": "ok", "pixels_differ": share, "dice_difference": apart, "holds": holds}
