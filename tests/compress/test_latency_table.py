@@ -138,6 +138,15 @@ def test_one_network_gives_the_constant_alone(cache: Path) -> None:
     assert (table.offset_ms, table.factor) == (0.0, pytest.approx(0.5))
 
 
+def test_a_frame_of_tiles_costs_a_call_each(cache: Path) -> None:
+    once, tiles = LatencyTable(FakeProbe(), cache), LatencyTable(FakeProbe(), cache, calls=10)
+    once.ensure(layers := [conv(8, 16), conv(16, 8)])
+    tiles.ensure(layers)
+    assert tiles.predict_ms(layers) == pytest.approx(10 * once.predict_ms(layers))
+    tiles.fit_offset([(layers, tiles.predict_ms(layers) + 3.0)])
+    assert (tiles.factor, tiles.offset_ms) == (1.0, pytest.approx(3.0))
+
+
 @pytest.mark.parametrize("times", [[], [0.0], [1.0, float("nan")]])
 def test_a_line_needs_times(cache: Path, times: list[float]) -> None:
     table = LatencyTable(FakeProbe(), cache)

@@ -44,6 +44,7 @@ class LatencyTable:
     Args:
         probe: The target.
         cache_file: JSON; read if it is there, written after every few measurements.
+        calls: How often the engine runs for one frame, such as once a tile.
 
     Attributes:
         offset_ms: Constant of the fitted line; 0 until `fit_offset`.
@@ -53,8 +54,9 @@ class LatencyTable:
         MeasureError: If the file is no latency table, or one of another schema.
     """
 
-    def __init__(self, probe: Probe, cache_file: Path) -> None:
+    def __init__(self, probe: Probe, cache_file: Path, calls: int = 1) -> None:
         self._probe = probe
+        self._calls = calls
         self._file = cache_file
         self._known = self._read().get(probe.identity, {})
         self._estimated: dict[Layer, float | None] = {}
@@ -169,7 +171,7 @@ class LatencyTable:
         return [(self._sum_ms(layers), ms) for layers, ms in pairs]
 
     def _sum_ms(self, layers: Sequence[Layer]) -> float:
-        return sum(self.layer_ms(layer) for layer in layers)
+        return self._calls * sum(self.layer_ms(layer) for layer in layers)
 
     # -- the file
 

@@ -153,7 +153,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
     data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=recipe.data.seed)
     stride = max(int(student.stride), int(teacher.stride))
     target = local_target(recipe, data, budget.target, stride, root / "scratch")
-    table = LatencyTable(target.probe, order.out / "latency_table.json")
+    table = LatencyTable(target.probe, order.out / "latency_table.json", target.calls)
     journal = Journal(root)
     teacher_ms = None
     if budget.speedup is not None:

@@ -17,6 +17,7 @@ from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.evaluate import evaluate
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.input_spec import InputSpec
+from edgeseg.runtime.preprocess import prepare
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.train.models import SegmentationNet
 
@@ -51,6 +52,11 @@ class LocalTarget:
         """Score a model file through the Segmenter."""
         with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:  # type: ignore[arg-type]
             return evaluate(segmenter, samples, self.data.classes, self.data.pixel_mm, color=self.data.color)
+
+    @property
+    def calls(self) -> int:
+        """How often the engine runs for the frame that is timed: once, or once a tile."""
+        return len(prepare(self.probe.frame, self.probe.input_spec).tensor)
 
     @property
     def fp32(self) -> LocalProbe:
