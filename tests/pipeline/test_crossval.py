@@ -83,7 +83,7 @@ class Folds:
         if not result.met:
             return FoldResult(result.record, result.fit_json, None)
         score = torch_scorer(data_root, self.recipe, split_file, "test")
-        winner, _ = load_checkpoint(Path(result.record["chosen"]["checkpoint"]))
+        winner, _ = load_checkpoint(result.fit_json.parent / result.record["chosen"]["checkpoint"])
         before = score("student", student)
         return FoldResult(
             result.record, result.fit_json, {"teacher": before, "student": before, "shipped": score("shipped", winner)}

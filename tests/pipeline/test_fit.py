@@ -106,7 +106,7 @@ def test_the_budget_holds_and_everything_is_told(fitted: Any) -> None:
     assert record["contest"]["baseline_wins"] == (winner != "pruned")
     best = max(rows.values(), key=lambda one: one["val_dice_mean"])
     assert rows[winner]["val_dice_mean"] == pytest.approx(best["val_dice_mean"]) or len(rows[winner]["seeds"]) == 2
-    assert run.shipped == [Path(record["chosen"]["checkpoint"])]
+    assert run.shipped == [result.fit_json.parent / record["chosen"]["checkpoint"]]
     assert load_checkpoint(run.shipped[0])[0].arch["name"] in ("efficient_unet", "unet")
     assert record["prediction"]["median_error"] < 0.1 and record["prediction"]["n"] >= 3
     page = result.fit_html.read_text()

@@ -49,8 +49,13 @@ def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path) -> None:
     found = shipping(tmp_path / "winner")
     assert found["variant"] == "onnx-int8-x86" and found["latency_ms"]["total"]["p50"] > 0
     assert found["accuracy"]["val"]["n_images"] == len(scores) and found["accuracy"]["test"]["n_images"] > 0
-    assert found["speedup_vs_teacher"]["ratio"] > 0 and Path(found["file"]).stat().st_size == found["bytes"]
-    assert verify_bundle(Path(found["bundle"]), 1)["ok"]
+    assert found["speedup_vs_teacher"]["ratio"] > 0 and (tmp_path / found["file"]).stat().st_size == found["bytes"]
+    assert verify_bundle(tmp_path / found["bundle"], 1)["ok"]
+    for name, budget in (("teacher", 0.005), ("fp32", 0.003)):
+        reference = found["references"][name]
+        drop = reference["accuracy"]["test"]["dice_mean"] - found["accuracy"]["test"]["dice_mean"]
+        assert reference["dice_drop"]["test"]["mean"] == pytest.approx(drop)
+        assert reference["dice_drop"]["val"]["budget"] == budget
 
 
 def test_frames_of_any_size_cannot_be_searched_for(tmp_path: Path, synthetic_data) -> None:

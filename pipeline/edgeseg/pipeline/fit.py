@@ -7,6 +7,7 @@ toward the budget, the final training, the baselines, more seeds for the two tha
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class FitResult:
     """What a fit leaves behind.
 
     Attributes:
-        record: Content of fit.json.
+        record: Content of fit.json; paths in it are relative to its folder.
         fit_json: Where it is.
         fit_html: The page beside it.
     """
@@ -117,7 +118,8 @@ def _fitted(lab: Lab, start: Start, taught: bool, ship: Shipper, record: Record)
             "seed": winner.best_seed,
             "point": winner.label(winner.best_seed),
             "figures": winner.figures,
-            "checkpoint": shipped.get("checkpoint") or str(winner.folders[winner.best_seed]),
+            "checkpoint": shipped.get("checkpoint")
+            or os.path.relpath(winner.folders[winner.best_seed], lab.journal.root),
             "shipped": shipped or None,
         },
     }

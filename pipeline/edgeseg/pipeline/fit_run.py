@@ -13,6 +13,7 @@ from edgeseg.pipeline.recipe import TARGETS, Recipe
 from edgeseg.runtime.errors import ConfigError
 
 _DISTILLED = "student_distilled"
+_SHIPPED_VERSION = 2  # goes up when what is recorded of the shipped file means something else
 
 
 @dataclass(frozen=True)
@@ -199,11 +200,11 @@ def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
         "target": shipping.target.probe.identity,
         "recipe": recipe.sha256(),
         "data": shipping.chain.data_key,
-        "versions": [RANGES_VERSION, INT8_VERSION],
+        "versions": [_SHIPPED_VERSION, RANGES_VERSION, INT8_VERSION],
         "calibration": shipping.target.calibration_sha256,
     }
     found = journal.find("shipped", "shipped", settings, lambda: shipping(checkpoint))
-    return dict(found) if Path(found["bundle"]).is_file() else dict(shipping(checkpoint))
+    return dict(found) if (journal.root / found["bundle"]).is_file() else dict(shipping(checkpoint))
 
 
 def _total_ms(target: Any, teacher: Any) -> float:

@@ -14,6 +14,7 @@ from edgeseg.benchmarks.speedup import speedup
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
+from edgeseg.pipeline.fit_losses import losses
 from edgeseg.pipeline.fit_target import LocalTarget
 from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION, ranges_settings
 from edgeseg.pipeline.provenance import data_summary, git_commit
@@ -23,8 +24,6 @@ from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.pipeline.store import sha256_file
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.evaluate import save_scores
-from edgeseg.runtime.metrics import summarize
 from edgeseg.train.checkpoint import WEIGHTS
 from edgeseg.train.models import SegmentationNet
 
@@ -40,7 +39,7 @@ class Shipping:
         chain: Of the recipe; its data and recipe are used.
         target: Where it ships to.
         teacher: Unpruned, for the speed-up within the same engine.
-        folder: Gets the steps of the export, bench.json, scores and the bundle.
+        folder: In the fit's folder; gets the steps of the export, bench.json, scores and the bundle.
         progress: Told what is done.
     """
 
@@ -57,7 +56,8 @@ class Shipping:
             checkpoint: Of the winner.
 
         Returns:
-            `checkpoint bundle file bytes sha256 variant accuracy latency_ms speedup_vs_teacher`.
+            `checkpoint bundle file` as paths from the fit's folder, and `bytes sha256 variant accuracy references
+            latency_ms speedup_vs_teacher teacher_bytes`; see `fit_losses.losses` for `references`.
 
         Raises:
             ExportError: If the network or the teacher cannot be exported.
@@ -73,16 +73,24 @@ class Shipping:
                 raise ExportError(f"the winner cannot ship: {name} is {record['result']['reason']}")
         files = export.folder(self._last).files
         subject = Subject("shipped", model_file(files), read_spec(files))
-        measured = self._measure(subject)
+        shutil.rmtree(self.folder / "teacher", ignore_errors=True)
+        teacher = self.target.fp32.export(self.teacher, self.folder / "teacher")
+        floats = export.folder(self._last.replace("int8", "fp32")).files
+        references = {"teacher": teacher, "fp32": Subject("fp32", model_file(floats), read_spec(floats))}
+        measured = self._measure(teacher, subject)
+        self.progress("shipped", 0.5, "score teacher, FP32 and INT8 on val and test")
         found = {
-            "checkpoint": str(export.folder("network").files),
-            "file": str(subject.model),
+            "checkpoint": self._from_fit(export.folder("network").files),
+            "file": self._from_fit(subject.model),
             "bytes": subject.model.stat().st_size,
             "sha256": sha256_file(subject.model),
             "variant": VARIANTS[self.target.probe.target],
-            "accuracy": {split: self._accuracy(subject, split) for split in ("val", "test")},
-        } | measured
-        return found | {"bundle": str(_pack(chain.recipe, self.target, self.folder, found, subject))}
+        }
+        found |= measured | losses(self.target, subject, references, self.folder)
+        return found | {"bundle": self._from_fit(_pack(chain.recipe, self.target, self.folder, found, subject))}
+
+    def _from_fit(self, path: Path) -> str:
+        return path.relative_to(self.folder.parent).as_posix()
 
     @property
     def _last(self) -> str:
@@ -111,9 +119,7 @@ class Shipping:
             Step("tflite_int8", read, planned, _EXPORTING + "run_tflite_int8", version=INT8_VERSION),
         )
 
-    def _measure(self, subject: Subject) -> dict[str, Any]:
-        shutil.rmtree(self.folder / "teacher", ignore_errors=True)
-        reference = self.target.fp32.export(self.teacher, self.folder / "teacher")
+    def _measure(self, reference: Subject, subject: Subject) -> dict[str, Any]:
         config = HarnessConfig(**dataclasses.asdict(self.chain.recipe.bench))
         result = measure([reference, subject], self.target.probe.frame, config)
         write_result(result, self.folder / "bench.json")
@@ -123,12 +129,6 @@ class Shipping:
         size = reference.model.stat().st_size
         latency = second.step_values()["latency_ms"]
         return {"latency_ms": latency, "speedup_vs_teacher": ratio, "teacher_bytes": size}
-
-    def _accuracy(self, subject: Subject, split: str) -> dict[str, Any]:
-        data = self.target.data
-        scores = self.target.score_file(subject.model, subject.spec, data.split(split))
-        save_scores(self.folder / f"scores_{split}.json", scores)
-        return summarize(scores, data.classes)
 
 
 def run_network(context: StepContext) -> dict[str, Any]:

@@ -42,7 +42,9 @@ def fit_text(result: FitResult) -> RenderableType:
     if result.met:
         chosen = record["chosen"]
         shipped = chosen["shipped"] or {}
-        lines += [Text(f"network {chosen['checkpoint']}"), Text(f"bundle  {shipped.get('bundle') or 'none'}")]
+        root = result.fit_json.parent
+        bundle = root / shipped["bundle"] if shipped.get("bundle") else "none"
+        lines += [Text(f"network {root / chosen['checkpoint']}"), Text(f"bundle  {bundle}")]
     return Group(*lines)
 
 
