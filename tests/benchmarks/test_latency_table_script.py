@@ -32,11 +32,11 @@ def test_each_network_is_predicted_from_the_others(script, tmp_path):
     layers = {f"width {n}": [Layer("add", n, n, 1, 1, 8, 8)] for n in (10, 20, 40, 80)}
     table.ensure([layer for its in layers.values() for layer in its])
     times = {name: 0.5 + 2 * its[0].in_channels / 100 for name, its in layers.items()}
-    measured = {name: Measurement(ms, ms - 0.5, None, 1000, "no meter") for name, ms in times.items()}
+    measured = {name: Measurement(ms + 9.0, ms, None, 1000, "no meter") for name, ms in times.items()}
     measured["width 80"] = Measurement(None, None, None, None, "it cannot be exported")
     rows, errors = script.compare(table, layers, measured)
     assert [row["predicted_held_out_ms"] for row in rows] == [pytest.approx(times[n]) for n in list(times)[:3]] + [None]
-    assert errors["held_out"] == pytest.approx(0) and errors["plain_sum_against_infer"] == pytest.approx(0.5)
+    assert errors["held_out"] == pytest.approx(0) and errors["plain_sum"] > 0.5
     assert rows[3]["reason"] == "it cannot be exported"
 
 

@@ -19,7 +19,7 @@ from edgeseg.train.models import build_model
 _RATIOS = (0.05, 0.25, 0.5, 1.0)
 
 Arch = dict[str, Any]
-Figures = dict[str, Any]  # latency_ms infer_ms energy_mj bytes macs params reason; None where not measured
+Figures = dict[str, Any]  # latency_ms total_ms infer_ms energy_mj bytes macs params reason; None where not measured
 
 
 @dataclass

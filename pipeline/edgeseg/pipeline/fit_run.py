@@ -176,6 +176,8 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
         calibration_sha256=target.calibration_sha256,
     )
     start = Start(student, lab.measure(student), answers, chain.folder(chosen["student"]).files)
+    if start.figures["infer_ms"] is not None:
+        lab.around_ms = start.figures["total_ms"] - start.figures["infer_ms"]
     return fit_network(
         lab,
         start,
