@@ -45,7 +45,7 @@ def main() -> int:
         if options.into is None:
             sys.stdout.write(text)
             return 0
-        return _replace(options.into, text, check=options.check)
+        return replace_block(options.into, text, (BEGIN, END), check=options.check)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -133,11 +133,11 @@ def _row(row: Values, depth: int, shipped: Any) -> str:
     cells = [
         f"**{name}**" if ships else name,
         f"{row.get('status') or 'not measured'}{', ships' if ships else ''}",
-        _number(dig(row, "accuracy", "val", "dice_mean"), 3),
-        _number(dig(row, "accuracy", "test", "dice_mean"), 3),
+        number(dig(row, "accuracy", "val", "dice_mean"), 3),
+        number(dig(row, "accuracy", "test", "dice_mean"), 3),
         _drop(row),
-        _number(size / 1e6 if size else None, 2),
-        _number(p50, 1 if p50 and p50 >= 10 else 2),
+        number(size / 1e6 if size else None, 2),
+        number(p50, 1 if p50 and p50 >= 10 else 2),
         _ratio(row) if row.get("parent") else DASH,
     ]
     return f"| {' | '.join(cells)} |"
@@ -150,7 +150,7 @@ def _regions(rows: Sequence[Values]) -> list[str]:
     if not any(isinstance(alarms, float | int) for *_, alarms in found.values()):
         return []
     lines = [
-        f"| {name} | {' | '.join(_number(value if isinstance(value, float | int) else None, 2) for value in values)} |"
+        f"| {name} | {' | '.join(number(value if isinstance(value, float | int) else None, 2) for value in values)} |"
         for name, values in found.items()
     ]
     return ["", *REGION_HEAD, *lines]
@@ -162,8 +162,8 @@ def _drop(row: Values) -> str:
     mean, low, high = (dig(drop, key) for key in ("mean", "lo95", "hi95"))
     if mean is None:
         return DASH
-    ends = "no interval" if low is None or high is None else f"{_points(low)} to {_points(high)}"
-    return f"{_points(mean)} ({ends}, {dig(drop, 'verdict') or 'no budget'})"
+    ends = "no interval" if low is None or high is None else f"{points(low)} to {points(high)}"
+    return f"{points(mean)} ({ends}, {dig(drop, 'verdict') or 'no budget'})"
 
 
 def _ratio(row: Values) -> str:
@@ -173,28 +173,29 @@ def _ratio(row: Values) -> str:
     return f"{ratio:.1f}" if low is None or high is None else f"{ratio:.1f} ({low:.1f} to {high:.1f})"
 
 
-def _points(share: float) -> str:
+def points(share: float) -> str:
+    """A share as points of Dice with its sign."""
     return f"{100 * share:+.1f}".replace("-", MINUS)
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """A number, or a dash where there is none."""
     return DASH if value is None else f"{value:.{digits}f}"
 
 
-def _replace(document: Path, text: str, *, check: bool) -> int:
-    """Puts the text between the markers of a document; 1 if it only would have."""
+def replace_block(document: Path, text: str, markers: tuple[str, str], *, check: bool) -> int:
+    """Put text between two markers of a document; 1 if it only would have."""
     old = document.read_text(encoding="utf-8")
-    before, begin, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = old.partition(markers[0])
+    _, end, after = rest.partition(markers[1])
     if not begin or not end:
-        raise ValueError(f"{document} has no block from {BEGIN} to {END}; add these two lines where the table belongs")
-    new = f"{before}{BEGIN}\n{text}{END}{after}"
+        wanted = f"{markers[0]} to {markers[1]}"
+        raise ValueError(f"{document} has no block from {wanted}; add these two lines where the table belongs")
+    new = f"{before}{begin}\n{text}{end}{after}"
     if new == old:
         return 0
     if check:
-        sys.stderr.write(
-            f"{document} is not up to date; run: python benchmarks/results_table.py ... --into {document}\n"
-        )
+        sys.stderr.write(f"{document} is not up to date; run: python {Path(sys.argv[0]).name} ... --into {document}\n")
         return 1
     document.write_text(new, encoding="utf-8")
     return 0
