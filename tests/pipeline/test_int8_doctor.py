@@ -91,7 +91,7 @@ class TestOurPlan:
         assert on_own.notes() == ("Ranges: minmax, 10 images of quantize.folder, from the run's step `ranges`.",)
         assert "training images" in patient.notes()[0]
         name = patient.layers()[0]
-        assert on_own.facts(name).inputs[0].core_low != patient.facts(name).inputs[0].core_low
+        assert on_own.facts(name).inputs[0].core != patient.facts(name).inputs[0].core
         with pytest.raises(ConfigError, match="there is no folder"):
             PlanPatient.open(load_recipe(tmp_path / "recipe.yaml", ["quantize.folder=none"]), tmp_path, patient.data)
 
