@@ -54,3 +54,20 @@ def test_a_range_takes_at_least_half_the_bins():
 def test_nothing_and_zeros_alone_are_taken():
     histogram = of(np.zeros(0), np.zeros(5))
     assert histogram.counts.sum() == 5 and histogram.points()[0].tolist() == [0.0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(values)
+def test_the_middle_holds_its_share(numbers):
+    histogram = of(numbers)
+    low, high = histogram.middle(0.9)
+    between = np.mean([low <= number <= high for number in np.array(numbers, np.float32)])
+    assert between >= 0.9
+    assert low >= min(numbers) - histogram.width and high <= max(numbers) + histogram.width
+
+
+def test_a_few_far_values_are_not_in_the_middle():
+    histogram = of([0.0] * 500, np.linspace(0, 1, 500), [700.0], [-700.0])
+    low, high = histogram.middle(0.99)
+    assert low == 0 and 1 <= high <= 1 + histogram.width
+    assert Histogram().middle(0.99) == (0, 0)

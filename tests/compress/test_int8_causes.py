@@ -6,21 +6,29 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
 from edgeseg.compress.int8_causes import LayerFacts, causes_of, explain
+from edgeseg.compress.statistics import Activation, Statistics
+from edgeseg.compress.tensor_facts import TensorFacts
 
 RNG = np.random.default_rng(0)
 
 
+def seen(*images: np.ndarray) -> Activation:
+    found = Statistics()
+    for values in images:
+        found.note("t", torch.from_numpy(values))
+    return found.of("t")
+
+
 def tensor(name: str = "t", factor: np.ndarray | None = None, channels: int = 8) -> TensorFacts:
-    stats = ActivationStats()
     values = RNG.uniform(-1, 3, (2, channels, 16, 16)).astype(np.float32)
     if factor is not None:
         values *= factor[None, :, None, None]
-    stats.observe(name, values)
-    low, high = stats.seen(name)
-    return stats.facts(name, min(low, 0), max(high, 0))
+    activation = seen(values)
+    low, high = activation.seen
+    return TensorFacts(name, activation, min(low, 0), max(high, 0))
 
 
 def healthy() -> LayerFacts:
@@ -48,11 +56,9 @@ def test_outlier_channel_of_activations() -> None:
 
 
 def test_wide_range_with_most_values_in_few_levels() -> None:
-    stats = ActivationStats()
     values = RNG.uniform(0, 1, (1, 8, 64, 64)).astype(np.float32)
     values[:, :, 3, 5] = 700  # one bright pixel in every channel
-    stats.observe("conv", values)
-    facts = replace(healthy(), output=stats.facts("conv", 0.0, 700.0))
+    facts = replace(healthy(), output=TensorFacts("conv", seen(values), 0.0, 700.0))
     assert kinds(facts) == ["wide range"]
     assert "0 to 700" in explain(facts) and "they share 1 of 256 levels" in explain(facts)
 
@@ -94,19 +100,16 @@ def test_a_bias_that_does_not_fit() -> None:
 
 
 def test_a_degenerate_range_is_the_worst_cause() -> None:
-    stats = ActivationStats()
-    stats.observe("conv", np.zeros((1, 4, 8, 8), np.float32))
-    dead = stats.facts("conv", 0.0, 1.0, repaired=True)
+    dead = TensorFacts("conv", seen(np.zeros((1, 4, 8, 8), np.float32)), 0.0, 1.0, repaired=True)
     facts = replace(healthy(), output=dead)
     assert kinds(facts) == ["degenerate range"] and "read as zeros" in explain(facts)
 
 
-def test_stats_join_images_and_know_their_core() -> None:
-    stats = ActivationStats()
-    stats.observe("a", np.full((1, 2, 4, 4), 1.0, np.float32))
-    stats.observe("a", np.concatenate([np.full((1, 1, 4, 4), -2.0), np.full((1, 1, 4, 4), 5.0)], 1).astype(np.float32))
-    assert "a" in stats and stats.seen("a") == (-2.0, 5.0)
-    facts = stats.facts("a", -2.0, 5.0)
-    assert facts.channel_low.tolist() == [-2, 1] and facts.channel_high.tolist() == [1, 5]
-    assert not facts.is_constant and facts.core_low == pytest.approx(-2)
+def test_facts_join_images_and_know_their_core() -> None:
+    second = np.concatenate([np.full((1, 1, 4, 4), -2.0), np.full((1, 1, 4, 4), 5.0)], 1).astype(np.float32)
+    activation = seen(np.full((1, 2, 4, 4), 1.0, np.float32), second)
+    assert activation.seen == (-2.0, 5.0)
+    assert activation.channel_low.tolist() == [-2, 1] and activation.channel_high.tolist() == [1, 5]
+    facts = TensorFacts("a", activation, -2.0, 5.0)
+    assert not facts.is_constant and facts.core == (-2, 5)
     assert facts.step == pytest.approx(7 / 255) and facts.core_levels == pytest.approx(256)

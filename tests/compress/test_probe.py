@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgeseg.compress.probe import KINDS, Layer
+from edgeseg.compress.kinds import KINDS
+from edgeseg.compress.probe import Layer
 from edgeseg.runtime.errors import ConfigError
 
 

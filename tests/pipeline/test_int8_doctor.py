@@ -91,7 +91,7 @@ class TestOurPlan:
         assert on_own.notes() == ("Ranges: minmax, 10 images of quantize.folder, from the run's step `ranges`.",)
         assert "training images" in patient.notes()[0]
         name = patient.layers()[0]
-        assert on_own.facts(name).inputs[0].core_low != patient.facts(name).inputs[0].core_low
+        assert on_own.facts(name).inputs[0].core != patient.facts(name).inputs[0].core
         with pytest.raises(ConfigError, match="there is no folder"):
             PlanPatient.open(load_recipe(tmp_path / "recipe.yaml", ["quantize.folder=none"]), tmp_path, patient.data)
 
@@ -194,7 +194,7 @@ class TestForeignFile:
         assert "min-max over 9 images of a folder" in patient.notes()[0]
         assert sorted(patient.advice(())["calibration_images"]) == sorted(path.stem for path in folder.images)
         assert patient.identity != on_train.identity
-        assert patient.facts("Conv_0").inputs[0].core_low != on_train.facts("Conv_0").inputs[0].core_low
+        assert patient.facts("Conv_0").inputs[0].core != on_train.facts("Conv_0").inputs[0].core
 
     @pytest.mark.parametrize("nhwc", [False, True])
     def test_the_runtime_sees_what_the_file_sees(self, nhwc: bool, tmp_path: Path) -> None:

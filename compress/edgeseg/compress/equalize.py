@@ -25,7 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.compress.histogram import Floats
-from edgeseg.compress.pairs import Conv, Pair, find_pairs, is_depthwise
+from edgeseg.compress.kinds import is_depthwise
+from edgeseg.compress.pairs import Conv, Pair, find_pairs
 from edgeseg.compress.statistics import Statistics
 
 HEADROOM = 1.5

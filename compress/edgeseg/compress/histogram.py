@@ -58,6 +58,13 @@ class Histogram:
         filled = self.counts > 0
         return self.sums[filled] / self.counts[filled], self.counts[filled]
 
+    def middle(self, share: float) -> tuple[float, float]:
+        """Between which bins this share of the values lies, as many below as above: the outer edges of the two bins."""
+        reached = np.cumsum(self.counts)
+        outside = (1 - share) / 2 * reached[-1]
+        low, high = np.searchsorted(reached, (outside, reached[-1] - outside))
+        return float(self.first + low) * self.width, float(self.first + high + 1) * self.width
+
     def _make_room(self, low: float, high: float) -> None:
         last = self.first + len(self.counts) - 1
         low, high = min(low, self.first * self.width), max(high, last * self.width)

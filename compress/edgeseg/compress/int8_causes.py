@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.compress.activation_stats import TensorFacts
 from edgeseg.compress.plan import MAX_BIAS
+from edgeseg.compress.tensor_facts import TensorFacts
 
 # Fewer levels than these (4 bits) for what most values or channels need is named as a cause.
 FEW_LEVELS = 16.0
@@ -80,7 +80,8 @@ def explain(facts: LayerFacts) -> str:
     out = facts.output
     if out is None:
         return "Nothing is known of its values, so no cause can be named."
-    share = out.step / max(out.core_high - out.core_low, 1e-30)
+    low, high = out.core
+    share = out.step / max(high - low, 1e-30)
     words = (
         f"No single cause stands out: 99 % of its values use {out.core_levels:.0f} of 256 levels, "
         f"so each is rounded by up to {share / 2:.1%} of their span"
@@ -100,7 +101,7 @@ def _of_tensor(tensor: TensorFacts, what: str) -> list[Cause]:
 
 def _degenerate(tensor: TensorFacts, what: str) -> Cause | None:
     if tensor.repaired:
-        low, high = tensor.seen
+        low, high = tensor.activation.seen
         return Cause(
             "degenerate range",
             f"The range of {what} is empty ({low:.3g} to {high:.3g} on every calibration image); "
@@ -112,7 +113,7 @@ def _degenerate(tensor: TensorFacts, what: str) -> Cause | None:
 
 def _outlier_channel(tensor: TensorFacts, what: str) -> Cause | None:
     # From 0, since a range always holds 0 and a constant channel needs its levels too.
-    reach = np.maximum(tensor.channel_high, 0) - np.minimum(tensor.channel_low, 0)
+    reach = np.maximum(tensor.activation.channel_high, 0) - np.minimum(tensor.activation.channel_low, 0)
     alive = reach > 1e-6 * max(float(reach.max(initial=0)), 1e-30)
     if int(alive.sum()) < 3:
         return None
@@ -132,10 +133,11 @@ def _outlier_channel(tensor: TensorFacts, what: str) -> Cause | None:
 def _wide_range(tensor: TensorFacts, what: str) -> Cause | None:
     if tensor.core_levels >= FEW_LEVELS or tensor.is_constant:
         return None
+    low, high = tensor.core
     return Cause(
         "wide range",
         f"The range of {what} is {tensor.low:.4g} to {tensor.high:.4g}, but 99 % of the values lie between "
-        f"{tensor.core_low:.3g} and {tensor.core_high:.3g}: they share {tensor.core_levels:.0f} of 256 levels.",
+        f"{low:.3g} and {high:.3g}: they share {tensor.core_levels:.0f} of 256 levels.",
         tensor.core_levels,
     )
 
@@ -144,7 +146,7 @@ def _unlike_parts(facts: LayerFacts) -> Cause | None:
     parts = [part for part in facts.inputs if not part.repaired]
     if facts.kind != "concat" or facts.output is None or len(parts) < 2:
         return None
-    spans = [max(high, 0.0) - min(low, 0.0) for low, high in (part.seen for part in parts)]
+    spans = [max(high, 0.0) - min(low, 0.0) for low, high in (part.activation.seen for part in parts)]
     narrow, wide = int(np.argmin(spans)), int(np.argmax(spans))
     levels = spans[narrow] / facts.output.step
     if spans[wide] < UNLIKE_PARTS * spans[narrow] or levels >= _FEW_PART_LEVELS:
@@ -185,8 +187,8 @@ def _vanishing_weights(facts: LayerFacts) -> Cause | None:
     if facts.weight is None or facts.weight.shape[1] < 3 or len(facts.inputs) != 1:
         return None
     size = np.abs(facts.weight).max(axis=2)  # (out, in)
-    tensor = facts.inputs[0]
-    reach = np.maximum(np.abs(tensor.channel_low), np.abs(tensor.channel_high))
+    activation = facts.inputs[0].activation
+    reach = np.maximum(np.abs(activation.channel_low), np.abs(activation.channel_high))
     if len(reach) != size.shape[1]:
         return None
     steps = _STEPS * size / np.maximum(size.max(axis=1, keepdims=True), 1e-30)

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import fx, nn
 
+from edgeseg.compress.kinds import Kind, clamp_limit, kind_of, operation_of
 from edgeseg.compress.trace import node_keys, trace
-
-_MODULES: dict[type[nn.Module], str] = {
-    nn.Conv2d: "conv",
-    nn.ConvTranspose2d: "transposed",
-    nn.MaxPool2d: "pool",
-    nn.Upsample: "resize",
-    nn.UpsamplingBilinear2d: "resize",
-    nn.UpsamplingNearest2d: "resize",
-}
-_FUNCTIONS: dict[Any, str] = {
-    torch.cat: "concat",
-    torch.concat: "concat",
-    operator.add: "add",
-    operator.iadd: "add",
-    torch.add: "add",
-    F.interpolate: "resize",
-    F.max_pool2d: "pool",
-}
-_CLAMPS = (nn.ReLU, nn.ReLU6)
-_CLAMP_FUNCTIONS = (F.relu, torch.relu, F.relu6)
 
 
 @dataclass(frozen=True)
@@ -40,14 +17,14 @@ class Int8Layer:
 
     Attributes:
         name: Module path of its first operation, or the functional operation's name.
-        kind: conv, depthwise, transposed, concat, add, resize or pool.
+        kind: What it does.
         keys: Names of all its operations: what `Plan.float_paths` has to hold to keep it in float, for every engine.
         reads: Names of the operations whose results it reads.
         makes: Name of the operation that is its result.
     """
 
     name: str
-    kind: str
+    kind: Kind
     keys: tuple[str, ...]
     reads: tuple[str, ...]
     makes: str
@@ -65,7 +42,7 @@ def int8_layers(net: nn.Module) -> tuple[Int8Layer, ...]:
     modules, keys = dict(traced.named_modules()), node_keys(traced)
     layers: dict[str, Int8Layer] = {}
     for node in traced.graph.nodes:
-        kind = _kind(node, modules)
+        kind = kind_of(operation_of(node, modules))
         if kind is None:
             continue
         name = keys[node].partition("#")[0]
@@ -93,20 +70,6 @@ def kernel_of(net: nn.Module, layer: Int8Layer) -> tuple[np.ndarray | None, np.n
     return weight.reshape(*weight.shape[:2], -1), bias
 
 
-def _kind(node: fx.Node, modules: dict[str, nn.Module]) -> str | None:
-    if node.op == "call_function":
-        return _FUNCTIONS.get(node.target)
-    if node.op == "call_method":
-        return "add" if node.target in ("add", "add_") else None
-    if node.op != "call_module":
-        return None
-    module = modules[str(node.target)]
-    kind = _MODULES.get(type(module))
-    if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
-        return "depthwise"
-    return kind
-
-
 def _with_clamp(
     node: fx.Node, keys: dict[fx.Node, str], modules: dict[str, nn.Module]
 ) -> tuple[fx.Node, tuple[str, ...]]:
@@ -115,8 +78,7 @@ def _with_clamp(
     while len(last.users) == 1:
         (user,) = last.users
         passes = user in keys and keys[user] == keys[last]
-        clamp = isinstance(modules.get(str(user.target)), _CLAMPS) if user.op == "call_module" else False
-        clamp = clamp or (user.op == "call_function" and user.target in _CLAMP_FUNCTIONS)
+        clamp = clamp_limit(operation_of(user, modules)) is not None
         if not passes and not clamp:
             break
         last = user

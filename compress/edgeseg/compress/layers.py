@@ -8,26 +8,17 @@ call it for every candidate; most of its time is tracing.
 from __future__ import annotations
 
 import copy
-import operator
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from edgeseg.compress.probe import Kind, Layer
+from edgeseg.compress.kinds import Kind, kind_of, operation_of
+from edgeseg.compress.probe import Layer
 from edgeseg.compress.trace import trace
 from edgeseg.compress.widths import ACTIVATIONS, grown_channels, is_one_of
 from edgeseg.runtime.errors import ExportError
 from edgeseg.train.models import SegmentationNet
-
-# Operations without weights, by kind.
-_PLAIN: dict[Kind, tuple[Any, ...]] = {
-    "resize": (nn.Upsample, nn.UpsamplingBilinear2d, nn.UpsamplingNearest2d, F.interpolate),
-    "pool": (nn.MaxPool2d, F.max_pool2d),
-    "concat": (torch.cat, torch.concat),
-    "add": (operator.add, operator.iadd, torch.add),
-}
 
 
 def layers_of(model: SegmentationNet, size_px: tuple[int, int], depthwise_step: int = 1) -> list[Layer]:
@@ -68,9 +59,9 @@ class _Shapes(fx.Interpreter):
         self.found: dict[fx.Node, tuple[int, int, int]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
-        what = self.submodules.get(str(n.target)) if n.op == "call_module" else n.target
         # An activation keeps the shape; on the meta device it is slow for that, four fifths of the whole call.
-        result = self.env[n.all_input_nodes[0]] if is_one_of(what, ACTIVATIONS) else super().run_node(n)
+        same = is_one_of(operation_of(n, self.submodules), ACTIVATIONS)
+        result = self.env[n.all_input_nodes[0]] if same else super().run_node(n)
         if isinstance(result, Tensor) and result.ndim == 4 and n.op != "output":
             self.found[n] = cast(tuple[int, int, int], tuple(int(size) for size in result.shape[1:]))
         return result
@@ -95,48 +86,37 @@ def _layer(
     channels: dict[fx.Node, int],
 ) -> Layer | None:
     """The layer that an operation is; None for what costs nothing of its own."""
-    if node.op in ("placeholder", "get_attr"):
+    what = operation_of(node, modules)
+    if what is None or is_one_of(what, ACTIVATIONS):
         return None
-    what: Any = modules[str(node.target)] if node.op == "call_module" else node.target
+    kind = kind_of(what)
+    if kind is None:
+        name = type(what).__name__ if isinstance(what, nn.Module) else getattr(what, "__name__", str(what))
+        raise ExportError(
+            f"operation {node.name} ({name}) has no kind in the latency table, which knows convolution, resize, "
+            "concatenation, addition and max pooling. Build the network from those, or add the kind to "
+            "compress/kinds.py."
+        )
     made, (_, height, width) = channels[node], shapes[node.all_input_nodes[0]]
-    if is_one_of(what, ACTIVATIONS):
-        return None
     if isinstance(what, nn.Conv2d | nn.ConvTranspose2d):
-        kernel, stride = _square(what, node)
-        return Layer(_kind(what, node), channels[node.all_input_nodes[0]], made, kernel, stride, height, width)
-    kernel, grows = height // shapes[node][1], shapes[node][1] // height
-    sizes: dict[Kind, tuple[int, int]] = {
-        "resize": (1, grows),
-        "pool": (kernel, kernel),
-        "concat": (1, 1),
-        "add": (1, 1),
-    }
-    for kind, operations in _PLAIN.items():
-        if is_one_of(what, operations):
-            return Layer(kind, made, made, *sizes.get(kind, (1, 1)), height, width)
-    name = type(what).__name__ if isinstance(what, nn.Module) else getattr(what, "__name__", str(what))
-    raise ExportError(
-        f"operation {node.name} ({name}) has no kind in the latency table, which knows convolution, resize, "
-        "concatenation, addition and max pooling. Build the network from those, or add the kind to compress/layers.py."
-    )
+        kernel, stride = _square(what, kind, node)
+        return Layer(kind, channels[node.all_input_nodes[0]], made, kernel, stride, height, width)
+    shrinks, grows = height // shapes[node][1], shapes[node][1] // height
+    sizes: dict[Kind, tuple[int, int]] = {"resize": (1, grows), "pool": (shrinks, shrinks)}
+    return Layer(kind, made, made, *sizes.get(kind, (1, 1)), height, width)
 
 
-def _square(conv: nn.Conv2d | nn.ConvTranspose2d, node: fx.Node) -> tuple[int, int]:
+def _square(conv: nn.Conv2d | nn.ConvTranspose2d, kind: Kind, node: fx.Node) -> tuple[int, int]:
+    """Kernel width and stride."""
     kernel, stride = set(conv.kernel_size), set(conv.stride)
     if len(kernel) != 1 or len(stride) != 1 or set(conv.dilation) != {1}:
         raise ExportError(
             f"convolution {node.target} has kernel {conv.kernel_size}, stride {conv.stride}, dilation {conv.dilation}; "
             "the latency table knows square kernels without dilation only."
         )
+    if conv.groups != 1 and kind != "depthwise":
+        raise ExportError(
+            f"convolution {node.target} has {conv.groups} groups for {conv.in_channels} -> {conv.out_channels} "
+            "channels; the latency table knows groups of 1 and one group per channel only."
+        )
     return kernel.pop(), stride.pop()
-
-
-def _kind(conv: nn.Conv2d | nn.ConvTranspose2d, node: fx.Node) -> Kind:
-    if conv.groups == 1:
-        return "transposed" if isinstance(conv, nn.ConvTranspose2d) else "conv"
-    if isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels:
-        return "depthwise"
-    raise ExportError(
-        f"convolution {node.target} has {conv.groups} groups for {conv.in_channels} -> {conv.out_channels} channels; "
-        "the latency table knows groups of 1 and one group per channel only."
-    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import fx, nn
 
+from edgeseg.compress.kinds import is_depthwise
 from edgeseg.compress.trace import node_keys, trace
 
 Conv = nn.Conv2d | nn.ConvTranspose2d
@@ -60,11 +61,6 @@ def find_pairs(model: nn.Module) -> tuple[list[Pair], dict[str, str]]:
         else:
             left_out[str(node.target)] = found
     return pairs, left_out
-
-
-def is_depthwise(conv: nn.Module) -> bool:
-    """Whether each channel has one kernel of its own."""
-    return isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels > 1
 
 
 def _pair(start: fx.Node, modules: dict[str, nn.Module], calls: list[str], keys: dict[fx.Node, str]) -> Pair | str:

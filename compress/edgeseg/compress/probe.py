@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast, get_args
+from typing import Protocol, cast
 
+from edgeseg.compress.kinds import KINDS, Kind
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import SegmentationNet
 
-Kind = Literal["conv", "depthwise", "transposed", "resize", "concat", "add", "pool"]
-KINDS: tuple[str, ...] = get_args(Kind)
 _KEY = re.compile(r"(\w+) (\d+)x\2/(\d+) (\d+)->(\d+) @(\d+)x(\d+)")
 
 

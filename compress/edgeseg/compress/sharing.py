@@ -6,25 +6,16 @@ parts; a part whose own scale is that one is copied, any other is rounded again.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import fx, nn
 
 from edgeseg.compress.calibrate import Ranges
+from edgeseg.compress.kinds import clamp_limit, kind_of, operation_of
 
 # A tensor with other readers joins a concatenation's range if that costs it at most one bit.
 MAX_WIDENING = 2.0
-
-_MOVES_MODULES = (nn.MaxPool2d, nn.Upsample, nn.UpsamplingBilinear2d, nn.UpsamplingNearest2d)
-_MOVES_FUNCTIONS = (F.interpolate, F.max_pool2d)
-_JOINS = (torch.cat, torch.concat)
-# The largest value each can return. Integers clamp for free only while they cannot hold more than that.
-_CLAMP_MODULES: dict[type[nn.Module], float] = {nn.ReLU: math.inf, nn.ReLU6: 6.0}
-_CLAMP_FUNCTIONS: dict[Any, float] = {F.relu: math.inf, torch.relu: math.inf, F.relu6: 6.0}
 
 
 def shared_scales(traced: fx.GraphModule, keys: dict[fx.Node, str], ranges: Ranges) -> dict[str, str]:
@@ -44,9 +35,10 @@ def shared_scales(traced: fx.GraphModule, keys: dict[fx.Node, str], ranges: Rang
     modules = dict(traced.named_modules())
     groups = _Groups(keys, ranges, modules)
     for node in traced.graph.nodes:
-        if _moves(node, modules):
+        kind = kind_of(operation_of(node, modules))
+        if kind in ("resize", "pool"):
             groups.join(node.args[0], node)
-        elif node.op == "call_function" and node.target in _JOINS:
+        elif kind == "concat":
             groups.concatenate(node, node.args[0] if node.args else node.kwargs["tensors"])
     return groups.named()
 
@@ -74,7 +66,8 @@ class _Groups:
         low, high = self._span(parts)
         for part in parts:
             own_low, own_high = self._span([part])
-            limits = [limit for member in self._members[part] if (limit := self._limit(member)) is not None]
+            made_by = (operation_of(member, self._modules) for member in self._members[part])
+            limits = [limit for operation in made_by if (limit := clamp_limit(operation)) is not None]
             widened = bool(limits) and (low < 0 or high > min(limits))
             free = self._read_only_by(part, node) or high - low <= MAX_WIDENING * (own_high - own_low)
             if free and not widened:
@@ -89,18 +82,6 @@ class _Groups:
         members = [self._ranges.of(self._keys[member]) for node in nodes for member in self._members[node]]
         return min(0.0, *(low for low, _ in members)), max(0.0, *(high for _, high in members))
 
-    def _limit(self, node: fx.Node) -> float | None:
-        """The largest value a ReLU can return; None for another operation."""
-        if node.op == "call_module":
-            return _CLAMP_MODULES.get(type(self._modules[str(node.target)]))
-        return _CLAMP_FUNCTIONS.get(node.target)
-
     def _read_only_by(self, part: fx.Node, reader: fx.Node) -> bool:
         group = self._members[part]
         return all(user is reader or user in group for member in group for user in member.users)
-
-
-def _moves(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
-    if node.op == "call_module":
-        return isinstance(modules[str(node.target)], _MOVES_MODULES)
-    return node.op == "call_function" and node.target in _MOVES_FUNCTIONS

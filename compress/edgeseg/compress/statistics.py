@@ -1,4 +1,4 @@
-"""What one pass over the calibration images sees of every operation: all that any range method needs."""
+"""What one pass over calibration images sees of every operation: all that range methods and the INT8 doctor need."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Statistics:
         return self.activations[key]
 
     def note(self, key: str, value: Tensor) -> None:
-        """Take in one operation's result for one image, float32 (1, C, ...)."""
-        planes = value.reshape(value.shape[1] if value.dim() > 1 else 1, -1)
+        """Take in one result of an operation: float32 (N, C, ...), the same C always, or of one axis, one channel."""
+        planes = value.transpose(0, 1).flatten(1) if value.dim() > 1 else value.reshape(1, -1)
         low, high = (side.double().numpy() for side in (planes.amin(dim=1), planes.amax(dim=1)))
         kept = self.activations.setdefault(key, Activation(low, high))
         # Not min() and max() of Python: they may drop a NaN, depending on its side.
@@ -78,13 +78,16 @@ class Statistics:
             kept.histogram.add(flat[::step].numpy())
 
 
-def collect_statistics(model: nn.Module, images: Iterable[np.ndarray], *, histograms: bool = True) -> Statistics:
+def collect_statistics(
+    model: nn.Module, images: Iterable[np.ndarray], *, histograms: bool = True, divisor: float = 255.0
+) -> Statistics:
     """Run a network over calibration images and look at every operation's result.
 
     Args:
         model: The network with batch norm folded (`fold_batch_norm`), so that its operations are the exported ones.
         images: Pixels, uint8 (N, H, W, C), from the training split, as `runtime.preprocess` makes them.
         histograms: Whether to count values too; extremes alone are a little faster.
+        divisor: What pixels are divided by first; 1 for the network of a `DeployGraph`, which does that itself.
 
     Raises:
         ConfigError: If an image is not uint8 (N, H, W, C).
@@ -95,7 +98,7 @@ def collect_statistics(model: nn.Module, images: Iterable[np.ndarray], *, histog
     with torch.no_grad():
         for batch in images:
             for pixels in _checked(batch):
-                recorder.run(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
+                recorder.run(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / divisor)
                 found.n_images += 1
     return found
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from edgeseg.compress.kinds import is_depthwise, operation_of
+
 # What engines fuse into the operation before: it costs nothing of its own and passes channels on one by one.
 ACTIVATIONS: tuple[Any, ...] = (
     *(nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.Identity, nn.Dropout, nn.Dropout2d),
@@ -58,8 +60,7 @@ class _Graph:
         self._shared = {target for target in targets if targets.count(target) > 1}
 
     def is_depthwise(self, node: fx.Node) -> bool:
-        conv = self._conv(node)
-        return conv is not None and conv.groups == conv.in_channels == conv.out_channels > 1
+        return is_depthwise(operation_of(node, self._modules))
 
     def before(self, node: fx.Node) -> list[fx.Node] | None:
         """The operations from the dense convolution whose results reach `node` alone, up to `node`."""
@@ -89,13 +90,8 @@ class _Graph:
         return None if path is None else [*path, node]
 
     def _passes(self, node: fx.Node) -> bool:
-        what: Any = self._modules[str(node.target)] if node.op == "call_module" else node.target
-        return is_one_of(what, _PASSES)
+        return is_one_of(operation_of(node, self._modules), _PASSES)
 
     def _dense(self, node: fx.Node) -> bool:
-        conv = self._conv(node)
-        return conv is not None and conv.groups == 1 and node.target not in self._shared
-
-    def _conv(self, node: fx.Node) -> nn.Conv2d | None:
-        module = self._modules[str(node.target)] if node.op == "call_module" else None
-        return module if isinstance(module, nn.Conv2d) else None
+        conv = operation_of(node, self._modules)
+        return isinstance(conv, nn.Conv2d) and conv.groups == 1 and node.target not in self._shared

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+import torch
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
 from edgeseg.compress.calibrate import MIN_WIDTH
 from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.sensitivity import FloatLayers
+from edgeseg.compress.statistics import Statistics
+from edgeseg.compress.tensor_facts import TensorFacts
 from edgeseg.pipeline.calibration_folder import CalibrationFolder
 from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
@@ -83,8 +85,8 @@ class OnnxPatient:
         """Ranges and values from the calibration images, weights from the file."""
         its = self._layers[layer]
         weight, bias = kernel_of(its.head, self._constants)
-        inputs = tuple(self._tensor(name) for name in its.reads if name in self._stats)
-        output = self._tensor(its.makes) if its.makes in self._stats else None
+        inputs = tuple(self._tensor(name) for name in its.reads if name in self._stats.activations)
+        output = self._tensor(its.makes) if its.makes in self._stats.activations else None
         return LayerFacts(layer, its.kind, inputs, output, weight, bias, its.makes == self._graph.graph.output[0].name)
 
     def layer_names(self) -> Mapping[str, str]:
@@ -101,7 +103,7 @@ class OnnxPatient:
         makers = {name: layer.name for layer in self._layers.values() for node in layer.nodes for name in node.output}
         found = []
         for name in self._empty():
-            low, high = self._stats.seen(name)
+            low, high = self._stats.of(name).seen
             words = (
                 f"{name} was {low:.3g} to {high:.3g} on every calibration image: it carries nothing, and its scale "
                 f"would be made up. Its range was set to {_PUT[0]:g} to {_PUT[1]:g} by TensorQuantOverrides."
@@ -195,7 +197,7 @@ class OnnxPatient:
         for pixels in calibration_tensors(self.data, self._drawn.images, adopted.spec.input):
             yield {adopted.input_name: adopted.feeding.apply(pixels, adopted.layout)}
 
-    def _observe(self) -> ActivationStats:
+    def _observe(self) -> Statistics:
         """Every activation of the float graph on the calibration images."""
         shown = onnx.ModelProto()
         shown.CopyFrom(self._graph)
@@ -210,24 +212,26 @@ class OnnxPatient:
         options.log_severity_level = 3
         session = ort.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
-        stats = ActivationStats()
+        found = Statistics()
         for feed in self._feeds():
+            found.n_images += 1
             for name, value in [*feed.items(), *zip(names, session.run(None, feed), strict=True)]:
-                if value.dtype == np.float32:
-                    stats.observe(name, value)
-        return stats
+                if value.dtype == np.float32 and value.size:
+                    found.note(name, torch.from_numpy(value))
+        return found
 
     def _tensor(self, name: str) -> TensorFacts:
+        activation = self._stats.of(name)
         if name in self._empty():
-            return self._stats.facts(name, *_PUT, repaired=True)
-        low, high = self._stats.seen(name)
-        return self._stats.facts(name, min(low, 0.0), max(high, 0.0))
+            return TensorFacts(name, activation, *_PUT, repaired=True)
+        low, high = activation.seen
+        return TensorFacts(name, activation, min(low, 0.0), max(high, 0.0))
 
     def _empty(self) -> tuple[str, ...]:
         return tuple(
             layer.makes
             for layer in self._layers.values()
-            if layer.makes in self._stats and _width(self._stats.seen(layer.makes)) < MIN_WIDTH
+            if layer.makes in self._stats.activations and _width(self._stats.of(layer.makes).seen) < MIN_WIDTH
         )
 
 

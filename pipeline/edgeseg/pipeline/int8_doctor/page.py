@@ -27,6 +27,7 @@ from edgeseg.benchmarks.report import (
     verdict,
 )
 from edgeseg.pipeline.int8_doctor.verdict import hundredths
+from edgeseg.pipeline.report_fields import fixed
 from edgeseg.runtime.atomic import write_text
 
 _NAMED = 6  # points of the plot that are labelled
@@ -74,8 +75,8 @@ def _summary(report: Mapping[str, Any]) -> Markup:
     dice, data = report["dice_mean"], report["data"]
     return facts(
         {
-            "mean Dice on val, float": _fixed(dice["float"], 4),
-            "everything in INT8": _fixed(dice["int8"], 4),
+            "mean Dice on val, float": fixed(dice["float"], 4),
+            "everything in INT8": fixed(dice["int8"], 4),
             "budget": f"{100 * report['max_drop']:.2f} points",
             "val": f"{data['name']}, {data['n_images']} images, {data['n_groups']} groups",
             "layers": f"{len(report['layers'])}, {len(report['float_layers'])} of them to keep in float",
@@ -136,7 +137,7 @@ def _targets(report: Mapping[str, Any]) -> Markup:
         rows.append(
             (
                 *(target, badge(raced["verdict"])),
-                *(_fixed(raced[key], 2) for key in ("float_ms", "int8_ms", "ratio")),
+                *(fixed(raced[key], 2) for key in ("float_ms", "int8_ms", "ratio")),
                 *(bounds, hundredths(its["drop"]["mean"])),
                 *(f"{its[key] / 1e6:.2f}" for key in ("float_bytes", "int8_bytes")),
             )
@@ -178,8 +179,8 @@ def _row(row: Mapping[str, Any]) -> Sequence[Any]:
         hundredths(drop["mean"]),
         bounds,
         hundredths(row["differs"]),
-        _fixed(row["float_ms"], 3),
-        _fixed(row["int8_ms"], 3),
+        fixed(row["float_ms"], 3),
+        fixed(row["int8_ms"], 3),
         badge("float", "warn") if row["in_float"] else "",
         row["kind"],
         ", ".join(dict.fromkeys(cause["kind"] for cause in row["causes"])),
@@ -234,7 +235,3 @@ def _measured(report: Mapping[str, Any]) -> Markup:
         parts += [paragraph(words + weak), *([items(raced["warnings"])] if raced["warnings"] else [])]
     parts.append(paragraph(f"The examination took {report['wall_s']:.0f} s."))
     return join(parts)
-
-
-def _fixed(value: float | None, digits: int) -> str | None:
-    return None if value is None else f"{value:.{digits}f}"

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from edgeseg.compress.activation_stats import ActivationStats, TensorFacts
 from edgeseg.compress.calibrate import MIN_WIDTH, Ranges
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.int8_causes import LayerFacts
@@ -23,7 +21,8 @@ from edgeseg.compress.int8_layers import int8_layers, kernel_of
 from edgeseg.compress.plan import Plan, make_plan
 from edgeseg.compress.prepared import FILE, load_prepared
 from edgeseg.compress.sensitivity import FloatLayers
-from edgeseg.compress.trace import INPUT, Recorder, trace
+from edgeseg.compress.statistics import Statistics, collect_statistics
+from edgeseg.compress.tensor_facts import TensorFacts
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.qdq import operations_of, write_int8_onnx
@@ -130,7 +129,7 @@ class PlanPatient:
         self._net = DeployGraph(files.model).net
         self._layers = {layer.name: layer for layer in int8_layers(self._net)}
         self._plan: Plan = make_plan(fold_batch_norm(files.model), files.ranges)
-        self._stats: ActivationStats | None = None
+        self._stats: Statistics | None = None
         text = json.dumps([files.ranges.to_json(), files.spec.to_json(), onnxruntime.__version__], sort_keys=True)
         self.identity = hashlib.sha256(files.source.read_bytes() + text.encode()).hexdigest()
 
@@ -158,7 +157,7 @@ class PlanPatient:
         """Ranges from the plan, values from a few calibration images, weights with batch norm and scaling folded."""
         its = self._layers[layer]
         weight, bias = kernel_of(self._net, its)
-        inputs = tuple(self._tensor(key) for key in its.reads if key in self._observed())
+        inputs = tuple(self._tensor(key) for key in its.reads if key in self._observed().activations)
         last = layer == self.layers()[-1]
         return LayerFacts(layer, its.kind, inputs, self._tensor(its.makes), weight, bias, last)
 
@@ -224,28 +223,13 @@ class PlanPatient:
 
     def _tensor(self, key: str) -> TensorFacts:
         low, high = self._plan.range_of(key)
-        return self._observed().facts(key, low, high, repaired=self._is_empty(key))
+        return TensorFacts(key, self._observed().of(key), low, high, self._is_empty(key))
 
     def _images(self) -> Iterable[np.ndarray]:
         spec = self._files.spec.input
         return calibration_tensors(self.data, draw_images(self.data, self._folder, _LOOKED_AT, 0, spec).images, spec)
 
-    def _observed(self) -> ActivationStats:
+    def _observed(self) -> Statistics:
         if self._stats is None:
-            self._stats = _observe(self._net, self._images())
+            self._stats = collect_statistics(self._net, self._images(), divisor=1)
         return self._stats
-
-
-def _observe(net: torch.nn.Module, tensors: Iterable[np.ndarray]) -> ActivationStats:
-    stats = ActivationStats()
-
-    def visit(key: str, value: Tensor) -> None:
-        stats.observe(key, value.numpy())
-
-    recorder = Recorder(trace(net), visit)
-    with torch.no_grad():
-        for pixels in tensors:
-            image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
-            stats.observe(INPUT, image.numpy())
-            recorder.run(image)
-    return stats
