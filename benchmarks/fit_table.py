@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from results_table import DASH, Values, dig, number, points, replace_block
+from results_table import DASH, Values, dig, drop_text, number, ratio_text, replace_block
 
 MARKERS = ("<!-- fits -->", "<!-- /fits -->")
 HEAD = (
@@ -65,8 +65,7 @@ def _shipped(record: Values) -> list[str]:
     shipped = dig(record, "chosen", "shipped")
     if shipped is None:
         return []
-    ratio, size = shipped.get("speedup_vs_teacher"), shipped["teacher_bytes"] / shipped["bytes"]
-    speed = DASH if ratio is None else f"{ratio['ratio']:.1f} ({ratio['lo95']:.1f} to {ratio['hi95']:.1f})"
+    speed, size = ratio_text(shipped.get("speedup_vs_teacher")), shipped["teacher_bytes"] / shipped["bytes"]
     rows = [
         ("times the FP32 teacher's speed, same engine, whole pipeline", speed),
         ("times smaller than the teacher's FP32 file", f"{size:.0f} ({shipped['bytes'] / 1e3:.0f} kB)"),
@@ -76,7 +75,7 @@ def _shipped(record: Values) -> list[str]:
         reference = dig(shipped, "references", name)
         if reference is not None:
             scores = " / ".join(_dice(reference, split) for split in ("val", "test"))
-            drops = "; ".join(f"{split} {_drop(reference['dice_drop'][split])}" for split in ("val", "test"))
+            drops = "; ".join(f"{split} {drop_text(reference['dice_drop'][split])}" for split in ("val", "test"))
             rows.append((f"points of Dice lost against {words} ({scores})", drops))
             rows += _regions(shipped, reference) if name == "teacher" else []
     error = dig(record, "prediction", "median_error")
@@ -135,12 +134,6 @@ def _row(name: str, note: str, dice: str, figures: Values) -> str:
 
 def _dice(scored: Values, split: str) -> str:
     return number(dig(scored, "accuracy", split, "dice_mean"), 3)
-
-
-def _drop(drop: Values) -> str:
-    low, high = drop["lo95"], drop["hi95"]
-    ends = "no interval" if low is None or high is None else f"{points(low)} to {points(high)}"
-    return f"{points(drop['mean'])} ({ends}, {drop['verdict'] or 'no budget'})"
 
 
 def _time(record: Values) -> str:

@@ -76,9 +76,9 @@ def headline(report: Values) -> str:
         return f"Nothing ships: {dig(shipped, 'reason') or 'no reason given'}."
     own, whole = dig(row, "bytes"), dig(teacher, "bytes")
     parts = [
-        f"{_ratio(row)} times the teacher's speed",
+        f"{ratio_text(row.get('speedup_vs_teacher'))} times the teacher's speed",
         f"{whole / own:.1f} times smaller" if own and whole else "size against the teacher's unknown",
-        f"test Dice drop {_drop(row)} points",
+        f"test Dice drop {_test_drop(row)} points",
     ]
     return f"`{dig(shipped, 'variant') or row['name']}` ships: {', '.join(parts)}."
 
@@ -135,10 +135,10 @@ def _row(row: Values, depth: int, shipped: Any) -> str:
         f"{row.get('status') or 'not measured'}{', ships' if ships else ''}",
         number(dig(row, "accuracy", "val", "dice_mean"), 3),
         number(dig(row, "accuracy", "test", "dice_mean"), 3),
-        _drop(row),
+        _test_drop(row),
         number(size / 1e6 if size else None, 2),
         number(p50, 1 if p50 and p50 >= 10 else 2),
-        _ratio(row) if row.get("parent") else DASH,
+        ratio_text(row.get("speedup_vs_teacher")) if row.get("parent") else DASH,
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -156,9 +156,12 @@ def _regions(rows: Sequence[Values]) -> list[str]:
     return ["", *REGION_HEAD, *lines]
 
 
-def _drop(row: Values) -> str:
-    """`+0.7 (−1.5 to +2.9, not shown)`; positive is a loss."""
-    drop = dig(row, "dice_drop_vs_teacher", "test")
+def _test_drop(row: Values) -> str:
+    return drop_text(dig(row, "dice_drop_vs_teacher", "test"))
+
+
+def drop_text(drop: Any) -> str:
+    """`+0.7 (−1.5 to +2.9, not shown)` of a recorded drop, if there is one; positive is a loss."""
     mean, low, high = (dig(drop, key) for key in ("mean", "lo95", "hi95"))
     if mean is None:
         return DASH
@@ -166,8 +169,9 @@ def _drop(row: Values) -> str:
     return f"{points(mean)} ({ends}, {dig(drop, 'verdict') or 'no budget'})"
 
 
-def _ratio(row: Values) -> str:
-    ratio, low, high = (dig(row, "speedup_vs_teacher", key) for key in ("ratio", "lo95", "hi95"))
+def ratio_text(found: Any) -> str:
+    """`26.7 (25.9 to 28.4)` of a recorded ratio, if there is one."""
+    ratio, low, high = (dig(found, key) for key in ("ratio", "lo95", "hi95"))
     if ratio is None:
         return DASH
     return f"{ratio:.1f}" if low is None or high is None else f"{ratio:.1f} ({low:.1f} to {high:.1f})"
@@ -195,7 +199,9 @@ def replace_block(document: Path, text: str, markers: tuple[str, str], *, check:
     if new == old:
         return 0
     if check:
-        sys.stderr.write(f"{document} is not up to date; run: python {Path(sys.argv[0]).name} ... --into {document}\n")
+        sys.stderr.write(
+            f"{document} is not up to date; run: python benchmarks/{Path(sys.argv[0]).name} ... --into {document}\n"
+        )
         return 1
     document.write_text(new, encoding="utf-8")
     return 0

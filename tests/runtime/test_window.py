@@ -90,6 +90,16 @@ def test_edges_lie_where_cells_and_pixels_meet() -> None:
     assert window.pixels == (slice(18, 27), slice(20, 30))
 
 
+@pytest.mark.parametrize("side", [60, 64, 70])  # 60: the last cell ends beyond the content, but where the frame ends
+def test_cells_are_not_enlarged_into_the_memory_they_are_read_from(side: int) -> None:
+    inputs, output = InputSpec("gray", Geometry("resize", 58, 58), 8), OutputSpec("scores", 4, "NHWC", "float32")
+    spec = ModelSpec("onnxruntime", "fp32", inputs, output, ("c0", "c1", "c2"), Decision(0.5))
+    prepared = prepare(np.zeros((side, side), np.uint8), inputs)
+    scores = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)
+    expected = postprocess.probability(scores, spec, prepared).argmax(axis=0)
+    assert (to_mask(scores, spec, prepared) != expected).mean() < 1e-3
+
+
 def test_the_scratch_is_not_made_anew_for_a_smaller_window() -> None:
     scratch = postprocess.Scratch()
     large = scratch.plane("best", (20, 30), np.dtype(np.uint8))

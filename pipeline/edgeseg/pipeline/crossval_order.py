@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.compress.budget import Budget
+from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.fit_run import FitOrder, budget_of, fit_folder, fit_weights
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.dataset import DataSet
 
 DEFAULT_FOLDS = 5
 MAX_DROP = 0.005
@@ -94,7 +100,7 @@ def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
         root=run_folder / "crossval",
         data=data,
         splits=divide(data, order.folds, recipe.data.seed),
-        fit=fold_fit(recipe, budget),
+        fit=fold_fit(_calibrated(recipe, data, run_folder / "crossval" / "fold_0" / "data"), budget),
         order=replace(order.fit, assignments=assignments),
         max_drop=order.max_drop,
     )
@@ -125,6 +131,20 @@ def reduced(order: CrossvalOrder) -> tuple[Recipe, WayChoice, tuple[str, ...]]:
     way = _way(order, plain)
     assignments = (*_REDUCED, *order.fit.assignments, *way.assignments)
     return load_recipe(path, assignments), way, assignments
+
+
+def _calibrated(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
+    """The recipe with its folder of calibration images as seen from a fold's data set, all of which lie alike.
+
+    Raises:
+        ConfigError: If the folder cannot be used; every image of `data` is tested in some fold, so none may be in it.
+    """
+    given = recipe.quantize.folder
+    tested = tuple(replace(sample, split="test") for sample in data.samples)
+    if recipe_folder(replace(data, samples=tested), given) is None or Path(str(given)).expanduser().is_absolute():
+        return recipe
+    folder = os.path.relpath((data.root / str(given)).resolve(), fold_data.resolve())
+    return replace(recipe, quantize=replace(recipe.quantize, folder=folder))
 
 
 def _way(order: CrossvalOrder, recipe: Recipe) -> WayChoice:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgeseg.runtime.errors import MeasureError
+from edgeseg.pipeline.dice_drop import dice_drop
 from edgeseg.runtime.image_score import ImageScore
-from edgeseg.runtime.intervals import paired_bootstrap
 from edgeseg.runtime.metrics import summarize
 
 # What is scored in each fold: the FP32 teacher and the FP32 student before the cut, in the engine of what ships.
@@ -32,9 +31,9 @@ def figures(scores: Scores, classes: Sequence[str], max_drop: float) -> Record:
     """
     return {
         "accuracy": {name: summarize(scores[name], classes) for name in ROWS},
-        "drop": _drop(scores, "teacher", "shipped", max_drop),
-        "drop_teacher_student": _drop(scores, "teacher", "student", None),
-        "drop_student_shipped": _drop(scores, "student", "shipped", None),
+        "drop": dice_drop(scores["teacher"], scores["shipped"], max_drop),
+        "drop_teacher_student": dice_drop(scores["teacher"], scores["student"], None),
+        "drop_student_shipped": dice_drop(scores["student"], scores["shipped"], None),
     }
 
 
@@ -63,10 +62,3 @@ def sentence(pooled: Record | None, max_drop: float, n_images: int) -> str:
         else f"95 % interval {100 * drop['lo95']:+.2f} to {100 * drop['hi95']:+.2f}"
     )
     return f"{drop['verdict']}: {found} (drop {100 * drop['mean']:+.2f} points, {interval}; {size}, each tested once)."
-
-
-def _drop(scores: Scores, reference: str, candidate: str, budget: float | None) -> Record | None:
-    try:
-        return paired_bootstrap(scores[reference], scores[candidate], budget).to_json()
-    except MeasureError:  # a fold, or all of them, without any foreground
-        return None

@@ -10,9 +10,9 @@ from edgeseg.runtime.errors import ConfigError
 IMPORTANCES = ("group_l2", "bn_scale", "taylor", "random")
 BASELINES = ("random_largest", "thin_student", "flat_unet")
 
-_DEPTH = "depth"
+_DEPTH, _WIDTHS = "depth", "widths"
 # Names of `edgeseg.pipeline.fit_cut.Way`.
-WAYS = tuple(f"{name}-{parts}" for name in IMPORTANCES for parts in (_DEPTH, "widths"))
+WAYS = tuple(f"{name}-{parts}" for name in IMPORTANCES for parts in (_DEPTH, _WIDTHS))
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,14 @@ class FitSection:
             raise ConfigError(f"fit.margin is {self.margin}; set it between 0 and 0.5 (0.03 aims 3 % below the budget)")
         if self.corrections < 0 or self.sparsity < 0 or self.learning_rate <= 0:
             raise ConfigError("fit.corrections and fit.sparsity must be 0 or more, fit.learning_rate above 0")
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """What is tried: the one way that is named, or each importance, and channels alone beside the first."""
+        if self.way is not None:
+            return (self.way,)
+        tried = tuple(f"{name}-{_DEPTH if self.depth else _WIDTHS}" for name in self.importances)
+        return (*tried, f"{self.importances[0]}-{_WIDTHS}") if self.depth else tried
 
     def _check_way(self) -> None:
         if self.way is None:

@@ -16,6 +16,7 @@ from edgeseg.pipeline.fit_lab import BudgetError, Lab, fingerprint
 from edgeseg.pipeline.fit_predict import Figures
 from edgeseg.pipeline.fit_rounds import Start, fine_tune
 from edgeseg.pipeline.fit_training import Trained
+from edgeseg.pipeline.plan import INT8_VERSION, ranges_settings
 from edgeseg.runtime.errors import TrainingError
 from edgeseg.runtime.evaluate import load_scores, save_scores
 from edgeseg.runtime.image_score import ImageScore
@@ -180,9 +181,13 @@ def accuracy_of(lab: Lab, name: str, model: SegmentationNet) -> dict[str, Any]:
         summary = summarize(scores, [str(number) for number in range(n_classes)])
         return {"dice_mean": summary["dice_mean"]} | dice_interval(scores)
 
-    settings = {"weights": fingerprint(model), "target": lab.probe.identity, "data": lab.data_key}
-    if lab.calibration_sha256 is not None:
-        settings["calibration"] = lab.calibration_sha256
+    settings = {
+        "weights": fingerprint(model),
+        "target": lab.probe.identity,
+        "data": lab.data_key,
+        "ranges": ranges_settings(lab.recipe, lab.calibration_sha256),
+        "version": INT8_VERSION,
+    }
     found: dict[str, Any] = lab.journal.find("scores", name, settings, make)
     return found
 

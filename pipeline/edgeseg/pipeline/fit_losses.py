@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.subject import Subject
+from edgeseg.pipeline.dice_drop import dice_drop
 from edgeseg.pipeline.fit_target import LocalTarget
 from edgeseg.runtime.evaluate import save_scores
 from edgeseg.runtime.image_score import ImageScore
-from edgeseg.runtime.intervals import paired_bootstrap
 from edgeseg.runtime.metrics import summarize
 
 SPLITS = ("val", "test")
@@ -29,7 +29,8 @@ def losses(target: LocalTarget, shipped: Subject, references: Mapping[str, Subje
 
     Returns:
         `accuracy` of the shipped file and `references.NAME.{accuracy,dice_drop}`, each by split; a drop is
-        `mean lo95 hi95 n_images n_groups verdict budget`, positive where the shipped file is lower.
+        `mean lo95 hi95 n_images n_groups verdict budget`, positive where the shipped file is lower, or None where the
+        split holds no foreground.
     """
     own = {split: _scores(target, shipped, split) for split in SPLITS}
     for split, scores in own.items():
@@ -52,5 +53,6 @@ def _summary(target: LocalTarget, scores: list[ImageScore]) -> dict[str, Any]:
     return summarize(scores, target.data.classes)
 
 
-def _drop(reference: list[ImageScore], own: list[ImageScore], budget: float) -> dict[str, Any]:
-    return paired_bootstrap(reference, own, budget).to_json() | {"budget": budget}
+def _drop(reference: list[ImageScore], own: list[ImageScore], budget: float) -> dict[str, Any] | None:
+    drop = dice_drop(reference, own, budget)
+    return None if drop is None else drop | {"budget": budget}

@@ -32,12 +32,8 @@ class Start:
 
 
 def all_ways(lab: Lab) -> list[Way]:
-    """What the recipe wants tried: one way that it names, or each importance, and channels alone beside the first."""
-    section = lab.recipe.fit
-    if section.way is not None:
-        return [Way.named(section.way)]
-    ways = [Way(name, section.depth) for name in section.importances]
-    return [*ways, Way(section.importances[0], False)] if section.depth else ways
+    """What the recipe wants tried."""
+    return [Way.named(name) for name in lab.recipe.fit.ways]
 
 
 def reachable(lab: Lab, start: Start) -> tuple[dict[Way, Cut], dict[str, str]]:

@@ -122,7 +122,7 @@ def fit_weights(recipe: Recipe) -> dict[str, float]:
 def _search_weights(recipe: Recipe) -> dict[str, float]:
     """What follows the chain; an epoch of the student weighs 0.3."""
     section, first = recipe.fit, recipe.train.seed
-    searched = section.importances if section.way is None else ()  # one way alone needs no contest
+    searched = section.ways if len(section.ways) > 1 else ()  # one way alone needs no contest
     epochs: dict[str, float] = {f"search_{name}": section.search_epochs for name in searched}
     epochs |= {f"round_{done}": section.round_epochs for done in range(1, section.rounds)}
     epochs |= {f"final_{seed}": section.final_epochs for seed in range(first, first + section.final_seeds)}

@@ -132,7 +132,9 @@ def _whole(spec: ModelSpec, prepared: Prepared) -> Window:
 
 def _enlarge(plane: np.ndarray, window: Window, out: np.ndarray | None = None) -> np.ndarray:
     """Scale the window of a plane up to the frame's size, without what belongs to the padding; `out` may be used."""
-    large = resize(plane[window.cells], *window.enlarged, "linear", out if window.enlarged == window.shape else None)
+    # Where something is left out, the second step reads what the first has written: `out` is the second one's alone.
+    first = out if window.enlarged == window.content == window.shape else None
+    large = resize(plane[window.cells], *window.enlarged, "linear", first)
     return resize(large[: window.content[0], : window.content[1]], *window.shape, "linear", out)
 
 

@@ -1,0 +1,34 @@
+"""A drop of Dice for a record; of images without any foreground there is none, and that is no failure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.intervals import paired_bootstrap
+
+
+def dice_drop(
+    reference: Sequence[ImageScore], candidate: Sequence[ImageScore], budget: float | None
+) -> dict[str, Any] | None:
+    """`mean lo95 hi95 n_images n_groups verdict` of the drop, positive where the candidate is lower.
+
+    Args:
+        reference: Its scores.
+        candidate: Its scores, of the same images.
+        budget: Largest drop that is accepted, as a share; None where none is set.
+
+    Returns:
+        None where one of the two has no Dice: no foreground in truth or masks.
+
+    Raises:
+        MeasureError: If the two were not scored on the same images and truth.
+    """
+    if not _has_dice(reference) or not _has_dice(candidate):
+        return None
+    return paired_bootstrap(reference, candidate, budget).to_json()
+
+
+def _has_dice(scores: Sequence[ImageScore]) -> bool:
+    return any((one.tp + one.fp + one.fn)[1:].any() for one in scores)
