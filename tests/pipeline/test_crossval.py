@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 import torch
 
 from edgeseg.compress.budget import Budget
-from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.chain import no_progress
 from edgeseg.pipeline.crossval import Crossval, CrossvalResult, fold_weights
 from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult, fold_fit
@@ -26,7 +24,7 @@ from edgeseg.pipeline.fit_rounds import Start
 from edgeseg.pipeline.fit_run import FitOrder, fit_weights
 from edgeseg.pipeline.recipe import Recipe, load_recipe
 from edgeseg.runtime.dataset import open_dataset, split_hash
-from edgeseg.runtime.errors import ConfigError, MeasureError, TrainingError
+from edgeseg.runtime.errors import MeasureError, TrainingError
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -270,50 +268,6 @@ def test_an_order_is_carried_out(
     assert printed["crossval_json"] == str(tmp_path / "tiny" / "crossval" / "crossval.json")
     assert [row["reason"] for row in record["folds"]] == ["too slow"] * 3 and record["budget"] == {"latency_ms": 100.0}
     assert record["way"]["source"] == "recipe" and record["command"].startswith("edgeseg crossval ")
-
-
-@pytest.fixture
-def metal(tmp_path: Path) -> Path:
-    """A data set with images to calibrate on beside it."""
-    from edgeseg.train.synthetic import write_dataset
-
-    for name, seed in (("metal", 0), ("line", 7)):
-        write_dataset(tmp_path / "data" / name, n=12, seed=seed, size_px=64)
-    return tmp_path / "data" / "metal"
-
-
-def test_every_fold_finds_the_recipes_calibration_folder(
-    recipe_file: Path, metal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from edgeseg.pipeline import crossval_fold
-
-    found = []
-
-    def fake(recipe: Recipe, budget: Budget) -> FoldFit:
-        def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
-            found.append(recipe_folder(open_dataset(root / "data"), recipe.quantize.folder))
-            return FoldResult({"status": "budget not met", "detail": "too slow"}, root / "fit.json", None)
-
-        return fit
-
-    monkeypatch.setattr(crossval_fold, "fold_fit", fake)
-    for given in ("../line/images", str(metal.parent / "line" / "images")):
-        fit = FitOrder(str(recipe_file), "x86-ort", BUDGET, metal, tmp_path / "runs", (f"quantize.folder={given}",))
-        carry_out_crossval(CrossvalOrder(fit, folds=3), as_json=True)
-    assert len({folder.sha256 for folder in found if folder is not None}) == 1 and len(found) == 6 and None not in found
-
-
-def test_images_that_some_fold_tests_are_refused_before_the_first(
-    recipe_file: Path, metal: Path, tmp_path: Path
-) -> None:
-    trained = open_dataset(metal, split_file=tmp_path / "split.csv").split("train")
-    for sample in trained[:8]:
-        shutil.copy(sample.image, metal.parent / "line" / "images")
-    asked = ("quantize.folder=../line/images",)
-    fit = FitOrder(str(recipe_file), "x86-ort", BUDGET, metal, tmp_path / "runs", asked)
-    with pytest.raises(ConfigError, match=r"8 of its \d+ images are scored on"):
-        carry_out_crossval(CrossvalOrder(fit, folds=3), as_json=True)
-    assert not (tmp_path / "runs" / "tiny" / "crossval").exists()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ def masks(changed: int, dice: float | None = 0.8) -> Masks:
     large, small = np.zeros((20, 40), np.uint8), np.zeros((10, 20), np.uint8)
     large.ravel()[: changed // 2] = 1
     small.ravel()[: changed - changed // 2] = 2
-    return Masks([large, small], dice)
+    return Masks([large, small], dice, [])
 
 
 def test_pixels_are_pooled_over_images_and_dice_is_subtracted() -> None:

@@ -2,9 +2,10 @@
 
 - random_largest: random channels of the largest layers go (arXiv:2512.03834), then the same fine-tuning.
 - thin_student: the student's architecture with a smaller width, trained from scratch.
-
-Where the method has taken whole parts out, both are without them too: with channels alone they may not fit at all.
 - flat_unet: a U-Net as wide at every level, trained from scratch (the Lean U-Net of arXiv:2512.03834).
+
+Where the method has taken whole parts out, the first two are without them too: with channels alone they may not fit at
+all.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def random_largest(lab: Lab, start: Start, parts: Depth) -> Baseline:
         epochs = (section.rounds - 1) * section.round_epochs + section.final_epochs
         return fine_tune(lab, f"random_largest_{seed}", model, start.teacher, None, epochs, seed=seed)
 
-    note = f"random channels of every layer wider than {caps[at]} removed, then the method's epochs of fine-tuning"
+    removed = f"random channels of every layer wider than {caps[at]} removed"
+    note = f"the student{_without(parts)}, {removed}, then the method's epochs of fine-tuning"
     return Baseline("random_largest", note, figures, run)
 
 
@@ -104,8 +106,12 @@ def thin_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline
         teacher = start.teacher if taught else None
         return train(lab, f"thin_student_{seed}", fresh(archs[at], seed), teacher, effort)
 
-    without = " without the method's dropped parts" if parts else ""
-    return Baseline("thin_student", f"the student at width {ratios[at]:.2f}{without}, from scratch", figures, run)
+    note = f"the student at width {ratios[at]:.2f}{_without(parts)}, from scratch"
+    return Baseline("thin_student", note, figures, run)
+
+
+def _without(parts: Depth) -> str:
+    return " without the method's dropped parts" if parts else ""
 
 
 def flat_unet(lab: Lab, start: Start, taught: bool) -> Baseline:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.compress.candidate_choice import Evidence
+from edgeseg.pipeline.mask_agreement import masks_of, mean_dice
 from edgeseg.runtime.dataset import DataSet, Sample
-from edgeseg.runtime.evaluate import evaluate
-from edgeseg.runtime.image_score import ImageScore, score_image
-from edgeseg.runtime.metrics import summarize
+from edgeseg.runtime.image_score import score_image
 from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.segmenter import Result, Segmenter
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -45,8 +41,8 @@ class Judge:
         Raises:
             EdgesegError: If it cannot be run, or an image cannot be read.
         """
-        scores, masks = _run(source, spec, data, samples)
-        return cls(data, samples, masks, _dice_mean(scores, data))
+        found = masks_of(source, spec, data, samples)
+        return cls(data, samples, found.masks, found.dice)
 
     def look_at(self, file: Path, spec: ModelSpec) -> Evidence:
         """Score a file.
@@ -59,30 +55,12 @@ class Judge:
         Raises:
             EdgesegError: If it cannot be run.
         """
-        scores, masks = _run(file, spec, self.data, self.samples)
+        found = masks_of(file, spec, self.data, self.samples)
         n_classes = len(self.data.classes)
         against = [
             score_image(mask, fp32, n_classes, stem=sample.stem, group=sample.group)
-            for sample, mask, fp32 in zip(self.samples, masks, self.reference, strict=True)
+            for sample, mask, fp32 in zip(self.samples, found.masks, self.reference, strict=True)
         ]
-        agreement = _dice_mean(against, self.data)
+        agreement = mean_dice(against, self.data)
         # No class in either: both say that there is nothing on any image.
-        return Evidence(scores, _dice_mean(scores, self.data), 1.0 if agreement is None else agreement)
-
-
-def _run(file: Path, spec: ModelSpec, data: DataSet, samples: Sequence[Sample]) -> tuple[list[ImageScore], list[UInt8]]:
-    """Scores and masks of a file through the Segmenter, in the samples' order."""
-    masks: list[UInt8] = []
-    with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
-
-        def keep(frame: UInt8) -> Result:
-            result = segmenter(frame)
-            masks.append(result.mask)
-            return result
-
-        return evaluate(keep, samples, data.classes, color=data.color), masks
-
-
-def _dice_mean(scores: Sequence[ImageScore], data: DataSet) -> float | None:
-    mean: Any = summarize(scores, data.classes)["dice_mean"]
-    return None if mean is None else float(mean)
+        return Evidence(found.scores, found.dice, 1.0 if agreement is None else agreement)

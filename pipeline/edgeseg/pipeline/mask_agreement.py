@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from edgeseg.runtime.dataset import DataSet, Sample
 from edgeseg.runtime.evaluate import evaluate
+from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.segmenter import Result, Segmenter
@@ -29,20 +31,15 @@ class Masks:
     Attributes:
         masks: Class ids, uint8 (H, W), one an image.
         dice: Mean foreground Dice over them; None where no class is there.
+        scores: Against the truth, one an image.
     """
 
     masks: Sequence[npt.NDArray[np.uint8]]
     dice: float | None
+    scores: Sequence[ImageScore]
 
 
-def masks_of(
-    file: Path,
-    spec: ModelSpec,
-    data: DataSet,
-    samples: Sequence[Sample],
-    threads: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> Masks:
+def masks_of(file: Path, spec: ModelSpec, data: DataSet, samples: Sequence[Sample]) -> Masks:
     """Run a file over samples, through the Segmenter.
 
     Args:
@@ -50,24 +47,27 @@ def masks_of(
         spec: What describes it.
         data: For its classes and colour.
         samples: At least one.
-        threads: Of the engine.
-        progress: Called with (done, total) after every image.
 
     Raises:
         BackendError: If no engine here takes the file.
         DataError: If an image cannot be read.
     """
     masks: list[npt.NDArray[np.uint8]] = []
-    with Segmenter.from_file(file, spec, threads) as segmenter:
+    with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
 
         def keep(frame: npt.NDArray[np.uint8]) -> Result:
             result = segmenter(frame)
-            masks.append(result.mask.copy())
+            masks.append(result.mask)
             return result
 
-        scores = evaluate(keep, samples, data.classes, progress=progress, color=data.color)
+        scores = evaluate(keep, samples, data.classes, color=data.color)
+    return Masks(masks, mean_dice(scores, data), scores)
+
+
+def mean_dice(scores: Sequence[ImageScore], data: DataSet) -> float | None:
+    """Mean foreground Dice; None where no class is there."""
     mean: Any = summarize(scores, data.classes)["dice_mean"]
-    return Masks(masks, None if mean is None else float(mean))
+    return None if mean is None else float(mean)
 
 
 def compare_pairs(found: Mapping[str, Masks | str]) -> list[dict[str, Any]]:

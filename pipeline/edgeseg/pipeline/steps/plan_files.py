@@ -11,7 +11,6 @@ which is not the shipped one where equalized or corrected tensors are quantised:
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from edgeseg.export.trt_cache import check_trt_cache, write_trt_cache
 from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.mask_agreement import MAX_DICE, MAX_PIXELS, Masks, compare_pairs, masks_of
 from edgeseg.pipeline.steps.exporting import quantised
-from edgeseg.pipeline.steps.quantizing import scored_samples
+from edgeseg.pipeline.steps.quantizing import scored_on, scored_samples
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.pipeline.steps.training import open_data
 from edgeseg.pipeline.store import sha256_file
@@ -132,7 +131,6 @@ def _masks(
     """Masks of each file that runs here, or why there are none, and what they were scored on."""
     data = open_data(context)
     drawn = scored_samples(context, data)
-    threads = len(os.sched_getaffinity(0))
     found: dict[str, Masks | str] = {}
     for number, (name, files) in enumerate(models.items()):
         context.progress(number / len(models), f"masks of {name}")
@@ -141,13 +139,7 @@ def _masks(
             found[name] = f"{entry['status']}: {entry['reason']}"
             continue
         try:
-            found[name] = masks_of(files / entry["file"], read_spec(files), data, drawn.samples, threads)
+            found[name] = masks_of(files / entry["file"], read_spec(files), data, drawn.samples)
         except BackendError as err:
             found[name] = f"does not run here: {err}"
-    return found, {
-        "split": "val",
-        "n_images": len(drawn.samples),
-        "of": len(data.split("val")),
-        "images": drawn.stems,
-        "images_by_class": drawn.images_by_class,
-    }
+    return found, scored_on(data, drawn)

@@ -83,13 +83,7 @@ def _choose(
         "reason": RULE if taken else "every candidate failed; see their reasons",
         "candidates": [trial.to_json() for trial in trials.done.values()],
         "fp32_val_dice": judge.fp32_dice,
-        "scored_on": {
-            "split": "val",
-            "n_images": len(scored.samples),
-            "of": len(data.split("val")),
-            "images": scored.stems,
-            "images_by_class": scored.images_by_class,
-        },
+        "scored_on": scored_on(data, scored),
     }
 
 
@@ -98,3 +92,14 @@ def scored_samples(context: StepContext, data: DataSet) -> Draw:
     val, most = data.split("val"), context.recipe.quantize.score_images
     drawn = draw_balanced(val, data.classes, most, context.recipe.train.seed)
     return drawn if len(val) > most else dataclasses.replace(drawn, samples=tuple(val))
+
+
+def scored_on(data: DataSet, drawn: Draw) -> Result:
+    """For a record: what `scored_samples` has drawn."""
+    return {
+        "split": "val",
+        "n_images": len(drawn.samples),
+        "of": len(data.split("val")),
+        "images": drawn.stems,
+        "images_by_class": drawn.images_by_class,
+    }
