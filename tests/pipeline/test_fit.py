@@ -12,6 +12,9 @@ import torch
 
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.fit import FitResult, fit_network
+from edgeseg.pipeline.fit_baselines import largest_fitting
+from edgeseg.pipeline.fit_cut import Way, cut_to
+from edgeseg.pipeline.fit_lab import BudgetError
 from edgeseg.pipeline.fit_rounds import Start
 from edgeseg.pipeline.fit_training import scaled
 from edgeseg.pipeline.recipe import Recipe, load_recipe
@@ -112,6 +115,31 @@ def test_the_budget_holds_and_everything_is_told(fitted: Any) -> None:
     page = result.fit_html.read_text()
     for words in (record["sentence"], "Pareto front", "random_largest", "Median error", "edgeseg fit tiny"):
         assert words.replace("'", "&#39;") in page or words in page
+
+
+def test_a_way_that_failed_is_not_tried_again(fitted: Any) -> None:
+    """Tried again it might hold, and every choice and training behind it would change."""
+    run = fitted[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    student, _ = load_checkpoint(run.root / "student")
+    out_of_reach = {"latency_ms": 1e-6}
+    asked = []
+    for _ in range(2):
+        with pytest.raises(BudgetError, match="the budget allows 1e-06") as err:
+            cut_to(lab, "out_of_reach", student, None, Way("group_l2", False), out_of_reach)
+        asked.append((lab.probe.measured, err.value.best))
+    assert asked[0] == asked[1]
+
+
+def test_a_network_from_scratch_is_measured_with_the_biases_it_will_have(fitted: Any) -> None:
+    run = fitted[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    seen: list[Any] = []
+    lab.measure = lambda model: seen.append(model) or {"latency_ms": 0.0, "bytes": 1, "macs": 1}  # type: ignore[method-assign,func-returns-value]
+    lab.learn = lambda arch, figures: None  # type: ignore[method-assign]
+    largest_fitting(lab, "thin", [efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)])
+    norms = [module for module in seen[0].modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms and all(norm.bias.all() for norm in norms)
 
 
 def test_every_point_has_its_interval(fitted: Any) -> None:

@@ -149,9 +149,12 @@ def _detail(lab: Lab, winner: Finalist, shipped: dict[str, Any]) -> str:
     total = ((shipped.get("latency_ms") or {}).get("total") or {}).get("p50")
     if total is None:
         return f"Budget: {cost}."
-    over = total > lab.ceilings.get("latency_ms", total)
-    words = f"Budget: {cost}. The shipped file, measured again beside the teacher: {total:.2f} ms"
-    return words + (" - above the budget, within what measurements differ between runs or not." if over else ".")
+    words = (
+        f"Budget: {cost}. The shipped file, measured again beside the teacher: {total:.2f} ms, {shipped['bytes']} bytes"
+    )
+    own = {"latency_ms": total, "bytes": shipped["bytes"]}
+    over = misses({name: limit for name, limit in lab.ceilings.items() if name in own}, own)
+    return f"{words}. Above the budget: {'; '.join(map(str, over))}." if over else f"{words}."
 
 
 def _not_met(lab: Lab, err: BudgetError, teacher_ms: float | None) -> Record:

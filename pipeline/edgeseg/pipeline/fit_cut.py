@@ -19,6 +19,7 @@ from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import SegmentationNet
 
 _FULL = 0.9  # of the budget: a cut that uses less is worth another search
+_VERSION = 2  # goes up when equal settings come to another cut
 _TIGHTER = 0.95  # where a correction has come to the same network again
 
 
@@ -86,21 +87,27 @@ def cut_to(
         "corrections": lab.recipe.fit.corrections,
         "gate_batches": lab.recipe.fit.gate_batches,
         "data": lab.data_key,
+        "version": _VERSION,
     }
     folder = lab.journal.root / "cuts" / name
-    made: dict[str, Any] = {}
+    made: list[Cut] = []
 
     def make() -> dict[str, Any]:
-        made["cut"] = cut = _cut(lab, name, model, teacher, way, limits)
-        save_checkpoint(folder, cut.model, {"cut": name})
-        return {"figures": cut.figures, "tries": cut.tries}
+        held, tries = _cut(lab, name, model, teacher, way, limits)
+        if held is None:  # kept as well: tried again it might come out otherwise, and change everything behind it
+            return {"figures": None, "tries": tries}
+        made.append(held)
+        save_checkpoint(folder, held.model, {"cut": name})
+        return {"figures": held.figures, "tries": tries}
 
     stored = lab.journal.find("cuts", name, settings, make)
     if made:
-        found: Cut = made["cut"]
-        return found
+        return made[0]
     for one in stored["tries"]:
         lab.learn(one["arch"], one["measured"])  # so that what follows is predicted as in an unbroken run
+    if stored["figures"] is None:
+        last = stored["tries"][-1]
+        raise BudgetError(f"{name}: " + "; ".join(last["missed"]), last["measured"])
     return Cut(load_checkpoint(folder)[0], stored["figures"], stored["tries"])
 
 
@@ -118,7 +125,8 @@ def _cut(
     teacher: SegmentationNet | None,
     way: Way,
     limits: Mapping[str, float],
-) -> Cut:
+) -> tuple[Cut | None, list[dict[str, Any]]]:
+    """The cut that fills the limits best, or None if none held them; and every try."""
     if way.importance == "taylor":
         gates_of(lab, model, teacher)
     trace_px = (2 * int(model.stride), 2 * int(model.stride))
@@ -142,9 +150,7 @@ def _cut(
             break
         tighter = {name: _TIGHTER * aim for name, aim in aims.items()}
         aims = tighter if again else _corrected(lab, smaller, limits, figures)
-    if held is None:
-        raise BudgetError(f"{name}: " + "; ".join(tries[-1]["missed"]), tries[-1]["measured"])
-    return held
+    return held, tries
 
 
 def fill(limits: Mapping[str, float], figures: Figures) -> float:

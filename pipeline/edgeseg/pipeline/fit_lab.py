@@ -86,7 +86,13 @@ class Lab:
                 "reason": found.reason,
             }
 
-        settings = {"arch": model.arch, "target": self.probe.identity, "version": 2}
+        settings = {
+            "arch": model.arch,
+            "target": self.probe.identity,
+            "geometry": self.recipe.to_json()["geometry"],
+            "data": self.data_key,
+            "version": 3,
+        }
         found: Figures = self.journal.find("measurements", name, settings, take)
         total, infer = found["total_ms"], found["infer_ms"]
         latency = total if self.around_ms is None or infer is None else infer + self.around_ms
