@@ -29,6 +29,8 @@ from edgeseg.runtime.atomic import write_text
 Record = Mapping[str, Any]
 Columns = list[Column | str]
 
+_REFERENCES = {"teacher": "the FP32 teacher", "fp32": "the same network in FP32"}
+
 
 def render_fit(record: Record, path: Path) -> None:
     """Write the page of a fit.json; what a fit that ended early has not come to is left out."""
@@ -136,7 +138,19 @@ def _shipped(record: Record) -> Markup:
                 _points(shipped["accuracy"][split]["dice_mean"]) for split in ("val", "test")
             ),
         }
+        for name, reference in (shipped.get("references") or {}).items():
+            drops = "; ".join(f"{split} {_drop(reference['dice_drop'][split])}" for split in ("val", "test"))
+            values[f"Dice lost against {_REFERENCES[name]} [points]"] = drops
     return facts({name: str(value) for name, value in values.items()})
+
+
+def _drop(drop: Record | None) -> str:
+    """Positive where the shipped file is lower."""
+    if drop is None:
+        return "-"
+    low, high = drop["lo95"], drop["hi95"]
+    interval = "no interval" if low is None else f"{100 * low:+.2f} to {100 * high:+.2f}"
+    return f"{100 * drop['mean']:+.2f} ({interval}, {drop['verdict']})"
 
 
 def _ways(record: Record) -> Markup:
