@@ -25,6 +25,7 @@ import torch
 
 from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.layer_job import LayerConfig
+from edgeseg.compress.as_trained import as_trained
 from edgeseg.compress.latency_table import LatencyTable
 from edgeseg.compress.probe import Layer, Measurement
 from edgeseg.compress.prune import PruneConfig, prune, target_widths
@@ -48,6 +49,8 @@ def candidates(widths: list[float], checkpoint: Path | None) -> dict[str, Segmen
     target = target_widths(widest, config, config.rounds)
     uneven = {name: n if index % 2 else max(8, n // 16 * 8) for index, (name, n) in enumerate(target.items())}
     networks["pruned"] = prune(widest, uneven, config, (64, 64))
+    for network in networks.values():
+        as_trained(network)
     if checkpoint is not None:
         networks[checkpoint.name] = load_checkpoint(checkpoint)[0]
     return networks

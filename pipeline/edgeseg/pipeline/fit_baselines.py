@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from edgeseg.compress.arch_widths import with_widths
+from edgeseg.compress.as_trained import as_trained
 from edgeseg.compress.budget import misses
 from edgeseg.compress.depth import Depth, shallower_arch
 from edgeseg.compress.groups import channel_groups
@@ -170,20 +170,14 @@ def largest_fitting(lab: Lab, name: str, archs: Sequence[Arch]) -> tuple[int, Fi
         at = low + bisect_left(range(low, high), True, key=lambda index: _fits(lab, archs[index]))
         if at in measured:
             return at, measured[at]
-        measured[at] = lab.measure(_with_biases(fresh(archs[at], 0)))
+        model = fresh(archs[at], 0)
+        as_trained(model)
+        measured[at] = lab.measure(model)
         lab.learn(archs[at], measured[at])
         missed = misses(lab.ceilings, measured[at])
         if missed and at == len(archs) - 1:
             raise BudgetError(f"{name}: " + "; ".join(map(str, missed)), measured[at])
         low, high = (at + 1, high) if missed else (low, at)
-
-
-def _with_biases(model: SegmentationNet) -> SegmentationNet:
-    """As after training: biases that are all 0 would be left out of the file, a tenth of a small one."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.constant_(module.bias, 0.1)
-    return model
 
 
 def _fits(lab: Lab, arch: Arch) -> bool:
