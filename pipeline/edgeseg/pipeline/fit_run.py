@@ -159,6 +159,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
     teacher_ms = None
     if budget.speedup is not None:
         settings = {"arch": teacher.arch, "target": target.fp32.identity}
+        settings |= {"geometry": recipe.to_json()["geometry"], "data": chain.data_key}
         teacher_ms = journal.find("measurements", "teacher_fp32", settings, lambda: _total_ms(target, teacher))
     lab = Lab(
         recipe=recipe,
@@ -192,6 +193,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
 
 def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
     """What ships, made and scored on test once; made again if its bundle is gone."""
+    from edgeseg.pipeline.fit_lab import fingerprint
     from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION
     from edgeseg.pipeline.store import sha256_file
     from edgeseg.train.checkpoint import WEIGHTS
@@ -199,6 +201,7 @@ def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
     recipe = shipping.chain.recipe
     settings = {
         "weights": sha256_file(checkpoint / WEIGHTS),
+        "teacher": fingerprint(shipping.teacher),
         "target": shipping.target.probe.identity,
         "recipe": recipe.sha256(),
         "data": shipping.chain.data_key,
