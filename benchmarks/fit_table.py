@@ -9,13 +9,11 @@ replaces the text between `<!-- fits -->` and `<!-- /fits -->`; with `--check` n
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from results_table import DASH, Values, dig, drop_text, number, ratio_text, replace_block
+from results_table import DASH, Values, dig, drop_text, number, print_tables, ratio_text
 
 MARKERS = ("<!-- fits -->", "<!-- /fits -->")
 HEAD = (
@@ -26,22 +24,7 @@ HEAD = (
 
 def main() -> int:
     """Prints the tables, or puts them into a document."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("fits", metavar="FIT", nargs="+", type=Path, help="a fit's fit.json")
-    parser.add_argument("--into", metavar="FILE", type=Path, help="document whose fits block is replaced")
-    parser.add_argument("--check", action="store_true", help="only say whether FILE would change")
-    options = parser.parse_args()
-    if options.check and options.into is None:
-        parser.error("--check needs --into FILE")
-    try:
-        text = "\n".join(fit_text(json.loads(path.read_text(encoding="utf-8")), path) for path in options.fits)
-        if options.into is None:
-            sys.stdout.write(text)
-            return 0
-        return replace_block(options.into, text, MARKERS, check=options.check)
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    return print_tables(str(__doc__), "a fit's fit.json", fit_text, MARKERS)
 
 
 def fit_text(record: Values, path: Path) -> str:

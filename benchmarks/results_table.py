@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
+MARKERS = ("<!-- results -->", "<!-- /results -->")
 DASH, MINUS = "–", "\N{MINUS SIGN}"
 HEAD = (
     "| step | status | Dice val | Dice test | drop vs teacher [points] | file [MB] | p50 [ms] | speed-up |",
@@ -33,19 +33,34 @@ Values = Mapping[str, Any]
 
 def main() -> int:
     """Prints the tables, or puts them into a document."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", metavar="RESULT", nargs="+", type=Path, help="a run's report.json")
-    parser.add_argument("--into", metavar="FILE", type=Path, help="document whose results block is replaced")
+    return print_tables(str(__doc__), "a run's report.json", results_text, MARKERS)
+
+
+def print_tables(description: str, wanted: str, render: Callable[[Values, Path], str], markers: tuple[str, str]) -> int:
+    """The command line of a script that renders records.
+
+    Args:
+        description: For `--help`.
+        wanted: What each record is, for `--help`.
+        render: From a record and its path to Markdown.
+        markers: Lines around the block of `--into` that is replaced.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", metavar="RECORD", nargs="+", type=Path, help=wanted)
+    parser.add_argument("--into", metavar="FILE", type=Path, help=f"document whose text after {markers[0]} is replaced")
     parser.add_argument("--check", action="store_true", help="only say whether FILE would change")
     options = parser.parse_args()
     if options.check and options.into is None:
         parser.error("--check needs --into FILE")
     try:
-        text = "\n".join(results_text(json.loads(path.read_text(encoding="utf-8")), path) for path in options.results)
+        text = "\n".join(render(json.loads(path.read_text(encoding="utf-8")), path) for path in options.records)
         if options.into is None:
             sys.stdout.write(text)
             return 0
-        return replace_block(options.into, text, (BEGIN, END), check=options.check)
+        return replace_block(options.into, text, markers, check=options.check)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

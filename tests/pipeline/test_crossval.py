@@ -227,12 +227,22 @@ def test_the_way_is_that_of_the_fit_unless_named(recipe_file: Path, tmp_path: Pa
     assert way == WayChoice("taylor-widths", "fit.json", "thin_student")
     assert recipe.fit.way == "taylor-widths" and not recipe.fit.depth
     recipe, way, _ = reduced(order(recipe_file, tmp_path, way="group_l2-depth"))
-    assert way == WayChoice("group_l2-depth", "--way") and recipe.fit.depth
+    assert way == WayChoice("group_l2-depth", "--way") and recipe.fit.depth and recipe.fit.baselines == ()
     assert reduced(order(recipe_file, tmp_path, way="each"))[1] == WayChoice(None, "recipe")
     own = order(recipe_file, tmp_path, "fit.way=taylor-depth")
     assert reduced(own)[1] == WayChoice("taylor-depth", "recipe")
     (folder / "fit.json").write_text(json.dumps({"status": "budget not met"}))
     assert reduced(order(recipe_file, tmp_path))[1] == WayChoice(None, "recipe")
+
+
+def test_where_a_baseline_ships_it_runs_in_every_fold(recipe_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny" / "fit" / "x86-ort" / "latency_ms-100"
+    folder.mkdir(parents=True)
+    (folder / "fit.json").write_text(json.dumps({"way": "taylor-widths", "contest": {"winner": "thin_student"}}))
+    assert reduced(order(recipe_file, tmp_path))[0].fit.baselines == ("thin_student",)
+    assert reduced(order(recipe_file, tmp_path, "fit.baselines=[]"))[0].fit.baselines == ()
+    (folder / "fit.json").write_text(json.dumps({"way": "taylor-widths", "contest": {"winner": "pruned"}}))
+    assert reduced(order(recipe_file, tmp_path))[0].fit.baselines == ()
 
 
 def test_the_command_makes_the_same_again(recipe_file: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 
-def as_trained(model: nn.Module) -> nn.Module:
+def as_trained(model: nn.Module) -> None:
     """Give batch norms a bias, as any training does.
 
     Biases that are all 0 are left out of a file, a tenth of a small one. And without them the signal of a deep
@@ -13,11 +13,7 @@ def as_trained(model: nn.Module) -> nn.Module:
 
     Args:
         model: Changed in place.
-
-    Returns:
-        The same network.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.constant_(module.bias, 0.1)
-    return model

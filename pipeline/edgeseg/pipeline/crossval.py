@@ -6,7 +6,6 @@ seen. What all folds say together is the answer.
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult
 from edgeseg.pipeline.crossval_folds import write_fold
 from edgeseg.pipeline.crossval_pool import Record, Scores, figures, joined, sentence
 from edgeseg.pipeline.fit_run import FitOrder
-from edgeseg.pipeline.provenance import git_commit, version
+from edgeseg.pipeline.provenance import code_and_time
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset
 from edgeseg.runtime.errors import BackendError, ExportError, TrainingError
@@ -136,8 +135,6 @@ def _head(data: DataSet) -> Record:
     }
     return {
         "schema_version": SCHEMA_VERSION,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "edgeseg_version": version(),
-        "git_commit": git_commit(),
+        **code_and_time(),
         "data": about,
     }

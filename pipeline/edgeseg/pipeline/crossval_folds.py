@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.pipeline.store import sha256_file
 from edgeseg.runtime.atomic import write_bytes, write_text
-from edgeseg.runtime.dataset import DataSet, read_mask
+from edgeseg.runtime.dataset import DataSet, file_hash, read_mask
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.imagefile import present_values
 from edgeseg.runtime.splits import draw_key
@@ -83,7 +82,7 @@ def join_copies(data: DataSet) -> DataSet:
 
     first: dict[str, str] = {}
     for sample in data.samples:
-        pair = name(sample.group), name(first.setdefault(sha256_file(sample.image), sample.group))
+        pair = name(sample.group), name(first.setdefault(file_hash(sample.image), sample.group))
         joined[max(pair)] = min(pair)
     return replace(data, samples=tuple(replace(sample, group=name(sample.group)) for sample in data.samples))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.calibration_folder import recipe_folder
+from edgeseg.pipeline.fit_config import BASELINES
 from edgeseg.pipeline.fit_run import FitOrder, budget_of, fit_folder, fit_weights
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.runtime.errors import ConfigError
@@ -24,8 +25,8 @@ MAX_DROP = 0.005
 # `--way` for trying the recipe's own ways in each fold, where a fit of the recipe has chosen one already.
 EACH = "each"
 
-# A fold is a fit of the method: its rivals and other seeds say nothing about the claim. What a user sets goes before.
-_REDUCED = ("fit.final_seeds=1", "fit.baselines=[]")
+# A fold is a fit of what ships: its rivals and other seeds say nothing about the claim. What a user sets goes before.
+_REDUCED = ("fit.final_seeds=1",)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class WayChoice:
     name: str | None
     source: str
     winner: str | None = None
+
+    @property
+    def rivals(self) -> str:
+        """The setting that leaves the baseline in each fold's contest which ships by that fit, and no other."""
+        return f"fit.baselines=[{self.winner if self.winner in BASELINES else ''}]"
 
     @property
     def assignments(self) -> tuple[str, ...]:
@@ -129,7 +135,7 @@ def reduced(order: CrossvalOrder) -> tuple[Recipe, WayChoice, tuple[str, ...]]:
     path = find_recipe(order.fit.recipe)
     plain = load_recipe(path, order.fit.assignments)
     way = _way(order, plain)
-    assignments = (*_REDUCED, *order.fit.assignments, *way.assignments)
+    assignments = (*_REDUCED, way.rivals, *order.fit.assignments, *way.assignments)
     return load_recipe(path, assignments), way, assignments
 
 

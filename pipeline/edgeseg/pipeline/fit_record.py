@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 import statistics
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from edgeseg.pipeline.fit_config import BASELINES
 from edgeseg.pipeline.fit_finalists import Finalist, scores_of
 from edgeseg.pipeline.fit_lab import Lab
 from edgeseg.pipeline.fit_predict import Figures
-from edgeseg.pipeline.provenance import git_commit, version
+from edgeseg.pipeline.provenance import code_and_time
 from edgeseg.runtime.intervals import paired_bootstrap
 
 SCHEMA_VERSION = 1
@@ -24,9 +23,7 @@ def head(lab: Lab, command: str) -> Record:
     """What was asked, of whom."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "edgeseg_version": version(),
-        "git_commit": git_commit(),
+        **code_and_time(),
         "command": command,
         "recipe": {"name": lab.recipe.name, "sha256": lab.recipe.sha256(), "fit": lab.recipe.to_json()["fit"]},
         "target": lab.probe.target,

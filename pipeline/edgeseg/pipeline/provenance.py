@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 import subprocess
 from importlib import metadata
@@ -47,9 +48,10 @@ def git_commit() -> str | None:
     return commit + ("+dirty" if changes else "")
 
 
-def version() -> str:
-    """Version of the installed distribution."""
-    return metadata.version("edgeseg")
+def code_and_time() -> dict[str, Any]:
+    """`created edgeseg_version git_commit`, as at the head of every recorded result."""
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return {"created": now, "edgeseg_version": metadata.version("edgeseg"), "git_commit": git_commit()}
 
 
 def _git(git: str, folder: Path, *arguments: str) -> str | None:

@@ -1,7 +1,7 @@
 """From a network's low-resolution scores to a mask and probabilities at the frame's own size.
 
 The scores are scaled up plane by plane and only then compared: smoother borders than scaling ids up. That is done
-where there can be foreground alone (see `window`). Quantised scores are never turned into floats for a mask.
+only where there can be foreground (see `window`). Quantised scores are never turned into floats for a mask.
 """
 
 from __future__ import annotations

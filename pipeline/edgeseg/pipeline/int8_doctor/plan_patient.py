@@ -193,7 +193,7 @@ class PlanPatient:
         """How the ranges were taken."""
         ranges = self._files.ranges
         kind = "images of quantize.folder" if self._files.from_folder else "training images"
-        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the run's step `ranges`.",)
+        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the run's step ranges.",)
 
     def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
         """The recipe's section: module paths for `quantize.float_paths`."""

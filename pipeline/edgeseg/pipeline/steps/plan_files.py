@@ -56,14 +56,14 @@ def run_plan_files(context: StepContext) -> Result:
         "onnx-int8": context.folder.files,
         "tflite-int8": context.folders["tflite_int8"].files,
     }
-    found, scored_on = _masks(context, entries, models)
+    found, scored = _masks(context, entries, models)
     for name, masks in found.items():
         entries[name]["val_dice"] = masks.dice if isinstance(masks, Masks) else None
     return {
         "files": entries,
         "pairs": compare_pairs(found),
         "limits": {"pixels_differ": MAX_PIXELS, "dice_difference": MAX_DICE},
-        "scored_on": scored_on,
+        "scored_on": scored,
     }
 
 

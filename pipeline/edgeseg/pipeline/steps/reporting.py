@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.result_file import read_result
 from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.layout import ROWS, RowLayout, score_step
-from edgeseg.pipeline.provenance import data_summary, git_commit, version
+from edgeseg.pipeline.provenance import code_and_time, data_summary
 from edgeseg.pipeline.report_html import Panel, render_report
 from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
 from edgeseg.pipeline.steps.scoring import read_mask_png
@@ -48,9 +47,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
     bundle = records["bundle"]["result"]
     return {
         "schema_version": SCHEMA_VERSION,
-        "edgeseg_version": version(),
-        "git_commit": git_commit(),
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        **code_and_time(),
         "command": context.step.settings["command"],
         "recipe": {
             "name": context.recipe.name,
