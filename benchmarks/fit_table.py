@@ -61,6 +61,9 @@ def _shipped(record: Values) -> list[str]:
             drops = "; ".join(f"{split} {drop_text(reference['dice_drop'][split])}" for split in ("val", "test"))
             rows.append((f"points of Dice lost against {words} ({scores})", drops))
             rows += _regions(shipped, reference) if name == "teacher" else []
+    point = dig(shipped, "operating_point")
+    if point is not None:
+        rows.append(("threshold, chosen on val", f"{dig(point, 'decision', 'value'):g}: {dig(point, 'reason')}"))
     error = dig(record, "prediction", "median_error")
     rows.append(("predicted against measured latency, median error", DASH if error is None else f"{error:.1%}"))
     rows.append(("wall time", _time(record)))

@@ -88,7 +88,7 @@ class TestOurPlan:
         (tmp_path / "recipe.yaml").write_text("name: toy\ndata: {name: nowhere}\ngeometry: {mode: native}\n")
         recipe = load_recipe(tmp_path / "recipe.yaml", [f"quantize.folder={own}"])
         on_own = PlanPatient.open(recipe, tmp_path / "run", patient.data)
-        assert on_own.notes() == ("Ranges: minmax, 10 images of quantize.folder, from the run's step `ranges`.",)
+        assert on_own.notes() == ("Ranges: minmax, 10 images of quantize.folder, from the run's step ranges.",)
         assert "training images" in patient.notes()[0]
         name = patient.layers()[0]
         assert on_own.facts(name).inputs[0].core != patient.facts(name).inputs[0].core

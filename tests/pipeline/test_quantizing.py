@@ -21,10 +21,11 @@ from edgeseg.compress.prepared import FILE
 from edgeseg.export.onnx import export_onnx
 from edgeseg.pipeline import int8_trials
 from edgeseg.pipeline.chain import Step, StepContext
+from edgeseg.pipeline.export_config import QuantizeSection
 from edgeseg.pipeline.int8_judge import Judge
 from edgeseg.pipeline.int8_trials import N_CANDIDATES, Trials
 from edgeseg.pipeline.plan import plan_steps
-from edgeseg.pipeline.recipe import QuantizeSection, load_recipe
+from edgeseg.pipeline.recipe import load_recipe
 from edgeseg.pipeline.steps.exporting import input_spec, run_onnx_int8
 from edgeseg.pipeline.steps.quantizing import run_ranges
 from edgeseg.pipeline.steps.spec_files import read_spec

@@ -82,6 +82,8 @@ def test_set_overrides_the_file(write) -> None:
         ("fit: {baselines: [magic]}", "fit.baselines has 'magic'; known are random_largest"),
         ("fit: {way: magic}", "fit.way is 'magic'; known are group_l2-depth"),
         ("fit: {way: taylor-depth, depth: false}", "fit.way is taylor-depth, but fit.depth is false"),
+        ("decision: {objective: recall}", "decision.objective is 'recall'; use one of dice, region_recall"),
+        ("decision: {objective: dice}", "a threshold belongs to one output; set binary_output: true"),
         ("fit: {epochs: 2}", "fit.epochs is no known key"),
         ("data: synthetic", "data is 'synthetic', but must be a section"),
     ],

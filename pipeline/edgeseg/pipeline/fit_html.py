@@ -24,6 +24,7 @@ from edgeseg.benchmarks.report import (
     verdict,
 )
 from edgeseg.benchmarks.report.parts import Tone
+from edgeseg.pipeline.report_operating_point import operating_point_panel
 from edgeseg.runtime.atomic import write_text
 
 Record = Mapping[str, Any]
@@ -141,7 +142,8 @@ def _shipped(record: Record) -> Markup:
         for name, reference in (shipped.get("references") or {}).items():
             drops = "; ".join(f"{split} {_drop(reference['dice_drop'][split])}" for split in ("val", "test"))
             values[f"Dice lost against {_REFERENCES[name]} [points]"] = drops
-    return facts({name: str(value) for name, value in values.items()})
+    told = facts({name: str(value) for name, value in values.items()})
+    return join([told, operating_point_panel((shipped or {}).get("operating_point"))])
 
 
 def _drop(drop: Record | None) -> str:

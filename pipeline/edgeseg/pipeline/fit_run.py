@@ -13,7 +13,7 @@ from edgeseg.pipeline.recipe import TARGETS, Recipe
 from edgeseg.runtime.errors import ConfigError
 
 _DISTILLED = "student_distilled"
-_SHIPPED_VERSION = 2  # goes up when what is recorded of the shipped file means something else
+_SHIPPED_VERSION = 3  # goes up when what is recorded of the shipped file means something else
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,8 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
         progress=progress,
         calibration_sha256=target.calibration_sha256,
     )
+    on_val = state.records["val_teacher"]["result"]["summary"]
+    shipping = Shipping(chain, target, teacher, root / "shipped", progress, on_val)
     start = Start(student, lab.measure(student), answers, chain.folder(chosen["student"]).files)
     if start.figures["infer_ms"] is not None:
         lab.around_ms = start.figures["total_ms"] - start.figures["infer_ms"]
@@ -184,9 +186,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
         start,
         taught=chosen["student"] == _DISTILLED,
         teacher_ms=teacher_ms,
-        ship=lambda checkpoint: _ship_once(
-            journal, Shipping(chain, target, teacher, root / "shipped", progress), checkpoint
-        ),
+        ship=lambda checkpoint: _ship_once(journal, shipping, checkpoint),
         command=order.command,
     )
 

@@ -16,7 +16,7 @@ from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
 from edgeseg.pipeline.fit_losses import losses
 from edgeseg.pipeline.fit_target import LocalTarget
-from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION, ranges_settings
+from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION, operating_steps, ranges_settings
 from edgeseg.pipeline.provenance import data_summary, git_commit
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.steps.packing import golden_frames
@@ -41,6 +41,7 @@ class Shipping:
         teacher: Unpruned, for the speed-up within the same engine.
         folder: In the fit's folder; gets the steps of the export, bench.json, scores and the bundle.
         progress: Told what is done.
+        teacher_on_val: The chain's summary of the teacher on val, for the choice of a threshold.
     """
 
     chain: Chain
@@ -48,6 +49,7 @@ class Shipping:
     teacher: SegmentationNet
     folder: Path
     progress: ChainProgress
+    teacher_on_val: dict[str, Any] | None = None
 
     def __call__(self, checkpoint: Path) -> dict[str, Any]:
         """Export, score on val and (only now) on test, measure A B A B against the FP32 teacher, pack.
@@ -56,8 +58,8 @@ class Shipping:
             checkpoint: Of the winner.
 
         Returns:
-            `checkpoint bundle file` as paths from the fit's folder, and `bytes sha256 variant accuracy references
-            latency_ms speedup_vs_teacher teacher_bytes`; see `fit_losses.losses` for `references`.
+            `checkpoint bundle file` as paths from the fit's folder, and `bytes sha256 variant operating_point accuracy
+            references latency_ms speedup_vs_teacher teacher_bytes`; see `fit_losses.losses` for `references`.
 
         Raises:
             ExportError: If the network or the teacher cannot be exported.
@@ -85,6 +87,7 @@ class Shipping:
             "bytes": subject.model.stat().st_size,
             "sha256": sha256_file(subject.model),
             "variant": VARIANTS[self.target.probe.target],
+            "operating_point": (state.records.get("operating_point") or {}).get("result"),
         }
         found |= measured | losses(self.target, subject, references, self.folder)
         return found | {"bundle": self._from_fit(_pack(chain.recipe, self.target, self.folder, found, subject))}
@@ -104,18 +107,27 @@ class Shipping:
         ranges = where | ranges_settings(recipe, self.target.calibration_sha256)
         run_ranges = "edgeseg.pipeline.steps.quantizing:run_ranges"
         copied = {"checkpoint": str(checkpoint), "weights": sha256_file(checkpoint / WEIGHTS)}
+        points = operating_steps(recipe, ("network_onnx",), of="network")
+        decided = ("network", *(step.name for step in points))
+        given = {"summary": self.teacher_on_val}
+        first = [
+            Step("val_teacher", (), given, "edgeseg.pipeline.fit_ship:run_val_teacher"),
+            Step("network_onnx", ("network",), where, _EXPORTING + "run_torch_onnx"),
+            *points,
+        ]
         steps = [
             Step("network", (), copied, "edgeseg.pipeline.fit_ship:run_network"),
-            Step("onnx_fp32", ("network",), where, _EXPORTING + "run_torch_onnx"),
+            *(first if points else ()),
+            Step("onnx_fp32", decided, where, _EXPORTING + "run_torch_onnx"),
             Step("ranges", ("network", "onnx_fp32"), ranges, run_ranges, version=RANGES_VERSION),
         ]
         if self._last == "onnx_int8":
-            read = ("network", "onnx_fp32", "ranges")
+            read = (*decided, "onnx_fp32", "ranges")
             return (*steps, Step("onnx_int8", read, planned, _EXPORTING + "run_onnx_int8", version=INT8_VERSION))
-        read = ("network", "tflite_fp32", "ranges")
+        read = (*decided, "tflite_fp32", "ranges")
         return (
             *steps,
-            Step("tflite_fp32", ("network",), where, _EXPORTING + "run_tflite_fp32"),
+            Step("tflite_fp32", decided, where, _EXPORTING + "run_tflite_fp32"),
             Step("tflite_int8", read, planned, _EXPORTING + "run_tflite_int8", version=INT8_VERSION),
         )
 
@@ -135,6 +147,11 @@ def run_network(context: StepContext) -> dict[str, Any]:
     """The chosen checkpoint, as a step that exports can start from."""
     shutil.copytree(context.step.settings["checkpoint"], context.folder.files, dirs_exist_ok=True)
     return {"status": "ok", "reason": None}
+
+
+def run_val_teacher(context: StepContext) -> dict[str, Any]:
+    """What the chain found when it scored the teacher on val, as a step that the choice of a threshold reads."""
+    return {"status": "ok", "reason": None, "summary": context.step.settings["summary"]}
 
 
 def _pack(recipe: Recipe, target: LocalTarget, folder: Path, found: dict[str, Any], subject: Subject) -> Path:

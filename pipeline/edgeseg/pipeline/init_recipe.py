@@ -103,7 +103,7 @@ prune:
   rounds: 3
   round_epochs: 6
   final_epochs: 20
-quantize:
+{_decision_text(binary)}quantize:
   images: 64 # training images for calibration
   # folder: line_3 # calibrate on images of your own instead, without masks; relative to the data set
   method: auto # tries them all; or minmax, moving_average, percentile, entropy, mse
@@ -121,6 +121,15 @@ gates: # what a step may cost; 0.01 is one point of Dice
 def _resize(height: float, width: float) -> Geometry:
     sides = [max(2 * _STRIDE_PX, round(side / _STRIDE_PX) * _STRIDE_PX) for side in (height, width)]
     return Geometry("resize", height_px=sides[0], width_px=sides[1], interpolation="area")
+
+
+def _decision_text(binary: bool) -> str:
+    if not binary:
+        return ""
+    return """\
+decision: # from which probability on a pixel is foreground
+  objective: dice # chosen on val: dice, or region_recall to find as many regions as the teacher; null: 0.5
+"""
 
 
 def _geometry_text(geometry: Geometry) -> str:

@@ -35,11 +35,12 @@ def plan_steps(
     ship = Step("ship", decided, gates, _STEPS + "deciding:run_ship", weight=0.1)
     tests = _scores(ROWS, "test", "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
+    points = [step.name for step in operating_steps(recipe, ())]
     identity = {"recipe": recipe.sha256()}
     bundle = Step("bundle", everything, gates | identity, _STEPS + "packing:run_bundle", weight=0.5)
     report = Step(
         "report",
-        (*everything, "ranges", "plan_files", "bundle"),
+        (*everything, *points, "ranges", "plan_files", "bundle"),
         gates | identity | {"command": command, "images": images},
         _STEPS + "reporting:run_report",
         version=2,
@@ -54,6 +55,20 @@ def ranges_settings(recipe: Recipe, calibration_sha256: str | None) -> dict[str,
     del quantize["float_paths"], quantize["folder"]
     calibration = {"seed": recipe.train.seed, "folder_sha256": calibration_sha256}
     return {"quantize": quantize, "geometry": _section(recipe.geometry)} | calibration
+
+
+def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -> tuple[Step, ...]:
+    """The step that chooses the threshold on val, where the recipe asks for one.
+
+    Args:
+        recipe: Checked settings.
+        parents: What it reads beside `val_teacher`.
+        settings: `of`, where the network is not the student that was accepted last.
+    """
+    if recipe.decision.objective is None:
+        return ()
+    settings |= {"objective": recipe.decision.objective}
+    return (Step("operating_point", (*parents, "val_teacher"), settings, _STEPS + "operating:run_operating_point"),)
 
 
 def _students(recipe: Recipe) -> list[Step]:
@@ -102,20 +117,24 @@ def _students(recipe: Recipe) -> list[Step]:
 def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
     """The shipped files of the accepted student, and the teacher's file for the other engine."""
     export = _STEPS + "exporting:"
-    accepted = (*(name for name in _trainings() if name != "teacher"), "choose_final")
+    students = tuple(name for name in _trainings() if name != "teacher")
+    accepted = (*students, "choose_final")
     where = {"geometry": _section(recipe.geometry)}
     planned = where | {"float_paths": list(recipe.quantize.float_paths)}
     calibration = ranges_settings(recipe, calibration_sha256)
     ranges = _STEPS + "quantizing:run_ranges"
+    points = operating_steps(recipe, ("choose_final", *(f"{name}_onnx" for name in students)))
+    decided = (*accepted, *(step.name for step in points))
     return [
         Step("teacher_tflite", ("teacher",), where | {"of": "teacher"}, export + "run_tflite_fp32", weight=1),
-        Step("onnx_fp32", accepted, where, export + "run_onnx_fp32", weight=2),
-        Step("tflite_fp32", accepted, where, export + "run_tflite_fp32"),
+        *points,
+        Step("onnx_fp32", decided, where, export + "run_onnx_fp32", weight=2),
+        Step("tflite_fp32", decided, where, export + "run_tflite_fp32"),
         Step("ranges", (*accepted, "onnx_fp32"), calibration, ranges, version=RANGES_VERSION, weight=2),
-        Step("onnx_int8", (*accepted, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8", version=INT8_VERSION),
+        Step("onnx_int8", (*decided, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8", version=INT8_VERSION),
         Step(
             "tflite_int8",
-            (*accepted, "tflite_fp32", "ranges"),
+            (*decided, "tflite_fp32", "ranges"),
             planned,
             export + "run_tflite_int8",
             version=INT8_VERSION,

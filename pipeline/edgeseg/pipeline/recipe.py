@@ -9,10 +9,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.config_reader import read_config, set_value
+from edgeseg.pipeline.export_config import DecisionSection, QuantizeSection
 from edgeseg.pipeline.fit_config import FitSection
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.input_spec import Geometry
@@ -122,42 +123,6 @@ class PruneSection:
 
 
 @dataclass(frozen=True)
-class QuantizeSection:
-    """How the network is quantised; see docs/quantization.md.
-
-    Attributes:
-        images: Training images to calibrate on, at least 8; a seeded, class-balanced draw.
-        folder: Folder of images to calibrate on instead, without masks; relative to the data set, or absolute. Images
-            of another modality than the training images are refused.
-        method: How ranges are derived, or `auto`: every method is tried, then one of them on prepared networks, and of
-            the files that val cannot tell from the best the one most like FP32 is kept.
-        network: Which network is quantised where a method is named; `auto` chooses it too.
-        score_images: Images of val that `auto` scores each candidate on; a larger val is drawn from, class-balanced.
-        float_paths: Module paths that stay in floating point, as `edgeseg doctor int8` names them.
-    """
-
-    images: int = 64
-    folder: str | None = None
-    method: Literal["auto", "minmax", "moving_average", "percentile", "entropy", "mse"] = "auto"
-    network: Literal["plain", "corrected", "equalized", "equalized+corrected"] = "plain"
-    score_images: int = 32
-    float_paths: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.images < 8:
-            raise ConfigError(f"quantize.images is {self.images}; calibration needs at least 8 images")
-        if self.folder is not None and not self.folder.strip():
-            raise ConfigError("quantize.folder is empty; name a folder of images, or leave it out")
-        if self.score_images < 1:
-            raise ConfigError(f"quantize.score_images is {self.score_images}; set it to 1 or more")
-        if self.method == "auto" and self.network != "plain":
-            raise ConfigError(
-                f"quantize.network is {self.network!r}, but quantize.method auto chooses the network by itself; "
-                "name a method, or leave the network out"
-            )
-
-
-@dataclass(frozen=True)
 class BenchSection:
     """How latency is measured; see docs/measuring.md and `edgeseg.benchmarks.config.HarnessConfig`."""
 
@@ -202,6 +167,7 @@ class Recipe:
     student: StudentSection = field(default_factory=StudentSection)
     distill: DistillSection = field(default_factory=DistillSection)
     prune: PruneSection = field(default_factory=PruneSection)
+    decision: DecisionSection = field(default_factory=DecisionSection)
     quantize: QuantizeSection = field(default_factory=QuantizeSection)
     bench: BenchSection = field(default_factory=BenchSection)
     gates: GateSection = field(default_factory=GateSection)
@@ -223,6 +189,11 @@ class Recipe:
             raise ConfigError(
                 f"geometry is {self.geometry.height_px}x{self.geometry.width_px}, but teacher.depth "
                 f"{self.teacher.depth} needs multiples of {stride}; change one of them"
+            )
+        if self.decision.objective is not None and not self.binary_output:
+            raise ConfigError(
+                f"decision.objective is {self.decision.objective!r}, but a threshold belongs to one output; "
+                "set binary_output: true (two classes), or leave the objective out"
             )
         if not 0.0 < self.prune.ratio < 1.0:
             raise ConfigError(f"prune.ratio is {self.prune.ratio}; set it between 0 and 1 (0.3 removes 30 %)")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgeseg.benchmarks.report import Markup, heading, join, page, paragraph, side_by_side, verdict
 from edgeseg.pipeline.report_fields import Report, class_names, dig, moment
+from edgeseg.pipeline.report_operating_point import operating_point_panel
 from edgeseg.pipeline.report_panels import Panel, panels_section
 from edgeseg.pipeline.report_plan_files import plan_files_panel
 from edgeseg.pipeline.report_plots import accuracy_plots, training_plots
@@ -56,7 +57,10 @@ def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) ->
         ("Accuracy against cost", accuracy_plots(report)),
         ("What was refused", refused_table(report)),
         ("What it sees", _images(report, panels, no_images)),
-        ("What was decided, on val", join([choices(report), decisions_table(report)])),
+        (
+            "What was decided, on val",
+            join([choices(report), decisions_table(report), operating_point_panel(report.get("operating_point"))]),
+        ),
         ("How INT8 was chosen", quantization_section(report)),
         ("Accuracy in detail", join([accuracy_table(report), plan_files_panel(report)])),
         ("Cost in detail", join([cost_table(report), measuring_notes(report)])),

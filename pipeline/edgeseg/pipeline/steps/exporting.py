@@ -27,6 +27,7 @@ from edgeseg.export.read_back_tflite import check_int8_tflite
 from edgeseg.export.tflite import export_tflite
 from edgeseg.export.tflite_int8 import write_int8_tflite
 from edgeseg.pipeline.chain import StepContext
+from edgeseg.pipeline.steps.operating import decision_of
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.pipeline.steps.training import open_data
 from edgeseg.runtime.atomic import write_json
@@ -56,7 +57,7 @@ def _reporting(step: Callable[[StepContext], ModelSpec]) -> Callable[[StepContex
         if failed:
             return {"status": "not measured", "reason": failed}
         try:
-            spec = step(context)
+            spec = dataclasses.replace(step(context), decision=decision_of(context))
             found = _check(context, spec)
         except (ExportError, BackendError) as err:
             for path in context.folder.files.iterdir():

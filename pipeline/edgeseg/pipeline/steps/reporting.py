@@ -60,6 +60,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "steps": rows,
         "quantization": records["ranges"]["result"],
         "plan_files": records["plan_files"]["result"],
+        "operating_point": (records.get("operating_point") or {}).get("result"),
         "shipped": records["ship"]["result"],
         "chosen": {name: records[name]["result"] for name in ("choose_student", "choose_final")},
         "bench": records["bench"]["result"] | {"threads": context.recipe.bench.threads, "created": bench.created},

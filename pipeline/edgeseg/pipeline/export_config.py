@@ -1,0 +1,56 @@
+"""The recipe's `decision` and `quantize` sections: what is chosen on val for the files that are exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeseg.runtime.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DecisionSection:
+    """From which probability on a pixel is foreground, for recipes with `binary_output`; see docs/measuring.md.
+
+    Attributes:
+        objective: The threshold is chosen on val: `dice` for the best Dice, `region_recall` for the best Dice among
+            those that find at least as many regions as the teacher. None takes 0.5.
+    """
+
+    objective: Literal["dice", "region_recall"] | None = None
+
+
+@dataclass(frozen=True)
+class QuantizeSection:
+    """How the network is quantised; see docs/quantization.md.
+
+    Attributes:
+        images: Training images to calibrate on, at least 8; a seeded, class-balanced draw.
+        folder: Folder of images to calibrate on instead, without masks; relative to the data set, or absolute. Images
+            of another modality than the training images are refused.
+        method: How ranges are derived, or `auto`: every method is tried, then one of them on prepared networks, and of
+            the files that val cannot tell from the best the one most like FP32 is kept.
+        network: Which network is quantised where a method is named; `auto` chooses it too.
+        score_images: Images of val that `auto` scores each candidate on; a larger val is drawn from, class-balanced.
+        float_paths: Module paths that stay in floating point, as `edgeseg doctor int8` names them.
+    """
+
+    images: int = 64
+    folder: str | None = None
+    method: Literal["auto", "minmax", "moving_average", "percentile", "entropy", "mse"] = "auto"
+    network: Literal["plain", "corrected", "equalized", "equalized+corrected"] = "plain"
+    score_images: int = 32
+    float_paths: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.images < 8:
+            raise ConfigError(f"quantize.images is {self.images}; calibration needs at least 8 images")
+        if self.folder is not None and not self.folder.strip():
+            raise ConfigError("quantize.folder is empty; name a folder of images, or leave it out")
+        if self.score_images < 1:
+            raise ConfigError(f"quantize.score_images is {self.score_images}; set it to 1 or more")
+        if self.method == "auto" and self.network != "plain":
+            raise ConfigError(
+                f"quantize.network is {self.network!r}, but quantize.method auto chooses the network by itself; "
+                "name a method, or leave the network out"
+            )

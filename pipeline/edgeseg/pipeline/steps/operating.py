@@ -1,0 +1,42 @@
+"""The step that chooses the operating point: the accepted student's FP32 file on val, at every threshold tried."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from edgeseg.pipeline.chain import StepContext
+from edgeseg.pipeline.operating_point import operating_point, try_points
+from edgeseg.pipeline.steps.spec_files import model_file, read_spec
+from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.evaluate import evaluate
+from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.model_spec import Decision
+from edgeseg.runtime.segmenter import Segmenter
+
+
+def run_operating_point(context: StepContext) -> dict[str, Any]:
+    """Choose by `settings.objective` between thresholds, for every file that is exported after this."""
+    named = context.step.settings.get("of")
+    source = str(named or context.results["choose_final"]["result"]["student"])
+    exported = context.results[f"{source}_onnx"]["result"]
+    if exported["status"] != "ok":
+        return {"status": "not measured", "reason": exported["reason"]}
+    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    files = context.folders[f"{source}_onnx"].files
+    spec, threads = read_spec(files), len(os.sched_getaffinity(0))
+
+    def score(decision: Decision) -> list[ImageScore]:
+        with Segmenter.from_file(model_file(files), dataclasses.replace(spec, decision=decision), threads) as segmenter:
+            return evaluate(segmenter, data.split("val"), data.classes, data.pixel_mm, color=data.color)
+
+    teacher = context.results["val_teacher"]["result"]["summary"] or {}
+    points = try_points(score, data.classes, context.progress)
+    return operating_point(points, context.step.settings["objective"], teacher.get("region_recall"))
+
+
+def decision_of(context: StepContext) -> Decision:
+    """What `run_operating_point` chose for the files of this step; 0.5 where the recipe asks for no choice."""
+    record = context.results.get("operating_point")
+    return Decision(**record["result"]["decision"]) if record else Decision()
