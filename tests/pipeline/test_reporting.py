@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from edgeseg.pipeline.steps.reporting import PANELS, WORST, choose_panels, image_dice
+from edgeseg.pipeline.steps.reporting import PANELS, WORST, choose_panels
 from edgeseg.runtime.image_score import ImageScore, score_image
+from edgeseg.runtime.metrics import image_dice
 
 
 def _score(stem: str, hit_px: int, n_classes: int = 2) -> ImageScore:
@@ -23,7 +23,7 @@ def test_the_worst_four_come_first_and_the_rest_is_spread() -> None:
     worst, others = choose_panels(scores)
     assert (len(worst), len(others)) == (WORST, PANELS - WORST)
     assert [score.stem[:2] for score in worst] == ["s1", "s1", "s1", "s2"]
-    dice = [image_dice(score) or 0.0 for score in others]
+    dice = [image_dice(score) for score in others]
     assert dice == sorted(dice)
     assert dice[-1] - dice[0] > 0.3
 
@@ -33,8 +33,8 @@ def test_a_small_split_shows_every_image_once() -> None:
     assert sorted(score.stem for score in [*worst, *others]) == ["s2", "s4", "s5", "s7", "s9"]
 
 
-def test_image_dice_is_of_the_classes_that_are_there() -> None:
-    assert image_dice(_score("a", 10, n_classes=3)) == pytest.approx(1.0)
-    assert image_dice(_score("b", 5)) == pytest.approx(2 * 5 / (2 * 5 + 5))
-    empty = np.zeros((8, 8), np.uint8)
-    assert image_dice(score_image(empty, empty, 2)) is None
+def test_an_image_without_objects_is_no_worst_one() -> None:
+    empty = np.zeros((12, 12), np.uint8)
+    good = score_image(empty, empty, 2, stem="good")
+    worst, others = choose_panels([good, *(_score(f"s{hit}", hit) for hit in (2, 5, 9))])
+    assert [score.stem for score in [*worst, *others]] == ["s2", "s5", "s9"]

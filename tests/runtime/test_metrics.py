@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeseg.runtime.errors import MeasureError
-from edgeseg.runtime.metrics import ImageScore, score_image, summarize
+from edgeseg.runtime.metrics import ImageScore, image_dice, score_image, summarize
 
 CLASSES = ["background", "pit", "scratch"]
 masks = hnp.arrays(np.uint8, (6, 7), elements=st.integers(0, 2))
@@ -111,6 +111,16 @@ def test_one_image_pooled_is_that_image(pred, truth):
     total = summarize([score_image(pred, truth, 3)], CLASSES)
     if truth.any():
         assert total["per_image"]["median"] == pytest.approx(total["dice_mean"])
+
+
+def test_one_images_dice_is_of_the_classes_that_are_there():
+    truth = np.zeros((12, 12), np.uint8)
+    truth[3, :10] = 1
+    half = truth.copy()
+    half[3, 5:] = 0
+    assert image_dice(score_image(truth, truth, 3)) == 1.0
+    assert image_dice(score_image(half, truth, 2)) == pytest.approx(2 * 5 / (2 * 5 + 5))
+    assert np.isnan(image_dice(score_image(truth * 0, truth * 0, 2)))
 
 
 def test_nothing_scored_and_other_classes_are_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, Sample, open_dataset, read_image, read_mask
 from edgeseg.runtime.evaluate import load_scores
 from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.metrics import image_dice
 
 SCHEMA_VERSION = 1
 PANELS, WORST = 8, 4
@@ -84,23 +86,17 @@ def _panels(context: StepContext, data: DataSet, shipped: str | None) -> list[Pa
 
 def choose_panels(scores: Sequence[ImageScore]) -> tuple[list[ImageScore], list[ImageScore]]:
     """The four images of lowest Dice, and four spread evenly over the rest, by Dice."""
-    rated = sorted(
-        (score for score in scores if image_dice(score) is not None), key=lambda score: image_dice(score) or 0
-    )
+    rated = sorted((score for score in scores if _dice(score) is not None), key=lambda score: _dice(score) or 0.0)
     worst, rest = rated[:WORST], rated[WORST:]
     count = min(PANELS - WORST, len(rest))
     spread = [rest[(2 * index + 1) * len(rest) // (2 * count)] for index in range(count)]
     return worst, spread
 
 
-def image_dice(score: ImageScore) -> float | None:
-    """Mean foreground Dice of one image over the classes in its truth or its mask; None where there are none."""
-    total = 2 * score.tp + score.fp + score.fn
-    present = total > 0
-    present[0] = False
-    if not present.any():
-        return None
-    return float((2 * score.tp[present] / total[present]).mean())
+def _dice(score: ImageScore) -> float | None:
+    """`image_dice`, None where there is no foreground."""
+    value = image_dice(score)
+    return None if math.isnan(value) else value
 
 
 def _panel(
@@ -116,6 +112,6 @@ def _panel(
         truth=read_mask(sample.mask, len(data.classes)),
         teacher=mask(ROWS[0]),
         shipped=mask(shown),
-        dice=image_dice(score),
+        dice=_dice(score),
         worst=worst,
     )
