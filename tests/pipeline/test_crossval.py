@@ -103,6 +103,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval
     assert full.total_ms is not None
     return Crossval(
         root=root / "tiny" / "crossval",
+        name="tiny",
         data=data,
         splits=divide(data, 3, seed=0),
         fit=Folds(recipe, 0.7 * full.total_ms),
@@ -112,6 +113,14 @@ def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval
 
 
 ABOUT = {"way": {"name": "group_l2-widths", "source": "--way", "fit_winner": None}}
+
+
+def printed(result: CrossvalResult) -> str:
+    from rich.console import Console
+
+    console = Console(width=240, record=True, file=io.StringIO())
+    console.print(crossval_text(result))
+    return console.export_text()
 
 
 def finished(job: Crossval) -> dict[Path, int]:
@@ -127,7 +136,7 @@ def validated(job: Crossval) -> tuple[dict[Path, int], CrossvalResult]:
     fit.gone = lambda: len(finished(job)) >= 1
     with pytest.raises(MeasureError, match="run the same command again"):
         job.run(ABOUT, no_progress)
-    assert not (job.root / "crossval.json").exists()
+    assert not (job.root / "tiny.json").exists()
     early, fit.gone = finished(job), lambda: False
     return early, job.run(ABOUT, no_progress)
 
@@ -166,12 +175,8 @@ def test_what_was_done_is_not_done_again(job: Crossval, validated: Any) -> None:
 
 
 def test_it_is_told_in_a_table_and_in_json(validated: Any) -> None:
-    from rich.console import Console
-
     result = validated[1]
-    console = Console(width=240, record=True, file=io.StringIO())
-    console.print(crossval_text(result))
-    text = console.export_text()
+    text = printed(result)
     assert "Dice shipped" in text and result.record["sentence"] in text and str(result.path) in text
     assert crossval_json(result)["passed"] == result.passed
 
@@ -197,7 +202,15 @@ def test_a_fold_that_fails_is_a_row_with_its_reason(job: Crossval, validated: An
     assert [row["status"] for row in rows] == ["failed", "budget not met", "ok"]
     assert [row["reason"] for row in rows] == ["loss is nan", "Best reached: 3 ms.", None]
     assert result.record["n_folds_tested"] == 1 and "8 of 24 images" in result.record["sentence"]
-    crossval_text(result)
+    assert "fold 0: failed: loss is nan" in printed(result)
+
+
+def test_folds_that_ship_something_else_than_the_fit_are_told(validated: Any) -> None:
+    result = validated[1]
+    way = {"name": "group_l2-widths", "source": "fit.json", "fit_winner": "flat_unet"}
+    told = printed(CrossvalResult(result.record | {"way": way}, result.path))
+    assert "as a fit of this recipe chose on its own val" in told
+    assert "a fit of this recipe ships flat_unet; these folds ship" in told
 
 
 def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) -> None:
@@ -227,10 +240,10 @@ def test_the_way_is_that_of_the_fit_unless_named(recipe_file: Path, tmp_path: Pa
     assert way == WayChoice("taylor-widths", "fit.json", "thin_student")
     assert recipe.fit.way == "taylor-widths" and not recipe.fit.depth
     recipe, way, _ = reduced(order(recipe_file, tmp_path, way="group_l2-depth"))
-    assert way == WayChoice("group_l2-depth", "--way") and recipe.fit.depth and recipe.fit.baselines == ()
-    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == WayChoice(None, "recipe")
+    assert way == WayChoice("group_l2-depth", "--way", "thin_student") and recipe.fit.depth
+    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == WayChoice(None, "recipe", "thin_student")
     own = order(recipe_file, tmp_path, "fit.way=taylor-depth")
-    assert reduced(own)[1] == WayChoice("taylor-depth", "recipe")
+    assert reduced(own)[1] == WayChoice("taylor-depth", "recipe", "thin_student")
     (folder / "fit.json").write_text(json.dumps({"status": "budget not met"}))
     assert reduced(order(recipe_file, tmp_path))[1] == WayChoice(None, "recipe")
 
@@ -239,7 +252,8 @@ def test_where_a_baseline_ships_it_runs_in_every_fold(recipe_file: Path, tmp_pat
     folder = tmp_path / "tiny" / "fit" / "x86-ort" / "latency_ms-100"
     folder.mkdir(parents=True)
     (folder / "fit.json").write_text(json.dumps({"way": "taylor-widths", "contest": {"winner": "thin_student"}}))
-    assert reduced(order(recipe_file, tmp_path))[0].fit.baselines == ("thin_student",)
+    for way in (None, "each", "group_l2-depth"):
+        assert reduced(order(recipe_file, tmp_path, way=way))[0].fit.baselines == ("thin_student",)
     assert reduced(order(recipe_file, tmp_path, "fit.baselines=[]"))[0].fit.baselines == ()
     (folder / "fit.json").write_text(json.dumps({"way": "taylor-widths", "contest": {"winner": "pruned"}}))
     assert reduced(order(recipe_file, tmp_path))[0].fit.baselines == ()
@@ -275,7 +289,7 @@ def test_an_order_is_carried_out(
     assert not carry_out_crossval(order(recipe_file, tmp_path, folds=3), as_json=True)
     printed = json.loads(capsys.readouterr().out)
     record = printed["crossval"]
-    assert printed["crossval_json"] == str(tmp_path / "tiny" / "crossval" / "crossval.json")
+    assert printed["crossval_json"] == str(tmp_path / "tiny" / "crossval" / "x86-ort_latency_ms-100.json")
     assert [row["reason"] for row in record["folds"]] == ["too slow"] * 3 and record["budget"] == {"latency_ms": 100.0}
     assert record["way"]["source"] == "recipe" and record["command"].startswith("edgeseg crossval ")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,16 @@ import pytest
 import torch
 
 from edgeseg.compress.budget import Budget
+from edgeseg.compress.probe import Measurement
 from edgeseg.pipeline.fit import FitResult, fit_network
 from edgeseg.pipeline.fit_baselines import largest_fitting
 from edgeseg.pipeline.fit_cut import Way, cut_to
-from edgeseg.pipeline.fit_lab import BudgetError
+from edgeseg.pipeline.fit_finalists import Finalist, contest
+from edgeseg.pipeline.fit_lab import BudgetError, fingerprint
 from edgeseg.pipeline.fit_rounds import Start
-from edgeseg.pipeline.fit_training import scaled
+from edgeseg.pipeline.fit_training import Effort, Trained, scaled, train
 from edgeseg.pipeline.recipe import Recipe, load_recipe
-from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.errors import MeasureError, TrainingError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import build_model
@@ -180,6 +183,97 @@ def test_a_budget_out_of_reach_names_the_nearest_and_trains_nothing(
     best, nearest = record["best"]["latency_ms"], record["nearest_budget"]["latency_ms"]
     assert 0.05 < best < nearest < 1.1 * best
     assert f"{nearest:g}" in record["detail"] and "Best reached" in result.fit_html.read_text()
+
+
+def test_the_size_of_a_baseline_is_not_chosen_anew(fitted: Any) -> None:
+    """Resumed with other layer times, its bisection might end elsewhere and throw a finished training away."""
+    run = fitted[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    archs = [efficient_unet_arch(1, 4, width=width, depth=0.5, stages=4) for width in (0.25, 0.15, 0.1, 0.05)]
+    again = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    lab.ceilings = again.ceilings = {"latency_ms": 1.2 * lab.ceilings["latency_ms"]}
+    first = largest_fitting(lab, "again", archs)
+    again.predictor.predict = lambda arch: {"latency_ms": 0.0}  # type: ignore[method-assign]
+    assert first[0] > 0 and largest_fitting(again, "again", archs) == first and again.probe.measured == 0
+
+
+def test_a_network_that_could_not_be_measured_is_measured_by_the_next_pass(fitted: Any) -> None:
+    run = fitted[0]
+
+    class Killed(FakeProbe):
+        def measure(self, model: Any) -> Measurement:
+            self.measured += 1
+            return Measurement(None, None, None, 5000, "its process was killed by signal 9")
+
+    student, _ = load_checkpoint(run.root / "student")
+    model = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=3))
+    for probe, known in ((Killed(SIZE), False), (FakeProbe(SIZE), True), (Killed(SIZE), True)):
+        lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, probe)
+        assert (lab.measure(model)["total_ms"] is not None) == known
+    for _ in range(2):  # the cut is no more kept than the measurement
+        lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, Killed(SIZE))
+        lab.learn(
+            student.arch, fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE)).measure(student)
+        )
+        with pytest.raises(BudgetError, match="killed by signal 9"):
+            cut_to(lab, "killed", student, None, Way("group_l2", False), {"latency_ms": 0.4})
+        assert lab.probe.measured > 0
+
+
+def test_a_training_leaves_the_network_it_starts_from_alone(tmp_path: Path, recipe: Recipe, data_root: Path) -> None:
+    lab = fake_lab(tmp_path, recipe, data_root, Budget("x86-ort", latency_ms=100.0), FakeProbe(SIZE))
+    model = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4))
+    before = fingerprint(model)
+    trained = train(lab, "any", model, None, Effort(1, 1e-3))
+    assert fingerprint(model) == before != fingerprint(trained.model)
+
+
+def test_bn_scale_is_sparsified_once_and_cut_from_there(tmp_path: Path, recipe: Recipe, data_root: Path) -> None:
+    section = dataclasses.replace(recipe.fit, importances=("bn_scale", "group_l2"), rounds=1, baselines=())
+    own = dataclasses.replace(recipe, fit=section)
+    full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)))
+    run = Fit(tmp_path, own, data_root, Budget("x86-ort", latency_ms=0.7 * (full.total_ms or 0.0)))
+    first = run()
+    done = run.finished()
+    again = run()
+    assert first.met and "sparsity" in done and run.finished() == done
+    assert again.record["way"] == first.record["way"] and again.record["chosen"] == first.record["chosen"]
+
+
+def test_what_holds_the_budget_but_misses_the_aim_is_taken(fitted: Any) -> None:
+    run = fitted[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    student, _ = load_checkpoint(run.root / "student")
+    lab.learn(student.arch, lab.measure(student))
+    way = Way("group_l2", False)
+    cut = cut_to(lab, "any", student, None, way, {"latency_ms": 1.2 * lab.ceilings["latency_ms"]})
+    reached = cut.figures["latency_ms"]
+    # This network holds the budget by less than the margin, and nothing else is to be had.
+    lab.ceilings = {"latency_ms": reached * 1.01}
+    lab.measure = lambda model: cut.figures  # type: ignore[method-assign]
+    held = cut_to(lab, "spare", student, None, way, lab.aims)
+    assert held.figures["latency_ms"] == reached and all(one["missed"] for one in held.tries)
+    with pytest.raises(BudgetError):  # a round on the way there has no margin
+        cut_to(lab, "round", student, None, way, {"latency_ms": 0.99 * reached})
+
+
+def test_a_further_seed_that_fails_costs_nothing_else(tmp_path: Path, recipe: Recipe, data_root: Path) -> None:
+    lab = fake_lab(tmp_path, recipe, data_root, Budget("x86-ort", latency_ms=100.0), FakeProbe(SIZE))
+    model = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)).eval()
+
+    def good(seed: int) -> Trained:
+        return Trained(model, tmp_path, 0.5)
+
+    def bad(seed: int) -> Trained:
+        if seed > recipe.train.seed:
+            raise TrainingError("loss is nan")
+        return good(seed)
+
+    missing: dict[str, str] = {}
+    method, rival = (Finalist(name, "", {}, train) for name, train in (("pruned", good), ("thin_student", bad)))
+    contest(lab, method, [rival], missing)
+    assert len(method.seeds) == 2 and rival.seeds == [0]
+    assert missing == {"thin_student, seed 1": "its training failed: loss is nan"}
 
 
 def test_images_of_short_trainings_are_smaller_but_fit_the_stride() -> None:

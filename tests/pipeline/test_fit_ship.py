@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain
+from edgeseg.pipeline.fit_run import FitOrder, run_fit
 from edgeseg.pipeline.fit_ship import Shipping
 from edgeseg.pipeline.fit_target import local_target
 from edgeseg.pipeline.plan import RANGES_VERSION
@@ -79,3 +81,34 @@ def test_a_fit_is_calibrated_on_the_recipes_own_images(tmp_path: Path, synthetic
     missing = load_recipe(tmp_path / "recipe.yaml", ["quantize.folder=none"])
     with pytest.raises(ConfigError, match="there is no folder"):
         local_target(missing, synthetic_data, "x86-ort", 16, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("budget", "change", "words"),
+    [
+        ("energy_mj=5", None, "energy_mj cannot be held on x86-ort: energy is not metered on this machine"),
+        ("latency_ms=5", "geometry={mode: native}", "needs frames of one size; use resize or tile"),
+        ("latency_ms=5", "data.synthetic_images=6", "calibration needs at least 8 images"),
+    ],
+)
+def test_what_no_training_can_help_is_refused_before_any(
+    tmp_path: Path, budget: str, change: str | None, words: str
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "recipe.yaml", [change] if change else [])
+    order = FitOrder("recipe.yaml", "x86-ort", budget, None, tmp_path, ())
+    with pytest.raises(ConfigError, match=words):
+        run_fit(recipe, Budget.parse(budget, "x86-ort"), order, lambda name, share, words: None)
+    assert not list(tmp_path.glob("tiny/steps/*"))
+
+
+def test_what_ships_is_all_integer(tmp_path: Path, synthetic_data) -> None:
+    """`float_paths` are of the accepted student; a cut network has other layers by the same names."""
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "recipe.yaml", ["quantize.float_paths=[blocks.5.0.conv_dw]"])
+    target = local_target(recipe, synthetic_data, "x86-ort", 16, tmp_path)
+    chain = Chain(recipe, (), tmp_path, synthetic_data.root, "data")
+    save_checkpoint(tmp_path / "winner", build_model(unet_arch(1, 4, base=4, depth=2)), {})
+    shipping = Shipping(chain, target, None, tmp_path / "shipped", lambda name, share, words: None)  # type: ignore[arg-type]
+    steps = {step.name: step for step in shipping._steps(tmp_path / "winner")}
+    assert steps["onnx_int8"].settings["float_paths"] == [] and shipping._recipe.quantize.float_paths == ()

@@ -30,7 +30,7 @@ class CrossvalResult:
     """What a cross-validation leaves behind.
 
     Attributes:
-        record: Content of crossval.json.
+        record: Content of the record on disk.
         path: Where it is.
     """
 
@@ -50,6 +50,7 @@ class Crossval:
 
     Attributes:
         root: Its folder; folds are below, as fold_K.
+        name: Of the record in it: target and budget, so that another one's answer is kept.
         data: All images.
         splits: One a fold, from `crossval_folds.divide`.
         fit: Fits a fold.
@@ -58,6 +59,7 @@ class Crossval:
     """
 
     root: Path
+    name: str
     data: DataSet
     splits: Sequence[dict[str, str]]
     fit: FoldFit
@@ -68,7 +70,7 @@ class Crossval:
         """Fit and test fold after fold, and write down what they say together.
 
         Args:
-            about: What was asked: put at the head of crossval.json.
+            about: What was asked: put at the head of the record.
             progress: Told what is done, steps named `fold K of N, STEP`.
 
         Raises:
@@ -84,7 +86,7 @@ class Crossval:
         record = _head(self.data) | about | {"max_drop": self.max_drop, "n_folds": len(rows), "folds": rows}
         record |= {"pooled": pooled, "n_folds_tested": len(scored)}
         record["sentence"] = sentence(pooled, self.max_drop, len(self.data.samples))
-        result = CrossvalResult(record, self.root / "crossval.json")
+        result = CrossvalResult(record, self.root / f"{self.name}.json")
         write_json(result.path, record)
         return result
 

@@ -33,8 +33,9 @@ def crossval(  # noqa: PLR0913, PLR0917 - the command's own options
 ) -> None:
     """Fit on every fold of a data set, and say from all its images whether what ships is as good as the teacher.
 
-    Every image is tested once, by networks that have not seen it. A fold is a whole fit of the method: trainings,
-    search, INT8 file; one seed, no baselines. A cross-validation that was stopped goes on where it was.
+    Every image is tested once, by networks that have not seen it. A fold is a whole fit: trainings, search, INT8 file;
+    with one seed, and of the baselines the one that a fit of this recipe ships. A cross-validation that was stopped
+    goes on where it was.
     """
     with reported(debug=invocation.debug):
         from edgeseg.pipeline.crossval_order import CrossvalOrder, carry_out_crossval

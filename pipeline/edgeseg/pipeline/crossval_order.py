@@ -61,7 +61,7 @@ class WayChoice:
     Attributes:
         name: Of the one way, or None where each fold tries the recipe's ways on its own val.
         source: `--way`, `recipe`, or `fit.json`.
-        winner: What ships by that fit.json; None without one.
+        winner: What ships by fit.json; None without one.
     """
 
     name: str | None
@@ -104,6 +104,7 @@ def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
     data = join_copies(data_of(recipe, order.fit.data, run_folder))
     work = Crossval(
         root=run_folder / "crossval",
+        name=f"{budget.target}_{budget}".replace("=", "-").replace(",", "_"),
         data=data,
         splits=divide(data, order.folds, recipe.data.seed),
         fit=fold_fit(_calibrated(recipe, data, run_folder / "crossval" / "fold_0" / "data"), budget),
@@ -154,20 +155,26 @@ def _calibrated(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
 
 
 def _way(order: CrossvalOrder, recipe: Recipe) -> WayChoice:
+    chosen, winner = _fitted(order, recipe)
     if order.way == EACH or (order.way is None and recipe.fit.way is not None):
-        return WayChoice(recipe.fit.way, "recipe")
+        return WayChoice(recipe.fit.way, "recipe", winner)
     if order.way is not None:
-        return WayChoice(order.way, "--way")
+        return WayChoice(order.way, "--way", winner)
+    return WayChoice(chosen, "recipe" if chosen is None else "fit.json", winner)
+
+
+def _fitted(order: CrossvalOrder, recipe: Recipe) -> tuple[str | None, str | None]:
+    """The way that a fit of this recipe and budget has chosen, and what ships by it; None where there is none."""
     path = fit_folder(order.fit.out / recipe.name, budget_of(order.fit, recipe)) / "fit.json"
     try:
         fit = json.loads(path.read_text(encoding="utf-8"))
-        return WayChoice(fit["way"], "fit.json", fit["contest"]["winner"])
-    except (OSError, ValueError, KeyError):  # no fit, or one that had nothing to cut
-        return WayChoice(None, "recipe")
+        return fit.get("way"), fit["contest"]["winner"]
+    except (OSError, ValueError, KeyError):  # no fit, or one whose budget was missed
+        return None, None
 
 
 def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget, way: WayChoice) -> dict[str, Any]:
-    """The head of crossval.json: which command, recipe, target, budget and way."""
+    """The head of the record: which command, recipe, target, budget and way."""
     return {
         "command": order.command,
         "recipe": {"name": recipe.name, "sha256": recipe.sha256(), "fit": recipe.to_json()["fit"]},

@@ -17,7 +17,7 @@ _STYLES = {"not worse": "bold green", "not shown": "bold yellow", "worse": "bold
 
 
 def crossval_json(result: CrossvalResult) -> dict[str, Any]:
-    """Where it is, and crossval.json as it is on disk."""
+    """Where it is, and the record as it is on disk."""
     return {"passed": result.passed, "crossval_json": str(result.path), "crossval": result.record}
 
 
@@ -60,10 +60,10 @@ def _regions(accuracy: dict[str, Any]) -> str:
 
 def _notes(record: dict[str, Any]) -> list[str]:
     """What a reader has to know about the way that was cut."""
-    way = record["way"]
-    if way["source"] != "fit.json":
-        return []
-    notes = [f"cut by {way['name']}, as a fit of this recipe chose on its own val (images that are tested here)"]
-    if way["fit_winner"] != "pruned":
-        notes.append(f"that fit ships its baseline {way['fit_winner']}; these folds test the pruned network")
+    way, shipped = record["way"], {one["network"] for one in record["folds"] if one.get("network")}
+    notes = []
+    if way["source"] == "fit.json":
+        notes.append(f"cut by {way['name']}, as a fit of this recipe chose on its own val (images tested here)")
+    if way["fit_winner"] is not None and shipped - {way["fit_winner"]}:
+        notes.append(f"a fit of this recipe ships {way['fit_winner']}; these folds ship {', '.join(sorted(shipped))}")
     return notes

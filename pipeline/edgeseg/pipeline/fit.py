@@ -154,7 +154,10 @@ def _detail(lab: Lab, winner: Finalist, shipped: dict[str, Any]) -> str:
     )
     own = {"latency_ms": total, "bytes": shipped["bytes"]}
     over = misses({name: limit for name, limit in lab.ceilings.items() if name in own}, own)
-    return f"{words}. Above the budget: {'; '.join(map(str, over))}." if over else f"{words}."
+    words += f". Above the budget: {'; '.join(map(str, over))}" if over else ""
+    if lab.recipe.quantize.float_paths:
+        words += ". quantize.float_paths are of the chain's student and were left out"
+    return f"{words}."
 
 
 def _not_met(lab: Lab, err: BudgetError, teacher_ms: float | None) -> Record:

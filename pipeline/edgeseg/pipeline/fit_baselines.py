@@ -23,7 +23,7 @@ from edgeseg.compress.budget import misses
 from edgeseg.compress.depth import Depth, shallower_arch
 from edgeseg.compress.groups import channel_groups
 from edgeseg.pipeline.fit_cut import apply
-from edgeseg.pipeline.fit_lab import BudgetError, Lab
+from edgeseg.pipeline.fit_lab import BudgetError, Lab, missed_words, was_measured
 from edgeseg.pipeline.fit_predict import Figures
 from edgeseg.pipeline.fit_rounds import Start, fine_tune
 from edgeseg.pipeline.fit_training import Effort, Trained, train
@@ -162,6 +162,21 @@ def largest_fitting(lab: Lab, name: str, archs: Sequence[Arch]) -> tuple[int, Fi
     Raises:
         BudgetError: If the last one misses the budget; carries what it costs.
     """
+    settings = {"archs": list(archs), "ceilings": lab.ceilings, "target": lab.probe.identity, "data": lab.data_key}
+    settings |= {"geometry": lab.recipe.to_json()["geometry"]}
+    found = lab.journal.find("baselines", name, settings, lambda: _bisect(lab, name, archs), _measured)
+    tries = {int(index): figures for index, figures in found["tries"]}
+    for index, figures in tries.items():
+        lab.learn(archs[index], figures)  # so that what follows is predicted as in an unbroken run
+    at = found["at"]
+    if at is None:
+        smallest = tries[len(archs) - 1]
+        raise BudgetError(f"{name}: " + "; ".join(missed_words(misses(lab.ceilings, smallest), smallest)), smallest)
+    return at, tries[at]
+
+
+def _bisect(lab: Lab, name: str, archs: Sequence[Arch]) -> dict[str, Any]:
+    """`at`, the first that holds the budget or None, and `tries`: (index, figures) in the order measured."""
     lab.progress(name, 0.0, "choose its width")
     lab.predictor.prepare(archs[0], depth=False, progress=lambda share, words: lab.progress(name, share, words))
     measured: dict[int, Figures] = {}
@@ -169,15 +184,19 @@ def largest_fitting(lab: Lab, name: str, archs: Sequence[Arch]) -> tuple[int, Fi
     while True:
         at = low + bisect_left(range(low, high), True, key=lambda index: _fits(lab, archs[index]))
         if at in measured:
-            return at, measured[at]
+            return {"at": at, "tries": list(measured.items())}
         model = fresh(archs[at], 0)
         as_trained(model)
         measured[at] = lab.measure(model)
         lab.learn(archs[at], measured[at])
         missed = misses(lab.ceilings, measured[at])
         if missed and at == len(archs) - 1:
-            raise BudgetError(f"{name}: " + "; ".join(map(str, missed)), measured[at])
+            return {"at": None, "tries": list(measured.items())}
         low, high = (at + 1, high) if missed else (low, at)
+
+
+def _measured(found: dict[str, Any]) -> bool:
+    return all(was_measured(figures) for _, figures in found["tries"])
 
 
 def _fits(lab: Lab, arch: Arch) -> bool:

@@ -12,7 +12,7 @@ from edgeseg.compress.depth import Depth, shallower
 from edgeseg.compress.groups import channel_groups
 from edgeseg.compress.prune import PruneConfig, prune
 from edgeseg.compress.search import SearchResult, search
-from edgeseg.pipeline.fit_lab import BudgetError, Lab, fingerprint
+from edgeseg.pipeline.fit_lab import BudgetError, Lab, fingerprint, missed_words, was_measured
 from edgeseg.pipeline.fit_predict import Figures
 from edgeseg.pipeline.fit_training import gates_of
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
@@ -73,10 +73,11 @@ def cut_to(
         model: Trained; not changed, but for the gradients that `taylor` reads.
         teacher: What the gates' loss distils from, or None.
         way: How to choose.
-        limits: Largest allowed values by name.
+        limits: Largest allowed values by name, aimed at.
 
     Raises:
-        BudgetError: If even the smallest network misses the limits; carries what it costs.
+        BudgetError: If even the smallest network misses the limits, and where they are the fit's aims its budget too;
+            carries what it costs.
         MeasureError: If the target disappears.
     """
     settings = {
@@ -100,7 +101,7 @@ def cut_to(
         save_checkpoint(folder, held.model, {"cut": name})
         return {"figures": held.figures, "tries": tries}
 
-    stored = lab.journal.find("cuts", name, settings, make)
+    stored = lab.journal.find("cuts", name, settings, make, _measured)
     if made:
         return made[0]
     for one in stored["tries"]:
@@ -109,6 +110,10 @@ def cut_to(
         last = stored["tries"][-1]
         raise BudgetError(f"{name}: " + "; ".join(last["missed"]), last["measured"])
     return Cut(load_checkpoint(folder)[0], stored["figures"], stored["tries"])
+
+
+def _measured(stored: dict[str, Any]) -> bool:
+    return all(was_measured(one["measured"]) for one in stored["tries"])
 
 
 def apply(model: SegmentationNet, widths: Mapping[str, int], depth: Depth, importance: str) -> SegmentationNet:
@@ -132,8 +137,11 @@ def _cut(
     trace_px = (2 * int(model.stride), 2 * int(model.stride))
     groups = channel_groups(model, way.importance, trace_px, lab.recipe.train.seed)
     aims = dict(limits)
+    # Aims lie a margin below the budget; a network between the two holds what the user has asked for.
+    allowed = lab.ceilings if limits == lab.aims else limits
     tries: list[dict[str, Any]] = []
     held: Cut | None = None
+    spare: Cut | None = None
     for attempt in range(lab.recipe.fit.corrections + 1):
         lab.progress(name, attempt / (lab.recipe.fit.corrections + 1), "search")
         found = search(model.arch, groups, lab.predictor.predict, aims, depth=way.depth)
@@ -144,13 +152,15 @@ def _cut(
         tries.append(_try(found, smaller, figures, missed))
         if not missed and (held is None or fill(limits, figures) > fill(limits, held.figures)):
             held = Cut(smaller, figures, tries)
+        if not misses(allowed, figures) and (spare is None or fill(limits, figures) < fill(limits, spare.figures)):
+            spare = Cut(smaller, figures, tries)
         # A prediction that was too high has cut too deep: what it has learnt now may leave more of the network.
         again = _seen(tries)
         if (not missed and (again or fill(limits, figures) >= _FULL)) or (missed and not found.reached):
             break
         tighter = {name: _TIGHTER * aim for name, aim in aims.items()}
         aims = tighter if again else _corrected(lab, smaller, limits, figures)
-    return held, tries
+    return held or spare, tries
 
 
 def fill(limits: Mapping[str, float], figures: Figures) -> float:
@@ -165,7 +175,7 @@ def _try(found: SearchResult, model: SegmentationNet, figures: Figures, missed: 
         "moves": [asdict(move) for move in found.moves],
         "predicted": found.predicted,
         "measured": figures,
-        "missed": [str(one) for one in missed],
+        "missed": missed_words(missed, figures),
     }
 
 

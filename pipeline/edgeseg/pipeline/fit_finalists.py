@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -91,9 +90,7 @@ def method_of(lab: Lab, start: Start, cut: Cut, way: Way) -> Finalist:
     """The pruned student, to be trained for the last time."""
 
     def run(seed: int) -> Trained:
-        # A new copy each time: training changes the network it is given.
-        model = copy.deepcopy(cut.model)
-        return fine_tune(lab, f"final_{seed}", model, start.teacher, way, lab.recipe.fit.final_epochs, seed=seed)
+        return fine_tune(lab, f"final_{seed}", cut.model, start.teacher, way, lab.recipe.fit.final_epochs, seed=seed)
 
     note = f"the student pruned by {way.name}, then fine-tuned"
     return Finalist("pruned", note, cut.figures, run, parts=parts_gone(start.student.arch, cut.model.arch))
@@ -147,7 +144,7 @@ def contest(
         lab: The fit.
         method: Always in the contest.
         baselines: Those that fit the budget; one whose training fails is taken out.
-        missing: Gets the reason of each that is taken out.
+        missing: Gets the reason of each that is taken out, and of each further seed whose training failed.
 
     Returns:
         The winner, and the best baseline (None without any).
@@ -161,9 +158,12 @@ def contest(
             baselines.remove(one)
             missing[one.name] = f"its training failed: {err}"
     rival = max(baselines, key=lambda one: one.dice, default=None)
-    for seed in range(first, first + lab.recipe.fit.final_seeds):
+    for seed in range(first + 1, first + lab.recipe.fit.final_seeds):
         for one in filter(None, (method, rival)):
-            one.run(lab, seed)
+            try:
+                one.run(lab, seed)
+            except TrainingError as err:  # its other seeds are trained and count
+                missing[f"{one.name}, seed {seed}"] = f"its training failed: {err}"
     if rival is not None and rival.dice >= method.dice:  # a method that does not beat its baseline is not used
         return rival, rival
     return method, rival

@@ -72,7 +72,14 @@ class Journal:
         found: Settings = record["result"]
         return found
 
-    def find(self, kind: str, name: str, settings: Settings, make: Callable[[], Any]) -> Any:
+    def find(
+        self,
+        kind: str,
+        name: str,
+        settings: Settings,
+        make: Callable[[], Any],
+        keep: Callable[[Any], bool] | None = None,
+    ) -> Any:
         """Something found once: read back if everything it depends on is equal.
 
         Args:
@@ -80,6 +87,7 @@ class Journal:
             name: Within the kind.
             settings: All it depends on, JSON-able.
             make: Returns it, JSON-able.
+            keep: Whether a value is kept; the next pass makes the others again. None keeps all.
         """
         path, key = self.root / kind / f"{name}.json", make_key(name, _VERSION, settings, [])
         stored = _read(path)
@@ -89,7 +97,8 @@ class Journal:
             value = make()
             took_s = time.monotonic() - start
             stored = {"key": key, "wall_s": round(max(took_s - self._inner_s, 0.0), 2), "value": value}
-            write_json(path, stored)
+            if keep is None or keep(value):
+                write_json(path, stored)
             self._inner_s = outer_s + took_s
         self.finding_s[kind, name] = stored["wall_s"]
         return stored["value"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.compress.budget import Budget
+from edgeseg.compress.budget import Budget, Miss
 from edgeseg.compress.probe import Probe
 from edgeseg.pipeline.chain import ChainProgress
 from edgeseg.pipeline.fit_journal import Journal
@@ -93,7 +93,7 @@ class Lab:
             "data": self.data_key,
             "version": 3,
         }
-        found: Figures = self.journal.find("measurements", name, settings, take)
+        found: Figures = self.journal.find("measurements", name, settings, take, was_measured)
         total, infer = found["total_ms"], found["infer_ms"]
         latency = total if self.around_ms is None or infer is None else infer + self.around_ms
         return known | found | {"latency_ms": latency, "weights": weights(layers)}
@@ -101,6 +101,16 @@ class Lab:
     def learn(self, model_arch: dict[str, Any], figures: Figures) -> None:
         """Let the next prediction follow a measurement."""
         self.predictor.learn(model_arch, figures)
+
+
+def was_measured(figures: Figures) -> bool:
+    """Whether there are times. A process that was killed for want of memory is no fact about a network, to be kept."""
+    return figures.get("total_ms") is not None
+
+
+def missed_words(missed: Sequence[Miss], figures: Figures) -> list[str]:
+    """Limits that do not hold, each with why it was not measured where it was not."""
+    return [f"{one} ({figures.get('reason')})" if one.found is None else str(one) for one in missed]
 
 
 class BudgetError(GateError):

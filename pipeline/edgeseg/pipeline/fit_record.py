@@ -42,19 +42,24 @@ def contest_record(lab: Lab, method: Finalist, rival: Finalist | None, winner: F
         scores_of(lab, rival, rival.best_seed), scores_of(lab, method, method.best_seed), 0.0
     ).to_json()
     wins = winner is not method
-    counts = f"{len(winner.seeds)} seed{'s' if len(winner.seeds) > 1 else ''}"
-    mine, theirs = f"{100 * method.dice:.2f}", f"{100 * rival.dice:.2f}"
+    mine, theirs = _mean(method), _mean(rival)
     if wins:
         sentence = (
-            f"The baseline {rival.name} ({theirs}) is not beaten on val by the {method.name} network ({mine}; means of "
-            f"{counts}) at the same budget, so the baseline ships."
+            f"The baseline {rival.name} ({theirs}) is not beaten on val by the {method.name} network ({mine}) at the "
+            "same budget, so the baseline ships."
         )
     else:
         sentence = (
-            f"The {method.name} network ({mine}) beats its best baseline {rival.name} ({theirs}; means of {counts}) on "
-            "val at the same budget, and ships."
+            f"The {method.name} network ({mine}) beats its best baseline {rival.name} ({theirs}) on val at the same "
+            "budget, and ships."
         )
     return {"winner": winner.name, "baseline_wins": wins, "sentence": sentence, "difference": difference}
+
+
+def _mean(finalist: Finalist) -> str:
+    """Its Dice [points], and of how many seeds it is the mean."""
+    n = len(finalist.seeds)
+    return f"{100 * finalist.dice:.2f}, {f'mean of {n} seeds' if n > 1 else '1 seed'}"
 
 
 def prediction_record(lab: Lab) -> Record:

@@ -10,7 +10,7 @@ from typing import Any
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun
 from edgeseg.pipeline.recipe import TARGETS, Recipe
-from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.errors import ConfigError, MeasureError
 
 _DISTILLED = "student_distilled"
 _SHIPPED_VERSION = 3  # goes up when what is recorded of the shipped file means something else
@@ -101,7 +101,15 @@ def run_fit(recipe: Recipe, budget: Budget, order: FitOrder, progress: ChainProg
 
 
 def fit_chain(chain: Chain, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:
-    """The same in the folder of a given chain; of `order` only the latency table's place and the command are used."""
+    """The same in the folder of a given chain; of `order` only the latency table's place and the command are used.
+
+    Raises:
+        ConfigError: If the recipe or the budget cannot be fitted on this target; nothing is trained.
+        EdgesegError: As `run_fit`.
+    """
+    from edgeseg.pipeline.fit_target import check_target
+
+    check_target(chain, budget)  # what cannot be measured is refused before hours of training
     state = chain.run(progress, only="choose_student")
     return _fit(chain, state, budget, order, progress)
 
@@ -179,6 +187,10 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
     on_val = state.records["val_teacher"]["result"]["summary"]
     shipping = Shipping(chain, target, teacher, root / "shipped", progress, on_val)
     start = Start(student, lab.measure(student), answers, chain.folder(chosen["student"]).files)
+    unknown = [name for name in lab.ceilings if start.figures.get(name) is None]
+    if unknown:
+        reason = start.figures["reason"]
+        raise MeasureError(f"{unknown[0]} of the student cannot be measured on {budget.target}: {reason}")
     if start.figures["infer_ms"] is not None:
         lab.around_ms = start.figures["total_ms"] - start.figures["infer_ms"]
     return fit_network(

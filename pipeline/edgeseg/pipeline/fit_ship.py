@@ -68,7 +68,7 @@ class Shipping:
         split = chain.root / "split.csv"
         if split.is_file():  # the split made for the run, where the data brings none
             write_bytes(self.folder / split.name, split.read_bytes())
-        export = Chain(chain.recipe, self._steps(checkpoint), self.folder, chain.data_root, chain.data_key)
+        export = Chain(self._recipe, self._steps(checkpoint), self.folder, chain.data_root, chain.data_key)
         state = export.run(self.progress)
         for name, record in state.records.items():
             if record["result"].get("status", "ok") != "ok":
@@ -96,12 +96,18 @@ class Shipping:
         return path.relative_to(self.folder.parent).as_posix()
 
     @property
+    def _recipe(self) -> Recipe:
+        """The recipe without `quantize.float_paths`: they are the accepted student's, and candidates had none."""
+        recipe = self.chain.recipe
+        return dataclasses.replace(recipe, quantize=dataclasses.replace(recipe.quantize, float_paths=()))
+
+    @property
     def _last(self) -> str:
         return "onnx_int8" if self.target.probe.engine == "onnxruntime" else "tflite_int8"
 
     def _steps(self, checkpoint: Path) -> tuple[Step, ...]:
         """The export as a chain: the FP32 files, the ranges (as the recipe says), the INT8 file."""
-        recipe = self.chain.recipe
+        recipe = self._recipe
         where = {"geometry": dataclasses.asdict(recipe.geometry), "of": "network"}
         planned = where | {"float_paths": list(recipe.quantize.float_paths)}
         ranges = where | ranges_settings(recipe, self.target.calibration_sha256)

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
-from edgeseg.pipeline.local_probe import LocalProbe, brief
+from edgeseg.pipeline.chain import Chain
+from edgeseg.pipeline.local_probe import NO_ENERGY, LocalProbe, brief
 from edgeseg.pipeline.recipe import Recipe
-from edgeseg.runtime.dataset import DataSet, Sample, read_image
+from edgeseg.runtime.dataset import DataSet, Sample, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.evaluate import evaluate
 from edgeseg.runtime.image_score import ImageScore
@@ -62,6 +64,25 @@ class LocalTarget:
     def fp32(self) -> LocalProbe:
         """The same machine for FP32 files, such as the teacher's."""
         return dataclasses.replace(self.probe, precision="fp32")
+
+
+def check_target(chain: Chain, budget: Budget) -> None:
+    """Refuse what no training can help: frames of any size, another machine, a limit nobody meters, too few images.
+
+    Args:
+        chain: Of the recipe; its data set is there, nothing need be trained.
+        budget: On a target of this machine.
+
+    Raises:
+        ConfigError: For the recipe, the budget, or a calibration folder that cannot be used.
+        DataError: If a calibration image cannot be read, or is of another modality.
+        MeasureError: If this machine is not that target.
+    """
+    data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=chain.recipe.data.seed)
+    if budget.energy_mj is not None:
+        raise ConfigError(f"energy_mj cannot be held on {budget.target}: {NO_ENERGY}; set latency_ms instead")
+    # Any stride will do: the networks that set it are not there yet.
+    local_target(chain.recipe, data, budget.target, 1, chain.root)
 
 
 def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scratch: Path) -> LocalTarget:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
     Args:
         lab: The fit.
         name: Of the training.
-        model: Changed in place if it has to be trained.
+        model: Where it starts; not changed.
         teacher: For distillation, or None.
         effort: Its bounds.
 
@@ -83,7 +84,7 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
     def run(folder: StepFolder) -> dict[str, Any]:
         context = _context(lab, recipe, name, folder)
         budget = Budget(effort.epochs, effort.learning_rate, effort.batch_size, effort.bn_sparsity)
-        return train_step(context, open_data(context), model, teacher, budget)
+        return train_step(context, open_data(context), copy.deepcopy(model), teacher, budget)
 
     result = lab.journal.train(name, settings, run)
     files = lab.journal.training(name).files
