@@ -78,6 +78,7 @@ class Measurement:
         energy_mj: Per inference, gross.
         bytes: Size of the file that was measured.
         reason: Why a value is None.
+        busy: Share of the CPUs that other programs took meanwhile; None where the target does not tell.
     """
 
     total_ms: float | None
@@ -85,6 +86,7 @@ class Measurement:
     energy_mj: float | None
     bytes: int | None
     reason: str | None = None
+    busy: float | None = None
 
 
 class Probe(Protocol):

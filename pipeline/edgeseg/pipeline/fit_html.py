@@ -30,6 +30,10 @@ from edgeseg.runtime.atomic import write_text
 Record = Mapping[str, Any]
 Columns = list[Column | str]
 
+DISTURBED = (
+    "While {} of the networks were measured, other programs took more than a tenth of the CPUs, three times in a row: "
+    "what was cut may be too small. End them, remove this fit's folder, and fit again."
+)
 _REFERENCES = {"teacher": "the FP32 teacher", "fp32": "the same network in FP32"}
 
 
@@ -202,7 +206,7 @@ def _prediction(record: Record) -> Markup:
     words = (
         f"Median error {found['median_error']:.1%} over {found['n']} networks, each predicted before it was measured."
     )
-    return figure(plot, words)
+    return figure(plot, f"{words} {DISTURBED.format(found['n_disturbed'])}" if found.get("n_disturbed") else words)
 
 
 def _journal(record: Record) -> Markup:

@@ -84,6 +84,7 @@ class Lab:
                 "energy_mj": found.energy_mj,
                 "bytes": found.bytes,
                 "reason": found.reason,
+                "busy": found.busy,
             }
 
         settings = {

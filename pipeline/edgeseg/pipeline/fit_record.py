@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from edgeseg.benchmarks.others import BUSY
 from edgeseg.pipeline.fit_config import BASELINES
 from edgeseg.pipeline.fit_finalists import Finalist, scores_of
 from edgeseg.pipeline.fit_lab import Lab
@@ -70,7 +71,13 @@ def prediction_record(lab: Lab) -> Record:
         if before is not None and figures.get("latency_ms")
     ]
     errors = [abs(one["predicted_ms"] - one["measured_ms"]) / one["measured_ms"] for one in pairs]
-    return {"median_error": statistics.median(errors) if errors else None, "n": len(pairs), "pairs": pairs}
+    disturbed = [one for _, one, _ in lab.predictor.seen if (one.get("busy") or 0.0) > BUSY]
+    return {
+        "median_error": statistics.median(errors) if errors else None,
+        "n": len(pairs),
+        "pairs": pairs,
+        "n_disturbed": len(disturbed),
+    }
 
 
 def time_record(lab: Lab) -> Record:

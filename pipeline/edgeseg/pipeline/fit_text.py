@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from edgeseg.pipeline.fit_html import DISTURBED
 from edgeseg.pipeline.printed import simple_table
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def fit_text(result: FitResult) -> RenderableType:
     error = record["prediction"]["median_error"]
     if error is not None:
         lines.append(Text(f"predicted against measured latency: median error {error:.1%}"))
+    if record["prediction"]["n_disturbed"]:
+        lines.append(Text(DISTURBED.format(record["prediction"]["n_disturbed"]), "yellow"))
     lines.append(
         Text(f"took    {record['time']['total_s']:.0f} s, of which trainings {record['time']['trainings_s']:.0f} s")
     )

@@ -21,6 +21,7 @@ from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.layer_job import LayerConfig, LayerFiles
 from edgeseg.benchmarks.layer_worker import measure_layers
+from edgeseg.benchmarks.others import quietly
 from edgeseg.benchmarks.result import Row
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.compress.calibrate import Method, collect_ranges
@@ -135,7 +136,8 @@ class LocalProbe:
             return []
         with tempfile.TemporaryDirectory(prefix="edgeseg-layers-") as folder:
             files = [self._write(layer, Path(folder), index) for index, layer in enumerate(layers)]
-            return measure_layers(self.engine, files, dataclasses.replace(self.layer_config, threads=self.threads))
+            config = dataclasses.replace(self.layer_config, threads=self.threads)
+            return quietly(lambda: measure_layers(self.engine, files, config))[0]
 
     def measure(self, model: SegmentationNet) -> Measurement:
         """Measure one network; see `measure_all`."""
@@ -160,8 +162,8 @@ class LocalProbe:
                     found[index] = Measurement(None, None, None, None, str(err))
             if subjects:
                 config = dataclasses.replace(self.harness or brief(self.threads), threads=self.threads)
-                result = measure(list(subjects.values()), self.frame, config)
-                found |= {index: _measurement(row) for index, row in zip(subjects, result.rows, strict=True)}
+                result, busy = quietly(lambda: measure(list(subjects.values()), self.frame, config))
+                found |= {index: _measurement(row, busy) for index, row in zip(subjects, result.rows, strict=True)}
             return [found[index] for index in range(len(models))]
 
     def export(self, model: SegmentationNet, folder: Path) -> Subject:
@@ -240,8 +242,8 @@ def extra_copies(layer: Layer) -> int:
     return max(wanted, 2)
 
 
-def _measurement(row: Row) -> Measurement:
+def _measurement(row: Row, busy: float | None) -> Measurement:
     total, infer = row.distribution("total"), row.distribution("infer")
     if row.status != "ok" or total is None or infer is None:
         return Measurement(None, None, None, row.model.bytes, row.reason or "no sample was taken")
-    return Measurement(total.p50, infer.p50, None, row.model.bytes, NO_ENERGY)
+    return Measurement(total.p50, infer.p50, None, row.model.bytes, NO_ENERGY, busy)

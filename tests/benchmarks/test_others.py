@@ -1,0 +1,84 @@
+"""Whether other programs are noticed while something is measured."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgeseg.benchmarks.others import TRIES, foreign_seconds, quietly
+
+SPIN = "import sys, time\nend = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < end: pass"
+
+
+def clock(*shares: float) -> object:
+    """A meter by which others take these shares of the CPUs, one a measurement."""
+    state = {"at": time.monotonic(), "taken": 0.0, "calls": 0}
+
+    def look() -> float:
+        now = time.monotonic()
+        if state["calls"] % 2:
+            state["taken"] += shares[int(state["calls"] // 2)] * (now - state["at"]) * len(os.sched_getaffinity(0))
+        state["at"], state["calls"] = now, state["calls"] + 1
+        return state["taken"]
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("shares", "taken"),
+    [((0.01,), 0), ((0.5, 0.02), 1), ((0.5, 0.2, 0.3), 1), ((0.3, 0.6, 0.9), 0)],
+)
+def test_the_first_quiet_result_or_the_quietest(shares: tuple[float, ...], taken: int) -> None:
+    done: list[int] = []
+
+    def work() -> int:
+        time.sleep(0.02)
+        done.append(len(done))
+        return done[-1]
+
+    value, share = quietly(work, clock(*shares))  # type: ignore[arg-type]
+    assert value == taken and len(done) == len(shares) <= TRIES
+    assert share == pytest.approx(shares[taken], rel=0.2)
+
+
+def test_a_machine_that_does_not_tell_is_measured_once() -> None:
+    done: list[int] = []
+    assert quietly(lambda: done.append(1), lambda: None) == (None, None) and len(done) == 1
+
+
+def test_usable_cpus_are_counted_and_niced_programs_are_not(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    number = min(os.sched_getaffinity(0))
+
+    def stat(user: int, nice: int) -> float:
+        lines = [
+            f"cpu  9 9 9 9 9 9 9 9 0 0\ncpu{number} {user} {nice} 0 0 0 0 0 0 0 0\ncpu9999 {user} 0 0 0 0 0 0 0 0 0"
+        ]
+        (tmp_path / "proc/stat").write_text("\n".join(lines))
+        found = foreign_seconds(tmp_path)
+        assert found is not None
+        return found
+
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    first = stat(0, 0)
+    assert stat(100_000, 50_000) - first == pytest.approx(100_000 * tick_s, abs=5.0)
+    (tmp_path / "proc/stat").unlink()
+    assert foreign_seconds(tmp_path) is None
+
+
+@pytest.mark.skipif(not Path("/proc/stat").is_file(), reason="no /proc/stat")
+def test_our_own_finished_children_are_not_others() -> None:
+    """What a child takes counts as foreign while it runs, and no longer once it is waited for."""
+    before = foreign_seconds()
+    child = subprocess.Popen([sys.executable, "-c", SPIN, "2"])
+    time.sleep(1.5)
+    meanwhile = foreign_seconds()
+    child.wait()
+    after = foreign_seconds()
+    assert before is not None and meanwhile is not None and after is not None
+    assert after < meanwhile + 1.0  # its two seconds have left the account; others' time may have come to it
