@@ -18,6 +18,7 @@ from torch import nn
 
 from edgeseg.compress.calibrate import collect_ranges
 from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.stored_ranges import save_ranges
 from edgeseg.export.onnx import export_onnx
 from edgeseg.pipeline.int8_doctor.race import Race
 from edgeseg.runtime.atomic import write_json
@@ -118,7 +119,7 @@ def write_run(root: Path, data: DataSet, net: UNet) -> Path:
     spec = export_onnx(net, exported / "model.onnx", spec_in, data.classes)
     write_json(exported / "spec.json", spec.to_json())
     images = [read_image(sample.image, "gray")[None, :, :, None] for sample in data.split("train")]
-    write_json(steps / "ranges" / "files" / "ranges.json", collect_ranges(fold_batch_norm(net), images).to_json())
+    save_ranges(steps / "ranges" / "files", net, collect_ranges(fold_batch_norm(net), images))
     for step, result in (("choose_final", {"student": "student_pruned"}), ("onnx_fp32", {}), ("ranges", {})):
         write_json(steps / step / "done.json", {"key": "k", "files": {}, "result": result})
     return root

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from edgeseg.compress.plan import make_plan
 from edgeseg.compress.sensitivity import Sensitivity, Trial
@@ -16,8 +17,9 @@ from edgeseg.pipeline.calibration_folder import open_folder
 from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
 from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
 from edgeseg.pipeline.int8_doctor.onnx_patient import OnnxPatient
-from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient, read_run
+from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient
 from edgeseg.pipeline.int8_doctor.race import Race
+from edgeseg.pipeline.int8_doctor.run_files import read_run
 from edgeseg.pipeline.int8_doctor.val_scores import ValScorer
 from edgeseg.pipeline.int8_doctor.verdict import verdict_of
 from edgeseg.pipeline.recipe import load_recipe
@@ -30,6 +32,8 @@ from edgeseg.runtime.intervals import DiceDifference
 from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.preprocess import prepare
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.train.checkpoint import save_checkpoint
+from edgeseg.train.models.unet import UNet, unet_arch
 
 from .int8_cases import conv_net, racer, torch_infer, unet, write_data, write_own, write_run
 
@@ -152,6 +156,39 @@ class TestOurPlan:
     def test_a_run_that_is_not_there_names_the_command(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"no finished step choose_final; run `edgeseg run toy --only onnx_int8`"):
             read_run(tmp_path, "toy")
+
+    @pytest.mark.parametrize("base", [8, 16])
+    def test_ranges_of_another_student_are_refused(self, base: int, tmp_path: Path) -> None:
+        """Trained again (same widths) or pruned otherwise: the operations have the same names."""
+        data = write_data(tmp_path / "data", torch_infer(unet()))
+        old = write_run(tmp_path / "old", data, unet())
+        torch.manual_seed(9)
+        root = write_run(tmp_path / "new", data, UNet(unet_arch(1, 3, base=base, depth=2)).eval())
+        read_run(root, "toy")
+        ranges = root / "steps/ranges/files/ranges.json"
+        fitting, foreign = ranges.read_text(), (old / "steps/ranges/files/ranges.json").read_text()
+        assert json.loads(fitting)["values"].keys() == json.loads(foreign)["values"].keys()
+        # Only `onnx_fp32` was run for the new student.
+        ranges.write_text(foreign)
+        with pytest.raises(ConfigError, match=r"ranges of network .* Run `edgeseg run toy` again, so that its step"):
+            read_run(root, "toy")
+        unnamed = json.loads(fitting)
+        del unnamed["network_sha256"]
+        ranges.write_text(json.dumps(unnamed))
+        with pytest.raises(ConfigError, match="ranges of an unnamed network"):
+            read_run(root, "toy")
+        # Neither file was made again.
+        save_checkpoint(old / "steps/student_pruned/files", UNet(unet_arch(1, 3, base=base, depth=2)), {})
+        with pytest.raises(ConfigError, match="its architecture or weights are others"):
+            read_run(old, "toy")
+
+    def test_a_step_that_failed_is_named(self, tmp_path: Path) -> None:
+        data = write_data(tmp_path / "data", torch_infer(unet()))
+        root = write_run(tmp_path / "run", data, unet())
+        failed = {"status": "failed", "reason": "no such operator"}
+        write_json(root / "steps/onnx_fp32/done.json", {"key": "k", "files": {}, "result": failed})
+        with pytest.raises(ConfigError, match="the step onnx_fp32 is failed: no such operator"):
+            read_run(root, "toy")
 
 
 class TestForeignFile:

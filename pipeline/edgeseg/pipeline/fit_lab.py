@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.budget import Budget
+from edgeseg.compress.fingerprint import fingerprint  # noqa: F401 - a tool of the fit, taken from here
 from edgeseg.compress.probe import Probe
 from edgeseg.pipeline.chain import ChainProgress
 from edgeseg.pipeline.fit_journal import Journal
@@ -114,12 +115,3 @@ class BudgetError(GateError):
 def digest(value: Any) -> str:
     """SHA-256 of a JSON-able value, hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def fingerprint(model: SegmentationNet) -> str:
-    """SHA-256 of a network's architecture and weights, hex."""
-    state = hashlib.sha256(json.dumps(model.arch, sort_keys=True).encode())
-    for name, tensor in model.state_dict().items():
-        state.update(name.encode())
-        state.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return state.hexdigest()

@@ -4,112 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from torch import nn
 
-from edgeseg.compress.calibrate import MIN_WIDTH, Ranges
+from edgeseg.compress.calibrate import MIN_WIDTH
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.int8_layers import int8_layers, kernel_of
 from edgeseg.compress.plan import Plan, make_plan
-from edgeseg.compress.prepared import FILE, load_prepared
 from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.compress.statistics import Statistics, collect_statistics
 from edgeseg.compress.tensor_facts import TensorFacts
 from edgeseg.export.deploy_graph import DeployGraph
-from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.qdq import operations_of, write_int8_onnx
 from edgeseg.pipeline.calibration_folder import CalibrationFolder, recipe_folder
 from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.int8_doctor.patient import File, Repair
+from edgeseg.pipeline.int8_doctor.run_files import RunFiles, read_run
 from edgeseg.pipeline.recipe import Recipe
-from edgeseg.pipeline.steps.spec_files import read_spec
 from edgeseg.runtime.dataset import DataSet
-from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.train.checkpoint import load_checkpoint
 
 _LOOKED_AT = 12  # calibration images whose activations are looked at for the explanations
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """What a run's steps left that INT8 is made of.
-
-    Attributes:
-        model: The network whose weights are quantised.
-        ranges: Its activation ranges.
-        source: Its FP32 ONNX file.
-        spec: Description of that file.
-        from_folder: Whether the ranges were taken on images of a folder, not on training images.
-        tflite: Its FP32 TFLite file with its description, where the run has one.
-    """
-
-    model: nn.Module
-    ranges: Ranges
-    source: Path
-    spec: ModelSpec
-    from_folder: bool = False
-    tflite: File | None = None
-
-
-def read_run(root: Path, recipe: str) -> RunFiles:
-    """Read the results of the steps `choose_final`, `onnx_fp32` and `ranges`; nothing is trained.
-
-    The one place that knows how these steps store what they made.
-
-    Args:
-        root: The run's folder.
-        recipe: What the user called the recipe, for messages.
-
-    Raises:
-        ConfigError: If a step has not been run, with the command that runs it.
-    """
-    steps = root / "steps"
-    for step in ("choose_final", "onnx_fp32", "ranges"):
-        if not (steps / step / "done.json").is_file():
-            raise ConfigError(
-                f"{root} holds no finished step {step}; run `edgeseg run {recipe} --only onnx_int8` first, "
-                "or name the folder of its runs with --out"
-            )
-    model, _ = load_checkpoint(steps / _result(steps / "choose_final")["student"] / "files")
-    from_folder = _result(steps / "ranges").get("source") == "folder"
-    planned, work = steps / "ranges" / "files", root / "int8_doctor"
-    ranges = Ranges.from_json(json.loads((planned / "ranges.json").read_text()))
-    exported, lite = steps / "onnx_fp32" / "files", steps / "tflite_fp32" / "files"
-    source, tflite = exported / "model.onnx", lite / "model.tflite"
-    network: nn.Module = model
-    if (planned / FILE).is_file():  # an equalized or corrected network is quantised: its FP32 files are patched copies
-        network = load_prepared(planned / FILE, model)
-        work.mkdir(exist_ok=True)
-        source = _patched(patch_onnx, source, work, model, network)
-        tflite = _patched(patch_tflite, tflite, work, model, network) if tflite.is_file() else tflite
-    lite_file = (tflite, read_spec(lite)) if tflite.is_file() else None
-    return RunFiles(network, ranges, source, read_spec(exported), from_folder, lite_file)
-
-
-def _result(step: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((step / "done.json").read_text())["result"]
-    return found
-
-
-def _patched(
-    patch: Callable[[Path, Path, nn.Module, nn.Module], None],
-    source: Path,
-    work: Path,
-    model: nn.Module,
-    network: nn.Module,
-) -> Path:
-    path = work / f"prepared_{source.name}"
-    patch(source, path, model, network)
-    return path
 
 
 class PlanPatient:
