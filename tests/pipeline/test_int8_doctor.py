@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -92,7 +94,7 @@ class TestOurPlan:
         (tmp_path / "recipe.yaml").write_text("name: toy\ndata: {name: nowhere}\ngeometry: {mode: native}\n")
         recipe = load_recipe(tmp_path / "recipe.yaml", [f"quantize.folder={own}"])
         on_own = PlanPatient.open(recipe, tmp_path / "run", patient.data)
-        assert on_own.notes() == ("Ranges: minmax, 10 images of quantize.folder, from the run's step ranges.",)
+        assert on_own.notes() == ("Ranges: minmax, 10 images of quantize.folder, from the step ranges.",)
         assert "training images" in patient.notes()[0]
         name = patient.layers()[0]
         assert on_own.facts(name).inputs[0].core != patient.facts(name).inputs[0].core
@@ -232,6 +234,36 @@ class TestForeignFile:
         assert sorted(patient.advice(())["calibration_images"]) == sorted(path.stem for path in folder.images)
         assert patient.identity != on_train.identity
         assert patient.facts("Conv_0").inputs[0].core != on_train.facts("Conv_0").inputs[0].core
+
+    def test_whatever_its_scores_depend_on_is_in_their_key(self, tmp_path: Path) -> None:
+        patient = onnx_patient(tmp_path)
+        data = patient.data
+
+        def keys() -> tuple[str, str]:
+            seen = open_dataset(data.root)
+            identity = OnnxPatient(tmp_path / "net.onnx", seen, Feeding((48, 48)), tmp_path / "work").identity
+            return identity, ValScorer(seen, 1).content_hash()
+
+        identity, content = before = keys()
+        assert identity == patient.identity
+        path = data.split("train")[0].image
+        stored = path.read_bytes()
+        assert cv2.imwrite(str(path), 255 - read_image(path, "gray"))  # the same stem
+        assert keys()[0] != identity and keys()[1] == content
+        path.write_bytes(stored)
+        for changed in (data.split("val")[0].image, data.split("val")[0].mask):
+            stored = changed.read_bytes()
+            assert cv2.imwrite(str(changed), np.zeros((48, 48), np.uint8))
+            assert keys()[0] == identity and keys()[1] != content
+            changed.write_bytes(stored)
+        yaml = data.root / "dataset.yaml"
+        described = yaml.read_text()
+        yaml.write_text(described.replace("part, hole", "hole, part"))
+        assert keys()[0] != identity and keys()[1] != content
+        yaml.write_text(described)
+        assert keys() == before
+        in_color = dataclasses.replace(data, color="rgb")
+        assert ValScorer(in_color, 1).content_hash() != content
 
     @pytest.mark.parametrize("nhwc", [False, True])
     def test_the_runtime_sees_what_the_file_sees(self, nhwc: bool, tmp_path: Path) -> None:

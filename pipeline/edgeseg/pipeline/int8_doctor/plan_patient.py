@@ -1,4 +1,4 @@
-"""A run of our own chain as a patient: its accepted student, its FP32 file and its ranges."""
+"""A network of our own as a patient, a run's accepted student or what a fit ships, from its FP32 file and ranges."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgeseg.export.qdq import operations_of, write_int8_onnx
 from edgeseg.pipeline.calibration_folder import CalibrationFolder, recipe_folder
 from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.int8_doctor.patient import File, Repair
-from edgeseg.pipeline.int8_doctor.run_files import RunFiles, read_run
+from edgeseg.pipeline.int8_doctor.run_files import RunFiles, read_fit, read_run
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.runtime.dataset import DataSet
 from edgeseg.runtime.model_spec import ModelSpec
@@ -37,8 +37,8 @@ class PlanPatient:
     """See `patient.Patient`.
 
     Args:
-        name: The recipe's name.
-        files: What `read_run` found.
+        name: The recipe's name, and which fit of it.
+        files: What `read_run` or `read_fit` found.
         data: The run's data set.
         folder: The recipe's own calibration images, or None where ranges were taken on training images.
     """
@@ -55,14 +55,23 @@ class PlanPatient:
         self.identity = hashlib.sha256(files.source.read_bytes() + text.encode()).hexdigest()
 
     @classmethod
-    def open(cls, recipe: Recipe, root: Path, data: DataSet) -> PlanPatient:
-        """Open the run of a recipe.
+    def open(cls, recipe: Recipe, root: Path, data: DataSet, fit: Path | None = None) -> PlanPatient:
+        """Open the run of a recipe, or one of its fits.
+
+        Args:
+            recipe: Checked settings.
+            root: The run's folder.
+            data: Its data set.
+            fit: Folder of the fit whose shipped network is examined, or None for the run's accepted student.
 
         Raises:
             ConfigError: If a step has not been run, or the recipe's calibration folder cannot be used.
         """
         folder = recipe_folder(data, recipe.quantize.folder)
-        return cls(recipe.name, read_run(root, recipe.name), data, folder)
+        if fit is None:
+            return cls(recipe.name, read_run(root, recipe.name), data, folder)
+        named = "/".join(fit.resolve().parts[-2:])
+        return cls(f"{recipe.name}, fit {named}", read_fit(fit, recipe.name), data, folder)
 
     def layers(self) -> tuple[str, ...]:
         """Convolutions with their activations, additions, concatenations, resizes and poolings."""
@@ -114,7 +123,7 @@ class PlanPatient:
         """How the ranges were taken."""
         ranges = self._files.ranges
         kind = "images of quantize.folder" if self._files.from_folder else "training images"
-        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the run's step ranges.",)
+        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the step ranges.", *self._files.notes)
 
     def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
         """The recipe's section: module paths for `quantize.float_paths`."""

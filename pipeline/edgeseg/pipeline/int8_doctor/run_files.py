@@ -1,10 +1,10 @@
-"""What the steps of a run left that INT8 is made of: the one place of the doctor that knows how they store it."""
+"""What the steps of a run, or of a fit, left that INT8 is made of: the one place that knows how they store it."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.model_spec import ModelSpec
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class RunFiles:
     """What a run's steps left that INT8 is made of.
 
@@ -30,6 +30,7 @@ class RunFiles:
         spec: Description of that file.
         from_folder: Whether the ranges were taken on images of a folder, not on training images.
         tflite: Its FP32 TFLite file with its description, where the run has one.
+        notes: What a reader has to know about where they come from, one sentence each.
     """
 
     model: nn.Module
@@ -38,6 +39,7 @@ class RunFiles:
     spec: ModelSpec
     from_folder: bool = False
     tflite: File | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_run(root: Path, recipe: str) -> RunFiles:
@@ -57,6 +59,37 @@ def read_run(root: Path, recipe: str) -> RunFiles:
     student = _result(steps / "choose_final")["student"]
     remedy = f"Run `edgeseg run {recipe}` again, so that its step ranges is made for the student accepted now."
     return _read(steps, steps / student / "files", root / "int8_doctor", remedy)
+
+
+def read_fit(folder: Path, recipe: str) -> RunFiles:
+    """Read the network that a fit ships: the results of the steps `network`, `onnx_fp32` and `ranges` of its export.
+
+    Args:
+        folder: The fit's folder, with fit.json.
+        recipe: What the user called the recipe, for messages.
+
+    Raises:
+        ConfigError: If there is no fit of this recipe that ships, or its steps are not whole or not of one network.
+        ExportError: If the FP32 file is another network's.
+    """
+    path = folder / "fit.json"
+    again = f"run `edgeseg fit {recipe}` with the target and budget of that folder"
+    if not path.is_file():
+        named = f"name the folder of a fit such as runs/{recipe}/fit/x86-ort/latency_ms-2"
+        raise ConfigError(f"--fit {folder} holds no finished fit: {path.name} is missing; {named}, or {again}")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record["recipe"]["name"] != recipe:
+        raise ConfigError(f"--fit {folder} is of the recipe {record['recipe']['name']}, not of {recipe}; name that one")
+    if record["status"] != "ok":
+        raise ConfigError(f"--fit {folder}: nothing ships from it ({record['status']}); give `edgeseg fit` more budget")
+    steps = folder / "shipped" / "steps"
+    _check_whole(steps, ("network", "onnx_fp32", "ranges"), again)
+    found = _read(steps, steps / "network" / "files", folder / "int8_doctor", f"R{again[1:]} again.")
+    note = (
+        "Examined is what the fit ships, not the student of the run. Its float paths are its own: give them to "
+        f"`edgeseg fit {recipe}` by --set, not to the recipe, where they would hold for both networks."
+    )
+    return dataclasses.replace(found, notes=(note,))
 
 
 def _check_whole(steps: Path, names: tuple[str, ...], command: str) -> None:
