@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.budget import Budget
-from edgeseg.compress.fingerprint import fingerprint  # noqa: F401 - a tool of the fit, taken from here
+from edgeseg.compress.fingerprint import fingerprint as fingerprint  # noqa: PLC0414 - others take it from here
 from edgeseg.compress.probe import Probe
 from edgeseg.pipeline.chain import ChainProgress
 from edgeseg.pipeline.fit_journal import Journal
