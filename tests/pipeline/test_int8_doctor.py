@@ -177,7 +177,7 @@ class TestOurPlan:
         unnamed = json.loads(fitting)
         del unnamed["network_sha256"]
         ranges.write_text(json.dumps(unnamed))
-        with pytest.raises(ConfigError, match="ranges of an unnamed network"):
+        with pytest.raises(ConfigError, match="does not say which network it is for"):
             read_run(root, "toy")
         # Neither file was made again.
         save_checkpoint(old / "steps/student_pruned/files", UNet(unet_arch(1, 3, base=base, depth=2)), {})

@@ -68,11 +68,12 @@ def load_ranges(folder: Path, checkpoint: Path, remedy: str) -> StoredRanges:
     model, _ = load_checkpoint(checkpoint)
     stored = json.loads((folder / RANGES).read_text(encoding="utf-8"))
     made_for, own = stored.pop(_NETWORK, None), fingerprint(model)
+    if made_for is None:
+        raise ConfigError(f"{folder / RANGES} does not say which network it is for (an older version). {remedy}")
     if made_for != own:
-        whose = "an unnamed network (an older edgeseg wrote them)" if made_for is None else f"network {made_for[:12]}"
         raise ConfigError(
-            f"{folder / RANGES} holds the ranges of {whose}, but that in {checkpoint} is {own[:12]}: its architecture "
-            f"or weights are others. {remedy}"
+            f"{folder / RANGES} holds the ranges of network {made_for[:12]}, but that in {checkpoint} is {own[:12]}: "
+            f"its architecture or weights are others. {remedy}"
         )
     prepared = folder / PREPARED
     return StoredRanges(model, load_prepared(prepared, model), Ranges.from_json(stored), prepared.is_file())
