@@ -18,6 +18,7 @@ from torch import nn
 
 from edgeseg.compress.calibrate import collect_ranges
 from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.stored_ranges import save_ranges
 from edgeseg.export.onnx import export_onnx
 from edgeseg.pipeline.int8_doctor.race import Race
 from edgeseg.runtime.atomic import write_json
@@ -110,18 +111,30 @@ def torch_infer(net: nn.Module) -> Infer:
 
 def write_run(root: Path, data: DataSet, net: UNet) -> Path:
     """What the steps choose_final, onnx_fp32 and ranges of a run leave behind."""
-    steps = root / "steps"
-    save_checkpoint(steps / "student_pruned" / "files", net, {})
+    _write_steps(root / "steps", "student_pruned", data, net)
+    result = {"student": "student_pruned"}
+    write_json(root / "steps" / "choose_final" / "done.json", {"key": "k", "files": {}, "result": result})
+    return root
+
+
+def write_fit(folder: Path, data: DataSet, net: UNet, recipe: str = "toy", status: str = "ok") -> Path:
+    """What a fit that ships this network leaves behind."""
+    _write_steps(folder / "shipped" / "steps", "network", data, net)
+    write_json(folder / "fit.json", {"recipe": {"name": recipe}, "status": status})
+    return folder
+
+
+def _write_steps(steps: Path, checkpoint: str, data: DataSet, net: UNet) -> None:
+    save_checkpoint(steps / checkpoint / "files", net, {})
     spec_in = InputSpec("gray", Geometry("resize", SIZE_PX, SIZE_PX), net.stride)
     exported = steps / "onnx_fp32" / "files"
     exported.mkdir(parents=True)
     spec = export_onnx(net, exported / "model.onnx", spec_in, data.classes)
     write_json(exported / "spec.json", spec.to_json())
     images = [read_image(sample.image, "gray")[None, :, :, None] for sample in data.split("train")]
-    write_json(steps / "ranges" / "files" / "ranges.json", collect_ranges(fold_batch_norm(net), images).to_json())
-    for step, result in (("choose_final", {"student": "student_pruned"}), ("onnx_fp32", {}), ("ranges", {})):
-        write_json(steps / step / "done.json", {"key": "k", "files": {}, "result": result})
-    return root
+    save_ranges(steps / "ranges" / "files", net, collect_ranges(fold_batch_norm(net), images))
+    for step in (checkpoint, "onnx_fp32", "ranges"):
+        write_json(steps / step / "done.json", {"key": "k", "files": {}, "result": {}})
 
 
 def conv_net(path: Path, sick: str = "", *, nhwc: bool = False) -> Infer:

@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from edgeseg.compress.budget import Budget
+from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.probe import Measurement
 from edgeseg.pipeline.fit import FitResult, fit_network
 from edgeseg.pipeline.fit_baselines import largest_fitting
 from edgeseg.pipeline.fit_cut import Way, cut_to
 from edgeseg.pipeline.fit_finalists import Finalist, contest
-from edgeseg.pipeline.fit_lab import BudgetError, fingerprint
+from edgeseg.pipeline.fit_lab import BudgetError
 from edgeseg.pipeline.fit_rounds import Start
 from edgeseg.pipeline.fit_training import Effort, Trained, scaled, train
 from edgeseg.pipeline.recipe import Recipe, load_recipe

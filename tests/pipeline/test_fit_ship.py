@@ -102,13 +102,15 @@ def test_what_no_training_can_help_is_refused_before_any(
     assert not list(tmp_path.glob("tiny/steps/*"))
 
 
-def test_what_ships_is_all_integer(tmp_path: Path, synthetic_data) -> None:
-    """`float_paths` are of the accepted student; a cut network has other layers by the same names."""
+def test_what_ships_has_float_layers_of_its_own(tmp_path: Path, synthetic_data) -> None:
+    """`quantize.float_paths` are of the accepted student; a cut network has other layers by the same names."""
     (tmp_path / "recipe.yaml").write_text(RECIPE)
-    recipe = load_recipe(tmp_path / "recipe.yaml", ["quantize.float_paths=[blocks.5.0.conv_dw]"])
+    recipe = load_recipe(
+        tmp_path / "recipe.yaml", ["quantize.float_paths=[blocks.5.0.conv_dw]", "fit.float_paths=[head]"]
+    )
     target = local_target(recipe, synthetic_data, "x86-ort", 16, tmp_path)
     chain = Chain(recipe, (), tmp_path, synthetic_data.root, "data")
     save_checkpoint(tmp_path / "winner", build_model(unet_arch(1, 4, base=4, depth=2)), {})
     shipping = Shipping(chain, target, None, tmp_path / "shipped", lambda name, share, words: None)  # type: ignore[arg-type]
     steps = {step.name: step for step in shipping._steps(tmp_path / "winner")}
-    assert steps["onnx_int8"].settings["float_paths"] == [] and shipping._recipe.quantize.float_paths == ()
+    assert steps["onnx_int8"].settings["float_paths"] == ["head"] and shipping._recipe.quantize.float_paths == ("head",)

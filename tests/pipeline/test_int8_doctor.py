@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from edgeseg.compress.plan import make_plan
 from edgeseg.compress.sensitivity import Sensitivity, Trial
@@ -16,8 +19,9 @@ from edgeseg.pipeline.calibration_folder import open_folder
 from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
 from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
 from edgeseg.pipeline.int8_doctor.onnx_patient import OnnxPatient
-from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient, read_run
+from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient
 from edgeseg.pipeline.int8_doctor.race import Race
+from edgeseg.pipeline.int8_doctor.run_files import read_run
 from edgeseg.pipeline.int8_doctor.val_scores import ValScorer
 from edgeseg.pipeline.int8_doctor.verdict import verdict_of
 from edgeseg.pipeline.recipe import load_recipe
@@ -30,6 +34,8 @@ from edgeseg.runtime.intervals import DiceDifference
 from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.preprocess import prepare
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.train.checkpoint import save_checkpoint
+from edgeseg.train.models.unet import UNet, unet_arch
 
 from .int8_cases import conv_net, racer, torch_infer, unet, write_data, write_own, write_run
 
@@ -88,7 +94,7 @@ class TestOurPlan:
         (tmp_path / "recipe.yaml").write_text("name: toy\ndata: {name: nowhere}\ngeometry: {mode: native}\n")
         recipe = load_recipe(tmp_path / "recipe.yaml", [f"quantize.folder={own}"])
         on_own = PlanPatient.open(recipe, tmp_path / "run", patient.data)
-        assert on_own.notes() == ("Ranges: minmax, 10 images of quantize.folder, from the run's step ranges.",)
+        assert on_own.notes() == ("Ranges: minmax, 10 images of quantize.folder, from the step ranges.",)
         assert "training images" in patient.notes()[0]
         name = patient.layers()[0]
         assert on_own.facts(name).inputs[0].core != patient.facts(name).inputs[0].core
@@ -153,6 +159,39 @@ class TestOurPlan:
         with pytest.raises(ConfigError, match=r"no finished step choose_final; run `edgeseg run toy --only onnx_int8`"):
             read_run(tmp_path, "toy")
 
+    @pytest.mark.parametrize("base", [8, 16])
+    def test_ranges_of_another_student_are_refused(self, base: int, tmp_path: Path) -> None:
+        """Trained again (same widths) or pruned otherwise: the operations have the same names."""
+        data = write_data(tmp_path / "data", torch_infer(unet()))
+        old = write_run(tmp_path / "old", data, unet())
+        torch.manual_seed(9)
+        root = write_run(tmp_path / "new", data, UNet(unet_arch(1, 3, base=base, depth=2)).eval())
+        read_run(root, "toy")
+        ranges = root / "steps/ranges/files/ranges.json"
+        fitting, foreign = ranges.read_text(), (old / "steps/ranges/files/ranges.json").read_text()
+        assert json.loads(fitting)["values"].keys() == json.loads(foreign)["values"].keys()
+        # Only `onnx_fp32` was run for the new student.
+        ranges.write_text(foreign)
+        with pytest.raises(ConfigError, match=r"ranges of network .* Run `edgeseg run toy` again, so that its step"):
+            read_run(root, "toy")
+        unnamed = json.loads(fitting)
+        del unnamed["network_sha256"]
+        ranges.write_text(json.dumps(unnamed))
+        with pytest.raises(ConfigError, match="does not say which network it is for"):
+            read_run(root, "toy")
+        # Neither file was made again.
+        save_checkpoint(old / "steps/student_pruned/files", UNet(unet_arch(1, 3, base=base, depth=2)), {})
+        with pytest.raises(ConfigError, match="its architecture or weights are others"):
+            read_run(old, "toy")
+
+    def test_a_step_that_failed_is_named(self, tmp_path: Path) -> None:
+        data = write_data(tmp_path / "data", torch_infer(unet()))
+        root = write_run(tmp_path / "run", data, unet())
+        failed = {"status": "failed", "reason": "no such operator"}
+        write_json(root / "steps/onnx_fp32/done.json", {"key": "k", "files": {}, "result": failed})
+        with pytest.raises(ConfigError, match="the step onnx_fp32 is failed: no such operator"):
+            read_run(root, "toy")
+
 
 class TestForeignFile:
     def test_a_healthy_file_gets_a_clean_bill_and_is_delivered(self, tmp_path: Path) -> None:
@@ -195,6 +234,36 @@ class TestForeignFile:
         assert sorted(patient.advice(())["calibration_images"]) == sorted(path.stem for path in folder.images)
         assert patient.identity != on_train.identity
         assert patient.facts("Conv_0").inputs[0].core != on_train.facts("Conv_0").inputs[0].core
+
+    def test_whatever_its_scores_depend_on_is_in_their_key(self, tmp_path: Path) -> None:
+        patient = onnx_patient(tmp_path)
+        data = patient.data
+
+        def keys() -> tuple[str, str]:
+            seen = open_dataset(data.root)
+            identity = OnnxPatient(tmp_path / "net.onnx", seen, Feeding((48, 48)), tmp_path / "work").identity
+            return identity, ValScorer(seen, 1).content_hash()
+
+        identity, content = before = keys()
+        assert identity == patient.identity
+        path = data.split("train")[0].image
+        stored = path.read_bytes()
+        assert cv2.imwrite(str(path), 255 - read_image(path, "gray"))  # the same stem
+        assert keys()[0] != identity and keys()[1] == content
+        path.write_bytes(stored)
+        for changed in (data.split("val")[0].image, data.split("val")[0].mask):
+            stored = changed.read_bytes()
+            assert cv2.imwrite(str(changed), np.zeros((48, 48), np.uint8))
+            assert keys()[0] == identity and keys()[1] != content
+            changed.write_bytes(stored)
+        yaml = data.root / "dataset.yaml"
+        described = yaml.read_text()
+        yaml.write_text(described.replace("part, hole", "hole, part"))
+        assert keys()[0] != identity and keys()[1] != content
+        yaml.write_text(described)
+        assert keys() == before
+        in_color = dataclasses.replace(data, color="rgb")
+        assert ValScorer(in_color, 1).content_hash() != content
 
     @pytest.mark.parametrize("nhwc", [False, True])
     def test_the_runtime_sees_what_the_file_sees(self, nhwc: bool, tmp_path: Path) -> None:

@@ -136,6 +136,24 @@ def test_a_named_method_and_network_are_taken_as_they_are(make_context: MakeCont
     assert written["status"] == "ok", written["reason"]
 
 
+@pytest.mark.parametrize(("width", "seed"), [(0.25, 1), (0.5, 0)])
+@pytest.mark.parametrize("network", ["plain", "corrected"])
+def test_a_plan_of_another_network_of_the_family_is_refused(
+    width: float, seed: int, network: str, make_context: MakeContext, tmp_path: Path
+) -> None:
+    context = make_context("ranges", "quantize.method=minmax", f"quantize.network={network}")
+    result = run_ranges(context)
+    context = make_context("onnx_int8", ranges=result)
+    torch.manual_seed(seed)
+    n_classes = len(open_dataset(context.data_root).classes)
+    other = build_model(efficient_unet_arch(1, n_classes, width=width, stages=3)).eval()
+    save_checkpoint(tmp_path / "student/files", other, {})
+    context.folders["student"] = StepFolder(tmp_path / "student")
+    with pytest.raises(ConfigError, match=r"holds the ranges of network \w{12}, but that in .*student.* is \w{12}"):
+        run_onnx_int8(context)
+    assert not list(context.folder.files.iterdir())
+
+
 def test_agreement_is_one_for_the_fp32_file_itself_and_counts_foreground(make_context: MakeContext) -> None:
     context = make_context("ranges")
     files, data = context.folders["onnx_fp32"].files, open_dataset(context.data_root)

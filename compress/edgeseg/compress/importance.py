@@ -1,7 +1,8 @@
 """How much a group of channels that must shrink together matters; the least important go first.
 
-To add one, add a line to `IMPORTANCE`: a function that returns a torch-pruning importance. What an importance reads
-beside the weights (gradients, for `taylor`) is put on the network beforehand.
+To add one, add a line to `IMPORTANCE`: a function that returns a torch-pruning importance. Recipes can name it once it
+is in `edgeseg.pipeline.fit_config.IMPORTANCES` too, which is apart so that recipes are checked without torch; a test
+compares the two. What it reads beside the weights (gradients, for `taylor`) is put on the network beforehand.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.errors import DataError
 
 FIGURES = ("mean", "contrast", "dark_end", "bright_end", "sharpness")
 MARGIN = 0.5  # of the span of the training images
@@ -50,23 +50,8 @@ class PixelStatistics:
     n_images: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object; `from_json` reads it back."""
+        """For the record of a step."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> PixelStatistics:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ConfigError: If a figure is missing or no three numbers.
-        """
-        try:
-            figures = {name: tuple(map(float, value[name])) for name in (*FIGURES, "distance", "histogram")}
-            if any(len(figure) != (BINS if name == "histogram" else 3) for name, figure in figures.items()):
-                raise ValueError("three numbers a figure are needed")
-            return cls(**figures, channels=int(value["channels"]), n_images=int(value["n_images"]))  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError) as err:
-            raise ConfigError(f"pixel statistics are damaged ({err!r}). Calibrate again.") from err
 
 
 def pixel_statistics(images: Iterable[np.ndarray]) -> PixelStatistics:

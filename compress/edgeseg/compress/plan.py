@@ -11,7 +11,6 @@ Reference:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -79,21 +78,6 @@ class Plan:
     def is_float(self, key: str) -> bool:
         """Whether the plan keeps this operation in floating point."""
         return any(_below(key, path) for path in self.float_paths)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON object; `from_json` reads it back to an equal plan."""
-        return {"ranges": self.ranges.to_json(), "shared": self.shared, "float_paths": list(self.float_paths)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Plan:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ConfigError: If a key is missing or unknown.
-        """
-        if set(value) != {"ranges", "shared", "float_paths"}:
-            raise ConfigError(f"a plan has the keys {sorted(value)}; ranges, shared, float_paths are needed.")
-        return cls(Ranges.from_json(value["ranges"]), dict(value["shared"]), tuple(value["float_paths"]))
 
 
 def make_plan(model: nn.Module, ranges: Ranges, float_paths: tuple[str, ...] = ()) -> Plan:

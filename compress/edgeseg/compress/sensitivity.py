@@ -81,13 +81,6 @@ class Sensitivity:
     trials: tuple[Trial, ...]
     found: Trial
 
-    def to_json(self) -> dict[str, Any]:
-        """Losses by layer and the search, as JSON."""
-        return {
-            "losses": {one.layer: {"drop": one.drop.to_json(), "differs": one.differs} for one in self.losses},
-            "trials": [trial_json(trial) for trial in self.trials],
-        }
-
 
 def trial_json(trial: Trial) -> dict[str, Any]:
     """A trial as JSON."""

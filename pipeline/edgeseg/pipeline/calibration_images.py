@@ -12,7 +12,7 @@ import numpy as np
 from edgeseg.compress.calibration_set import draw_balanced, draw_calibration
 from edgeseg.compress.modality import check_modality, pixel_statistics
 from edgeseg.pipeline.calibration_folder import CalibrationFolder
-from edgeseg.runtime.dataset import DataSet, Sample, read_image, read_mask
+from edgeseg.runtime.dataset import DataSet, Sample, file_hash, read_image, read_mask
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.preprocess import prepare
@@ -38,6 +38,11 @@ class CalibrationImages:
     def stems(self) -> list[str]:
         """Names of the images."""
         return [one.stem for one in self.images]
+
+    @property
+    def contents(self) -> list[str]:
+        """SHA-256 of the image files; an image that was changed keeps its name."""
+        return [file_hash(one.image if isinstance(one, Sample) else one) for one in self.images]
 
     @property
     def words(self) -> str:

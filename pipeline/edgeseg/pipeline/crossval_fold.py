@@ -78,7 +78,7 @@ def _scored_once(
     journal: Journal, target: LocalTarget, name: str, model: SegmentationNet, data_key: str
 ) -> list[ImageScore]:
     """Test scores of a network's FP32 file in the target's engine, kept beside those of the fit."""
-    from edgeseg.pipeline.fit_lab import fingerprint
+    from edgeseg.compress.fingerprint import fingerprint
 
     path = journal.root / "scores" / f"{name}_images.json"
     fp32 = dataclasses.replace(target, probe=target.fp32)

@@ -35,13 +35,18 @@ def doctor_int8(  # noqa: PLR0913, PLR0917 - the command's own options
         str, typer.Argument(help="A recipe whose run is there, or a float .onnx file.", metavar="RECIPE|MODEL.onnx")
     ],
     data: Data = None,
+    fit: Annotated[
+        Path | None,
+        typer.Option(help="RECIPE: folder of a fit; the network it ships, not the run's student.", metavar="DIR"),
+    ] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(help="MODEL.onnx: folder of images to calibrate on, not train.", metavar="DIR"),
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where runs are kept.", metavar="DIR")] = RUNS,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the report. Default: the run's, or RUNS/MODEL.", metavar="DIR")
+        Path | None,
+        typer.Option(help="Folder for the report. Default: the run's, the fit's, or RUNS/MODEL.", metavar="DIR"),
     ] = None,
     max_drop: Annotated[float, typer.Option(help="Dice that INT8 may lose against float on val.")] = 0.003,
     images: Annotated[
@@ -62,7 +67,7 @@ def doctor_int8(  # noqa: PLR0913, PLR0917 - the command's own options
         from edgeseg.pipeline.printed import show
 
         report, folder = examine_int8(
-            DoctorOrder(subject, data, calibration, runs, out, size, scale, mean, std, max_drop, images, threads)
+            DoctorOrder(subject, data, calibration, runs, out, size, scale, mean, std, max_drop, images, threads, fit)
         )
         show(report, doctor_int8_text(report, folder), as_json=as_json)
         raise Stop(GATE if report["verdict"]["status"] == "refused" else OK)

@@ -155,8 +155,8 @@ def _detail(lab: Lab, winner: Finalist, shipped: dict[str, Any]) -> str:
     own = {"latency_ms": total, "bytes": shipped["bytes"]}
     over = misses({name: limit for name, limit in lab.ceilings.items() if name in own}, own)
     words += f". Above the budget: {'; '.join(map(str, over))}" if over else ""
-    if lab.recipe.quantize.float_paths:
-        words += ". quantize.float_paths are of the chain's student and were left out"
+    if lab.recipe.quantize.float_paths and not lab.recipe.fit.float_paths:
+        words += ". quantize.float_paths are of the chain's student and were left out; fit.float_paths are read here"
     return f"{words}."
 
 

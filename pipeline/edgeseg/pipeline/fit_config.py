@@ -35,6 +35,7 @@ class FitSection:
         margin: The search aims this ratio below the budget, so that a measurement's noise does not break it.
         final_seeds: Trainings with other seeds of the final row and of the winning baseline.
         baselines: What runs beside the method; without any the method ships unopposed.
+        float_paths: Module paths of what ships that stay in floating point, as `edgeseg doctor int8 --fit` names them.
     """
 
     importances: tuple[str, ...] = ("taylor", "group_l2")
@@ -52,6 +53,7 @@ class FitSection:
     margin: float = 0.03
     final_seeds: int = 3
     baselines: tuple[str, ...] = BASELINES
+    float_paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.importances:

@@ -9,10 +9,11 @@ from typing import Any
 
 from edgeseg.compress.budget import Miss, misses
 from edgeseg.compress.depth import Depth, shallower
+from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.groups import channel_groups
 from edgeseg.compress.prune import PruneConfig, prune
 from edgeseg.compress.search import SearchResult, search
-from edgeseg.pipeline.fit_lab import BudgetError, Lab, fingerprint, missed_words, was_measured
+from edgeseg.pipeline.fit_lab import BudgetError, Lab, missed_words, was_measured
 from edgeseg.pipeline.fit_predict import Figures
 from edgeseg.pipeline.fit_training import gates_of
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint

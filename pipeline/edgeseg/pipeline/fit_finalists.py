@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.depth import Depth, parts_gone
+from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.pipeline.fit_baselines import Baseline, flat_unet, random_largest, thin_student
 from edgeseg.pipeline.fit_cut import Cut, Way
-from edgeseg.pipeline.fit_lab import BudgetError, Lab, fingerprint
+from edgeseg.pipeline.fit_lab import BudgetError, Lab
 from edgeseg.pipeline.fit_predict import Figures
 from edgeseg.pipeline.fit_rounds import Start, fine_tune
 from edgeseg.pipeline.fit_training import Trained

@@ -1,4 +1,4 @@
-"""What every part of a fit works with: the recipe, the target, the journal, and networks with their fingerprints."""
+"""What every part of a fit works with: the recipe, the target, the journal, and what networks cost."""
 
 from __future__ import annotations
 
@@ -125,12 +125,3 @@ class BudgetError(GateError):
 def digest(value: Any) -> str:
     """SHA-256 of a JSON-able value, hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def fingerprint(model: SegmentationNet) -> str:
-    """SHA-256 of a network's architecture and weights, hex."""
-    state = hashlib.sha256(json.dumps(model.arch, sort_keys=True).encode())
-    for name, tensor in model.state_dict().items():
-        state.update(name.encode())
-        state.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return state.hexdigest()

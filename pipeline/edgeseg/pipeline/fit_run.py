@@ -205,7 +205,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
 
 def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
     """What ships, made and scored on test once; made again if its bundle is gone."""
-    from edgeseg.pipeline.fit_lab import fingerprint
+    from edgeseg.compress.fingerprint import fingerprint
     from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION
     from edgeseg.pipeline.store import sha256_file
     from edgeseg.train.checkpoint import WEIGHTS

@@ -97,9 +97,10 @@ class Shipping:
 
     @property
     def _recipe(self) -> Recipe:
-        """The recipe without `quantize.float_paths`: they are the accepted student's, and candidates had none."""
+        """The recipe with `fit.float_paths` in the place of `quantize.float_paths`, which are the chain's student's."""
         recipe = self.chain.recipe
-        return dataclasses.replace(recipe, quantize=dataclasses.replace(recipe.quantize, float_paths=()))
+        quantize = dataclasses.replace(recipe.quantize, float_paths=recipe.fit.float_paths)
+        return dataclasses.replace(recipe, quantize=quantize)
 
     @property
     def _last(self) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.pipeline.chain import Step, StepContext
-from edgeseg.pipeline.fit_lab import Lab, fingerprint
+from edgeseg.pipeline.fit_lab import Lab
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.steps.training import Budget, look_at_gates, open_data, train_step
 from edgeseg.pipeline.store import StepFolder

@@ -12,7 +12,7 @@ from edgeseg.pipeline.recipe import Recipe
 _STEPS = "edgeseg.pipeline.steps."
 _CHOICES = ("choose_student", "choose_final")
 
-RANGES_VERSION = 3  # of the step `ranges`, in a fit too
+RANGES_VERSION = 4  # of the step `ranges`, in a fit too
 INT8_VERSION = 3  # of the steps that write INT8 files, in a fit too
 
 

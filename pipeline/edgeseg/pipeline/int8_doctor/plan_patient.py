@@ -1,123 +1,44 @@
-"""A run of our own chain as a patient: its accepted student, its FP32 file and its ranges."""
+"""A network of our own as a patient, a run's accepted student or what a fit ships, from its FP32 file and ranges."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from torch import nn
 
-from edgeseg.compress.calibrate import MIN_WIDTH, Ranges
+from edgeseg.compress.calibrate import MIN_WIDTH
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.int8_layers import int8_layers, kernel_of
 from edgeseg.compress.plan import Plan, make_plan
-from edgeseg.compress.prepared import FILE, load_prepared
 from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.compress.statistics import Statistics, collect_statistics
 from edgeseg.compress.tensor_facts import TensorFacts
 from edgeseg.export.deploy_graph import DeployGraph
-from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.qdq import operations_of, write_int8_onnx
 from edgeseg.pipeline.calibration_folder import CalibrationFolder, recipe_folder
 from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.int8_doctor.patient import File, Repair
+from edgeseg.pipeline.int8_doctor.run_files import RunFiles, read_fit, read_run
 from edgeseg.pipeline.recipe import Recipe
-from edgeseg.pipeline.steps.spec_files import read_spec
 from edgeseg.runtime.dataset import DataSet
-from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.train.checkpoint import load_checkpoint
 
 _LOOKED_AT = 12  # calibration images whose activations are looked at for the explanations
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """What a run's steps left that INT8 is made of.
-
-    Attributes:
-        model: The network whose weights are quantised.
-        ranges: Its activation ranges.
-        source: Its FP32 ONNX file.
-        spec: Description of that file.
-        from_folder: Whether the ranges were taken on images of a folder, not on training images.
-        tflite: Its FP32 TFLite file with its description, where the run has one.
-    """
-
-    model: nn.Module
-    ranges: Ranges
-    source: Path
-    spec: ModelSpec
-    from_folder: bool = False
-    tflite: File | None = None
-
-
-def read_run(root: Path, recipe: str) -> RunFiles:
-    """Read the results of the steps `choose_final`, `onnx_fp32` and `ranges`; nothing is trained.
-
-    The one place that knows how these steps store what they made.
-
-    Args:
-        root: The run's folder.
-        recipe: What the user called the recipe, for messages.
-
-    Raises:
-        ConfigError: If a step has not been run, with the command that runs it.
-    """
-    steps = root / "steps"
-    for step in ("choose_final", "onnx_fp32", "ranges"):
-        if not (steps / step / "done.json").is_file():
-            raise ConfigError(
-                f"{root} holds no finished step {step}; run `edgeseg run {recipe} --only onnx_int8` first, "
-                "or name the folder of its runs with --out"
-            )
-    model, _ = load_checkpoint(steps / _result(steps / "choose_final")["student"] / "files")
-    from_folder = _result(steps / "ranges").get("source") == "folder"
-    planned, work = steps / "ranges" / "files", root / "int8_doctor"
-    ranges = Ranges.from_json(json.loads((planned / "ranges.json").read_text()))
-    exported, lite = steps / "onnx_fp32" / "files", steps / "tflite_fp32" / "files"
-    source, tflite = exported / "model.onnx", lite / "model.tflite"
-    network: nn.Module = model
-    if (planned / FILE).is_file():  # an equalized or corrected network is quantised: its FP32 files are patched copies
-        network = load_prepared(planned / FILE, model)
-        work.mkdir(exist_ok=True)
-        source = _patched(patch_onnx, source, work, model, network)
-        tflite = _patched(patch_tflite, tflite, work, model, network) if tflite.is_file() else tflite
-    lite_file = (tflite, read_spec(lite)) if tflite.is_file() else None
-    return RunFiles(network, ranges, source, read_spec(exported), from_folder, lite_file)
-
-
-def _result(step: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((step / "done.json").read_text())["result"]
-    return found
-
-
-def _patched(
-    patch: Callable[[Path, Path, nn.Module, nn.Module], None],
-    source: Path,
-    work: Path,
-    model: nn.Module,
-    network: nn.Module,
-) -> Path:
-    path = work / f"prepared_{source.name}"
-    patch(source, path, model, network)
-    return path
 
 
 class PlanPatient:
     """See `patient.Patient`.
 
     Args:
-        name: The recipe's name.
-        files: What `read_run` found.
+        name: The recipe's name, and which fit of it.
+        files: What `read_run` or `read_fit` found.
         data: The run's data set.
         folder: The recipe's own calibration images, or None where ranges were taken on training images.
     """
@@ -134,14 +55,23 @@ class PlanPatient:
         self.identity = hashlib.sha256(files.source.read_bytes() + text.encode()).hexdigest()
 
     @classmethod
-    def open(cls, recipe: Recipe, root: Path, data: DataSet) -> PlanPatient:
-        """Open the run of a recipe.
+    def open(cls, recipe: Recipe, root: Path, data: DataSet, fit: Path | None = None) -> PlanPatient:
+        """Open the run of a recipe, or one of its fits.
+
+        Args:
+            recipe: Checked settings.
+            root: The run's folder.
+            data: Its data set.
+            fit: Folder of the fit whose shipped network is examined, or None for the run's accepted student.
 
         Raises:
             ConfigError: If a step has not been run, or the recipe's calibration folder cannot be used.
         """
         folder = recipe_folder(data, recipe.quantize.folder)
-        return cls(recipe.name, read_run(root, recipe.name), data, folder)
+        if fit is None:
+            return cls(recipe.name, read_run(root, recipe.name), data, folder)
+        named = "/".join(fit.resolve().parts[-2:])
+        return cls(f"{recipe.name}, fit {named}", read_fit(fit, recipe.name), data, folder)
 
     def layers(self) -> tuple[str, ...]:
         """Convolutions with their activations, additions, concatenations, resizes and poolings."""
@@ -193,11 +123,11 @@ class PlanPatient:
         """How the ranges were taken."""
         ranges = self._files.ranges
         kind = "images of quantize.folder" if self._files.from_folder else "training images"
-        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the run's step ranges.",)
+        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the step ranges.", *self._files.notes)
 
     def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
-        """The recipe's section: module paths for `quantize.float_paths`."""
-        return {"quantize": {"float_paths": list(self._paths(frozenset(float_layers)))}}
+        """The recipe's section: module paths for `quantize.float_paths`, or of what a fit ships `fit.float_paths`."""
+        return {self._files.section: {"float_paths": list(self._paths(frozenset(float_layers)))}}
 
     def elsewhere(self, float_layers: FloatLayers, folder: Path) -> dict[str, tuple[File, File]]:
         """The TFLite pair from the same plan, where the run has its FP32 file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from edgeseg.compress.calibration_set import draw_balanced
 from edgeseg.compress.sensitivity import FloatLayers, Score
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.dataset import DataSet, Sample, read_image, read_mask
+from edgeseg.runtime.dataset import DataSet, Sample, content_hash, read_image, read_mask
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.model_spec import ModelSpec
@@ -51,11 +52,8 @@ class ValScorer:
         return draw_balanced(self.samples, self._data.classes, count, seed=0).samples
 
     def content_hash(self) -> str:
-        """SHA-256 of the val images and masks, and of their order."""
-        digest = hashlib.sha256()
-        for sample in self.samples:
-            digest.update(sample.stem.encode() + sample.image.read_bytes() + sample.mask.read_bytes())
-        return digest.hexdigest()
+        """SHA-256 of the val images and masks, of the classes, and of the colour that images are read in."""
+        return content_hash(dataclasses.replace(self._data, samples=self.samples))
 
     def float_masks(self, model: Path, spec: ModelSpec) -> None:
         """Keep the masks of the float file, once."""

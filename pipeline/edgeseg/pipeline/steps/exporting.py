@@ -8,16 +8,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from edgeseg.compress.calibrate import Ranges
 from edgeseg.compress.plan import Plan, make_plan
-from edgeseg.compress.prepared import FILE, load_prepared
+from edgeseg.compress.stored_ranges import load_ranges
 from edgeseg.export.onnx import export_onnx
 from edgeseg.export.parity import parity
 from edgeseg.export.patch import patch_onnx, patch_tflite
@@ -156,14 +154,17 @@ def quantised(context: StepContext, exported: str) -> tuple[nn.Module, Plan, Pat
     Args:
         context: Of a step with the parents `ranges` and `exported`.
         exported: Step that made the FP32 file.
+
+    Raises:
+        ConfigError: If the ranges were made for another network. No result of the step: it has to be run again.
     """
-    ranges, model = context.folders["ranges"].files, source_model(context)
-    network = load_prepared(ranges / FILE, model)
-    stored = Ranges.from_json(json.loads((ranges / "ranges.json").read_text()))
+    ranges, checkpoint = context.folders["ranges"], context.folders[_source(context)].files
+    stored = load_ranges(ranges.files, checkpoint, f"Remove {ranges.root}, then give the same command again.")
     source = model_file(context.folders[exported].files)
-    if (ranges / FILE).is_file():
+    if stored.is_prepared:
         patched = context.folder.work / source.name
         patch = patch_onnx if source.suffix == ".onnx" else patch_tflite
-        patch(source, patched, model, network)
+        patch(source, patched, stored.model, stored.network)
         source = patched
-    return network, make_plan(network, stored, context.recipe.quantize.float_paths), source
+    paths = context.recipe.quantize.float_paths
+    return stored.network, make_plan(stored.network, stored.ranges, paths), source

@@ -1,7 +1,7 @@
 """The step `ranges`: how the network is quantised. One collection, one plan, for every INT8 file.
 
-It leaves `ranges.json`, and `network.safetensors` where equalized or corrected tensors are quantised instead of the
-plain ones.
+It leaves `ranges.json`, which says for which network, and `network.safetensors` where equalized or corrected tensors
+are quantised instead of the plain ones.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from edgeseg.compress.candidates import Candidate, Preparation
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.modality import pixel_statistics
 from edgeseg.compress.prepared import FILE, save_prepared
+from edgeseg.compress.stored_ranges import save_ranges
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.chain import StepContext
@@ -22,7 +23,6 @@ from edgeseg.pipeline.int8_trials import Origin, Trials
 from edgeseg.pipeline.steps.exporting import input_spec, source_model
 from edgeseg.pipeline.steps.spec_files import read_spec
 from edgeseg.pipeline.steps.training import open_data
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet
 from edgeseg.train.models import SegmentationNet
 
@@ -51,7 +51,7 @@ def run_ranges(context: StepContext) -> Result:
     else:
         chosen, trials = Candidate(section.method, section.network), {"reason": "named in the recipe"}
     network, plan = preparation.make(chosen)
-    write_json(context.folder.files / "ranges.json", plan.ranges.to_json())
+    save_ranges(context.folder.files, model, plan.ranges)
     if chosen.network != "plain":
         save_prepared(context.folder.files / FILE, preparation.plain, network)
     return {
