@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -14,12 +15,13 @@ from torch import nn
 from edgeseg.compress.calibrate import collect_ranges
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.compress.plan import make_plan
+from edgeseg.export.onnx import export_onnx
 from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.qdq import write_int8_onnx
 from edgeseg.export.tflite_int8 import write_int8_tflite
 from edgeseg.runtime.errors import ExportError
 
-from .conftest import frames
+from .conftest import classes_of, frames, network, spec_of
 
 
 def prepared(model: nn.Module) -> nn.Module:
@@ -79,6 +81,25 @@ def test_a_tflite_file_takes_over_every_tensor(tflite_files, tmp_path, name):
     np.testing.assert_allclose(run_tflite(patched, image), truth, atol=2e-3 * np.abs(truth).max())
     write_int8_tflite(network, plan_of(network), patched, files.fp32_spec, tmp_path / "i.tflite")
     assert (tmp_path / "i.tflite").stat().st_size < 1.1 * files.int8.stat().st_size
+
+
+def test_a_bias_of_zeros_that_the_exporter_left_out_finds_its_place(tmp_path):
+    model = network("unet_transposed")
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.bias.data.zero_()
+            module.running_mean.zero_()
+    export_onnx(model, tmp_path / "fp32.onnx", spec_of(model), classes_of(model))
+    left_out = [len(node.input) < 3 for node in onnx.load(tmp_path / "fp32.onnx").graph.node if node.op_type == "Conv"]
+    assert any(left_out)
+    changed = fold_batch_norm(model)
+    for name, parameter in changed.named_parameters():
+        if name.endswith("bias"):
+            parameter.data += 0.05
+    patch_onnx(tmp_path / "fp32.onnx", tmp_path / "p.onnx", model, changed)
+    image = np.stack(frames(1, 1, seed=7))
+    truth = expected(changed, image)
+    np.testing.assert_allclose(run_onnx(tmp_path / "p.onnx", image), truth, atol=2e-3 * np.abs(truth).max())
 
 
 def test_nothing_changed_gives_the_same_answers(onnx_files, tmp_path):

@@ -49,7 +49,10 @@ def patch_onnx(source: Path, path: Path, plain: nn.Module, prepared: nn.Module) 
             # A constant of its own: an exporter gives layers of equal biases one constant for all.
             own = f"{_PREFIX}{its}.prepared"
             model.graph.initializer.append(numpy_helper.from_array(array, own))
-            node.input[slot] = own
+            if slot == len(node.input):  # a bias of zeros, which the exporter has left out
+                node.input.append(own)
+            else:
+                node.input[slot] = own
     patch.finish()
     used = {name for node in model.graph.node for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
