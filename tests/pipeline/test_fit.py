@@ -14,7 +14,7 @@ import torch
 from edgeseg.compress.budget import Budget
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.probe import Measurement
-from edgeseg.pipeline.fit import FitResult, fit_network
+from edgeseg.pipeline.fit import FitResult, _detail, fit_network
 from edgeseg.pipeline.fit_baselines import largest_fitting
 from edgeseg.pipeline.fit_cut import Way, cut_to
 from edgeseg.pipeline.fit_finalists import Finalist, contest
@@ -275,6 +275,18 @@ def test_a_further_seed_that_fails_costs_nothing_else(tmp_path: Path, recipe: Re
     contest(lab, method, [rival], missing)
     assert len(method.seeds) == 2 and rival.seeds == [0]
     assert missing == {"thin_student, seed 1": "its training failed: loss is nan"}
+
+
+def test_a_shipped_file_beyond_its_budget_is_told(tmp_path: Path, recipe: Recipe, data_root: Path) -> None:
+    budget = Budget("x86-ort", speedup=5.0, bytes=1000)
+    lab = fake_lab(tmp_path, recipe, data_root, budget, FakeProbe(SIZE))
+    winner = Finalist("pruned", "", {"latency_ms": 1.9, "bytes": 900}, lambda seed: None)  # type: ignore[arg-type,return-value]
+    shipped = {"latency_ms": {"total": {"p50": 1.8}}, "bytes": 1100, "speedup_vs_teacher": {"ratio": 4.8}}
+    told = _detail(lab, winner, shipped)
+    assert "bytes is 1100, the budget allows 1000" in told
+    assert "In turns with the teacher it is 4.8 times faster, the budget asks for 5" in told
+    fine = _detail(lab, winner, shipped | {"bytes": 900, "speedup_vs_teacher": {"ratio": 5.1}})
+    assert "Above the budget" not in fine and "asks for" not in fine
 
 
 def test_images_of_short_trainings_are_smaller_but_fit_the_stride() -> None:

@@ -155,6 +155,9 @@ def _detail(lab: Lab, winner: Finalist, shipped: dict[str, Any]) -> str:
     own = {"latency_ms": total, "bytes": shipped["bytes"]}
     over = misses({name: limit for name, limit in lab.ceilings.items() if name in own}, own)
     words += f". Above the budget: {'; '.join(map(str, over))}" if over else ""
+    asked, ratio = lab.budget.speedup, (shipped.get("speedup_vs_teacher") or {}).get("ratio")
+    if asked is not None and ratio is not None and ratio < asked:  # the teacher was timed once, before the search
+        words += f". In turns with the teacher it is {ratio:.1f} times faster, the budget asks for {asked:g}"
     if lab.recipe.quantize.float_paths and not lab.recipe.fit.float_paths:
         words += ". quantize.float_paths are of the chain's student and were left out; fit.float_paths are read here"
     return f"{words}."

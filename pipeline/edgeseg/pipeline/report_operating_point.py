@@ -30,7 +30,10 @@ def operating_point_panel(found: Any) -> Markup:
     ]
     words = f"Threshold {value:g}: {dig(found, 'reason')}.{known}"
     return join(
-        [paragraph(words), table(columns, rows, "The accepted student in FP32; every exported file has the same.")]
+        [
+            paragraph(words),
+            table(columns, rows, "The network that is exported, in FP32; all its files have the same threshold."),
+        ]
     )
 
 
