@@ -18,7 +18,7 @@ from edgeseg.pipeline.fit import FitResult, _detail, fit_network
 from edgeseg.pipeline.fit_baselines import largest_fitting
 from edgeseg.pipeline.fit_cut import Way, cut_to
 from edgeseg.pipeline.fit_finalists import Finalist, contest
-from edgeseg.pipeline.fit_lab import BudgetError
+from edgeseg.pipeline.fit_lab import BudgetError, Lab
 from edgeseg.pipeline.fit_rounds import Start
 from edgeseg.pipeline.fit_training import Effort, Trained, scaled, train
 from edgeseg.pipeline.recipe import Recipe, load_recipe
@@ -198,26 +198,25 @@ def test_the_size_of_a_baseline_is_not_chosen_anew(fitted: Any) -> None:
     assert first[0] > 0 and largest_fitting(again, "again", archs) == first and again.probe.measured == 0
 
 
-def test_a_network_that_could_not_be_measured_is_measured_by_the_next_pass(fitted: Any) -> None:
-    run = fitted[0]
-
+def test_a_network_that_could_not_be_measured_is_measured_by_the_next_pass(
+    tmp_path: Path, recipe: Recipe, data_root: Path
+) -> None:
     class Killed(FakeProbe):
         def measure(self, model: Any) -> Measurement:
             self.measured += 1
             return Measurement(None, None, None, 5000, "its process was killed by signal 9")
 
-    student, _ = load_checkpoint(run.root / "student")
+    def lab_of(probe: FakeProbe) -> Lab:
+        return fake_lab(tmp_path, recipe, data_root, Budget("x86-ort", latency_ms=1.0), probe)
+
     model = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=3))
     for probe, known in ((Killed(SIZE), False), (FakeProbe(SIZE), True), (Killed(SIZE), True)):
-        lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, probe)
-        assert (lab.measure(model)["total_ms"] is not None) == known
+        assert (lab_of(probe).measure(model)["total_ms"] is not None) == known
     for _ in range(2):  # the cut is no more kept than the measurement
-        lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, Killed(SIZE))
-        lab.learn(
-            student.arch, fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE)).measure(student)
-        )
+        lab = lab_of(Killed(SIZE))
+        lab.learn(model.arch, lab.measure(model))
         with pytest.raises(BudgetError, match="killed by signal 9"):
-            cut_to(lab, "killed", student, None, Way("group_l2", False), {"latency_ms": 0.4})
+            cut_to(lab, "killed", model, None, Way("group_l2", False), {"latency_ms": 0.4})
         assert lab.probe.measured > 0
 
 
