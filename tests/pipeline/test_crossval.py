@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from edgeseg.pipeline.fit_rounds import Start
 from edgeseg.pipeline.fit_run import FitOrder, fit_weights
 from edgeseg.pipeline.recipe import Recipe, load_recipe
 from edgeseg.runtime.dataset import open_dataset, split_hash
-from edgeseg.runtime.errors import MeasureError, TrainingError
+from edgeseg.runtime.errors import ConfigError, MeasureError, TrainingError
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -109,6 +110,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval
         fit=Folds(recipe, 0.7 * full.total_ms),
         order=dataclasses.replace(asked.fit, assignments=assignments),
         max_drop=0.005,
+        recipe_sha256=recipe.sha256(),
     )
 
 
@@ -181,6 +183,57 @@ def test_it_is_told_in_a_table_and_in_json(validated: Any) -> None:
     assert crossval_json(result)["passed"] == result.passed
 
 
+# Folds on several machines
+
+
+def refuse(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+    raise AssertionError(f"{root} was fitted again")
+
+
+def test_folds_of_several_machines_are_joined(job: Crossval, validated: Any, tmp_path: Path) -> None:
+    whole = validated[1].record
+    here = dataclasses.replace(job, root=tmp_path / "here", fit=refuse, only=())
+    result = here.run(ABOUT, no_progress)
+    assert [row["status"] for row in result.record["folds"]] == ["not run"] * 3 and not result.passed
+    for number in (0, 2):
+        shutil.copytree(job.root / job.name / f"fold_{number}", here.root / job.name / f"fold_{number}")
+    partly = here.run(ABOUT, no_progress)
+    assert partly.record["n_folds_tested"] == 2 and "16 of 24 images" in partly.record["sentence"]
+    assert "fold 1: not run: not among --fold" in printed(partly)
+    shutil.copytree(job.root / job.name / "fold_1", here.root / job.name / "fold_1")
+    joined = dataclasses.replace(here, only=None).run(ABOUT, no_progress)
+    assert joined.record["folds"] == whole["folds"] and joined.record["pooled"] == whole["pooled"]
+
+
+def test_only_the_folds_that_are_named_are_fitted(job: Crossval, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def outcome(number: int) -> Exception:
+        asked.append(number)
+        return TrainingError("loss is nan")
+
+    dataclasses.replace(job, root=tmp_path, fit=failing(job, outcome), only=(1,)).run(ABOUT, no_progress)
+    assert asked == [1]
+
+
+def test_an_answer_to_another_question_is_not_used(job: Crossval, validated: Any, tmp_path: Path) -> None:
+    shutil.copytree(job.root / job.name, tmp_path / job.name)
+    base = dataclasses.replace(job, root=tmp_path, fit=refuse, only=())
+    assert base.run(ABOUT, no_progress).record["n_folds_tested"] == 3
+    swapped = [job.splits[1], job.splits[0], job.splits[2]]
+    assert dataclasses.replace(base, splits=swapped).run(ABOUT, no_progress).record["n_folds_tested"] == 1
+    assert dataclasses.replace(base, recipe_sha256="other").run(ABOUT, no_progress).record["n_folds_tested"] == 0
+    stricter = dataclasses.replace(base, max_drop=0.0).run(ABOUT, no_progress)
+    assert stricter.record["n_folds_tested"] == 3 and stricter.record["max_drop"] == 0.0
+
+
+def test_a_half_written_answer_is_none(job: Crossval, validated: Any, tmp_path: Path) -> None:
+    shutil.copytree(job.root / job.name, tmp_path / job.name)
+    (tmp_path / job.name / "fold_1" / "fold.json").unlink()
+    result = dataclasses.replace(job, root=tmp_path, fit=refuse, only=()).run(ABOUT, no_progress)
+    assert [row["status"] for row in result.record["folds"]] == ["ok", "not run", "ok"]
+
+
 # Folds that come to nothing
 
 
@@ -197,7 +250,7 @@ def failing(job: Crossval, outcome: Callable[[int], Any]) -> FoldFit:
 def test_a_fold_that_fails_is_a_row_with_its_reason(job: Crossval, validated: Any) -> None:
     missed = FoldResult({"status": "budget not met", "detail": "Best reached: 3 ms."}, job.root / "fit.json", None)
     outcomes = {0: TrainingError("loss is nan"), 1: missed, 2: None}
-    result = dataclasses.replace(job, fit=failing(job, outcomes.__getitem__)).run(ABOUT, no_progress)
+    result = dataclasses.replace(job, name="failing", fit=failing(job, outcomes.__getitem__)).run(ABOUT, no_progress)
     rows = result.record["folds"]
     assert [row["status"] for row in rows] == ["failed", "budget not met", "ok"]
     assert [row["reason"] for row in rows] == ["loss is nan", "Best reached: 3 ms.", None]
@@ -215,13 +268,19 @@ def test_folds_that_ship_something_else_than_the_fit_are_told(validated: Any) ->
 
 def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) -> None:
     fit = failing(job, lambda number: TrainingError("loss is nan"))
-    result = dataclasses.replace(job, fit=fit).run(ABOUT, no_progress)
+    result = dataclasses.replace(job, name="without", fit=fit).run(ABOUT, no_progress)
     assert result.record["pooled"] is None and not result.passed
     assert result.record["sentence"].startswith("No fold has a network")
     crossval_text(result)
 
 
 # The order
+
+
+def fit_of(winner: str) -> dict[str, Any]:
+    """What crossval reads of a fit.json."""
+    contest = {"winner": winner}
+    return {"way": "taylor-widths", "contest": contest, "student": {"name": "student_alone", "figures": {}}}
 
 
 def test_a_fold_is_one_seed_without_baselines_unless_set(recipe_file: Path, tmp_path: Path) -> None:
@@ -235,15 +294,20 @@ def test_a_fold_is_one_seed_without_baselines_unless_set(recipe_file: Path, tmp_
 def test_the_way_is_that_of_the_fit_unless_named(recipe_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "fit" / "x86-ort" / "latency_ms-100"
     folder.mkdir(parents=True)
-    (folder / "fit.json").write_text(json.dumps({"way": "taylor-widths", "contest": {"winner": "thin_student"}}))
+    (folder / "fit.json").write_text(json.dumps(fit_of("thin_student")))
     recipe, way, _ = reduced(order(recipe_file, tmp_path))
-    assert way == WayChoice("taylor-widths", "fit.json", "thin_student")
+    assert way == WayChoice("taylor-widths", "fit.json", "thin_student", "student_alone")
     assert recipe.fit.way == "taylor-widths" and not recipe.fit.depth
+    assert recipe.fit.student == "student_alone"
+    named = reduced(order(recipe_file, tmp_path, "fit.student=student_distilled"))[0]
+    assert named.fit.student == "student_distilled"
     recipe, way, _ = reduced(order(recipe_file, tmp_path, way="group_l2-depth"))
-    assert way == WayChoice("group_l2-depth", "--way", "thin_student") and recipe.fit.depth
-    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == WayChoice(None, "recipe", "thin_student")
+    assert way == WayChoice("group_l2-depth", "--way", "thin_student", "student_alone") and recipe.fit.depth
+    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == WayChoice(
+        None, "recipe", "thin_student", "student_alone"
+    )
     own = order(recipe_file, tmp_path, "fit.way=taylor-depth")
-    assert reduced(own)[1] == WayChoice("taylor-depth", "recipe", "thin_student")
+    assert reduced(own)[1] == WayChoice("taylor-depth", "recipe", "thin_student", "student_alone")
     (folder / "fit.json").write_text(json.dumps({"status": "budget not met"}))
     assert reduced(order(recipe_file, tmp_path))[1] == WayChoice(None, "recipe")
 
@@ -251,18 +315,24 @@ def test_the_way_is_that_of_the_fit_unless_named(recipe_file: Path, tmp_path: Pa
 def test_where_a_baseline_ships_it_runs_in_every_fold(recipe_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "fit" / "x86-ort" / "latency_ms-100"
     folder.mkdir(parents=True)
-    (folder / "fit.json").write_text(json.dumps({"way": "taylor-widths", "contest": {"winner": "thin_student"}}))
+    (folder / "fit.json").write_text(json.dumps(fit_of("thin_student")))
     for way in (None, "each", "group_l2-depth"):
         assert reduced(order(recipe_file, tmp_path, way=way))[0].fit.baselines == ("thin_student",)
     assert reduced(order(recipe_file, tmp_path, "fit.baselines=[]"))[0].fit.baselines == ()
-    (folder / "fit.json").write_text(json.dumps({"way": "taylor-widths", "contest": {"winner": "pruned"}}))
+    (folder / "fit.json").write_text(json.dumps(fit_of("pruned")))
     assert reduced(order(recipe_file, tmp_path))[0].fit.baselines == ()
 
 
+@pytest.mark.parametrize("only", [(3,), (-1,)])
+def test_a_fold_that_is_none_is_refused(recipe_file: Path, tmp_path: Path, only: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match="use 0 to 2"):
+        reduced(order(recipe_file, tmp_path, folds=3, only=only))
+
+
 def test_the_command_makes_the_same_again(recipe_file: Path) -> None:
-    asked = order(Path("tiny.yaml"), Path("runs"), "train.seed=1", folds=7, way="each", max_drop=0.01)
+    asked = order(Path("tiny.yaml"), Path("runs"), "train.seed=1", folds=7, way="each", max_drop=0.01, only=(2, 5))
     words = "--target x86-ort --budget latency_ms=100 --set train.seed=1 --folds 7 --way each --max-drop 0.01"
-    assert asked.command == f"edgeseg crossval tiny.yaml {words}"
+    assert asked.command == f"edgeseg crossval tiny.yaml {words} --fold 2 --fold 5"
 
 
 def test_progress_counts_every_fold(recipe_file: Path, tmp_path: Path) -> None:

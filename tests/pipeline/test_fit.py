@@ -20,8 +20,9 @@ from edgeseg.pipeline.fit_cut import Way, cut_to
 from edgeseg.pipeline.fit_finalists import Finalist, contest
 from edgeseg.pipeline.fit_lab import BudgetError, Lab
 from edgeseg.pipeline.fit_rounds import Start
-from edgeseg.pipeline.fit_training import Effort, Trained, scaled, train
+from edgeseg.pipeline.fit_training import Effort, Trained, train
 from edgeseg.pipeline.recipe import Recipe, load_recipe
+from edgeseg.pipeline.scaled_geometry import scaled
 from edgeseg.runtime.errors import MeasureError, TrainingError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint

@@ -107,14 +107,19 @@ class DistillationModule(SegmentationModule):
         # In a list, so that Lightning neither saves the teacher with every state nor sets it to training mode.
         self._teacher = [frozen]
 
-    def compute_loss(self, x: Tensor, target: Tensor) -> Tensor:
-        """(1 - alpha) times the supervised loss plus alpha times the soft loss."""
+    def compute_loss(self, x: Tensor, target: Tensor, answer: Tensor | None = None) -> Tensor:
+        """(1 - alpha) times the supervised loss plus alpha times the soft loss.
+
+        Args:
+            x: float32 (N, C, H, W) in [0, 1].
+            target: int64 (N, H, W) class ids.
+            answer: The teacher's logits of `x` at its own output size, or None to ask it.
+        """
         logits = self(x)
         supervised = self.loss(logits, target)
         if self.distill.alpha == 0.0:
             return supervised
         with torch.no_grad():
-            teacher = self._teacher[0].to(x.device)
-            answer = self.upsample(teacher(x), x)
-        soft = soft_loss(logits, answer, target, self.distill)
+            asked = self._teacher[0].to(x.device)(x) if answer is None else answer
+        soft = soft_loss(logits, self.upsample(asked, x), target, self.distill)
         return (1.0 - self.distill.alpha) * supervised + self.distill.alpha * soft

@@ -74,6 +74,11 @@ class StepContext:
     folders: dict[str, StepFolder]
     progress: Callable[[float, str], None]
 
+    @property
+    def views_folder(self) -> Path:
+        """Where stored views lie: beside the split, one place for all trainings of a run and of its fits."""
+        return self.split_file.parent / "views"
+
 
 @dataclass
 class ChainRun:

@@ -1,25 +1,26 @@
 """`edgeseg crossval`: whether what `edgeseg fit` ships is as good as its teacher, on every image of a data set.
 
 Each fold is a fit of its own; what it ships is tested on images that no training, choice or range of that fold has
-seen. What all folds say together is the answer.
+seen. What all folds say together is the answer. Folds may run on several machines: their answers are small files.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgeseg.pipeline.chain import ChainProgress
+from edgeseg.pipeline.crossval_answer import Answer, answer_key, load_answer, save_answer
 from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult
 from edgeseg.pipeline.crossval_folds import write_fold
-from edgeseg.pipeline.crossval_pool import Record, Scores, figures, joined, sentence
+from edgeseg.pipeline.crossval_pool import ROWS, Record, Scores, figures, joined, sentence
 from edgeseg.pipeline.fit_run import FitOrder
 from edgeseg.pipeline.provenance import code_and_time
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset
+from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.errors import BackendError, ExportError, TrainingError
 
 SCHEMA_VERSION = 1
@@ -56,6 +57,8 @@ class Crossval:
         fit: Fits a fold.
         order: The fit's order; its data set is replaced by each fold's.
         max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
+        recipe_sha256: Identity of a fold's recipe.
+        only: Folds that are run here, or None for all; of the others the answers that are there are used.
     """
 
     root: Path
@@ -65,6 +68,8 @@ class Crossval:
     fit: FoldFit
     order: FitOrder
     max_drop: float
+    recipe_sha256: str
+    only: Sequence[int] | None = None
 
     def run(self, about: Record, progress: ChainProgress) -> CrossvalResult:
         """Fit and test fold after fold, and write down what they say together.
@@ -78,7 +83,7 @@ class Crossval:
         """
         rows, scored = [], []
         for number in range(len(self.splits)):
-            row, scores = self._fold(number, progress)
+            row, scores = self._answer(number, progress)
             rows.append(row)
             scored += [scores] if scores is not None else []
         classes = self.data.classes
@@ -90,14 +95,29 @@ class Crossval:
         write_json(result.path, record)
         return result
 
-    def _fold(self, number: int, progress: ChainProgress) -> tuple[Record, Scores | None]:
-        """One fold's row, and its scores if it has a network; a failure of this fold alone is a row with its reason."""
-        root = self.root / f"fold_{number}"
-        folder = write_fold(root / "data", self.data, self.splits[number])
-        row = {"fold": number, "status": "ok", "reason": None, "images": _counts(folder)}
-        order = FitOrder(
-            self.order.recipe, self.order.target, self.order.budget, folder, self.order.out, self.order.assignments
-        )
+    def _answer(self, number: int, progress: ChainProgress) -> tuple[Record, Scores | None]:
+        """One fold's row and scores: read back, made here, or a row that says that they are not here."""
+        data = write_fold(self.root / f"fold_{number}" / "data", self.data, self.splits[number])
+        fold = open_dataset(data)
+        key = answer_key(self.recipe_sha256, self.name, content_hash(fold), split_hash(fold))
+        folder = self.root / self.name / f"fold_{number}"
+        answer = load_answer(folder, key)
+        if answer is None:
+            row: Record = {"fold": number, "status": "ok", "reason": None, "images": _counts(fold)}
+            if self.only is not None and number not in self.only:
+                return row | {"status": "not run", "reason": "not among --fold, and no answer is there"}, None
+            row, scores = self._fitted(row, data, progress)
+            if scores is None:
+                return row, None
+            answer = Answer(row, {name: list(scores[name]) for name in ROWS})
+            save_answer(folder, key, answer)
+        # What is accepted may be asked anew without a fold being run again.
+        return answer.row | figures(answer.scores, self.data.classes, self.max_drop), answer.scores
+
+    def _fitted(self, row: Record, folder: Path, progress: ChainProgress) -> tuple[Record, Scores | None]:
+        """A fold's row, and its scores if it has a network; a failure of this fold alone is a row with its reason."""
+        number, root = row["fold"], folder.parent
+        order = replace(self.order, data=folder)
         place = f"fold {number + 1} of {len(self.splits)}, "
         try:
             result = self.fit(root, order, lambda step, share, words: progress(place + step, share, words))
@@ -106,7 +126,7 @@ class Crossval:
         row["fit_json"] = os.path.relpath(result.fit_json, self.root)
         if result.scores is None:
             return row | {"status": result.fit["status"], "reason": result.fit["detail"]}, None
-        return row | _row(result) | figures(result.scores, self.data.classes, self.max_drop), result.scores
+        return row | _row(result), result.scores
 
 
 def fold_weights(weights: dict[str, float], n_folds: int) -> dict[str, float]:
@@ -119,11 +139,11 @@ def _row(result: FoldResult) -> Record:
     chosen = result.fit["chosen"]
     shipped: dict[str, Any] = chosen["shipped"] or {}
     kept = ("variant", "bytes", "sha256", "latency_ms", "speedup_vs_teacher", "teacher_bytes")
-    return {"network": chosen["name"], "way": result.fit.get("way")} | {name: shipped.get(name) for name in kept}
+    made = {name: result.fit.get(name) for name in ("created", "git_commit", "target_identity", "way")}
+    return {"network": chosen["name"]} | made | {name: shipped.get(name) for name in kept}
 
 
-def _counts(folder: Path) -> dict[str, int]:
-    data = open_dataset(folder)
+def _counts(data: DataSet) -> dict[str, int]:
     return {name: len(data.split(name)) for name in ("train", "val", "test")}
 
 

@@ -12,6 +12,7 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain, ChainProgress
 from edgeseg.pipeline.crossval_pool import Record
 from edgeseg.pipeline.fit_run import FitOrder, fit_chain
+from edgeseg.pipeline.fit_student import trained
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.run import chain_in
 from edgeseg.runtime.dataset import open_dataset
@@ -61,8 +62,7 @@ def _scores(chain: Chain, budget: Budget, result: Any, progress: ChainProgress) 
     from edgeseg.pipeline.fit_target import local_target
     from edgeseg.train.checkpoint import load_checkpoint
 
-    state = chain.run(only="choose_student")  # whole by now: only read
-    steps = {"teacher": "teacher", "student": state.records["choose_student"]["result"]["student"]}
+    steps = {"teacher": "teacher", "student": trained(chain).student}  # whole by now: only read
     models = {name: load_checkpoint(chain.folder(step).files)[0] for name, step in steps.items()}
     stride = max(int(model.stride) for model in models.values())
     root = result.fit_json.parent

@@ -162,7 +162,10 @@ def _counts(
 
 
 def _link(link: Path, target: Path) -> None:
-    """A relative link, so that data and runs can move together."""
+    """A relative link, so that data and runs can move together; a right one stays, for another process may read it."""
+    wanted = os.path.relpath(target.resolve(), link.parent.resolve())
     if link.is_symlink():
+        if os.readlink(link) == wanted:  # noqa: PTH115 - compared as text
+            return
         link.unlink()
-    link.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()), target_is_directory=True)
+    link.symlink_to(wanted, target_is_directory=True)

@@ -38,12 +38,14 @@ class CrossvalOrder:
         folds: Number of parts, 3 or more.
         way: Name of the one way to cut, `each`, or None for the way a fit of this recipe has chosen.
         max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
+        only: Folds to run here, from 0; empty for all.
     """
 
     fit: FitOrder
     folds: int = DEFAULT_FOLDS
     way: str | None = None
     max_drop: float = MAX_DROP
+    only: tuple[int, ...] = ()
 
     @property
     def command(self) -> str:
@@ -51,22 +53,25 @@ class CrossvalOrder:
         words = ["edgeseg", "crossval", *shlex.split(self.fit.command)[2:], "--folds", str(self.folds)]
         words += ["--way", self.way] if self.way is not None else []
         words += ["--max-drop", f"{self.max_drop:g}"] if self.max_drop != MAX_DROP else []
+        words += [word for number in self.only for word in ("--fold", str(number))]
         return shlex.join(words)
 
 
 @dataclass(frozen=True)
 class WayChoice:
-    """How folds cut.
+    """What folds take over from a fit of the recipe.
 
     Attributes:
         name: Of the one way, or None where each fold tries the recipe's ways on its own val.
         source: `--way`, `recipe`, or `fit.json`.
         winner: What ships by fit.json; None without one.
+        student: Which of the chain's students that fit has cut; None where each fold trains both and chooses.
     """
 
     name: str | None
     source: str
     winner: str | None = None
+    student: str | None = None
 
     @property
     def rivals(self) -> str:
@@ -76,9 +81,10 @@ class WayChoice:
     @property
     def assignments(self) -> tuple[str, ...]:
         """The settings that make a fit cut like this."""
+        student = () if self.student is None else (f"fit.student={self.student}",)
         if self.name is None:
-            return ()
-        return (f"fit.way={self.name}", f"fit.depth={str(self.name.endswith('depth')).lower()}")
+            return student
+        return (*student, f"fit.way={self.name}", f"fit.depth={str(self.name.endswith('depth')).lower()}")
 
 
 def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
@@ -110,6 +116,8 @@ def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
         fit=fold_fit(_calibrated(recipe, data, run_folder / "crossval" / "fold_0" / "data"), budget),
         order=replace(order.fit, assignments=assignments),
         max_drop=order.max_drop,
+        recipe_sha256=recipe.sha256(),
+        only=order.only or None,
     )
     with chain_progress(fold_weights(fit_weights(recipe), order.folds)) as progress:
         result = work.run(_asked(order, recipe, budget, way), progress)
@@ -131,6 +139,8 @@ def reduced(order: CrossvalOrder) -> tuple[Recipe, WayChoice, tuple[str, ...]]:
     check_count(order.folds)
     if order.way not in (None, EACH, *WAYS):
         raise ConfigError(f"--way is {order.way!r}; known are {', '.join(WAYS)}, or {EACH} to choose in each fold")
+    if any(not 0 <= number < order.folds for number in order.only):
+        raise ConfigError(f"--fold is {max(order.only)}; with --folds {order.folds} use 0 to {order.folds - 1}")
     if not 0.0 <= order.max_drop < 1.0:
         raise ConfigError(f"--max-drop is {order.max_drop:g}; it is a share of Dice, such as {MAX_DROP} for 0.5 points")
     path = find_recipe(order.fit.recipe)
@@ -155,22 +165,23 @@ def _calibrated(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
 
 
 def _way(order: CrossvalOrder, recipe: Recipe) -> WayChoice:
-    chosen, winner = _fitted(order, recipe)
+    chosen, winner, student = _fitted(order, recipe)
+    student = recipe.fit.student or student
     if order.way == EACH or (order.way is None and recipe.fit.way is not None):
-        return WayChoice(recipe.fit.way, "recipe", winner)
+        return WayChoice(recipe.fit.way, "recipe", winner, student)
     if order.way is not None:
-        return WayChoice(order.way, "--way", winner)
-    return WayChoice(chosen, "recipe" if chosen is None else "fit.json", winner)
+        return WayChoice(order.way, "--way", winner, student)
+    return WayChoice(chosen, "recipe" if chosen is None else "fit.json", winner, student)
 
 
-def _fitted(order: CrossvalOrder, recipe: Recipe) -> tuple[str | None, str | None]:
-    """The way that a fit of this recipe and budget has chosen, and what ships by it; None where there is none."""
+def _fitted(order: CrossvalOrder, recipe: Recipe) -> tuple[str | None, str | None, str | None]:
+    """The way that a fit of this recipe and budget has chosen, what ships by it, and of which student; None without."""
     path = fit_folder(order.fit.out / recipe.name, budget_of(order.fit, recipe)) / "fit.json"
     try:
         fit = json.loads(path.read_text(encoding="utf-8"))
-        return fit.get("way"), fit["contest"]["winner"]
+        return fit.get("way"), fit["contest"]["winner"], fit["student"].get("name")
     except (OSError, ValueError, KeyError):  # no fit, or one whose budget was missed
-        return None, None
+        return None, None, None
 
 
 def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget, way: WayChoice) -> dict[str, Any]:
@@ -180,5 +191,5 @@ def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget, way: WayChoice)
         "recipe": {"name": recipe.name, "sha256": recipe.sha256(), "fit": recipe.to_json()["fit"]},
         "target": budget.target,
         "budget": budget.limits,
-        "way": {"name": way.name, "source": way.source, "fit_winner": way.winner},
+        "way": {"name": way.name, "source": way.source, "fit_winner": way.winner, "student": way.student},
     }

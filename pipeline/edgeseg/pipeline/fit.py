@@ -78,7 +78,7 @@ def fit_network(
         MeasureError: If the target disappears; everything measured and trained is kept for the same command.
     """
     record = head(lab, command) | {"teacher_ms": teacher_ms, "rounds": [], "ways": [], "failed_ways": {}}
-    record["student"] = {"figures": start.figures}
+    record["student"] = {"name": start.name, "figures": start.figures}
     try:
         record |= _fitted(lab, start, taught, ship, record)
     except BudgetError as err:

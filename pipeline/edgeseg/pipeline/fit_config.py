@@ -8,6 +8,7 @@ from edgeseg.runtime.errors import ConfigError
 
 # Kept in step with `edgeseg.compress.importance.IMPORTANCE`, which imports torch; a test compares the two.
 IMPORTANCES = ("group_l2", "bn_scale", "taylor", "random")
+STUDENTS = ("student_alone", "student_distilled")
 BASELINES = ("random_largest", "thin_student", "flat_unet")
 
 _DEPTH, _WIDTHS = "depth", "widths"
@@ -22,6 +23,7 @@ class FitSection:
     Attributes:
         importances: Ways to rank channels that are tried by short trainings; the best on val goes on.
         depth: Whether blocks, stages and the last decoder level may go; channels alone are tried beside it.
+        student: The chain's student that is cut; named, the other is not trained. None takes the chain's choice on val.
         way: The one way to cut, such as `taylor-depth` or `taylor-widths`; named, nothing else is tried.
         search_epochs: Of each short training; where whole parts went, the first few show nothing.
         search_scale: Side of the images in short trainings, as a ratio of the recipe's (resized frames and tiles).
@@ -40,6 +42,7 @@ class FitSection:
 
     importances: tuple[str, ...] = ("taylor", "group_l2")
     depth: bool = True
+    student: str | None = None
     way: str | None = None
     search_epochs: int = 10
     search_scale: float = 0.5
@@ -64,6 +67,8 @@ class FitSection:
         for name in self.baselines:
             if name not in BASELINES:
                 raise ConfigError(f"fit.baselines has {name!r}; known are {', '.join(BASELINES)}, or [] for none")
+        if self.student not in (None, *STUDENTS):
+            raise ConfigError(f"fit.student is {self.student!r}; known are {', '.join(STUDENTS)}, or leave it out")
         self._check_way()
         for name in ("search_epochs", "rounds", "round_epochs", "final_epochs", "gate_batches", "final_seeds"):
             if getattr(self, name) < 1:

@@ -23,12 +23,14 @@ class Start:
         figures: Its measured cost.
         teacher: Whose answers fine-tuning follows, or None.
         checkpoint: Folder of the student.
+        name: Step of the chain that trained it.
     """
 
     student: SegmentationNet
     figures: Figures
     teacher: SegmentationNet | None
     checkpoint: Path
+    name: str = "student"
 
 
 def all_ways(lab: Lab) -> list[Way]:

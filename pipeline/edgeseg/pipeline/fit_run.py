@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.budget import Budget
-from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun
+from edgeseg.pipeline.chain import Chain, ChainProgress
+from edgeseg.pipeline.fit_config import STUDENTS
+from edgeseg.pipeline.fit_student import TrainedChain, trained
 from edgeseg.pipeline.recipe import TARGETS, Recipe
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
-_DISTILLED = "student_distilled"
 _SHIPPED_VERSION = 3  # goes up when what is recorded of the shipped file means something else
 
 
@@ -110,8 +111,7 @@ def fit_chain(chain: Chain, budget: Budget, order: FitOrder, progress: ChainProg
     from edgeseg.pipeline.fit_target import check_target
 
     check_target(chain, budget)  # what cannot be measured is refused before hours of training
-    state = chain.run(progress, only="choose_student")
-    return _fit(chain, state, budget, order, progress)
+    return _fit(chain, trained(chain, progress), budget, order, progress)
 
 
 def fit_folder(root: Path, budget: Budget) -> Path:
@@ -124,7 +124,9 @@ def fit_weights(recipe: Recipe) -> dict[str, float]:
     from edgeseg.pipeline.plan import plan_steps
 
     steps = {step.name: step.weight for step in plan_steps(recipe)}
-    return dict(list(steps.items())[: list(steps).index("choose_student") + 1]) | _search_weights(recipe)
+    before = list(steps)[: list(steps).index("choose_student") + 1]
+    left_out = {name for name in STUDENTS if recipe.fit.student not in (None, name)}
+    return {name: steps[name] for name in before if name not in left_out} | _search_weights(recipe)
 
 
 def _search_weights(recipe: Recipe) -> dict[str, float]:
@@ -140,7 +142,7 @@ def _search_weights(recipe: Recipe) -> dict[str, float]:
     return {"latency_table": 10.0} | {name: 0.3 * count for name, count in epochs.items()}
 
 
-def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:
+def _fit(chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:
     from edgeseg.compress.latency_table import LatencyTable
     from edgeseg.export.fits import fixed_size
     from edgeseg.pipeline.fit import fit_network
@@ -155,9 +157,8 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
 
     recipe = chain.recipe
     root = fit_folder(chain.root, budget)
-    chosen = state.records["choose_student"]["result"]
-    student, _ = load_checkpoint(chain.folder(chosen["student"]).files)
-    answers, _ = load_checkpoint(chain.folder(chosen["teaches"]).files)
+    student, _ = load_checkpoint(chain.folder(before.student).files)
+    answers, _ = load_checkpoint(chain.folder(before.teaches).files)
     teacher, _ = load_checkpoint(chain.folder("teacher").files)
     data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=recipe.data.seed)
     stride = max(int(student.stride), int(teacher.stride))
@@ -180,13 +181,13 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
         journal=journal,
         predictor=Predictor(table, fixed_size(target.probe.input_spec)),
         score=target.score,
-        choice=state.records[chosen["student"]]["result"]["choice"],
+        choice=before.records[before.student]["result"]["choice"],
         progress=progress,
         calibration_sha256=target.calibration_sha256,
     )
-    on_val = state.records["val_teacher"]["result"]["summary"]
+    on_val = before.records["val_teacher"]["result"]["summary"]
     shipping = Shipping(chain, target, teacher, root / "shipped", progress, on_val)
-    start = Start(student, lab.measure(student), answers, chain.folder(chosen["student"]).files)
+    start = Start(student, lab.measure(student), answers, chain.folder(before.student).files, before.student)
     unknown = [name for name in lab.ceilings if start.figures.get(name) is None]
     if unknown:
         reason = start.figures["reason"]
@@ -196,7 +197,7 @@ def _fit(chain: Chain, state: ChainRun, budget: Budget, order: FitOrder, progres
     return fit_network(
         lab,
         start,
-        taught=chosen["student"] == _DISTILLED,
+        taught=before.taught,
         teacher_ms=teacher_ms,
         ship=lambda checkpoint: _ship_once(journal, shipping, checkpoint),
         command=order.command,

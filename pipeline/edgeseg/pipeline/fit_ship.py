@@ -16,6 +16,7 @@ from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
 from edgeseg.pipeline.fit_losses import losses
 from edgeseg.pipeline.fit_target import LocalTarget
+from edgeseg.pipeline.measuring_turn import Turns
 from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION, operating_steps, ranges_settings
 from edgeseg.pipeline.provenance import data_summary, git_commit
 from edgeseg.pipeline.recipe import Recipe
@@ -140,7 +141,8 @@ class Shipping:
 
     def _measure(self, reference: Subject, subject: Subject) -> dict[str, Any]:
         config = HarnessConfig(**dataclasses.asdict(self.chain.recipe.bench))
-        result = measure([reference, subject], self.target.probe.frame, config)
+        with Turns().measuring():
+            result = measure([reference, subject], self.target.probe.frame, config)
         write_result(result, self.folder / "bench.json")
         first, second = result.rows
         known = first.status == second.status == "ok"

@@ -12,10 +12,10 @@ from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.pipeline.chain import Step, StepContext
 from edgeseg.pipeline.fit_lab import Lab
 from edgeseg.pipeline.recipe import Recipe
+from edgeseg.pipeline.scaled_geometry import scaled
 from edgeseg.pipeline.steps.training import Budget, look_at_gates, open_data, train_step
 from edgeseg.pipeline.store import StepFolder
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
@@ -96,21 +96,6 @@ def gates_of(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) 
     """Put on a network what `taylor` reads, from some training batches and the loss it is fine-tuned with."""
     context = _context(lab, lab.recipe, "gates", StepFolder(lab.journal.root / "gates"))
     look_at_gates(context, open_data(context), model, teacher, lab.recipe.fit.gate_batches)
-
-
-def scaled(geometry: Geometry, scale: float, stride_px: int) -> Geometry:
-    """A geometry with smaller images, still multiples of the stride; native frames stay as they are."""
-    if scale == 1.0 or geometry.mode == "native":
-        return geometry
-
-    def side(px: int | None) -> int:
-        return max(2, round(int(px or 0) * scale / stride_px)) * stride_px
-
-    if geometry.mode == "resize":
-        return dataclasses.replace(geometry, height_px=side(geometry.height_px), width_px=side(geometry.width_px))
-    tile = side(geometry.tile_px)
-    ratio = tile / int(geometry.tile_px or tile)
-    return dataclasses.replace(geometry, tile_px=tile, overlap_px=int(int(geometry.overlap_px or 0) * ratio) // 2 * 2)
 
 
 def _adapted(recipe: Recipe, effort: Effort, model: SegmentationNet, teacher: SegmentationNet | None) -> Recipe:

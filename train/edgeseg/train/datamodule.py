@@ -180,6 +180,8 @@ class SegmentationData(L.LightningDataModule):
         self.data, self.geometry, self.config = data, geometry, config
         self.stride_px = stride_px
         self.tiles = TileSampling(int(geometry.tile_px or 0), p_defect) if geometry.mode == "tile" else None
+        # Read instead of drawing views anew; with the answers of a teacher (`edgeseg.compress.stored_views`).
+        self.stored: Dataset[Batch] | None = None
         self._train: TrainingImages | None = None
         self._val: FixedImages | None = None
 
@@ -195,10 +197,12 @@ class SegmentationData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches; the last, smaller one is dropped where there is a full one."""
         assert self._train is not None
-        config, frames = self.config, len(self._train.cache.images)
-        sampler = EpochSampler(len(self._train), frames, config.seed, devices=config.devices)
+        config, drawn = self.config, len(self._train)
+        frames = len(self._train.cache.images) if self.stored is None else drawn
+        sampler = EpochSampler(drawn, frames, config.seed, devices=config.devices)
         full = len(sampler) >= config.batch_size
-        loader = self._loader(self._train, sampler, drop_last=full)
+        dataset = self._train if self.stored is None else self.stored
+        loader = self._loader(dataset, sampler, drop_last=full)
         if self.trainer is not None:
             # Loader processes fetch ahead before Lightning says which epoch a resumed run is in; its steps tell.
             sampler.set_epoch(self.trainer.global_step // len(loader))
@@ -209,11 +213,15 @@ class SegmentationData(L.LightningDataModule):
         assert self._val is not None
         return self._loader(self._val, None, drop_last=False)
 
-    def train_size_px(self) -> tuple[int, int]:
-        """(height, width) of a training image [px]."""
+    def training_images(self) -> TrainingImages:
+        """The training images, as they are drawn where none are stored."""
         self.setup()
         assert self._train is not None
-        return self._train.cache.size_px
+        return self._train
+
+    def train_size_px(self) -> tuple[int, int]:
+        """(height, width) of a training image [px]."""
+        return self.training_images().cache.size_px
 
     def steps_per_epoch(self) -> int:
         """Optimiser steps of one epoch in each process."""

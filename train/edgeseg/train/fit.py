@@ -41,7 +41,11 @@ class FitResult:
 
 
 def fit(
-    module: SegmentationModule, data: SegmentationData, folder: Path, progress: Progress | None = None
+    module: SegmentationModule,
+    data: SegmentationData,
+    folder: Path,
+    progress: Progress | None = None,
+    before_batch: Callable[[], None] | None = None,
 ) -> FitResult:
     """Train, or go on with a training that was interrupted in `folder`.
 
@@ -50,12 +54,13 @@ def fit(
         data: Train and val loaders.
         folder: Resume state and TensorBoard log; the caller deletes or keeps it.
         progress: Called after every epoch.
+        before_batch: Called before every batch; may wait, so that a training makes way for something else.
 
     Raises:
         TrainingError: If the loss becomes NaN or a resume state cannot be read.
     """
     if not (folder / _FINISHED).is_file():
-        best, score = _train(module, data, folder, progress)
+        best, score = _train(module, data, folder, _Report(progress, before_batch, module.config.epochs))
         write_json(folder / _FINISHED, {"best": best, "val_dice": score, "history": module.history})
     # A run killed from here on must not train any further.
     finished = json.loads((folder / _FINISHED).read_text())
@@ -66,9 +71,7 @@ def fit(
     return FitResult(finished["val_dice"], finished["history"])
 
 
-def _train(
-    module: SegmentationModule, data: SegmentationData, folder: Path, progress: Progress | None
-) -> tuple[str, float]:
+def _train(module: SegmentationModule, data: SegmentationData, folder: Path, report: Callback) -> tuple[str, float]:
     """Run Lightning's loop to its end; returns the best state's file name and its Dice on val."""
     config = module.config
     torch.set_num_threads(config.threads)
@@ -84,7 +87,7 @@ def _train(
         save_on_train_epoch_end=True,  # after validation, so that a resume starts with a fresh epoch
         enable_version_counter=False,
     )
-    callbacks: list[Callback] = [best, last, _Report(progress, config.epochs)]
+    callbacks: list[Callback] = [best, last, report]
     if config.patience:
         callbacks.append(EarlyStopping("val_dice", patience=config.patience, mode="max"))
     trainer = make_trainer(config, folder, callbacks)
@@ -130,8 +133,12 @@ def quiet_lightning() -> None:
 class _Report(Callback):
     """Tells the caller how far the training is; Lightning's own bars cannot be nested in the chain's."""
 
-    def __init__(self, progress: Progress | None, epochs: int) -> None:
-        self.progress, self.epochs = progress, epochs
+    def __init__(self, progress: Progress | None, before_batch: Callable[[], None] | None, epochs: int) -> None:
+        self.progress, self.before_batch, self.epochs = progress, before_batch, epochs
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        if self.before_batch is not None:
+            self.before_batch()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         if self.progress is not None and trainer.is_global_zero:

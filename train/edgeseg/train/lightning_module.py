@@ -42,8 +42,8 @@ class SegmentationModule(L.LightningModule):
             return logits
         return F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
-    def compute_loss(self, x: Tensor, target: Tensor) -> Tensor:
-        """Supervised loss of one batch; distillation adds its own term here."""
+    def compute_loss(self, x: Tensor, target: Tensor, answer: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Supervised loss of one batch; distillation adds its own term here, from `answer` where it is stored."""
         loss: Tensor = self.loss(self(x), target)
         return loss
 
@@ -53,7 +53,7 @@ class SegmentationModule(L.LightningModule):
         Raises:
             TrainingError: If the loss is not finite; the last resume state stays.
         """
-        loss = self.compute_loss(*self._inputs(batch))
+        loss = self.compute_loss(*self._inputs(batch), batch.get("answer"))
         if self.config.bn_sparsity:
             loss = loss + self.config.bn_sparsity * bn_l1(self.model)
         if not torch.isfinite(loss):
