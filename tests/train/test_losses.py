@@ -10,6 +10,7 @@ import torch
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.config import LossConfig
 from edgeseg.train.losses import TERMS, SegmentationLoss, cross_entropy, dice, focal
+from edgeseg.train.region_loss import regions
 
 # Two pixels, two classes, softmax probabilities (0.8, 0.2) and (0.4, 0.6); the truth is class 0, then class 1.
 TWO_CLASS = torch.log(torch.tensor([[0.8, 0.4], [0.2, 0.6]])).reshape(1, 2, 1, 2)
@@ -112,3 +113,52 @@ def test_bad_configurations_are_refused() -> None:
         _loss("bce", n_classes=3)
     with pytest.raises(ConfigError, match="unknown"):
         _loss("")
+
+
+# Regions
+
+
+def _probabilities(values: torch.Tensor) -> torch.Tensor:
+    """Logits (N, 1, H, W) of foreground probabilities (N, H, W)."""
+    return torch.logit(values)[:, None]
+
+
+def test_a_small_region_counts_as_much_as_a_large_one() -> None:
+    truth = torch.zeros(1, 8, 8, dtype=torch.long)
+    truth[0, :4, :4] = 1  # 16 pixels, found by 0.9
+    truth[0, 7, 7] = 1  # one pixel, found by 0.1
+    found = torch.where(truth == 1, 0.9, 0.5)
+    found[0, 7, 7] = 0.1
+    assert regions(_probabilities(found), truth).item() == pytest.approx(1 - (0.9 + 0.1) / 2)
+
+
+def test_regions_touch_at_corners_and_end_at_images_and_classes() -> None:
+    truth = torch.zeros(2, 4, 4, dtype=torch.long)
+    truth[0, 0, 0] = truth[0, 1, 1] = 1  # one region: 8-connected
+    truth[0, 2, 2] = 2  # touches it, but is of another class
+    truth[1, 0, 0] = 1  # the same place in another image
+    logits = torch.zeros(2, 3, 4, 4)
+    logits[0, 1, 0, 0] = 30.0  # half of the first region is found, nearly a third of the rest
+    share = torch.tensor([(1 + 1 / 3) / 2, 1 / 3, 1 / 3])
+    assert regions(logits, truth).item() == pytest.approx(1 - share.mean().item())
+    weighed = regions(logits, truth, torch.tensor([9.0, 1.0, 4.0])).item()
+    assert weighed == pytest.approx(1 - (share * torch.tensor([1.0, 4.0, 1.0])).sum().item() / 6)
+
+
+def test_a_batch_without_regions_costs_nothing_and_can_be_differentiated() -> None:
+    logits = torch.randn(2, 1, 4, 4, requires_grad=True)
+    loss = regions(logits, torch.zeros(2, 4, 4, dtype=torch.long))
+    loss.backward()
+    assert loss.item() == 0.0 and logits.grad is not None and not logits.grad.any()
+
+
+def test_the_gradient_of_a_small_region_is_as_strong() -> None:
+    truth = torch.zeros(1, 8, 8, dtype=torch.long)
+    truth[0, :4, :4] = 1
+    truth[0, 7, 7] = 1
+    logits = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    _loss("regions")(logits, truth).backward()
+    assert logits.grad is not None
+    large, small = logits.grad[0, 0, :4, :4].sum(), logits.grad[0, 0, 7, 7]
+    assert large.item() == pytest.approx(small.item(), rel=1e-5) and small < 0
+    assert not logits.grad[0, 0, 0, 5:].any()

@@ -67,8 +67,6 @@ class TeacherSection:
     """The U-Net: `base` channels at full resolution, `depth` levels.
 
     `batch_size` left out is that of the train section. A U-Net from scratch on few images wants many small steps.
-    `small_epochs` go before `epochs`, on images (or tiles) of half the side, at a quarter of the cost: a schedule of
-    their own, whose best weights on val go on at full size.
     """
 
     base: int = 32
@@ -77,11 +75,8 @@ class TeacherSection:
     epochs: int = 60
     learning_rate: float = 2e-3
     batch_size: int | None = None
-    small_epochs: int = 0
 
     def __post_init__(self) -> None:
-        if self.small_epochs < 0:
-            raise ConfigError(f"teacher.small_epochs is {self.small_epochs}; set it to 0 or more")
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(f"teacher.batch_size is {self.batch_size}; set it to 1 or more, or leave it out")
 
@@ -203,10 +198,6 @@ class Recipe:
             raise ConfigError(
                 f"geometry is {self.geometry.height_px}x{self.geometry.width_px}, but teacher.depth "
                 f"{self.teacher.depth} needs multiples of {stride}; change one of them"
-            )
-        if self.teacher.small_epochs and self.geometry.mode == "native":
-            raise ConfigError(
-                "teacher.small_epochs is set, but geometry.mode is native, which has no size to halve; set it to 0"
             )
         if self.distill.views and self.train.devices > 1:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Supervised losses: pixel-wise cross-entropy, Dice, focal, and sums of them with class weights.
+"""Supervised losses: pixel-wise cross-entropy, Dice, focal, regions, and sums of them with class weights.
 
 All take logits (N, K, H, W) and class ids (N, H, W); K = 1 means one sigmoid output for a binary task.
 """
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.config import LossConfig
+from edgeseg.train.region_loss import regions
 
 Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -64,7 +65,13 @@ def focal(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tens
     return (loss * pixel_weights).sum() / pixel_weights.sum()
 
 
-TERMS: dict[str, Term] = {"ce": cross_entropy, "bce": cross_entropy, "dice": dice, "focal": focal}
+TERMS: dict[str, Term] = {
+    "ce": cross_entropy,
+    "bce": cross_entropy,
+    "dice": dice,
+    "focal": focal,
+    "regions": regions,
+}
 
 
 class SegmentationLoss(torch.nn.Module):

@@ -17,7 +17,6 @@ from edgeseg.compress.importance import put_gates
 from edgeseg.compress.stored_views import ViewOrder, stored_views
 from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.measuring_turn import Turns
-from edgeseg.pipeline.scaled_geometry import scaled
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, open_dataset
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
@@ -49,30 +48,13 @@ def open_data(context: StepContext) -> DataSet:
     return open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
 
 
-# Side of a teacher's first images, as a ratio of the recipe's.
-_SMALL = 0.5
-
-
 def run_teacher(context: StepContext) -> dict[str, Any]:
-    """Train the U-Net on the supervised loss, `small_epochs` of it at half the size.
-
-    Reference:
-        Tan and Le 2021, arXiv:2104.00298, section 4 (progressive learning); augmentation stays as it is here.
-    """
+    """Train the U-Net on the supervised loss."""
     data, section = open_data(context), context.recipe.teacher
     channels, outputs = network_ends(context, data)
     arch = unet_arch(channels, outputs, base=section.base, depth=section.depth, upsampling=section.upsampling)
-    model = seeded_model(context, arch)
     budget = Budget(section.epochs, section.learning_rate, section.batch_size)
-    if section.small_epochs:
-        geometry = scaled(context.recipe.geometry, _SMALL, int(model.stride))
-        small = dataclasses.replace(context, recipe=dataclasses.replace(context.recipe, geometry=geometry))
-        module, loaders = make_training(
-            small, data, model, None, dataclasses.replace(budget, epochs=section.small_epochs)
-        )
-        with Turns().training() as turns:
-            fit(module, loaders, context.folder.work / "small", _progress(context), turns.next_batch)
-    return train_step(context, data, model, None, budget)
+    return train_step(context, data, seeded_model(context, arch), None, budget)
 
 
 def run_student_alone(context: StepContext) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""What `edgeseg crossval` found, for the documentation, from recorded answers: no figure in it is typed by hand.
+
+    python benchmarks/crossval_table.py docs/results/crossval/ultrasound.json
+
+prints Markdown: the answer over all images, and a line a fold. `--into FILE` replaces the text between
+`<!-- crossvals -->` and `<!-- /crossvals -->`; with `--check` nothing is written, and the exit code is 1 where it would
+change.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from results_table import DASH, Values, dig, drop_text, number, print_tables, ratio_text
+
+MARKERS = ("<!-- crossvals -->", "<!-- /crossvals -->")
+ROWS = ("teacher", "student", "shipped")
+HEAD = (
+    "| fold | images | ships | Dice teacher | student | shipped | drop [points] | p50 [ms] | speed-up | file [kB] |",
+    "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|",
+)
+REGION_HEAD = ("| regions of all images | found | small ones | false ones a good frame |", "|---|--:|--:|--:|")
+REGIONS = ("region_recall", "small_region_recall", "false_regions_per_negative_frame")
+
+
+def main() -> int:
+    """Prints the tables, or puts them into a document."""
+    return print_tables(str(__doc__), "a cross-validation's record", crossval_text, MARKERS)
+
+
+def crossval_text(record: Values, path: Path) -> str:
+    """One cross-validation as Markdown.
+
+    Args:
+        record: What `edgeseg crossval` has written.
+        path: Where it is, named as the source.
+    """
+    lines = [
+        f"**{dig(record, 'recipe', 'name') or path.stem}**. {record.get('sentence')}",
+        "",
+        _origin(record, path),
+        "",
+    ]
+    lines += [*HEAD, *(_fold(one) for one in record["folds"])]
+    pooled = record.get("pooled")
+    lines += [_row("all", pooled, "", pooled), *_regions(pooled["accuracy"])] if pooled else []
+    lines += [f"\nFold {one['fold']} is {one['status']}: {one['reason']}." for one in record["folds"] if one["reason"]]
+    return "\n".join(lines) + "\n"
+
+
+def _fold(one: Values) -> str:
+    return _row(str(one["fold"]), one, str(one.get("network") or one["status"]), one if "accuracy" in one else None)
+
+
+def _row(name: str, costs: Values | None, ships: str, scored: Values | None) -> str:
+    images = dig(scored, "accuracy", "shipped", "n_images") or dig(costs, "images", "test")
+    size = dig(costs, "bytes")
+    cells = [
+        name,
+        str(images),
+        ships,
+        *(number(dig(scored, "accuracy", row, "dice_mean"), 3) for row in ROWS),
+        drop_text(dig(scored, "drop")),
+        number(dig(costs, "latency_ms", "total", "p50"), 2),
+        ratio_text(dig(costs, "speedup_vs_teacher")),
+        number(size / 1e3 if size else None, 0),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _regions(accuracy: Values) -> list[str]:
+    """Regions found and invented, for data with good frames: there a false alarm costs a part."""
+    found: dict[str, list[Any]] = {row: [dig(accuracy, row, key) for key in REGIONS] for row in ROWS}
+    if not isinstance(found["shipped"][-1], float | int):
+        return []
+    known = {row: [value if isinstance(value, float | int) else None for value in one] for row, one in found.items()}
+    return ["", *REGION_HEAD, *(f"| {row} | {' | '.join(number(x, 3) for x in one)} |" for row, one in known.items())]
+
+
+def _origin(record: Values, path: Path) -> str:
+    machines = sorted({str(one["target_identity"]) for one in record["folds"] if one.get("target_identity")})
+    commits = sorted({str(one["git_commit"])[:10] for one in record["folds"] if one.get("git_commit")})
+    parts = [
+        f"`{record['command']}`",
+        str(record.get("created") or "")[:10],
+        f"edgeseg {record.get('edgeseg_version')}",
+        f"commit{'s' if len(commits) > 1 else ''} {', '.join(f'`{one}`' for one in commits)}" if commits else "",
+        " and ".join(one.replace(" | ", ", ") for one in machines) or DASH,
+        f"from `{path.as_posix()}`" if not path.is_absolute() else f"from `{path.name}`",
+    ]
+    return ", ".join(part for part in parts if part) + "."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
