@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,9 @@ settings.load_profile("edgeseg")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many workers as cores already: more threads only get in the way
+
+# Measurements of tests and trainings of whoever else is at work here must not wait for one another.
+os.environ["EDGESEG_TURNS"] = str(Path(tempfile.gettempdir()) / f"edgeseg-turns-tests-{os.getpid()}")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

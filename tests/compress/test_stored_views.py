@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from edgeseg.compress import stored_views as module
 from edgeseg.compress.distill import DistillationModule, DistillConfig
 from edgeseg.compress.stored_views import StoredViews, ViewOrder, stored_views
 from edgeseg.runtime.dataset import open_dataset
-from edgeseg.runtime.errors import TrainingError
+from edgeseg.runtime.errors import ConfigError, TrainingError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import EpochSampler, SegmentationData
@@ -98,32 +100,58 @@ def test_equal_orders_are_made_once_and_others_apart(
     stored_views(tmp_path, _loaders(synthetic_dir, RESIZED, seed=4), teacher, ORDER)
     stored_views(tmp_path, _loaders(synthetic_dir, Geometry("resize", height_px=32, width_px=32)), teacher, ORDER)
     assert len({folder.name for folder in made}) == len(made) == 6
-    assert len([folder for folder in tmp_path.iterdir() if not folder.name.startswith(".")]) == 6
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_half_made_views_are_made_again(
     tmp_path: Path, loaders: SegmentationData, teacher: SegmentationNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(share: float, words: str) -> None:
-        if share > 0:
+    def killed(words: str) -> None:
+        if "view 2" in words:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         stored_views(tmp_path, loaders, teacher, ORDER, killed)
-    assert [folder.name[0] for folder in tmp_path.iterdir()] == ["."]
+    assert not list(tmp_path.glob("*/about.json"))
     views = stored_views(tmp_path, loaders, teacher, ORDER)
-    assert np.asarray(views.arrays["image"][1]).any()
-    assert [folder.name[0] for folder in tmp_path.iterdir()] != ["."]
+    assert np.asarray(views.arrays["image"][1]).any() and list(tmp_path.glob("*/about.json"))
+
+
+def test_two_processes_make_equal_views_once(
+    tmp_path: Path, synthetic_dir: Path, teacher: SegmentationNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+    make = module._make
+    monkeypatch.setattr(module, "_make", lambda folder, *rest: (made.append(folder), make(folder, *rest)))
+    found: list[StoredViews] = []
+
+    def want() -> None:
+        found.append(stored_views(tmp_path, _loaders(synthetic_dir, RESIZED), teacher, ORDER))
+
+    threads = [threading.Thread(target=want) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1 and len(found) == 2
+
+
+def test_views_that_would_leave_out_images_are_refused(
+    tmp_path: Path, synthetic_dir: Path, teacher: SegmentationNet
+) -> None:
+    few = _loaders(synthetic_dir, RESIZED, samples_per_epoch=2)
+    with pytest.raises(ConfigError, match=r"raise distill\.views"):
+        stored_views(tmp_path, few, teacher, ViewOrder(1, "float32"))
 
 
 def test_a_full_disk_is_said_before_anything_is_mapped(
     tmp_path: Path, loaders: SegmentationData, teacher: SegmentationNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Usage:
-        free = 1000
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: Usage)
-    with pytest.raises(TrainingError, match=r"lower distill\.views"):
+    monkeypatch.setattr(module.os, "posix_fallocate", full)
+    with pytest.raises(TrainingError, match=r"free some, lower distill\.views"):
         stored_views(tmp_path, loaders, teacher, ORDER)
     assert not list(tmp_path.rglob("*.npy"))
 

@@ -110,7 +110,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval
         fit=Folds(recipe, 0.7 * full.total_ms),
         order=dataclasses.replace(asked.fit, assignments=assignments),
         max_drop=0.005,
-        recipe_sha256=recipe.sha256(),
+        question={"recipe": recipe.to_json()},
     )
 
 
@@ -195,12 +195,13 @@ def test_folds_of_several_machines_are_joined(job: Crossval, validated: Any, tmp
     here = dataclasses.replace(job, root=tmp_path / "here", fit=refuse, only=())
     result = here.run(ABOUT, no_progress)
     assert [row["status"] for row in result.record["folds"]] == ["not run"] * 3 and not result.passed
+    answers = {int(path.name[5]): path for path in (job.root / job.name).iterdir()}
     for number in (0, 2):
-        shutil.copytree(job.root / job.name / f"fold_{number}", here.root / job.name / f"fold_{number}")
+        shutil.copytree(answers[number], here.root / job.name / answers[number].name)
     partly = here.run(ABOUT, no_progress)
     assert partly.record["n_folds_tested"] == 2 and "16 of 24 images" in partly.record["sentence"]
-    assert "fold 1: not run: not among --fold" in printed(partly)
-    shutil.copytree(job.root / job.name / "fold_1", here.root / job.name / "fold_1")
+    assert "fold 1: not run: it was not to be run here, and no answer is there" in printed(partly)
+    shutil.copytree(answers[1], here.root / job.name / answers[1].name)
     joined = dataclasses.replace(here, only=None).run(ABOUT, no_progress)
     assert joined.record["folds"] == whole["folds"] and joined.record["pooled"] == whole["pooled"]
 
@@ -222,16 +223,44 @@ def test_an_answer_to_another_question_is_not_used(job: Crossval, validated: Any
     assert base.run(ABOUT, no_progress).record["n_folds_tested"] == 3
     swapped = [job.splits[1], job.splits[0], job.splits[2]]
     assert dataclasses.replace(base, splits=swapped).run(ABOUT, no_progress).record["n_folds_tested"] == 1
-    assert dataclasses.replace(base, recipe_sha256="other").run(ABOUT, no_progress).record["n_folds_tested"] == 0
+    other = dataclasses.replace(base, question={"recipe": {}}).run(ABOUT, no_progress)
+    assert other.record["n_folds_tested"] == 0 and "1 other question(s)" in other.record["folds"][0]["reason"]
     stricter = dataclasses.replace(base, max_drop=0.0).run(ABOUT, no_progress)
     assert stricter.record["n_folds_tested"] == 3 and stricter.record["max_drop"] == 0.0
 
 
 def test_a_half_written_answer_is_none(job: Crossval, validated: Any, tmp_path: Path) -> None:
     shutil.copytree(job.root / job.name, tmp_path / job.name)
-    (tmp_path / job.name / "fold_1" / "fold.json").unlink()
+    next((tmp_path / job.name).glob("fold_1-*/fold.json")).unlink()
     result = dataclasses.replace(job, root=tmp_path, fit=refuse, only=()).run(ABOUT, no_progress)
     assert [row["status"] for row in result.record["folds"]] == ["ok", "not run", "ok"]
+
+
+def test_two_processes_are_not_at_one_fold(job: Crossval, tmp_path: Path) -> None:
+    other: list[Exception] = []
+    alone = dataclasses.replace(job, root=tmp_path, only=(1,))
+
+    def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+        with pytest.raises(ConfigError, match="fold 1 is being run by another process") as caught:
+            alone.run(ABOUT, no_progress)
+        other.append(caught.value)
+        raise TrainingError("loss is nan")
+
+    dataclasses.replace(alone, fit=fit).run(ABOUT, no_progress)
+    assert other
+
+
+def test_views_of_an_answered_fold_are_removed(job: Crossval, tmp_path: Path) -> None:
+    missed = FoldResult({"status": "budget not met", "detail": "Best reached: 3 ms."}, job.root / "fit.json", None)
+
+    def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+        (root / "views").mkdir()
+        return missed
+
+    dataclasses.replace(job, root=tmp_path, fit=fit, only=(0,)).run(ABOUT, no_progress)
+    assert not (tmp_path / "fold_0" / "views").exists()
+    told = dataclasses.replace(job, root=tmp_path, fit=refuse, only=(0,)).run(ABOUT, no_progress).record["folds"][0]
+    assert told["status"] == "budget not met" and told["reason"] == "Best reached: 3 ms."
 
 
 # Folds that come to nothing
@@ -303,9 +332,7 @@ def test_the_way_is_that_of_the_fit_unless_named(recipe_file: Path, tmp_path: Pa
     assert named.fit.student == "student_distilled"
     recipe, way, _ = reduced(order(recipe_file, tmp_path, way="group_l2-depth"))
     assert way == WayChoice("group_l2-depth", "--way", "thin_student", "student_alone") and recipe.fit.depth
-    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == WayChoice(
-        None, "recipe", "thin_student", "student_alone"
-    )
+    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == WayChoice(None, "recipe", "thin_student")
     own = order(recipe_file, tmp_path, "fit.way=taylor-depth")
     assert reduced(own)[1] == WayChoice("taylor-depth", "recipe", "thin_student", "student_alone")
     (folder / "fit.json").write_text(json.dumps({"status": "budget not met"}))
@@ -325,7 +352,7 @@ def test_where_a_baseline_ships_it_runs_in_every_fold(recipe_file: Path, tmp_pat
 
 @pytest.mark.parametrize("only", [(3,), (-1,)])
 def test_a_fold_that_is_none_is_refused(recipe_file: Path, tmp_path: Path, only: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigError, match="use 0 to 2"):
+    with pytest.raises(ConfigError, match=f"--fold is {only[0]}; with --folds 3 use 0 to 2"):
         reduced(order(recipe_file, tmp_path, folds=3, only=only))
 
 

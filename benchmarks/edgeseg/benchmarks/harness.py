@@ -27,6 +27,7 @@ from edgeseg.benchmarks.result import BenchResult, ModelFile, Row, Status, TestF
 from edgeseg.benchmarks.result_file import process_from_json
 from edgeseg.benchmarks.samples import Cold, ProcessRun
 from edgeseg.benchmarks.subject import Frame, Subject
+from edgeseg.benchmarks.turns import Turns
 from edgeseg.runtime.errors import FrameError, MeasureError
 
 __all__ = ["HarnessConfig", "Subject", "measure", "quick"]
@@ -63,9 +64,9 @@ def measure(
         FrameError: The frame is no uint8 image.
     """
     _refuse_nonsense(subjects, frame)
-    began, created = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
-    before = read_state()
-    with tempfile.TemporaryDirectory(prefix="edgeseg-bench-") as folder:
+    with Turns().measuring(), tempfile.TemporaryDirectory(prefix="edgeseg-bench-") as folder:
+        began, created = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
+        before = read_state()
         frame_file = Path(folder) / "frame.npy"
         np.save(frame_file, frame, allow_pickle=False)
         run = _Run(list(subjects), frame_file, config, runner, progress or (lambda _done, _what: None))

@@ -16,6 +16,7 @@ from edgeseg.benchmarks.launch import WorkerDied, run_worker
 from edgeseg.benchmarks.layer_engines import open_engine
 from edgeseg.benchmarks.layer_job import LayerConfig, LayerFiles, LayerJob
 from edgeseg.benchmarks.layer_timing import OpenLayer, time_layers
+from edgeseg.benchmarks.turns import Turns
 from edgeseg.runtime.errors import MeasureError
 
 _COMMAND = (sys.executable, "-m", "edgeseg.benchmarks.layer_worker")
@@ -41,12 +42,13 @@ def measure_layers(
     """
     run = runner or _run
     rounds: dict[str, list[float]] = {one.name: [] for one in layers}
-    for seed in range(config.processes):
-        reply = run(LayerJob(backend, tuple(layers), config, seed))
-        if reply["status"] != "ok":
-            raise MeasureError(f"layers cannot be timed in {backend}: {reply['reason']}")
-        for one in layers:
-            rounds[one.name] += reply["ms"][one.name]
+    with Turns().measuring():
+        for seed in range(config.processes):
+            reply = run(LayerJob(backend, tuple(layers), config, seed))
+            if reply["status"] != "ok":
+                raise MeasureError(f"layers cannot be timed in {backend}: {reply['reason']}")
+            for one in layers:
+                rounds[one.name] += reply["ms"][one.name]
     return [max(statistics.median(values), 0.0) for values in rounds.values()]
 
 

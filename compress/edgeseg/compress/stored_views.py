@@ -9,10 +9,13 @@ arXiv:2106.05237, section 3: consistent teaching).
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +27,7 @@ from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import content_hash, split_hash
-from edgeseg.runtime.errors import TrainingError
+from edgeseg.runtime.errors import ConfigError, TrainingError
 from edgeseg.train.datamodule import Batch, EpochSampler, SegmentationData, TrainingImages
 from edgeseg.train.models import SegmentationNet
 
@@ -32,6 +35,7 @@ _VERSION = 1  # goes up when equal keys come to other files
 # ((view, place in it), images a view, image uint8 (C, H, W), mask uint8 (H, W))
 Draw = tuple[tuple[int, int], int, torch.Tensor, torch.Tensor]
 
+_WHOLE = "about.json"
 _NAMES = ("image", "mask", "answer")
 
 
@@ -60,7 +64,7 @@ class StoredViews(Dataset[Batch]):
         return self.n_images
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
-        """`image` uint8 (C, H, W), `mask` uint8 (H, W), `answer` float16 (K, H / s, W / s), s the teacher's stride."""
+        """`image` uint8 (C, H, W), `mask` uint8 (H, W), `answer` float16 logits (K, h, w) of the teacher."""
         epoch, index = key
         place = (epoch % self.n_views, index)
         return {name: torch.from_numpy(array[place].copy()) for name, array in self.arrays.items()}
@@ -71,7 +75,7 @@ def stored_views(
     loaders: SegmentationData,
     teacher: SegmentationNet,
     order: ViewOrder,
-    progress: Callable[[float, str], None] = lambda _share, _words: None,
+    progress: Callable[[str], None] = lambda _: None,
     before_image: Callable[[], None] = lambda: None,
 ) -> StoredViews:
     """Read the views of these images and this teacher, or make them first.
@@ -81,23 +85,39 @@ def stored_views(
         loaders: Set up, with the training's configuration.
         teacher: Whose answers are wanted; not modified.
         order: How many, and how precisely.
-        progress: Called with a share in [0, 1] and a few words while views are made.
+        progress: Called with a few words while views are made.
         before_image: Called before each; may wait, as `before_batch` of `edgeseg.train.fit.fit`.
 
     Returns:
-        Whole views: they are written under another name, and a killed run leaves nothing that looks whole.
+        Whole views: `about.json` is written last, and views without it are made again. Of several processes that want
+        the same ones, one makes them.
 
     Raises:
+        ConfigError: If so few views would leave out images of an epoch that draws only some of them.
         TrainingError: If the disk has no room for them.
     """
+    images = loaders.training_images()
+    frames = len(images.cache.images)
+    if loaders.tiles is None and len(images) * order.n_views < frames:
+        raise ConfigError(
+            f"{order.n_views} views of {len(images)} images an epoch are fewer than the {frames} training images, some "
+            "of which would never be seen; raise distill.views, or set train.samples_per_epoch to 0"
+        )
     folder = root / _key(loaders, teacher, order)
-    if not folder.is_dir():
-        making = folder.with_name(f".{folder.name}")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(parents=True)
-        _make(making, _draws(loaders.training_images(), order.n_views, before_image), teacher, order, progress)
-        making.rename(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / "lock"):
+        if not (folder / _WHOLE).is_file():
+            _make(folder, _draws(images, order.n_views, before_image), teacher, order, progress)
+            write_json(folder / _WHOLE, dataclasses.asdict(order))
     return StoredViews(folder)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block; a killed one is in none."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _key(loaders: SegmentationData, teacher: SegmentationNet, order: ViewOrder) -> str:
@@ -111,6 +131,7 @@ def _key(loaders: SegmentationData, teacher: SegmentationNet, order: ViewOrder) 
         "tiles": None if loaders.tiles is None else dataclasses.asdict(loaders.tiles),
         "augment": dataclasses.asdict(config.augment),
         "draws": [config.seed, config.samples_per_epoch],
+        "sums": [config.threads, _device()],  # whose order decides the last bits of an answer
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -121,9 +142,9 @@ def _make(
     draws: Iterator[Draw],
     teacher: SegmentationNet,
     order: ViewOrder,
-    progress: Callable[[float, str], None],
+    progress: Callable[[str], None],
 ) -> None:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device()
     frozen = fold_batch_norm(teacher).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     arrays: dict[str, np.memmap] = {}
     for (view, index), n_images, image, mask in draws:
@@ -137,10 +158,13 @@ def _make(
         for name, value in row.items():
             arrays[name][view, index] = value
         if index == 0:
-            progress(view / order.n_views, f"the teacher's answers, view {view + 1} of {order.n_views}")
+            progress(f"the teacher's answers, view {view + 1} of {order.n_views}")
     for array in arrays.values():
         array.flush()
-    write_json(folder / "about.json", dataclasses.asdict(order))
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _draws(images: TrainingImages, n_views: int, before_image: Callable[[], None]) -> Iterator[Draw]:
@@ -155,20 +179,24 @@ def _draws(images: TrainingImages, n_views: int, before_image: Callable[[], None
 
 
 def _open(folder: Path, row: dict[str, np.ndarray], outer: tuple[int, int]) -> dict[str, np.memmap]:
-    """Empty arrays for rows like this one.
+    """Empty arrays for rows like this one, with their room on the disk.
 
     Raises:
-        TrainingError: If the disk has no room: a mapped file that cannot grow ends the process without a word.
+        TrainingError: If there is none: a mapped file that cannot grow ends the process without a word.
     """
-    needed = outer[0] * outer[1] * sum(value.nbytes for value in row.values())
-    free = shutil.disk_usage(folder).free
-    if needed > 0.9 * free:
-        raise TrainingError(
-            f"{outer[0]} views of {outer[1]} images take {needed / 1e9:.1f} GB in {folder.parent}, where "
-            f"{free / 1e9:.1f} GB are free; lower distill.views, or set it to 0 for fresh views in every epoch"
-        )
-    make = np.lib.format.open_memmap
-    return {
-        name: make(folder / f"{name}.npy", mode="w+", dtype=value.dtype, shape=outer + value.shape)
-        for name, value in row.items()
-    }
+    arrays = {}
+    for name, value in row.items():
+        path, shape = folder / f"{name}.npy", outer + value.shape
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=value.dtype, shape=shape)
+        try:
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as err:
+            path.unlink()
+            free_gb = shutil.disk_usage(folder).free / 1e9
+            raise TrainingError(
+                f"{path} needs {array.nbytes / 1e9:.1f} GB, {free_gb:.1f} GB are free ({err.strerror}); free some, "
+                "lower distill.views, or set it to 0 for fresh views in every epoch"
+            ) from err
+        arrays[name] = array
+    return arrays

@@ -6,14 +6,17 @@ seen. What all folds say together is the answer. Folds may run on several machin
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgeseg.pipeline.chain import ChainProgress
-from edgeseg.pipeline.crossval_answer import Answer, answer_key, load_answer, save_answer
+from edgeseg.pipeline.crossval_answer import Answer, answer_folder, load_answer, save_answer
 from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult
 from edgeseg.pipeline.crossval_folds import write_fold
 from edgeseg.pipeline.crossval_pool import ROWS, Record, Scores, figures, joined, sentence
@@ -21,7 +24,7 @@ from edgeseg.pipeline.fit_run import FitOrder
 from edgeseg.pipeline.provenance import code_and_time
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset, split_hash
-from edgeseg.runtime.errors import BackendError, ExportError, TrainingError
+from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, TrainingError
 
 SCHEMA_VERSION = 1
 
@@ -57,7 +60,7 @@ class Crossval:
         fit: Fits a fold.
         order: The fit's order; its data set is replaced by each fold's.
         max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
-        recipe_sha256: Identity of a fold's recipe.
+        question: What every fold's answer depends on beside its images.
         only: Folds that are run here, or None for all; of the others the answers that are there are used.
     """
 
@@ -68,7 +71,7 @@ class Crossval:
     fit: FoldFit
     order: FitOrder
     max_drop: float
-    recipe_sha256: str
+    question: Record
     only: Sequence[int] | None = None
 
     def run(self, about: Record, progress: ChainProgress) -> CrossvalResult:
@@ -79,15 +82,17 @@ class Crossval:
             progress: Told what is done, steps named `fold K of N, STEP`.
 
         Raises:
+            ConfigError: If another process is at a fold that is to be run here.
             EdgesegError: From what stops every fold, such as a target that disappears; what is done is kept.
         """
-        rows, scored = [], []
-        for number in range(len(self.splits)):
-            row, scores = self._answer(number, progress)
-            rows.append(row)
-            scored += [scores] if scores is not None else []
-        classes = self.data.classes
-        pooled = figures(joined(scored), classes, self.max_drop) if scored else None
+        folds = [self._fold(number) for number in range(len(self.splits))]
+        wanted = [fold for fold in folds if self.only is None or fold.number in self.only]
+        failed = {fold.number: self._see_to(fold, progress) for fold in wanted}
+        # Read now, for other processes may have answered meanwhile.
+        answers = [failed.get(fold.number) or load_answer(fold.answer) or _not_run(fold) for fold in folds]
+        scored = [answer.scores for answer in answers if answer.scores is not None]
+        rows = [answer.row | (self._figures(answer.scores) if answer.scores else {}) for answer in answers]
+        pooled = self._figures(joined(scored)) if scored else None
         record = _head(self.data) | about | {"max_drop": self.max_drop, "n_folds": len(rows), "folds": rows}
         record |= {"pooled": pooled, "n_folds_tested": len(scored)}
         record["sentence"] = sentence(pooled, self.max_drop, len(self.data.samples))
@@ -95,38 +100,76 @@ class Crossval:
         write_json(result.path, record)
         return result
 
-    def _answer(self, number: int, progress: ChainProgress) -> tuple[Record, Scores | None]:
-        """One fold's row and scores: read back, made here, or a row that says that they are not here."""
-        data = write_fold(self.root / f"fold_{number}" / "data", self.data, self.splits[number])
-        fold = open_dataset(data)
-        key = answer_key(self.recipe_sha256, self.name, content_hash(fold), split_hash(fold))
-        folder = self.root / self.name / f"fold_{number}"
-        answer = load_answer(folder, key)
-        if answer is None:
-            row: Record = {"fold": number, "status": "ok", "reason": None, "images": _counts(fold)}
-            if self.only is not None and number not in self.only:
-                return row | {"status": "not run", "reason": "not among --fold, and no answer is there"}, None
-            row, scores = self._fitted(row, data, progress)
-            if scores is None:
-                return row, None
-            answer = Answer(row, {name: list(scores[name]) for name in ROWS})
-            save_answer(folder, key, answer)
-        # What is accepted may be asked anew without a fold being run again.
-        return answer.row | figures(answer.scores, self.data.classes, self.max_drop), answer.scores
+    def _figures(self, scores: Scores) -> Record:
+        return figures(scores, self.data.classes, self.max_drop)
 
-    def _fitted(self, row: Record, folder: Path, progress: ChainProgress) -> tuple[Record, Scores | None]:
-        """A fold's row, and its scores if it has a network; a failure of this fold alone is a row with its reason."""
-        number, root = row["fold"], folder.parent
-        order = replace(self.order, data=folder)
-        place = f"fold {number + 1} of {len(self.splits)}, "
+    def _fold(self, number: int) -> _Fold:
+        """A fold's data set on disk, and where its answer belongs."""
+        root = self.root / f"fold_{number}"
+        data = open_dataset(write_fold(root / "data", self.data, self.splits[number]))
+        question = self.question | {"data_sha256": content_hash(data), "split_sha256": split_hash(data)}
+        return _Fold(number, root, data, question, answer_folder(self.root / self.name, number, question))
+
+    def _see_to(self, fold: _Fold, progress: ChainProgress) -> Answer | None:
+        """Put a fold's answer on disk; a failure of this fold alone is returned instead, and tried again next time."""
+        with _alone(fold):
+            if load_answer(fold.answer) is not None:
+                return None
+            order = replace(self.order, data=fold.data.root)
+            place = f"fold {fold.number + 1} of {len(self.splits)}, "
+            try:
+                result = self.fit(fold.root, order, lambda step, share, words: progress(place + step, share, words))
+            except (TrainingError, ExportError, BackendError) as err:
+                return Answer(fold.row | {"status": "failed", "reason": str(err)}, None)
+            row = fold.row | {"fit_json": os.path.relpath(result.fit_json, self.root)}
+            if result.scores is None:
+                answer = Answer(row | {"status": result.fit["status"], "reason": result.fit["detail"]}, None)
+            else:
+                answer = Answer(row | _row(result), {name: list(result.scores[name]) for name in ROWS})
+            save_answer(fold.answer, fold.question, answer)
+            shutil.rmtree(fold.root / "views", ignore_errors=True)  # gigabytes a fold, and of no more use
+            return None
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """One fold: its data set, the folder it is fitted in, and what is asked."""
+
+    number: int
+    root: Path
+    data: DataSet
+    question: Record
+    answer: Path
+
+    @property
+    def row(self) -> Record:
+        images = {name: len(self.data.split(name)) for name in ("train", "val", "test")}
+        return {"fold": self.number, "status": "ok", "reason": None, "images": images}
+
+
+def _not_run(fold: _Fold) -> Answer:
+    others = list(fold.answer.parent.glob(f"fold_{fold.number}-*/fold.json"))
+    reason = "it was not to be run here, and no answer is there"
+    if others:
+        reason += f" but to {len(others)} other question(s): another recipe, setting, --way, data or version"
+    return Answer(fold.row | {"status": "not run", "reason": reason}, None)
+
+
+@contextmanager
+def _alone(fold: _Fold) -> Iterator[None]:
+    """Two processes in one fold's folder would take each other's files away.
+
+    Raises:
+        ConfigError: If another process is in it.
+    """
+    with (fold.root / "lock").open("w") as file:
         try:
-            result = self.fit(root, order, lambda step, share, words: progress(place + step, share, words))
-        except (TrainingError, ExportError, BackendError) as err:
-            return row | {"status": "failed", "reason": str(err)}, None
-        row["fit_json"] = os.path.relpath(result.fit_json, self.root)
-        if result.scores is None:
-            return row | {"status": result.fit["status"], "reason": result.fit["detail"]}, None
-        return row | _row(result), result.scores
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"fold {fold.number} is being run by another process; name other folds with --fold, or wait for it"
+            ) from None
+        yield
 
 
 def fold_weights(weights: dict[str, float], n_folds: int) -> dict[str, float]:
@@ -141,10 +184,6 @@ def _row(result: FoldResult) -> Record:
     kept = ("variant", "bytes", "sha256", "latency_ms", "speedup_vs_teacher", "teacher_bytes")
     made = {name: result.fit.get(name) for name in ("created", "git_commit", "target_identity", "way")}
     return {"network": chosen["name"]} | made | {name: shipped.get(name) for name in kept}
-
-
-def _counts(data: DataSet) -> dict[str, int]:
-    return {name: len(data.split(name)) for name in ("train", "val", "test")}
 
 
 def _head(data: DataSet) -> Record:

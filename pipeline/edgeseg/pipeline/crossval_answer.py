@@ -1,7 +1,9 @@
 """A fold's answer on disk: its row and its test scores, small enough to be carried from one machine to another.
 
-ANSWER/fold_K/scores_ROW.json   scores by image of each of `crossval_pool.ROWS`
-ANSWER/fold_K/fold.json         the row, and the key of all it depends on; written last
+TARGET_BUDGET/fold_K-QUESTION/scores_ROW.json   scores by image of each of `crossval_pool.ROWS`
+TARGET_BUDGET/fold_K-QUESTION/fold.json         the row, and what the question was; written last
+
+The folder's name has a hash of the question in it, so that the answer to one never takes the place of another's.
 """
 
 from __future__ import annotations
@@ -26,20 +28,27 @@ class Answer:
 
     Attributes:
         row: Of the record.
-        scores: On the fold's test images, by name of `crossval_pool.ROWS`.
+        scores: On the fold's test images, by name of `crossval_pool.ROWS`; None where no network holds the budget.
     """
 
     row: Record
-    scores: dict[str, list[ImageScore]]
+    scores: dict[str, list[ImageScore]] | None
 
 
-def answer_key(recipe_sha256: str, budget: str, data_sha256: str, split_sha256: str) -> str:
-    """Identity of a fold's question; the machine is not part of it, since folds may run on several."""
-    return hashlib.sha256(json.dumps([_VERSION, recipe_sha256, budget, data_sha256, split_sha256]).encode()).hexdigest()
+def answer_folder(root: Path, number: int, question: Record) -> Path:
+    """Place of a fold's answer: by all it depends on, but for the machine, since folds may run on several.
+
+    Args:
+        root: Of the answers.
+        number: Of the fold.
+        question: JSON-able.
+    """
+    text = json.dumps([_VERSION, question], sort_keys=True)
+    return root / f"fold_{number}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def load_answer(folder: Path, key: str) -> Answer | None:
-    """The answer in a folder, or None if there is none to this question.
+def load_answer(folder: Path) -> Answer | None:
+    """The answer in a folder, or None if there is none.
 
     Raises:
         DataError: If the scores of a whole answer cannot be read.
@@ -48,17 +57,17 @@ def load_answer(folder: Path, key: str) -> Answer | None:
         stored: dict[str, Any] = json.loads((folder / "fold.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if stored.get("key") != key:
-        return None
+    if not stored["scored"]:
+        return Answer(stored["row"], None)
     return Answer(stored["row"], {name: load_scores(_scores(folder, name)) for name in ROWS})
 
 
-def save_answer(folder: Path, key: str, answer: Answer) -> None:
-    """Write an answer; one that was there goes first, so that no row stands beside another's scores."""
-    (folder / "fold.json").unlink(missing_ok=True)
-    for name in ROWS:
-        save_scores(_scores(folder, name), answer.scores[name])
-    write_json(folder / "fold.json", {"key": key, "row": answer.row})
+def save_answer(folder: Path, question: Record, answer: Answer) -> None:
+    """Write an answer."""
+    for name, scores in (answer.scores or {}).items():
+        save_scores(_scores(folder, name), scores)
+    stored = {"question": question, "scored": answer.scores is not None, "row": answer.row}
+    write_json(folder / "fold.json", stored)
 
 
 def _scores(folder: Path, name: str) -> Path:

@@ -30,6 +30,7 @@ def crossval(  # noqa: PLR0913, PLR0917 - the command's own options
         list[int] | None,
         typer.Option(help="Run this fold alone, from 0; may be repeated. Others count if their answers are there."),
     ] = None,
+    join: Annotated[bool, typer.Option("--join", help="Run nothing; say what the answers that are there say.")] = False,
     data: Data = None,
     out: Out = RUNS,
     assignments: Assignments = None,
@@ -39,13 +40,16 @@ def crossval(  # noqa: PLR0913, PLR0917 - the command's own options
 
     Every image is tested once, by networks that have not seen it. A fold is a whole fit: trainings, search, INT8 file;
     with one seed, and of the baselines the one that a fit of this recipe ships. A cross-validation that was stopped
-    goes on where it was, and folds may run on several machines, or side by side on one: copy the folders
-    OUT/NAME/crossval/TARGET_BUDGET/fold_K together, and the same command without --fold joins them.
+    goes on where it was, and folds may run on several machines, or side by side on one: give all the same
+    --way and --set, copy the folders OUT/NAME/crossval/TARGET_BUDGET/fold_K-* together, and --join them.
     """
     with reported(debug=invocation.debug):
+        if fold and join:
+            raise typer.BadParameter("--fold runs folds and --join runs none; give one of them")
         from edgeseg.pipeline.crossval_order import CrossvalOrder, carry_out_crossval
         from edgeseg.pipeline.fit_run import FitOrder
 
         fit = FitOrder(recipe, target, budget, data, out, tuple(assignments or ()))
-        passed = carry_out_crossval(CrossvalOrder(fit, folds, way, max_drop, tuple(fold or ())), as_json=as_json)
+        only = () if join else (tuple(fold) if fold else None)
+        passed = carry_out_crossval(CrossvalOrder(fit, folds, way, max_drop, only), as_json=as_json)
         raise Stop(OK if passed else GATE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -164,8 +165,8 @@ def _counts(
 def _link(link: Path, target: Path) -> None:
     """A relative link, so that data and runs can move together; a right one stays, for another process may read it."""
     wanted = os.path.relpath(target.resolve(), link.parent.resolve())
-    if link.is_symlink():
-        if os.readlink(link) == wanted:  # noqa: PTH115 - compared as text
-            return
-        link.unlink()
-    link.symlink_to(wanted, target_is_directory=True)
+    if link.is_symlink() and os.readlink(link) == wanted:  # noqa: PTH115 - compared as text
+        return
+    made = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}")
+    made.symlink_to(wanted, target_is_directory=True)
+    made.replace(link)

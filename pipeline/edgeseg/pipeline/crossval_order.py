@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.fit_config import BASELINES
-from edgeseg.pipeline.fit_run import FitOrder, budget_of, fit_folder, fit_weights
+from edgeseg.pipeline.fit_run import SHIPPED_VERSION, FitOrder, budget_of, fit_folder, fit_weights
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.runtime.errors import ConfigError
 
@@ -38,14 +38,14 @@ class CrossvalOrder:
         folds: Number of parts, 3 or more.
         way: Name of the one way to cut, `each`, or None for the way a fit of this recipe has chosen.
         max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
-        only: Folds to run here, from 0; empty for all.
+        only: Folds to run here, from 0; None for all, empty to join the answers that are there.
     """
 
     fit: FitOrder
     folds: int = DEFAULT_FOLDS
     way: str | None = None
     max_drop: float = MAX_DROP
-    only: tuple[int, ...] = ()
+    only: tuple[int, ...] | None = None
 
     @property
     def command(self) -> str:
@@ -53,7 +53,8 @@ class CrossvalOrder:
         words = ["edgeseg", "crossval", *shlex.split(self.fit.command)[2:], "--folds", str(self.folds)]
         words += ["--way", self.way] if self.way is not None else []
         words += ["--max-drop", f"{self.max_drop:g}"] if self.max_drop != MAX_DROP else []
-        words += [word for number in self.only for word in ("--fold", str(number))]
+        words += [word for number in self.only or () for word in ("--fold", str(number))]
+        words += ["--join"] if self.only == () else []
         return shlex.join(words)
 
 
@@ -116,8 +117,8 @@ def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
         fit=fold_fit(_calibrated(recipe, data, run_folder / "crossval" / "fold_0" / "data"), budget),
         order=replace(order.fit, assignments=assignments),
         max_drop=order.max_drop,
-        recipe_sha256=recipe.sha256(),
-        only=order.only or None,
+        question=_question(recipe, data),
+        only=order.only,
     )
     with chain_progress(fold_weights(fit_weights(recipe), order.folds)) as progress:
         result = work.run(_asked(order, recipe, budget, way), progress)
@@ -139,8 +140,9 @@ def reduced(order: CrossvalOrder) -> tuple[Recipe, WayChoice, tuple[str, ...]]:
     check_count(order.folds)
     if order.way not in (None, EACH, *WAYS):
         raise ConfigError(f"--way is {order.way!r}; known are {', '.join(WAYS)}, or {EACH} to choose in each fold")
-    if any(not 0 <= number < order.folds for number in order.only):
-        raise ConfigError(f"--fold is {max(order.only)}; with --folds {order.folds} use 0 to {order.folds - 1}")
+    for number in order.only or ():
+        if not 0 <= number < order.folds:
+            raise ConfigError(f"--fold is {number}; with --folds {order.folds} use 0 to {order.folds - 1}")
     if not 0.0 <= order.max_drop < 1.0:
         raise ConfigError(f"--max-drop is {order.max_drop:g}; it is a share of Dice, such as {MAX_DROP} for 0.5 points")
     path = find_recipe(order.fit.recipe)
@@ -148,6 +150,18 @@ def reduced(order: CrossvalOrder) -> tuple[Recipe, WayChoice, tuple[str, ...]]:
     way = _way(order, plain)
     assignments = (*_REDUCED, way.rivals, *order.fit.assignments, *way.assignments)
     return load_recipe(path, assignments), way, assignments
+
+
+def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
+    """What a fold's answer depends on beside its images: the recipe, calibration images, what steps make of them."""
+    from edgeseg.pipeline.plan import plan_steps
+
+    folder = recipe_folder(data, recipe.quantize.folder)
+    return {
+        "recipe": recipe.to_json(),
+        "calibration_sha256": None if folder is None else folder.sha256,
+        "versions": {step.name: step.version for step in plan_steps(recipe)} | {"shipped": SHIPPED_VERSION},
+    }
 
 
 def _calibrated(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
@@ -166,7 +180,8 @@ def _calibrated(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
 
 def _way(order: CrossvalOrder, recipe: Recipe) -> WayChoice:
     chosen, winner, student = _fitted(order, recipe)
-    student = recipe.fit.student or student
+    # Where each fold chooses on its own val, nothing may come from a fit that has seen the images tested here.
+    student = recipe.fit.student or (None if order.way == EACH else student)
     if order.way == EACH or (order.way is None and recipe.fit.way is not None):
         return WayChoice(recipe.fit.way, "recipe", winner, student)
     if order.way is not None:

@@ -14,7 +14,7 @@ from edgeseg.pipeline.fit_student import TrainedChain, trained
 from edgeseg.pipeline.recipe import TARGETS, Recipe
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
-_SHIPPED_VERSION = 3  # goes up when what is recorded of the shipped file means something else
+SHIPPED_VERSION = 3  # goes up when what is recorded of the shipped file means something else
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
         "target": shipping.target.probe.identity,
         "recipe": recipe.sha256(),
         "data": shipping.chain.data_key,
-        "versions": [_SHIPPED_VERSION, RANGES_VERSION, INT8_VERSION],
+        "versions": [SHIPPED_VERSION, RANGES_VERSION, INT8_VERSION],
         "calibration": shipping.target.calibration_sha256,
     }
     found = journal.find("shipped", "shipped", settings, lambda: shipping(checkpoint))

@@ -16,7 +16,6 @@ from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
 from edgeseg.pipeline.fit_losses import losses
 from edgeseg.pipeline.fit_target import LocalTarget
-from edgeseg.pipeline.measuring_turn import Turns
 from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION, operating_steps, ranges_settings
 from edgeseg.pipeline.provenance import data_summary, git_commit
 from edgeseg.pipeline.recipe import Recipe
@@ -141,8 +140,7 @@ class Shipping:
 
     def _measure(self, reference: Subject, subject: Subject) -> dict[str, Any]:
         config = HarnessConfig(**dataclasses.asdict(self.chain.recipe.bench))
-        with Turns().measuring():
-            result = measure([reference, subject], self.target.probe.frame, config)
+        result = measure([reference, subject], self.target.probe.frame, config)
         write_result(result, self.folder / "bench.json")
         first, second = result.rows
         known = first.status == second.status == "ok"

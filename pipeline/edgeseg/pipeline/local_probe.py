@@ -32,7 +32,6 @@ from edgeseg.compress.probe import Layer, Measurement
 from edgeseg.export.fits import fixed_size
 from edgeseg.export.layer_graph import Precision, layer_pair
 from edgeseg.export.placement import u8s8_x86
-from edgeseg.pipeline.measuring_turn import Turns
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, MeasureError
 from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
@@ -138,8 +137,7 @@ class LocalProbe:
         with tempfile.TemporaryDirectory(prefix="edgeseg-layers-") as folder:
             files = [self._write(layer, Path(folder), index) for index, layer in enumerate(layers)]
             config = dataclasses.replace(self.layer_config, threads=self.threads)
-            with Turns().measuring():
-                return quietly(lambda: measure_layers(self.engine, files, config))[0]
+            return quietly(lambda: measure_layers(self.engine, files, config))[0]
 
     def measure(self, model: SegmentationNet) -> Measurement:
         """Measure one network; see `measure_all`."""
@@ -164,8 +162,7 @@ class LocalProbe:
                     found[index] = Measurement(None, None, None, None, str(err))
             if subjects:
                 config = dataclasses.replace(self.harness or brief(self.threads), threads=self.threads)
-                with Turns().measuring():
-                    result, busy = quietly(lambda: measure(list(subjects.values()), self.frame, config))
+                result, busy = quietly(lambda: measure(list(subjects.values()), self.frame, config))
                 found |= {index: _measurement(row, busy) for index, row in zip(subjects, result.rows, strict=True)}
             return [found[index] for index in range(len(models))]
 

@@ -54,7 +54,8 @@ def fit(
         data: Train and val loaders.
         folder: Resume state and TensorBoard log; the caller deletes or keeps it.
         progress: Called after every epoch.
-        before_batch: Called before every batch; may wait, so that a training makes way for something else.
+        before_batch: Called before every batch, of val as well; may wait, so that a training makes way for something
+            else. Not called where several processes train one network.
 
     Raises:
         TrainingError: If the loss becomes NaN or a resume state cannot be read.
@@ -136,8 +137,15 @@ class _Report(Callback):
     def __init__(self, progress: Progress | None, before_batch: Callable[[], None] | None, epochs: int) -> None:
         self.progress, self.before_batch, self.epochs = progress, before_batch, epochs
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        if self.before_batch is not None:
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        self._make_way(trainer)
+
+    def on_validation_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        self._make_way(trainer)
+
+    def _make_way(self, trainer: L.Trainer) -> None:
+        # Several processes wait for each other in every batch: one that made way by itself would hold up the others.
+        if self.before_batch is not None and trainer.world_size == 1:
             self.before_batch()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002

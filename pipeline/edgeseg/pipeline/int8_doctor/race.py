@@ -11,7 +11,6 @@ from edgeseg.benchmarks.config import HarnessConfig, quick
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.pipeline.int8_doctor.patient import File
-from edgeseg.pipeline.measuring_turn import Turns
 from edgeseg.runtime.dataset import Sample, read_image
 from edgeseg.runtime.image_score import UInt8
 from edgeseg.runtime.imagefile import Color
@@ -72,8 +71,7 @@ def race(
     """
     frame: UInt8 = read_image(sample.image, color)
     subjects = [Subject(name, *models[name]) for name in ("float", "int8")]
-    with Turns().measuring():
-        result = measure(subjects, frame, config or quick(threads), frame_name=sample.stem, progress=progress)
+    result = measure(subjects, frame, config or quick(threads), frame_name=sample.stem, progress=progress)
     failed = [row for row in result.rows if row.status != "ok"]
     if failed:
         return Race(sample.stem, threads, "not measured", f"{failed[0].name} {failed[0].status}: {failed[0].reason}")

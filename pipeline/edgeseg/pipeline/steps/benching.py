@@ -10,7 +10,6 @@ from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.result_file import write_result
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.pipeline.chain import StepContext
-from edgeseg.pipeline.measuring_turn import Turns
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.runtime.dataset import open_dataset, read_image
 
@@ -26,9 +25,7 @@ def run_bench(context: StepContext) -> dict[str, Any]:
             files = context.folders[name].files
             subjects.append(Subject(name, model_file(files), read_spec(files)))
     section = dataclasses.asdict(context.recipe.bench)
-    config = HarnessConfig(**section)
-    with Turns().measuring():
-        result = measure(subjects, frame, config, frame_name=sample.stem, progress=context.progress)
+    result = measure(subjects, frame, HarnessConfig(**section), frame_name=sample.stem, progress=context.progress)
     write_result(result, context.folder.files / "bench.json")
     return {
         "frame": sample.stem,

@@ -7,9 +7,8 @@ from typing import Any
 
 from edgeseg.compress.prune import PruneConfig, prune, target_widths
 from edgeseg.pipeline.chain import StepContext
-from edgeseg.pipeline.steps.training import Budget, look_at_gates, make_training, open_data, train_step
+from edgeseg.pipeline.steps.training import Budget, carry_out, look_at_gates, make_training, open_data, train_step
 from edgeseg.train.checkpoint import DESCRIPTION, load_checkpoint, save_checkpoint
-from edgeseg.train.fit import fit
 
 
 def run_student_pruned(context: StepContext) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
             break
         context.progress(done / config.rounds / 2, f"round {done}/{config.rounds}")
         module, loaders = make_training(context, data, model, teacher, between)
-        best = fit(module, loaders, context.folder.work / f"fit_{done}")
+        best = carry_out(context, module, loaders, teacher, f"fit_{done}")
         save_checkpoint(kept, model, {"round": done, "val_dice": best.best_val_dice})
         shutil.rmtree(context.folder.work / f"fit_{done}", ignore_errors=True)
     result = train_step(context, data, model, teacher, last, part="fit_last")

@@ -11,19 +11,19 @@ from typing import Any
 
 import torch
 
+from edgeseg.benchmarks.turns import Turns
 from edgeseg.compress.cost import cost
 from edgeseg.compress.distill import DistillationModule, DistillConfig
 from edgeseg.compress.importance import put_gates
 from edgeseg.compress.stored_views import ViewOrder, stored_views
 from edgeseg.pipeline.chain import StepContext
-from edgeseg.pipeline.measuring_turn import Turns
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, open_dataset
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.choices import choose
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData
-from edgeseg.train.fit import fit
+from edgeseg.train.fit import FitResult, fit
 from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -100,13 +100,7 @@ def train_step(
         part: Name of the resume state, for steps with several trainings.
     """
     module, loaders = make_training(context, data, model, teacher, budget)
-    with Turns().training() as turns:
-        if teacher is not None and context.recipe.distill.views:
-            torch.set_num_threads(loaders.config.threads)
-            order = ViewOrder(context.recipe.distill.views, loaders.config.precision)
-            told = context.progress
-            loaders.stored = stored_views(context.views_folder, loaders, teacher, order, told, turns.next_batch)
-        best = fit(module, loaders, context.folder.work / part, _progress(context), turns.next_batch)
+    best = carry_out(context, module, loaders, teacher, part)
     size = loaders.train_size_px()
     channels, _ = network_ends(context, data)
     figures = cost(model, (1, channels, *size))
@@ -121,6 +115,29 @@ def train_step(
     meta = {"classes": list(data.classes), "color": data.color, "step": context.step.name, **result}
     save_checkpoint(context.folder.files, model, meta)
     return result
+
+
+def carry_out(
+    context: StepContext,
+    module: SegmentationModule,
+    loaders: SegmentationData,
+    teacher: SegmentationNet | None,
+    part: str,
+) -> FitResult:
+    """Run a training of `make_training` to its end: with stored views where the recipe has them, making way for those
+    who measure.
+    """
+    views = context.recipe.distill.views
+    with Turns().training() as turns:
+        if teacher is not None and views:
+            torch.set_num_threads(loaders.config.threads)
+            order, where = ViewOrder(views, loaders.config.precision), context.views_folder
+
+            def tell(words: str) -> None:
+                context.progress(0.0, words)  # the training's own share begins after it
+
+            loaders.stored = stored_views(where, loaders, teacher, order, tell, turns.next_batch)
+        return fit(module, loaders, context.folder.work / part, _progress(context), turns.next_batch)
 
 
 def make_training(
@@ -222,9 +239,10 @@ def _choice(
     trial.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     state = {name: tensor.clone() for name, tensor in trial.model.state_dict().items()}
     section = context.recipe.train
-    choice = choose(
-        lambda: trial.compute_loss(x, target), trial.model, threads=section.threads, precision=section.precision
-    )
+    with Turns().measuring():  # another training beside it would choose for us
+        choice = choose(
+            lambda: trial.compute_loss(x, target), trial.model, threads=section.threads, precision=section.precision
+        )
     trial.to("cpu")
     trial.model.load_state_dict(state)  # batch norm has counted the trial batches
     write_json(path, choice.to_json())

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.pipeline.measuring_turn import Turns
+from edgeseg.benchmarks.turns import Turns
 
 # A training in another process: a line a batch, each as long as told.
 TRAINING = """
 import sys, time
 from pathlib import Path
-from edgeseg.pipeline.measuring_turn import Turns
+from edgeseg.benchmarks.turns import Turns
 with Turns(Path(sys.argv[1])).training() as turns:
     while True:
         turns.next_batch()
@@ -87,7 +87,7 @@ def test_a_training_that_was_killed_or_suspended_stops_nobody(tmp_path: Path, se
     with training(tmp_path, batch_s=30.0) as (process, _):
         os.kill(process.pid, sent)
         start = time.monotonic()
-        with Turns(tmp_path, patience_s=0.4).measuring():
+        with Turns(tmp_path, batch_s=0.4).measuring():
             took_s = time.monotonic() - start
         assert (took_s >= 0.4) is (sent is signal.SIGSTOP)
 
@@ -117,3 +117,18 @@ def test_the_locks_are_for_their_user_alone(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="turn"), Turns(tmp_path / "turns").measuring():
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_measurement_that_does_not_end_is_passed_by_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Turns(tmp_path).measuring(), Turns(tmp_path, measurement_s=0.2).training() as turns:
+        turns.next_batch()
+    assert "a measurement of another edgeseg process did not end" in caplog.text
+
+
+def test_containers_can_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGESEG_TURNS", str(tmp_path / "shared"))
+    assert Turns().folder == tmp_path / "shared"
+    monkeypatch.delenv("EDGESEG_TURNS")
+    assert str(os.getuid()) in Turns().folder.name
