@@ -80,7 +80,7 @@ train:
   validate_every: 2 # epochs
   seed: 0
   loss:
-    terms: {"bce+dice" if binary else "ce+dice"}
+    terms: {"bce+dice" if binary else "ce+dice"} # join +regions where a small region matters as much as a large one
   augment:
     flip_horizontal: true
     flip_vertical: true # set false where up and down differ, as in ultrasound
@@ -98,6 +98,7 @@ student: # an EfficientUNet
 distill:
   temperature: 2.0
   alpha: 0.7 # weight of the teacher's answer against the truth
+  # views: 20 # ask the teacher once about 20 views an image, for all trainings; default: fresh ones in every epoch
 prune:
   ratio: 0.25 # share of the channels removed in the end
   rounds: 3
