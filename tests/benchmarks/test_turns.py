@@ -16,7 +16,7 @@ import pytest
 
 from edgeseg.benchmarks.turns import Turns
 
-# A training in another process: a line a batch, each as long as told.
+# A training in another process: when each batch begins, by the clock that all processes share; each as long as told.
 TRAINING = """
 import sys, time
 from pathlib import Path
@@ -24,7 +24,7 @@ from edgeseg.benchmarks.turns import Turns
 with Turns(Path(sys.argv[1])).training() as turns:
     while True:
         turns.next_batch()
-        print("batch", flush=True)
+        print(time.monotonic(), flush=True)
         time.sleep(float(sys.argv[2]))
 """
 
@@ -38,8 +38,7 @@ def training(folder: Path, batch_s: float = 0.01) -> Iterator[tuple[subprocess.P
 
     def read() -> None:
         assert process.stdout is not None
-        for _ in process.stdout:
-            began.append(time.monotonic())
+        began.extend(float(line) for line in process.stdout)
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -62,19 +61,19 @@ def wait_for(happened: object, limit_s: float = 20.0) -> None:
 def test_no_batch_begins_while_anybody_measures(tmp_path: Path) -> None:
     with training(tmp_path) as (_, began):
         with Turns(tmp_path).measuring():
-            time.sleep(0.1)  # what the training printed before has arrived
-            seen = len(began)
+            start = time.monotonic()
             time.sleep(0.3)
-            assert len(began) == seen
-        wait_for(lambda: len(began) > seen + 3)
+            end = time.monotonic()
+        wait_for(lambda: began[-1] > end)
+        assert not [moment for moment in began if start < moment < end]
 
 
 def test_a_measurement_waits_for_the_end_of_a_batch(tmp_path: Path) -> None:
     with training(tmp_path, batch_s=0.7) as (_, began):
-        wait_for(lambda: len(began) > 1)
-        start = began[-1]
         with Turns(tmp_path).measuring():
-            assert time.monotonic() - start > 0.6
+            start = time.monotonic()
+        wait_for(lambda: began[-1] > start)
+        assert start - max(moment for moment in began if moment < start) >= 0.7
 
 
 def test_trainings_do_not_hold_each_other_up(tmp_path: Path) -> None:
