@@ -18,7 +18,7 @@ from edgeseg.pipeline.chain import no_progress
 from edgeseg.pipeline.crossval import Crossval, CrossvalResult, fold_weights
 from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult, fold_fit
 from edgeseg.pipeline.crossval_folds import divide, join_copies, write_fold
-from edgeseg.pipeline.crossval_order import CrossvalOrder, WayChoice, carry_out_crossval, reduced
+from edgeseg.pipeline.crossval_order import CrossvalOrder, TakenOver, carry_out_crossval, reduced
 from edgeseg.pipeline.crossval_text import crossval_json, crossval_text
 from edgeseg.pipeline.fit import fit_network
 from edgeseg.pipeline.fit_rounds import Start
@@ -315,7 +315,7 @@ def fit_of(winner: str) -> dict[str, Any]:
 def test_a_fold_is_one_seed_without_baselines_unless_set(recipe_file: Path, tmp_path: Path) -> None:
     recipe, way, assignments = reduced(order(recipe_file, tmp_path))
     assert recipe.fit.final_seeds == 1 and recipe.fit.baselines == () and recipe.fit.way is None
-    assert way == WayChoice(None, "recipe") and load_recipe(recipe_file, assignments) == recipe
+    assert way == TakenOver(None, "recipe") and load_recipe(recipe_file, assignments) == recipe
     recipe, _, _ = reduced(order(recipe_file, tmp_path, "fit.baselines=[thin_student]", "fit.final_seeds=2"))
     assert recipe.fit.final_seeds == 2 and recipe.fit.baselines == ("thin_student",)
 
@@ -325,18 +325,18 @@ def test_the_way_is_that_of_the_fit_unless_named(recipe_file: Path, tmp_path: Pa
     folder.mkdir(parents=True)
     (folder / "fit.json").write_text(json.dumps(fit_of("thin_student")))
     recipe, way, _ = reduced(order(recipe_file, tmp_path))
-    assert way == WayChoice("taylor-widths", "fit.json", "thin_student", "student_alone")
+    assert way == TakenOver("taylor-widths", "fit.json", "thin_student", "student_alone")
     assert recipe.fit.way == "taylor-widths" and not recipe.fit.depth
     assert recipe.fit.student == "student_alone"
     named = reduced(order(recipe_file, tmp_path, "fit.student=student_distilled"))[0]
     assert named.fit.student == "student_distilled"
     recipe, way, _ = reduced(order(recipe_file, tmp_path, way="group_l2-depth"))
-    assert way == WayChoice("group_l2-depth", "--way", "thin_student", "student_alone") and recipe.fit.depth
-    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == WayChoice(None, "recipe", "thin_student")
+    assert way == TakenOver("group_l2-depth", "--way", "thin_student", "student_alone") and recipe.fit.depth
+    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == TakenOver(None, "recipe", "thin_student")
     own = order(recipe_file, tmp_path, "fit.way=taylor-depth")
-    assert reduced(own)[1] == WayChoice("taylor-depth", "recipe", "thin_student", "student_alone")
+    assert reduced(own)[1] == TakenOver("taylor-depth", "recipe", "thin_student", "student_alone")
     (folder / "fit.json").write_text(json.dumps({"status": "budget not met"}))
-    assert reduced(order(recipe_file, tmp_path))[1] == WayChoice(None, "recipe")
+    assert reduced(order(recipe_file, tmp_path))[1] == TakenOver(None, "recipe")
 
 
 def test_where_a_baseline_ships_it_runs_in_every_fold(recipe_file: Path, tmp_path: Path) -> None:

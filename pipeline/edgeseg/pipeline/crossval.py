@@ -85,7 +85,8 @@ class Crossval:
             ConfigError: If another process is at a fold that is to be run here.
             EdgesegError: From what stops every fold, such as a target that disappears; what is done is kept.
         """
-        folds = [self._fold(number) for number in range(len(self.splits))]
+        data_sha256 = content_hash(self.data)  # the same for every fold: they differ in their split alone
+        folds = [self._fold(number, data_sha256) for number in range(len(self.splits))]
         wanted = [fold for fold in folds if self.only is None or fold.number in self.only]
         failed = {fold.number: self._see_to(fold, progress) for fold in wanted}
         # Read now, for other processes may have answered meanwhile.
@@ -103,11 +104,11 @@ class Crossval:
     def _figures(self, scores: Scores) -> Record:
         return figures(scores, self.data.classes, self.max_drop)
 
-    def _fold(self, number: int) -> _Fold:
+    def _fold(self, number: int, data_sha256: str) -> _Fold:
         """A fold's data set on disk, and where its answer belongs."""
         root = self.root / f"fold_{number}"
         data = open_dataset(write_fold(root / "data", self.data, self.splits[number]))
-        question = self.question | {"data_sha256": content_hash(data), "split_sha256": split_hash(data)}
+        question = self.question | {"data_sha256": data_sha256, "split_sha256": split_hash(data)}
         return _Fold(number, root, data, question, answer_folder(self.root / self.name, number, question))
 
     def _see_to(self, fold: _Fold, progress: ChainProgress) -> Answer | None:

@@ -59,7 +59,7 @@ class CrossvalOrder:
 
 
 @dataclass(frozen=True)
-class WayChoice:
+class TakenOver:
     """What folds take over from a fit of the recipe.
 
     Attributes:
@@ -126,7 +126,7 @@ def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
     return result.passed
 
 
-def reduced(order: CrossvalOrder) -> tuple[Recipe, WayChoice, tuple[str, ...]]:
+def reduced(order: CrossvalOrder) -> tuple[Recipe, TakenOver, tuple[str, ...]]:
     """The recipe of a fold, how it cuts, and the settings that make it so.
 
     Raises:
@@ -178,15 +178,15 @@ def _calibrated(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
     return replace(recipe, quantize=replace(recipe.quantize, folder=folder))
 
 
-def _way(order: CrossvalOrder, recipe: Recipe) -> WayChoice:
+def _way(order: CrossvalOrder, recipe: Recipe) -> TakenOver:
     chosen, winner, student = _fitted(order, recipe)
     # Where each fold chooses on its own val, nothing may come from a fit that has seen the images tested here.
     student = recipe.fit.student or (None if order.way == EACH else student)
     if order.way == EACH or (order.way is None and recipe.fit.way is not None):
-        return WayChoice(recipe.fit.way, "recipe", winner, student)
+        return TakenOver(recipe.fit.way, "recipe", winner, student)
     if order.way is not None:
-        return WayChoice(order.way, "--way", winner, student)
-    return WayChoice(chosen, "recipe" if chosen is None else "fit.json", winner, student)
+        return TakenOver(order.way, "--way", winner, student)
+    return TakenOver(chosen, "recipe" if chosen is None else "fit.json", winner, student)
 
 
 def _fitted(order: CrossvalOrder, recipe: Recipe) -> tuple[str | None, str | None, str | None]:
@@ -199,7 +199,7 @@ def _fitted(order: CrossvalOrder, recipe: Recipe) -> tuple[str | None, str | Non
         return None, None, None
 
 
-def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget, way: WayChoice) -> dict[str, Any]:
+def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget, way: TakenOver) -> dict[str, Any]:
     """The head of the record: which command, recipe, target, budget and way."""
     return {
         "command": order.command,
