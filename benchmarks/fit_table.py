@@ -61,6 +61,7 @@ def _shipped(record: Values) -> list[str]:
             drops = "; ".join(f"{split} {drop_text(reference['dice_drop'][split])}" for split in ("val", "test"))
             rows.append((f"points of Dice lost against {words} ({scores})", drops))
             rows += _regions(shipped, reference) if name == "teacher" else []
+    rows += _plan_files(dig(shipped, "plan_files", "pairs") or [])
     point = dig(shipped, "operating_point")
     if point is not None:
         rows.append(("threshold, chosen on val", f"{dig(point, 'decision', 'value'):g}: {dig(point, 'reason')}"))
@@ -78,6 +79,17 @@ def _regions(shipped: Values, teacher: Values) -> list[tuple[str, str]]:
         return []
     own, whole = (" / ".join(number(value, 2) for value in part) for part in (found[:3], found[3:]))
     return [("regions found / small ones / false ones a good frame, test", f"{own} (teacher {whole})")]
+
+
+def _plan_files(pairs: list[Values]) -> list[tuple[str, str]]:
+    """The two files of the plan whose masks lie furthest apart."""
+    compared = [pair for pair in pairs if pair["status"] == "ok"]
+    if not compared:
+        return []
+    pixels = max(pair["pixels_differ"] for pair in compared)
+    apart = max(abs(pair["dice_difference"] or 0.0) for pair in compared)
+    values = f"{100 * pixels:.2f} % of the pixels, {100 * apart:.2f} points of Dice"
+    return [(f"masks of the plan's files on val, furthest apart of {len(compared)} pairs", values)]
 
 
 def _origin(record: Values, path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from edgeseg.compress.budget import Budget
 from edgeseg.compress.fingerprint import fingerprint
@@ -18,8 +20,10 @@ from edgeseg.pipeline.fit import FitResult, _detail, fit_network
 from edgeseg.pipeline.fit_baselines import largest_fitting
 from edgeseg.pipeline.fit_cut import Way, cut_to
 from edgeseg.pipeline.fit_finalists import Finalist, contest
+from edgeseg.pipeline.fit_html import render_fit
 from edgeseg.pipeline.fit_lab import BudgetError, Lab
 from edgeseg.pipeline.fit_rounds import Start
+from edgeseg.pipeline.fit_text import fit_text
 from edgeseg.pipeline.fit_training import Effort, Trained, train
 from edgeseg.pipeline.recipe import Recipe, load_recipe
 from edgeseg.pipeline.scaled_geometry import scaled
@@ -29,6 +33,7 @@ from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 
+from .fake_report import plan_files
 from .fake_target import FakeProbe, fake_lab
 
 RECIPE = """\
@@ -120,6 +125,22 @@ def test_the_budget_holds_and_everything_is_told(fitted: Any) -> None:
     page = result.fit_html.read_text()
     for words in (record["sentence"], "Pareto front", "random_largest", "Median error", "edgeseg fit tiny"):
         assert words.replace("'", "&#39;") in page or words in page
+
+
+def test_the_plans_other_files_are_told(fitted: Any, tmp_path: Path) -> None:
+    result = fitted[2]
+    record = json.loads(result.fit_json.read_text())
+    accuracy = {split: {"dice_mean": 0.7} for split in ("val", "test")}
+    shipped = {"bundle": "shipped/tiny.edgeseg", "bytes": 1, "latency_ms": None, "speedup_vs_teacher": None}
+    record["chosen"]["shipped"] = shipped | {"accuracy": accuracy, "plan_files": plan_files()}
+    render_fit(record, tmp_path / "fit.html")
+    page = (tmp_path / "fit.html").read_text()
+    assert "The INT8 files of one plan" in page and "a made-up reason" in page
+    console = Console(width=200, file=io.StringIO())
+    console.print(fit_text(FitResult(record, tmp_path / "fit.json", tmp_path / "fit.html")))
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "tflite-int8: failed: a made-up reason" in told
+    assert "onnx-int8-x86 and onnx-int8 are 0.16 % of the pixels and 0.12 points of Dice apart on val, beyond" in told
 
 
 def test_a_way_that_failed_is_not_tried_again(fitted: Any) -> None:

@@ -25,6 +25,7 @@ from edgeseg.benchmarks.report import (
 )
 from edgeseg.benchmarks.report.parts import Tone
 from edgeseg.pipeline.report_operating_point import operating_point_panel
+from edgeseg.pipeline.report_plan_files import plan_files_panel
 from edgeseg.runtime.atomic import write_text
 
 Record = Mapping[str, Any]
@@ -147,7 +148,8 @@ def _shipped(record: Record) -> Markup:
             drops = "; ".join(f"{split} {_drop(reference['dice_drop'][split])}" for split in ("val", "test"))
             values[f"Dice lost against {_REFERENCES[name]} [points]"] = drops
     told = facts({name: str(value) for name, value in values.items()})
-    return join([told, operating_point_panel((shipped or {}).get("operating_point"))])
+    found = shipped or {}
+    return join([told, operating_point_panel(found.get("operating_point")), plan_files_panel(found)])
 
 
 def _drop(drop: Record | None) -> str:

@@ -205,7 +205,7 @@ def _fit(chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, pr
 
 
 def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
-    """What ships, made and scored on test once; made again if its bundle is gone."""
+    """What ships, made and scored on test once, made again if its bundle is gone; and its plan's other files."""
     from edgeseg.compress.fingerprint import fingerprint
     from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION
     from edgeseg.pipeline.store import sha256_file
@@ -222,7 +222,8 @@ def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
         "calibration": shipping.target.calibration_sha256,
     }
     found = journal.find("shipped", "shipped", settings, lambda: shipping(checkpoint))
-    return dict(found) if (journal.root / found["bundle"]).is_file() else dict(shipping(checkpoint))
+    whole = (journal.root / found["bundle"]).is_file()
+    return dict(found if whole else shipping(checkpoint)) | {"plan_files": shipping.plan_files(checkpoint)}
 
 
 def _total_ms(target: Any, teacher: Any) -> float:

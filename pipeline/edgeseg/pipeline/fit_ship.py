@@ -1,4 +1,7 @@
-"""From the winner's checkpoint to what ships: the INT8 file by the chain's own steps, scored, measured, packed."""
+"""From the winner's checkpoint to what ships: the INT8 file by the chain's own steps, scored, measured, packed.
+
+Beside it lie the files of the same plan for other targets, held against it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,13 @@ from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
 from edgeseg.pipeline.fit_losses import losses
 from edgeseg.pipeline.fit_target import LocalTarget
-from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION, operating_steps, ranges_settings
+from edgeseg.pipeline.plan import (
+    INT8_VERSION,
+    RANGES_VERSION,
+    operating_steps,
+    plan_files_settings,
+    ranges_settings,
+)
 from edgeseg.pipeline.provenance import data_summary, git_commit
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.steps.packing import golden_frames
@@ -64,12 +73,8 @@ class Shipping:
         Raises:
             ExportError: If the network or the teacher cannot be exported.
         """
-        chain = self.chain
-        split = chain.root / "split.csv"
-        if split.is_file():  # the split made for the run, where the data brings none
-            write_bytes(self.folder / split.name, split.read_bytes())
-        export = Chain(self._recipe, self._steps(checkpoint), self.folder, chain.data_root, chain.data_key)
-        state = export.run(self.progress)
+        export = self._export(checkpoint)
+        state = export.run(self.progress, only=self._last)
         for name, record in state.records.items():
             if record["result"].get("status", "ok") != "ok":
                 raise ExportError(f"the winner cannot ship: {name} is {record['result']['reason']}")
@@ -90,7 +95,27 @@ class Shipping:
             "operating_point": (state.records.get("operating_point") or {}).get("result"),
         }
         found |= measured | losses(self.target, subject, references, self.folder)
-        return found | {"bundle": self._from_fit(_pack(chain.recipe, self.target, self.folder, found, subject))}
+        return found | {"bundle": self._from_fit(_pack(self.chain.recipe, self.target, self.folder, found, subject))}
+
+    def plan_files(self, checkpoint: Path) -> dict[str, Any]:
+        """The files of the same plan for other targets, read back and compared by their masks on val.
+
+        Args:
+            checkpoint: Of the winner.
+
+        Returns:
+            What the step `plan_files` returns: `files pairs limits scored_on`. A file that cannot be made here is an
+            entry with its reason, for the fit is for another target.
+        """
+        state = self._export(checkpoint).run(self.progress, only="plan_files")
+        return dict(state.records["plan_files"]["result"])
+
+    def _export(self, checkpoint: Path) -> Chain:
+        chain = self.chain
+        split = chain.root / "split.csv"
+        if split.is_file():  # the split made for the run, where the data brings none
+            write_bytes(self.folder / split.name, split.read_bytes())
+        return Chain(self._recipe, self._steps(checkpoint), self.folder, chain.data_root, chain.data_key)
 
     def _from_fit(self, path: Path) -> str:
         return path.relative_to(self.folder.parent).as_posix()
@@ -107,12 +132,13 @@ class Shipping:
         return "onnx_int8" if self.target.probe.engine == "onnxruntime" else "tflite_int8"
 
     def _steps(self, checkpoint: Path) -> tuple[Step, ...]:
-        """The export as a chain: the FP32 files, the ranges (as the recipe says), the INT8 file."""
+        """The export as a chain: the FP32 files, the ranges (as the recipe says), the INT8 files of one plan."""
         recipe = self._recipe
         where = {"geometry": dataclasses.asdict(recipe.geometry), "of": "network"}
         planned = where | {"float_paths": list(recipe.quantize.float_paths)}
         ranges = where | ranges_settings(recipe, self.target.calibration_sha256)
         run_ranges = "edgeseg.pipeline.steps.quantizing:run_ranges"
+        run_plan_files = "edgeseg.pipeline.steps.plan_files:run_plan_files"
         copied = {"checkpoint": str(checkpoint), "weights": sha256_file(checkpoint / WEIGHTS)}
         points = operating_steps(recipe, ("network_onnx",), of="network")
         decided = ("network", *(step.name for step in points))
@@ -122,20 +148,17 @@ class Shipping:
             Step("network_onnx", ("network",), where, _EXPORTING + "run_torch_onnx"),
             *points,
         ]
-        steps = [
+        onnx, tflite = (*decided, "onnx_fp32", "ranges"), (*decided, "tflite_fp32", "ranges")
+        compared = ("network", "onnx_fp32", "tflite_fp32", "ranges", "onnx_int8", "tflite_int8")
+        return (
             Step("network", (), copied, "edgeseg.pipeline.fit_ship:run_network"),
             *(first if points else ()),
             Step("onnx_fp32", decided, where, _EXPORTING + "run_torch_onnx"),
-            Step("ranges", ("network", "onnx_fp32"), ranges, run_ranges, version=RANGES_VERSION),
-        ]
-        if self._last == "onnx_int8":
-            read = (*decided, "onnx_fp32", "ranges")
-            return (*steps, Step("onnx_int8", read, planned, _EXPORTING + "run_onnx_int8", version=INT8_VERSION))
-        read = (*decided, "tflite_fp32", "ranges")
-        return (
-            *steps,
             Step("tflite_fp32", decided, where, _EXPORTING + "run_tflite_fp32"),
-            Step("tflite_int8", read, planned, _EXPORTING + "run_tflite_int8", version=INT8_VERSION),
+            Step("ranges", ("network", "onnx_fp32"), ranges, run_ranges, version=RANGES_VERSION),
+            Step("onnx_int8", onnx, planned, _EXPORTING + "run_onnx_int8", version=INT8_VERSION),
+            Step("tflite_int8", tflite, planned, _EXPORTING + "run_tflite_int8", version=INT8_VERSION),
+            Step("plan_files", compared, planned | plan_files_settings(recipe), run_plan_files),
         )
 
     def _measure(self, reference: Subject, subject: Subject) -> dict[str, Any]:

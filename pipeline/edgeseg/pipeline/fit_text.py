@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -48,7 +49,25 @@ def fit_text(result: FitResult) -> RenderableType:
         root = result.fit_json.parent
         bundle = root / shipped["bundle"] if shipped.get("bundle") else "none"
         lines += [Text(f"network {root / chosen['checkpoint']}"), Text(f"bundle  {bundle}")]
+        lines += _plan_files(shipped.get("plan_files") or {}, root)
     return Group(*lines)
+
+
+def _plan_files(found: dict[str, Any], root: Path) -> list[RenderableType]:
+    """Where the plan's files for other targets are, which of them there are not, and how far masks lie apart."""
+    if not found:
+        return []
+    lines: list[RenderableType] = [Text(f"others  {root / 'shipped/steps'}: INT8 files of the same plan")]
+    for name, entry in found["files"].items():
+        if entry["status"] != "ok":
+            lines.append(Text(f"        {name}: {entry['status']}: {entry['reason']}", "yellow"))
+    for pair in found["pairs"]:
+        if pair["holds"] is False:
+            dice = pair["dice_difference"]
+            apart = "" if dice is None else f" and {100 * abs(dice):.2f} points of Dice"
+            words = f"{100 * pair['pixels_differ']:.2f} % of the pixels{apart} apart on val"
+            lines.append(Text(f"        {pair['a']} and {pair['b']} are {words}, beyond the limits", "yellow"))
+    return lines
 
 
 def _row(one: dict[str, Any]) -> tuple[object, ...]:
