@@ -37,7 +37,8 @@ PLAN_FILES = ("onnx-int8-x86", "onnx-int8", "tflite-int8", "trt-cache")
 
 
 @pytest.mark.slow
-def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("engine", "variant"), [("x86-ort", "onnx-int8-x86"), ("x86-litert", "tflite-int8")])
+def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path, engine: str, variant: str) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     recipe = load_recipe(tmp_path / "recipe.yaml")
     chain = make_chain(recipe, None, tmp_path)
@@ -47,12 +48,12 @@ def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path) -> None:
     model = build_model(efficient_unet_arch(1, n_classes, width=0.25, depth=0.5, stages=4)).eval()
     teacher = build_model(unet_arch(1, n_classes, base=4, depth=3)).eval()
     save_checkpoint(tmp_path / "winner", model, {})
-    target = local_target(recipe, data, "x86-ort", 16, tmp_path / "scratch")
+    target = local_target(recipe, data, engine, 16, tmp_path / "scratch")
     scores = target.score("any", model)
     assert [score.stem for score in scores] == [sample.stem for sample in data.split("val")]
     shipping = Shipping(chain, target, teacher, tmp_path / "shipped", lambda name, share, words: None)
     found = shipping(tmp_path / "winner")
-    assert found["variant"] == "onnx-int8-x86" and found["latency_ms"]["total"]["p50"] > 0
+    assert found["variant"] == variant and found["latency_ms"]["total"]["p50"] > 0
     assert found["accuracy"]["val"]["n_images"] == len(scores) and found["accuracy"]["test"]["n_images"] > 0
     assert found["speedup_vs_teacher"]["ratio"] > 0 and (tmp_path / found["file"]).stat().st_size == found["bytes"]
     assert verify_bundle(tmp_path / found["bundle"], 1)["ok"]
@@ -63,7 +64,7 @@ def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path) -> None:
         assert reference["dice_drop"]["val"]["budget"] == budget
     others = shipping.plan_files(tmp_path / "winner")
     assert {name: entry["status"] for name, entry in others["files"].items()} == dict.fromkeys(PLAN_FILES, "ok")
-    assert others["files"]["onnx-int8-x86"]["sha256"] == found["sha256"]  # made once: what ships is one of them
+    assert others["files"][variant]["sha256"] == found["sha256"]  # made once: what ships is one of them
     assert [pair["status"] for pair in others["pairs"]] == ["ok"] * 3
     assert others["scored_on"]["n_images"] == len(scores)
     written = tmp_path / "shipped/steps/plan_files/files/int8_s8.onnx"
