@@ -30,7 +30,7 @@ from edgeseg.runtime.backends.ort import OrtBackend
 from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.evaluate import evaluate
-from edgeseg.runtime.intervals import DiceDifference
+from edgeseg.runtime.intervals import Drop
 from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.preprocess import prepare
 from edgeseg.runtime.segmenter import Segmenter
@@ -319,7 +319,7 @@ def test_settings_are_checked() -> None:
 
 
 def test_a_target_where_int8_is_slower_is_refused_alone() -> None:
-    drop = DiceDifference(0.001, -0.002, 0.004, 9, 9, "not shown")
+    drop = Drop(0.001, -0.002, 0.004, 9, 9, "not shown")
     trial = Trial((), drop, 0.01, True)
     races = {
         "x86-ort": Race("a", 1, "faster", "given", 4.0, 2.0, 2.0, 1.9, 2.1),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.image_score import ImageScore, score_image
-from edgeseg.runtime.intervals import paired_bootstrap
+from edgeseg.runtime.intervals import paired_bootstrap, recall_bootstrap
 from edgeseg.runtime.metrics import summarize
 
 
@@ -146,3 +146,33 @@ def test_without_a_budget_there_is_no_verdict() -> None:
     drop = paired_bootstrap(side(hits), side(hits - 2), None)
     assert drop.verdict is None
     assert drop.mean > 0
+
+
+def regions(found: list[int], groups: list[str] | None = None) -> list[ImageScore]:
+    """Images of four true regions each, of which some are found."""
+    names = groups or [f"{i:03}" for i in range(len(found))]
+    classes, counts, none = np.ones(4, np.int64), [np.array([0, 10])] * 3, np.full(2, np.nan)
+    return [
+        ImageScore(
+            f"{i:03}", names[i], *counts, none, classes, 9 * classes, (np.arange(4) < n) * 0.5, np.zeros(2, np.int64)
+        )
+        for i, n in enumerate(found)
+    ]
+
+
+def test_the_drop_of_regions_found_is_the_difference_of_the_printed_figures():
+    a, b = regions([4, 3, 4, 4, 2, 4, 4, 4]), regions([3, 3, 4, 4, 1, 4, 4, 4])
+    classes = ["background", "pit"]
+    drop = recall_bootstrap(a, b, 0.0)
+    assert drop.mean == pytest.approx(summarize(a, classes)["region_recall"] - summarize(b, classes)["region_recall"])
+    assert drop.mean == pytest.approx(2 / 32) and (drop.n_images, drop.n_groups) == (8, 8)
+    assert drop.lo95 == 0 and drop.mean < drop.hi95 <= 5 / 32 and drop.verdict == "not shown"
+    assert recall_bootstrap(a, a, 0.0).verdict == "not worse"
+    assert recall_bootstrap(regions([4] * 9), regions([2] * 9), 0.01).verdict == "worse"
+    joined = recall_bootstrap(regions([4, 4], ["one", "one"]), regions([3, 4], ["one", "one"]), 0.0)
+    assert (joined.lo95, joined.n_groups) == (None, 1)
+
+
+def test_where_there_is_no_region_none_is_missed():
+    with pytest.raises(MeasureError, match="No region in the truth"):
+        recall_bootstrap(side(np.arange(3)), side(np.arange(3)), 0.0)

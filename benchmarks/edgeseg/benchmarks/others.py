@@ -19,7 +19,8 @@ TRIES = 3
 def foreign_seconds(root: Path = Path("/")) -> float | None:
     """CPU time since boot that the usable CPUs gave to others than this process and its finished children [s].
 
-    Niced programs are left out: they yield. Time that the hypervisor took is counted.
+    Niced programs are left out where they yield; Linux with autogroups (``sched(7)``) lets them yield to programs of
+    their own session alone, and they are counted. So is time that the hypervisor took.
 
     Args:
         root: Where ``/proc`` is; a recorded tree in tests.
@@ -33,11 +34,19 @@ def foreign_seconds(root: Path = Path("/")) -> float | None:
         cpus = [[int(word) for word in line.split()[1:9]] for line in lines if line.split(" ", 1)[0] in usable]
         # user nice system idle iowait irq softirq steal
         ticks = sum(user + system + irq + soft + steal for user, _, system, _, _, irq, soft, steal in cpus)
+        ticks += 0 if _niced_yield(root) else sum(cpu[1] for cpu in cpus)
     except (OSError, ValueError, AttributeError):
         return None
     own = os.times()
     mine_s = own.user + own.system + own.children_user + own.children_system
     return ticks / os.sysconf("SC_CLK_TCK") - mine_s
+
+
+def _niced_yield(root: Path) -> bool:
+    try:
+        return (root / "proc/sys/kernel/sched_autogroup_enabled").read_text(encoding="ascii").strip() != "1"
+    except OSError:  # a kernel without autogroups
+        return True
 
 
 def quietly(work: Callable[[], T], foreign: Callable[[], float | None] = foreign_seconds) -> tuple[T, float | None]:

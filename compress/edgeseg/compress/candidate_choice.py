@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edgeseg.runtime.image_score import ImageScore
-from edgeseg.runtime.intervals import DiceDifference, paired_bootstrap
+from edgeseg.runtime.intervals import Drop, paired_bootstrap
 
 # Agreement that differs by less than this (0.1 point of Dice) counts as equal: the simpler candidate is taken.
 SAME_AGREEMENT = 1e-3
@@ -44,7 +44,7 @@ class Choice(Generic[Name]):
 
     taken: Name
     best: Name
-    drops: Mapping[Name, DiceDifference | None]
+    drops: Mapping[Name, Drop | None]
     told_apart: Mapping[Name, bool]
     reasons: Mapping[Name, str]
 
@@ -76,7 +76,7 @@ def choose(found: Mapping[Name, Evidence]) -> Choice[Name]:
     return Choice(taken, best, drops, told_apart, reasons)
 
 
-def _drop(best: Evidence, other: Evidence) -> DiceDifference | None:
+def _drop(best: Evidence, other: Evidence) -> Drop | None:
     if best.dice is None or other.dice is None:
         return None
     return paired_bootstrap(best.scores, other.scores, None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edgeseg.runtime.image_score import ImageScore
-from edgeseg.runtime.intervals import DiceDifference, paired_bootstrap
+from edgeseg.runtime.intervals import Drop, paired_bootstrap
 
 # Up to here layers are added one at a time; a longer list grows by a quarter, and the backward pass makes up for it.
 _SINGLY = 8
@@ -53,7 +53,7 @@ class LayerLoss:
     """What a layer costs when it alone is in INT8; `drop` is in Dice, `differs` a share of pixels."""
 
     layer: str
-    drop: DiceDifference
+    drop: Drop
     differs: float
 
 
@@ -62,7 +62,7 @@ class Trial:
     """One candidate of the search: the layers kept in float, and what it loses on all of val."""
 
     float_layers: tuple[str, ...]
-    drop: DiceDifference
+    drop: Drop
     differs: float
     holds: bool
 

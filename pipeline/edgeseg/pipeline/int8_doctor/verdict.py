@@ -8,7 +8,7 @@ from typing import Literal
 
 from edgeseg.compress.sensitivity import Sensitivity
 from edgeseg.pipeline.int8_doctor.race import Race
-from edgeseg.runtime.intervals import DiceDifference
+from edgeseg.runtime.intervals import Drop
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ def verdict_of(found: Sensitivity, races: Mapping[str, Race]) -> Verdict:
     return Verdict("ok", f"{first} and is {speed}.{f' {refusal}' if refused else ''}", detail, refused)
 
 
-def points(drop: DiceDifference) -> str:
+def points(drop: Drop) -> str:
     """`loses 0.31 points of Dice`."""
     loss = 100 * drop.mean
     return f"{'loses' if loss >= 0.005 else 'gains' if loss <= -0.005 else 'loses'} {abs(loss):.2f} points of Dice"
 
 
-def interval(drop: DiceDifference) -> str:
+def interval(drop: Drop) -> str:
     """`-0.12 to 0.60` points, or that there is none."""
     if drop.lo95 is None or drop.hi95 is None:
         return "not known (one group)"
@@ -66,7 +66,7 @@ def hundredths(share: float) -> str:
     return f"{round(100 * share, 2) + 0.0:.2f}"
 
 
-def _shown(drop: DiceDifference) -> str:
+def _shown(drop: Drop) -> str:
     """What the interval says of the budget; the search itself goes by the estimate."""
     if drop.verdict == "not worse":
         return ", all of it within the budget"
