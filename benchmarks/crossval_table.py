@@ -45,7 +45,7 @@ def crossval_text(record: Values, path: Path) -> str:
     ]
     lines += [*HEAD, *(_fold(one) for one in record["folds"])]
     pooled = record.get("pooled")
-    lines += [_row("all", pooled, "", pooled), *_regions(pooled["accuracy"])] if pooled else []
+    lines += [_row("all", pooled, "", pooled), *_regions(pooled)] if pooled else []
     lines += [f"\nFold {one['fold']} is {one['status']}: {one['reason']}." for one in record["folds"] if one["reason"]]
     return "\n".join(lines) + "\n"
 
@@ -70,13 +70,15 @@ def _row(name: str, costs: Values | None, ships: str, scored: Values | None) -> 
     return f"| {' | '.join(cells)} |"
 
 
-def _regions(accuracy: Values) -> list[str]:
+def _regions(pooled: Values) -> list[str]:
     """Regions found and invented, for data with good frames: there a false alarm costs a part."""
-    found: dict[str, list[Any]] = {row: [dig(accuracy, row, key) for key in REGIONS] for row in ROWS}
+    found: dict[str, list[Any]] = {row: [dig(pooled, "accuracy", row, key) for key in REGIONS] for row in ROWS}
     if not isinstance(found["shipped"][-1], float | int):
         return []
     known = {row: [value if isinstance(value, float | int) else None for value in one] for row, one in found.items()}
-    return ["", *REGION_HEAD, *(f"| {row} | {' | '.join(number(x, 3) for x in one)} |" for row, one in known.items())]
+    lines = ["", *REGION_HEAD, *(f"| {row} | {' | '.join(number(x, 3) for x in one)} |" for row, one in known.items())]
+    drop, n = drop_text(pooled.get("recall_drop")), dig(pooled, "accuracy", "shipped", "n_regions")
+    return [*lines, "", f"Regions lost from teacher to shipped, of {n}: {drop} points."]
 
 
 def _origin(record: Values, path: Path) -> str:

@@ -78,7 +78,12 @@ def _regions(shipped: Values, teacher: Values) -> list[tuple[str, str]]:
     if not all(isinstance(value, float | int) for value in found):
         return []
     own, whole = (" / ".join(number(value, 2) for value in part) for part in (found[:3], found[3:]))
-    return [("regions found / small ones / false ones a good frame, test", f"{own} (teacher {whole})")]
+    rows = [("regions found / small ones / false ones a good frame, test", f"{own} (teacher {whole})")]
+    lost = teacher.get("recall_drop")
+    if lost:
+        drops = "; ".join(f"{split} {drop_text(lost[split])}" for split in ("val", "test"))
+        rows.append(("points of regions found lost against the teacher", drops))
+    return rows
 
 
 def _plan_files(pairs: list[Values]) -> list[tuple[str, str]]:

@@ -1,3 +1,4 @@
+import copy
 import json
 import subprocess
 import sys
@@ -85,6 +86,21 @@ def test_what_ships_and_the_contest(recorded: Path) -> None:
     assert "| wall time | 60 min: trainings 60 |" in text and "regions found" not in text
     assert "| **pruned**, ships | the student pruned | 0.735 (0.730, 0.740) | 1.23 | 300 | 40 |" in text
     assert "flat_unet: left out by fit.baselines." in text and str(recorded.parent) not in text
+
+
+def test_regions_found_and_lost_are_told_where_there_are_good_frames(recorded: Path) -> None:
+    regions = {"region_recall": 0.93, "small_region_recall": 0.71, "false_regions_per_negative_frame": 0.33}
+    fit = copy.deepcopy(FIT)
+    shipped = fit["chosen"]["shipped"]
+    teacher = shipped["references"]["teacher"]
+    for one in (shipped, teacher):
+        one["accuracy"]["test"] |= regions
+    teacher["recall_drop"] = {"val": drop(0.0), "test": drop(0.02)}
+    recorded.write_text(json.dumps(fit))
+    text = run(recorded).stdout
+    assert "a good frame, test | 0.93 / 0.71 / 0.33 (teacher 0.93 / 0.71 / 0.33) |" in text
+    lost = "val +0.0 (−1.0 to +1.0, not shown); test +2.0 (+1.0 to +3.0, not shown)"
+    assert f"| points of regions found lost against the teacher | {lost} |" in text
 
 
 def test_a_budget_that_was_missed_is_told(recorded: Path) -> None:

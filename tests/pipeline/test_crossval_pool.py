@@ -58,6 +58,6 @@ def test_what_cannot_be_said_is_said() -> None:
     assert sentence(None, 0.005, 50).startswith("No fold has a network")
     empty = {name: [score("000", 0, 0, 0)] for name in ("teacher", "student", "shipped")}
     pooled = figures(empty, CLASSES, 0.005)
-    assert pooled["drop"] is None and "there is no Dice" in sentence(pooled, 0.005, 1)
+    assert pooled["drop"] is None and pooled["recall_drop"] is None and "there is no Dice" in sentence(pooled, 0.005, 1)
     one = figures({name: scores[:1] for name, scores in fold(range(1), 0).items()}, CLASSES, 0.005)
     assert one["drop"]["verdict"] == "not shown" and "no interval" in sentence(one, 0.005, 1)

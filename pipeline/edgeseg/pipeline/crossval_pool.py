@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgeseg.pipeline.dice_drop import dice_drop
+from edgeseg.pipeline.drops import dice_drop, recall_drop
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.metrics import summarize
 
@@ -26,14 +26,16 @@ def figures(scores: Scores, classes: Sequence[str], max_drop: float) -> Record:
 
     Returns:
         `accuracy` by row (see `edgeseg.runtime.metrics.summarize`); `drop` from teacher to shipped, with its verdict;
-        `drop_teacher_student` and `drop_student_shipped`, which say where it comes from. A drop is None where the
-        images hold no foreground.
+        `drop_teacher_student` and `drop_student_shipped`, which say where it comes from; `recall_drop`, of the share of
+        true regions that are found, judged by whether it is lower at all. A drop is None where the images hold no
+        foreground.
     """
     return {
         "accuracy": {name: summarize(scores[name], classes) for name in ROWS},
         "drop": dice_drop(scores["teacher"], scores["shipped"], max_drop),
         "drop_teacher_student": dice_drop(scores["teacher"], scores["student"], None),
         "drop_student_shipped": dice_drop(scores["student"], scores["shipped"], None),
+        "recall_drop": recall_drop(scores["teacher"], scores["shipped"], 0.0),
     }
 
 

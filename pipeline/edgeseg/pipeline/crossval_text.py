@@ -31,7 +31,7 @@ def crossval_text(result: CrossvalResult) -> RenderableType:
     lines: list[RenderableType] = [simple_table(columns, rows), Text("")]
     failed = [one for one in record["folds"] if one["reason"]]
     lines += [Text(f"fold {one['fold']}: {one['status']}: {one['reason']}", "yellow") for one in failed]
-    lines += [Text(_regions(pooled["accuracy"]))] if pooled and pooled["accuracy"]["shipped"]["n_regions"] else []
+    lines += [Text(_regions(pooled["accuracy"], pooled["recall_drop"]))] if pooled and pooled["recall_drop"] else []
     lines += [Text(note, "dim") for note in _notes(record)]
     drop = pooled["drop"] if pooled else None
     style = _STYLES[drop["verdict"]] if drop else "bold red"
@@ -53,9 +53,12 @@ def _cells(one: dict[str, Any]) -> tuple[object, ...]:
     )
 
 
-def _regions(accuracy: dict[str, Any]) -> str:
+def _regions(accuracy: dict[str, Any], drop: dict[str, Any]) -> str:
     found = ", ".join(f"{name} {accuracy[name]['region_recall']:.3f}" for name in ROWS)
-    return f"regions found, of {accuracy['shipped']['n_regions']}: {found}"
+    low, high = drop["lo95"], drop["hi95"]
+    interval = "no interval" if low is None else f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}"
+    lost = f"{100 * drop['mean']:+.2f} points from teacher to shipped, {interval}, {drop['verdict']}"
+    return f"regions found, of {accuracy['shipped']['n_regions']}: {found} (drop {lost})"
 
 
 def _notes(record: dict[str, Any]) -> list[str]:

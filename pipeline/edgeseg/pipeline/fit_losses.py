@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.subject import Subject
-from edgeseg.pipeline.dice_drop import dice_drop
+from edgeseg.pipeline.drops import dice_drop, recall_drop
 from edgeseg.pipeline.fit_target import LocalTarget
 from edgeseg.runtime.evaluate import save_scores
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.metrics import summarize
+
+Scores = Sequence[ImageScore]
 
 SPLITS = ("val", "test")
 # Allowed losses of Dice: of the whole way from the teacher, and of quantization alone.
@@ -28,9 +30,9 @@ def losses(target: LocalTarget, shipped: Subject, references: Mapping[str, Subje
         folder: Gets `scores_SPLIT.json` of the shipped file.
 
     Returns:
-        `accuracy` of the shipped file and `references.NAME.{accuracy,dice_drop}`, each by split; a drop is
+        `accuracy` of the shipped file and `references.NAME.{accuracy,dice_drop,recall_drop}`, each by split; a drop is
         `mean lo95 hi95 n_images n_groups verdict budget`, positive where the shipped file is lower, or None where the
-        split holds no foreground.
+        split holds no foreground. Of regions found none may be lost.
     """
     own = {split: _scores(target, shipped, split) for split in SPLITS}
     for split, scores in own.items():
@@ -40,19 +42,20 @@ def losses(target: LocalTarget, shipped: Subject, references: Mapping[str, Subje
         others = {split: _scores(target, subject, split) for split in SPLITS}
         found["references"][name] = {
             "accuracy": {split: _summary(target, others[split]) for split in SPLITS},
-            "dice_drop": {split: _drop(others[split], own[split], BUDGETS[name]) for split in SPLITS},
+            "dice_drop": {split: _judged(dice_drop, others[split], own[split], BUDGETS[name]) for split in SPLITS},
+            "recall_drop": {split: _judged(recall_drop, others[split], own[split], 0.0) for split in SPLITS},
         }
     return found
 
 
-def _scores(target: LocalTarget, subject: Subject, split: str) -> list[ImageScore]:
+def _scores(target: LocalTarget, subject: Subject, split: str) -> Scores:
     return target.score_file(subject.model, subject.spec, target.data.split(split))
 
 
-def _summary(target: LocalTarget, scores: list[ImageScore]) -> dict[str, Any]:
+def _summary(target: LocalTarget, scores: Scores) -> dict[str, Any]:
     return summarize(scores, target.data.classes)
 
 
-def _drop(reference: list[ImageScore], own: list[ImageScore], budget: float) -> dict[str, Any] | None:
-    drop = dice_drop(reference, own, budget)
-    return None if drop is None else drop | {"budget": budget}
+def _judged(drop: Callable[..., Any], reference: Scores, own: Scores, budget: float) -> dict[str, Any] | None:
+    found = drop(reference, own, budget)
+    return None if found is None else found | {"budget": budget}

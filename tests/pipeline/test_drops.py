@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.pipeline.dice_drop import dice_drop
+from edgeseg.pipeline.drops import dice_drop, recall_drop
 from edgeseg.pipeline.fit_losses import losses
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.image_score import ImageScore, score_image
@@ -25,6 +25,12 @@ def scores(mask: np.ndarray, truth: np.ndarray) -> list[ImageScore]:
 def test_a_drop_is_the_difference_of_dice() -> None:
     drop = dice_drop(scores(FULL, FULL), scores(HALF, FULL), 0.5)
     assert drop is not None and drop["mean"] == pytest.approx(1 / 3) and drop["verdict"] == "not worse"
+
+
+def test_a_region_that_is_missed_is_a_drop_and_without_any_there_is_none() -> None:
+    drop = recall_drop(scores(FULL, FULL), scores(EMPTY, FULL), 0.0)
+    assert drop is not None and drop["mean"] == 1.0 and drop["verdict"] == "worse"
+    assert recall_drop(scores(HALF, EMPTY), scores(EMPTY, EMPTY), 0.0) is None
 
 
 @pytest.mark.parametrize(("first", "second"), [(EMPTY, EMPTY), (EMPTY, HALF), (HALF, EMPTY)])
@@ -47,4 +53,6 @@ def test_a_test_split_without_foreground_ends_no_fit(tmp_path: Path) -> None:
     record = losses(target, subject, {"teacher": subject}, tmp_path)
     drops = record["references"]["teacher"]["dice_drop"]
     assert drops["test"] is None and drops["val"]["mean"] == 0.0 and drops["val"]["budget"] == 0.005
+    lost = record["references"]["teacher"]["recall_drop"]
+    assert lost["test"] is None and lost["val"]["mean"] == 0.0 and lost["val"]["verdict"] == "not worse"
     assert (tmp_path / "scores_test.json").is_file()

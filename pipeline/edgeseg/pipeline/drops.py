@@ -1,4 +1,4 @@
-"""A drop of Dice for a record; of images without any foreground there is none, and that is no failure."""
+"""Drops for a record, of Dice and of regions found; of images without any foreground there is none, no failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeseg.runtime.image_score import ImageScore
-from edgeseg.runtime.intervals import paired_bootstrap
+from edgeseg.runtime.intervals import paired_bootstrap, recall_bootstrap
 
 
 def dice_drop(
@@ -28,6 +28,27 @@ def dice_drop(
     if not _has_dice(reference) or not _has_dice(candidate):
         return None
     return paired_bootstrap(reference, candidate, budget).to_json()
+
+
+def recall_drop(
+    reference: Sequence[ImageScore], candidate: Sequence[ImageScore], budget: float | None
+) -> dict[str, Any] | None:
+    """The same of the share of true regions that are found.
+
+    Args:
+        reference: Its scores.
+        candidate: Its scores, of the same images.
+        budget: Largest drop that is accepted, as a share; None where none is set.
+
+    Returns:
+        None where the truth has no region.
+
+    Raises:
+        MeasureError: If the two were not scored on the same images and truth.
+    """
+    if not any(len(one.region_iou) for one in reference):
+        return None
+    return recall_bootstrap(reference, candidate, budget).to_json()
 
 
 def _has_dice(scores: Sequence[ImageScore]) -> bool:
