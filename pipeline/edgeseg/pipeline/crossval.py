@@ -184,6 +184,7 @@ def _row(result: FoldResult) -> Record:
     shipped: dict[str, Any] = chosen["shipped"] or {}
     kept = ("variant", "bytes", "sha256", "latency_ms", "speedup_vs_teacher", "teacher_bytes")
     made = {name: result.fit.get(name) for name in ("created", "git_commit", "target_identity", "way")}
+    made["n_disturbed"] = (result.fit.get("prediction") or {}).get("n_disturbed")
     return {"network": chosen["name"]} | made | {name: shipped.get(name) for name in kept}
 
 
