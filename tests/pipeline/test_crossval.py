@@ -181,7 +181,7 @@ def test_it_is_told_in_a_table_and_in_json(validated: Any) -> None:
     text = printed(result)
     assert "Dice shipped" in text and result.record["sentence"] in text and str(result.path) in text
     pooled = result.record["pooled"]
-    told = f"{100 * pooled['recall_drop']['mean']:+.2f} points from teacher to shipped, 95 % interval"
+    told = f"teacher to shipped: drop {100 * pooled['recall_drop']['mean']:+.2f} points, 95 % interval"
     assert f"regions found, of {pooled['accuracy']['shipped']['n_regions']}: teacher" in text and told in text
     assert crossval_json(result)["passed"] == result.passed
 

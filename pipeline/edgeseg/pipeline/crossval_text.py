@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgeseg.pipeline.crossval_pool import ROWS
+from edgeseg.pipeline.crossval_pool import ROWS, drop_words
 from edgeseg.pipeline.printed import simple_table
 
 if TYPE_CHECKING:
@@ -55,10 +55,8 @@ def _cells(one: dict[str, Any]) -> tuple[object, ...]:
 
 def _regions(accuracy: dict[str, Any], drop: dict[str, Any]) -> str:
     found = ", ".join(f"{name} {accuracy[name]['region_recall']:.3f}" for name in ROWS)
-    low, high = drop["lo95"], drop["hi95"]
-    interval = "no interval" if low is None else f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}"
-    lost = f"{100 * drop['mean']:+.2f} points from teacher to shipped, {interval}, {drop['verdict']}"
-    return f"regions found, of {accuracy['shipped']['n_regions']}: {found} (drop {lost})"
+    n_regions = accuracy["shipped"]["n_regions"]
+    return f"regions found, of {n_regions}: {found}; teacher to shipped: {drop_words(drop)}, {drop['verdict']}"
 
 
 def _notes(record: dict[str, Any]) -> list[str]:

@@ -8,10 +8,10 @@ from typing import Any
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.intervals import paired_bootstrap, recall_bootstrap
 
+Scores = Sequence[ImageScore]
 
-def dice_drop(
-    reference: Sequence[ImageScore], candidate: Sequence[ImageScore], budget: float | None
-) -> dict[str, Any] | None:
+
+def dice_drop(reference: Scores, candidate: Scores, budget: float | None) -> dict[str, Any] | None:
     """`mean lo95 hi95 n_images n_groups verdict` of the drop, positive where the candidate is lower.
 
     Args:
@@ -30,22 +30,8 @@ def dice_drop(
     return paired_bootstrap(reference, candidate, budget).to_json()
 
 
-def recall_drop(
-    reference: Sequence[ImageScore], candidate: Sequence[ImageScore], budget: float | None
-) -> dict[str, Any] | None:
-    """The same of the share of true regions that are found.
-
-    Args:
-        reference: Its scores.
-        candidate: Its scores, of the same images.
-        budget: Largest drop that is accepted, as a share; None where none is set.
-
-    Returns:
-        None where the truth has no region.
-
-    Raises:
-        MeasureError: If the two were not scored on the same images and truth.
-    """
+def recall_drop(reference: Scores, candidate: Scores, budget: float | None) -> dict[str, Any] | None:
+    """As `dice_drop`, of the share of true regions that are found; None where the truth has no region."""
     if not any(len(one.region_iou) for one in reference):
         return None
     return recall_bootstrap(reference, candidate, budget).to_json()

@@ -147,10 +147,10 @@ def _shipped(record: Record) -> Markup:
         for name, reference in (shipped.get("references") or {}).items():
             drops = "; ".join(f"{split} {_drop(reference['dice_drop'][split])}" for split in ("val", "test"))
             values[f"Dice lost against {_REFERENCES[name]} [points]"] = drops
-        lost = ((shipped.get("references") or {}).get("teacher") or {}).get("recall_drop") or {}
-        if any(lost.values()):
-            drops = "; ".join(f"{split} {_drop(lost[split])}" for split in ("val", "test"))
-            values["regions lost against the FP32 teacher [points of recall]"] = drops
+            lost = reference.get("recall_drop")
+            if lost:
+                drops = "; ".join(f"{split} {_drop(lost[split])}" for split in ("val", "test"))
+                values[f"regions lost against {_REFERENCES[name]} [points of recall]"] = drops
     told = facts({name: str(value) for name, value in values.items()})
     found = shipped or {}
     return join([told, operating_point_panel(found.get("operating_point")), plan_files_panel(found)])

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.subject import Subject
-from edgeseg.pipeline.drops import dice_drop, recall_drop
+from edgeseg.pipeline.drops import Scores, dice_drop, recall_drop
 from edgeseg.pipeline.fit_target import LocalTarget
 from edgeseg.runtime.evaluate import save_scores
-from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.metrics import summarize
-
-Scores = Sequence[ImageScore]
 
 SPLITS = ("val", "test")
 # Allowed losses of Dice: of the whole way from the teacher, and of quantization alone.
