@@ -374,6 +374,8 @@ def test_progress_counts_every_fold(recipe_file: Path, tmp_path: Path) -> None:
     assert "final_0" in weights and "final_1" not in weights and not any("thin_student" in name for name in weights)
     folds = fold_weights(weights, 3)
     assert len(folds) == 3 * len(weights) and "fold 2 of 3, teacher" in folds
+    alone = fold_weights(weights, 3, only=(1,))  # or the bar of one fold would end at a third
+    assert alone == {name: weight for name, weight in folds.items() if name.startswith("fold 2 of 3, ")}
 
 
 def test_an_order_is_carried_out(

@@ -306,12 +306,14 @@ def test_a_shipped_file_beyond_its_budget_is_told(tmp_path: Path, recipe: Recipe
     budget = Budget("x86-ort", speedup=5.0, bytes=1000)
     lab = fake_lab(tmp_path, recipe, data_root, budget, FakeProbe(SIZE))
     winner = Finalist("pruned", "", {"latency_ms": 1.9, "bytes": 900}, lambda seed: None)  # type: ignore[arg-type,return-value]
-    shipped = {"latency_ms": {"total": {"p50": 1.8}}, "bytes": 1100, "speedup_vs_teacher": {"ratio": 4.8}}
+    shipped = {"latency_ms": {"total": {"p50": 2.2}}, "bytes": 1100, "speedup_vs_teacher": {"ratio": 4.8}}
     told = _detail(lab, winner, shipped)
-    assert "bytes is 1100, the budget allows 1000" in told
+    assert "Above the budget: bytes is 1100, the budget allows 1000. In turns" in told  # 2.2 ms are no speed-up
     assert "In turns with the teacher it is 4.8 times faster, the budget asks for 5" in told
     fine = _detail(lab, winner, shipped | {"bytes": 900, "speedup_vs_teacher": {"ratio": 5.1}})
     assert "Above the budget" not in fine and "asks for" not in fine
+    lab.budget = Budget("x86-ort", latency_ms=2.0)
+    assert "Above the budget: latency_ms is 2.2, the budget allows 2." in _detail(lab, winner, shipped)
 
 
 def test_images_of_short_trainings_are_smaller_but_fit_the_stride() -> None:

@@ -11,7 +11,7 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain
 from edgeseg.pipeline.fit_run import FitOrder, run_fit
 from edgeseg.pipeline.fit_ship import Shipping
-from edgeseg.pipeline.fit_target import local_target
+from edgeseg.pipeline.fit_target import at_pace_of, local_target, pair_ms
 from edgeseg.pipeline.plan import RANGES_VERSION
 from edgeseg.pipeline.recipe import load_recipe
 from edgeseg.pipeline.run import make_chain
@@ -49,6 +49,8 @@ def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path, engine: str,
     teacher = build_model(unet_arch(1, n_classes, base=4, depth=3)).eval()
     save_checkpoint(tmp_path / "winner", model, {})
     target = local_target(recipe, data, engine, 16, tmp_path / "scratch")
+    pair = pair_ms(target, teacher, model)
+    assert at_pace_of(target, model, pair["student_ms"]).probe.measure(model).pace > 0 and pair["teacher_ms"] > 0
     scores = target.score("any", model)
     assert [score.stem for score in scores] == [sample.stem for sample in data.split("val")]
     shipping = Shipping(chain, target, teacher, tmp_path / "shipped", lambda name, share, words: None)
@@ -69,6 +71,14 @@ def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path, engine: str,
     assert others["scored_on"]["n_images"] == len(scores)
     written = tmp_path / "shipped/steps/plan_files/files/int8_s8.onnx"
     assert sha256_file(written) == others["files"]["onnx-int8"]["sha256"]
+
+
+def test_a_teacher_that_does_not_run_here_is_told_with_a_way_out(tmp_path: Path, synthetic_data) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    target = local_target(load_recipe(tmp_path / "recipe.yaml"), synthetic_data, "x86-ort", 16, tmp_path)
+    rgb, gray = (build_model(unet_arch(channels, 3, base=4, depth=2)).eval() for channels in (3, 1))
+    with pytest.raises(ConfigError, match=r"3 input channels.*give latency_ms instead"):
+        pair_ms(target, rgb, gray)
 
 
 def test_frames_of_any_size_cannot_be_searched_for(tmp_path: Path, synthetic_data) -> None:

@@ -12,8 +12,8 @@ import torch
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.layer_job import LayerConfig
 from edgeseg.compress.latency_table import LatencyTable
-from edgeseg.compress.probe import Layer
-from edgeseg.pipeline.local_probe import NO_ENERGY, LocalProbe, extra_copies
+from edgeseg.compress.probe import Layer, Measurement
+from edgeseg.pipeline.local_probe import NO_ENERGY, LocalProbe, Yardstick, _at_pace, extra_copies
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.selection import machine_kind, target_name
@@ -62,6 +62,21 @@ def test_a_whole_network_is_measured() -> None:
     assert found.total_ms > found.infer_ms > 0 and found.bytes > 1000
     assert found.energy_mj is None and found.reason == NO_ENERGY
     assert model.training == trained
+
+
+def test_beside_a_yardstick_times_are_as_if_the_machine_ran_at_its_pace() -> None:
+    torch.manual_seed(0)
+    model = build_model(ARCH)
+    slow = probe("onnxruntime", yardstick=Yardstick(model, total_ms=1e6)).measure(model)
+    assert 0 < slow.pace < 0.1 and slow.total_ms > slow.infer_ms > 100  # the machine is much faster than it was
+
+
+def test_a_machine_that_runs_at_two_thirds_of_its_pace() -> None:
+    found, known = Measurement(3.0, 2.4, None, 1000), Measurement(15.0, 14.0, None, 9000)
+    assert _at_pace(found, known, 10.0) == Measurement(2.0, pytest.approx(1.6), None, 1000, pace=1.5)
+    failed = Measurement(None, None, None, 1000, "it crashed")
+    assert _at_pace(failed, known, 10.0) == failed
+    assert _at_pace(found, failed, 10.0) == found and found.pace is None
 
 
 @pytest.mark.slow

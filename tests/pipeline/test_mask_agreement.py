@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgeseg.pipeline.mask_agreement import Masks, compare_pairs
+from edgeseg.pipeline.mask_png import PackedMasks
 
 
 def masks(changed: int, dice: float | None = 0.8) -> Masks:
@@ -38,3 +39,13 @@ def test_every_two_are_a_pair_and_a_missing_one_says_why() -> None:
         ("b", "c", "left out"),
     ]
     assert pairs[0]["reason"] == "b: refused: too slow" and pairs[2]["holds"] is None
+
+
+def test_packed_masks_are_small_and_the_same_every_time() -> None:
+    masks = [np.zeros((400, 600), np.uint8), np.random.default_rng(0).integers(0, 5, (30, 7), np.uint8)]
+    packed = PackedMasks()
+    for mask in masks:
+        packed.add(mask)
+    for _ in range(2):
+        assert all(np.array_equal(a, b) for a, b in zip(packed, masks, strict=True))
+    assert sum(map(len, packed._pngs)) < 2000

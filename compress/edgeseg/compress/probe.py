@@ -79,6 +79,8 @@ class Measurement:
         bytes: Size of the file that was measured.
         reason: Why a value is None.
         busy: Share of the CPUs that other programs took meanwhile; None where the target does not tell.
+        pace: How much longer than at first a known network took beside this one; both times are divided by it already.
+            None where nothing was measured beside.
     """
 
     total_ms: float | None
@@ -87,6 +89,7 @@ class Measurement:
     bytes: int | None
     reason: str | None = None
     busy: float | None = None
+    pace: float | None = None
 
 
 class Probe(Protocol):

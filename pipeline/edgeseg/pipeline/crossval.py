@@ -173,9 +173,10 @@ def _alone(fold: _Fold) -> Iterator[None]:
         yield
 
 
-def fold_weights(weights: dict[str, float], n_folds: int) -> dict[str, float]:
-    """Rough shares of time by step, for all folds in turn."""
-    return {f"fold {k} of {n_folds}, {name}": weight for k in range(1, n_folds + 1) for name, weight in weights.items()}
+def fold_weights(weights: dict[str, float], n_folds: int, only: Sequence[int] | None = None) -> dict[str, float]:
+    """Rough shares of time by step, for the folds that are run, in turn; None for all of them."""
+    run = range(n_folds) if only is None else sorted(set(only))
+    return {f"fold {k + 1} of {n_folds}, {name}": weight for k in run for name, weight in weights.items()}
 
 
 def _row(result: FoldResult) -> Record:

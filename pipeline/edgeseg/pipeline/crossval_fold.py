@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain, ChainProgress
@@ -16,13 +16,8 @@ from edgeseg.pipeline.fit_student import trained
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.run import chain_in
 from edgeseg.runtime.dataset import open_dataset
-from edgeseg.runtime.evaluate import load_scores, save_scores
+from edgeseg.runtime.evaluate import load_scores
 from edgeseg.runtime.image_score import ImageScore
-
-if TYPE_CHECKING:
-    from edgeseg.pipeline.fit_journal import Journal
-    from edgeseg.pipeline.fit_target import LocalTarget
-    from edgeseg.train.models import SegmentationNet
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,6 @@ def fold_fit(recipe: Recipe, budget: Budget) -> FoldFit:
 
 def _scores(chain: Chain, budget: Budget, result: Any, progress: ChainProgress) -> dict[str, list[ImageScore]]:
     """What ships was scored on test when it was made; the two it is compared with follow, once."""
-    from edgeseg.pipeline.fit_journal import Journal
     from edgeseg.pipeline.fit_target import local_target
     from edgeseg.train.checkpoint import load_checkpoint
 
@@ -67,27 +61,9 @@ def _scores(chain: Chain, budget: Budget, result: Any, progress: ChainProgress) 
     stride = max(int(model.stride) for model in models.values())
     root = result.fit_json.parent
     target = local_target(chain.recipe, open_dataset(chain.data_root), budget.target, stride, root / "scratch")
+    fp32 = dataclasses.replace(target, probe=target.fp32)
     found = {"shipped": load_scores(root / "shipped" / "scores_test.json")}
     for name, model in models.items():
         progress("score", 0.5, f"{name} on test")
-        found[name] = _scored_once(Journal(root), target, f"test_{name}", model, chain.data_key)
+        found[name] = fp32.score(name, model, "test")  # the teacher's are there since it was compared with what ships
     return found
-
-
-def _scored_once(
-    journal: Journal, target: LocalTarget, name: str, model: SegmentationNet, data_key: str
-) -> list[ImageScore]:
-    """Test scores of a network's FP32 file in the target's engine, kept beside those of the fit."""
-    from edgeseg.compress.fingerprint import fingerprint
-
-    path = journal.root / "scores" / f"{name}_images.json"
-    fp32 = dataclasses.replace(target, probe=target.fp32)
-
-    def make() -> dict[str, int]:
-        scores = fp32.score(name, model, "test")
-        save_scores(path, scores)
-        return {"n_images": len(scores)}
-
-    settings = {"weights": fingerprint(model), "target": fp32.probe.identity, "data": data_key}
-    journal.find("scores", name, settings, make)
-    return load_scores(path)

@@ -120,7 +120,7 @@ def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
         question=_question(recipe, data),
         only=order.only,
     )
-    with chain_progress(fold_weights(fit_weights(recipe), order.folds)) as progress:
+    with chain_progress(fold_weights(fit_weights(recipe), order.folds, order.only)) as progress:
         result = work.run(_asked(order, recipe, budget, way), progress)
     show(crossval_json(result), crossval_text(result), as_json=as_json)
     return result.passed

@@ -41,6 +41,7 @@ class Lab:
         choice: Threads and precision of trainings, measured once by the chain.
         progress: Told what is done, how far, in a few words.
         calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
+        yardstick_ms: What `local_probe.Yardstick` took beside the teacher, where candidates are timed beside it.
         around_ms: Pre- and post-processing of a trained network [ms], or None to take each network's own. How long the
             mask takes depends on what is in it, and that of a network which is not yet trained again is noise.
     """
@@ -58,6 +59,7 @@ class Lab:
     choice: dict[str, Any]
     progress: ChainProgress
     calibration_sha256: str | None = None
+    yardstick_ms: float | None = None
     around_ms: float | None = None
 
     @property
@@ -85,6 +87,7 @@ class Lab:
                 "bytes": found.bytes,
                 "reason": found.reason,
                 "busy": found.busy,
+                "pace": found.pace,
             }
 
         settings = {
@@ -92,7 +95,8 @@ class Lab:
             "target": self.probe.identity,
             "geometry": self.recipe.to_json()["geometry"],
             "data": self.data_key,
-            "version": 3,
+            "yardstick_ms": self.yardstick_ms,
+            "version": 4,
         }
         found: Figures = self.journal.find("measurements", name, settings, take, was_measured)
         total, infer = found["total_ms"], found["infer_ms"]

@@ -46,7 +46,7 @@ def losses(target: LocalTarget, shipped: Subject, references: Mapping[str, Subje
 
 
 def _scores(target: LocalTarget, subject: Subject, split: str) -> Scores:
-    return target.score_file(subject.model, subject.spec, target.data.split(split))
+    return target.score_file(subject.model, subject.spec, split)
 
 
 def _summary(target: LocalTarget, scores: Scores) -> dict[str, Any]:

@@ -66,7 +66,13 @@ def _mean(finalist: Finalist) -> str:
 def prediction_record(lab: Lab) -> Record:
     """Predicted against measured latency: each network was predicted before its own measurement was known."""
     pairs = [
-        {"predicted_ms": before, "measured_ms": figures["latency_ms"], "arch": arch["name"], "macs": figures["macs"]}
+        {
+            "predicted_ms": before,
+            "measured_ms": figures["latency_ms"],
+            "pace": figures.get("pace"),
+            "arch": arch["name"],
+            "macs": figures["macs"],
+        }
         for arch, figures, before in lab.predictor.seen
         if before is not None and figures.get("latency_ms")
     ]

@@ -151,7 +151,8 @@ def _fit(chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, pr
     from edgeseg.pipeline.fit_predict import Predictor
     from edgeseg.pipeline.fit_rounds import Start
     from edgeseg.pipeline.fit_ship import Shipping
-    from edgeseg.pipeline.fit_target import local_target
+    from edgeseg.pipeline.fit_target import at_pace_of, local_target, pair_ms
+    from edgeseg.pipeline.steps.spec_files import model_file, read_spec
     from edgeseg.runtime.dataset import open_dataset
     from edgeseg.train.checkpoint import load_checkpoint
 
@@ -163,13 +164,16 @@ def _fit(chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, pr
     data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=recipe.data.seed)
     stride = max(int(student.stride), int(teacher.stride))
     target = local_target(recipe, data, budget.target, stride, root / "scratch")
+    own = chain.folder("teacher_onnx").files
+    target.scored.take_over(model_file(own), read_spec(own), "val", chain.folder("val_teacher").files / "scores.json")
     table = LatencyTable(target.probe, order.out / "latency_table.json", target.calls)
     journal = Journal(root)
-    teacher_ms = None
-    if budget.speedup is not None:
-        settings = {"arch": teacher.arch, "target": target.fp32.identity}
+    pair: dict[str, float] = {}
+    if budget.speedup is not None:  # a ratio, so that everything is measured beside something known
+        settings = {"arch": teacher.arch, "student": student.arch, "target": target.probe.identity}
         settings |= {"geometry": recipe.to_json()["geometry"], "data": chain.data_key}
-        teacher_ms = journal.find("measurements", "teacher_fp32", settings, lambda: _total_ms(target, teacher))
+        pair = journal.find("measurements", "teacher_student", settings, lambda: pair_ms(target, teacher, student))
+        target = at_pace_of(target, student, pair["student_ms"])
     lab = Lab(
         recipe=recipe,
         data_root=chain.data_root,
@@ -177,13 +181,14 @@ def _fit(chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, pr
         data_key=chain.data_key,
         probe=target.probe,
         budget=budget,
-        ceilings=budget.ceilings(teacher_ms),
+        ceilings=budget.ceilings(pair.get("teacher_ms")),
         journal=journal,
         predictor=Predictor(table, fixed_size(target.probe.input_spec)),
         score=target.score,
         choice=before.records[before.student]["result"]["choice"],
         progress=progress,
         calibration_sha256=target.calibration_sha256,
+        yardstick_ms=pair.get("student_ms"),
     )
     on_val = before.records["val_teacher"]["result"]["summary"]
     shipping = Shipping(chain, target, teacher, root / "shipped", progress, on_val)
@@ -198,7 +203,7 @@ def _fit(chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, pr
         lab,
         start,
         taught=before.taught,
-        teacher_ms=teacher_ms,
+        teacher_ms=pair.get("teacher_ms"),
         ship=lambda checkpoint: _ship_once(journal, shipping, checkpoint),
         command=order.command,
     )
@@ -224,10 +229,3 @@ def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:
     found = journal.find("shipped", "shipped", settings, lambda: shipping(checkpoint))
     whole = (journal.root / found["bundle"]).is_file()
     return dict(found if whole else shipping(checkpoint)) | {"plan_files": shipping.plan_files(checkpoint)}
-
-
-def _total_ms(target: Any, teacher: Any) -> float:
-    found = target.fp32.measure(teacher)
-    if found.total_ms is None:
-        raise ConfigError(f"the teacher cannot be measured on this target ({found.reason}); give latency_ms instead")
-    return float(found.total_ms)

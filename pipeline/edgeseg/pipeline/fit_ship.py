@@ -23,7 +23,6 @@ from edgeseg.pipeline.plan import (
     INT8_VERSION,
     RANGES_VERSION,
     operating_steps,
-    plan_files_settings,
     ranges_settings,
 )
 from edgeseg.pipeline.provenance import data_summary, git_commit
@@ -158,7 +157,7 @@ class Shipping:
             Step("ranges", ("network", "onnx_fp32"), ranges, run_ranges, version=RANGES_VERSION),
             Step("onnx_int8", onnx, planned, _EXPORTING + "run_onnx_int8", version=INT8_VERSION),
             Step("tflite_int8", tflite, planned, _EXPORTING + "run_tflite_int8", version=INT8_VERSION),
-            Step("plan_files", compared, planned | plan_files_settings(recipe), run_plan_files),
+            Step("plan_files", compared, planned, run_plan_files),
         )
 
     def _measure(self, reference: Subject, subject: Subject) -> dict[str, Any]:

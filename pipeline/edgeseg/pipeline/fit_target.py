@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +12,15 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.chain import Chain
-from edgeseg.pipeline.local_probe import NO_ENERGY, LocalProbe, brief
+from edgeseg.pipeline.local_probe import NO_ENERGY, LocalProbe, Yardstick, brief
 from edgeseg.pipeline.recipe import Recipe
-from edgeseg.runtime.dataset import DataSet, Sample, open_dataset, read_image
-from edgeseg.runtime.errors import ConfigError
+from edgeseg.pipeline.scored_files import ScoredFiles
+from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset, read_image, split_hash
+from edgeseg.runtime.errors import BackendError, ConfigError, ExportError
 from edgeseg.runtime.evaluate import evaluate
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.input_spec import InputSpec
+from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.preprocess import prepare
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.train.models import SegmentationNet
@@ -32,12 +34,14 @@ class LocalTarget:
         probe: At the precision that ships.
         data: The run's data set.
         scratch: Folder for files that are scored.
+        scored: Scores of files, each made once.
         calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
     """
 
     probe: LocalProbe
     data: DataSet
     scratch: Path
+    scored: ScoredFiles
     calibration_sha256: str | None = None
 
     def score(self, name: str, model: SegmentationNet, split: str = "val") -> list[ImageScore]:
@@ -45,15 +49,20 @@ class LocalTarget:
         folder = self.scratch / name
         subject = self.probe.export(model, folder)
         try:
-            return self.score_file(subject.model, subject.spec, self.data.split(split))
+            return self.score_file(subject.model, subject.spec, split)
         finally:
             for path in folder.iterdir():  # a finalist's file is written again when it ships
                 path.unlink()
 
-    def score_file(self, file: Path, spec: object, samples: Sequence[Sample]) -> list[ImageScore]:
-        """Score a model file through the Segmenter."""
-        with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:  # type: ignore[arg-type]
-            return evaluate(segmenter, samples, self.data.classes, self.data.pixel_mm, color=self.data.color)
+    def score_file(self, file: Path, spec: ModelSpec, split: str) -> list[ImageScore]:
+        """Score a model file through the Segmenter, or read back what it has come to."""
+
+        def make() -> list[ImageScore]:
+            data = self.data
+            with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
+                return evaluate(segmenter, data.split(split), data.classes, data.pixel_mm, color=data.color)
+
+        return self.scored.find(file, spec, split, make)
 
     @property
     def calls(self) -> int:
@@ -93,7 +102,7 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
         data: The run's data set.
         target: Such as `x86-ort`.
         stride_px: A multiple of every candidate's stride.
-        scratch: Folder for files that are scored.
+        scratch: Folder for files that are scored; what they come to is kept beside it.
 
     Raises:
         ConfigError: For frames without a fixed size, or a calibration folder that cannot be used.
@@ -117,4 +126,41 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
         threads=recipe.bench.threads,
         harness=brief(recipe.bench.threads),
     )
-    return LocalTarget(probe, data, scratch, drawn.folder_sha256)
+    made_by = [content_hash(data), split_hash(data), probe.identity]
+    scored = ScoredFiles(scratch.with_name("scored"), made_by)
+    return LocalTarget(probe, data, scratch, scored, drawn.folder_sha256)
+
+
+def pair_ms(target: LocalTarget, teacher: SegmentationNet, student: SegmentationNet) -> dict[str, float]:
+    """The FP32 teacher and the student as it would ship, timed in turns: what a speed-up starts from.
+
+    Returns:
+        `teacher_ms student_ms`, p50 of the whole pipeline.
+
+    Raises:
+        ConfigError: If either cannot be exported or run on this target.
+    """
+    names = ("teacher", "student")
+    with tempfile.TemporaryDirectory(prefix="edgeseg-pair-") as folder:
+        try:
+            subjects = [
+                probe.export(model, Path(folder) / name)
+                for name, probe, model in zip(names, (target.fp32, target.probe), (teacher, student), strict=True)
+            ]
+        except (ExportError, BackendError) as err:
+            raise _no_pair(str(err)) from err
+        found = target.probe.time(subjects)
+    times = {f"{name}_ms": one.total_ms for name, one in zip(names, found, strict=True) if one.total_ms is not None}
+    if len(times) < len(names):
+        raise _no_pair("; ".join(str(one.reason) for one in found if one.total_ms is None))
+    return times
+
+
+def _no_pair(reason: str) -> ConfigError:
+    return ConfigError(f"teacher and student cannot be measured on this target ({reason}); give latency_ms instead")
+
+
+def at_pace_of(target: LocalTarget, student: SegmentationNet, student_ms: float) -> LocalTarget:
+    """The target with candidates timed beside the student, as if it always took `student_ms`."""
+    probe = dataclasses.replace(target.probe, yardstick=Yardstick(student, student_ms))
+    return dataclasses.replace(target, probe=probe)

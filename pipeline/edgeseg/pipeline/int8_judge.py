@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from edgeseg.compress.candidate_choice import Evidence
 from edgeseg.pipeline.mask_agreement import masks_of, mean_dice
+from edgeseg.pipeline.mask_png import UInt8
 from edgeseg.runtime.dataset import DataSet, Sample
 from edgeseg.runtime.image_score import score_image
 from edgeseg.runtime.model_spec import ModelSpec
-
-UInt8 = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Judge:
 
     data: DataSet
     samples: Sequence[Sample]
-    reference: Sequence[UInt8]
+    reference: Iterable[UInt8]
     fp32_dice: float | None
 
     @classmethod

@@ -58,6 +58,23 @@ def brief(threads: int) -> HarnessConfig:
 
 
 @dataclass(frozen=True)
+class Yardstick:
+    """A network measured once beside the teacher, and then beside every candidate.
+
+    A shared machine, or a warm one, is slower at one time than at another, by tens of per cent over an hour. A speed-up
+    asks for neither: it is a ratio. What the yardstick takes now, against what it took beside the teacher, tells the
+    machine's pace.
+
+    Attributes:
+        model: At the precision that ships.
+        total_ms: p50 of its whole pipeline beside the teacher.
+    """
+
+    model: SegmentationNet
+    total_ms: float
+
+
+@dataclass(frozen=True)
 class LocalProbe:
     """A `Probe` of this machine.
 
@@ -74,6 +91,8 @@ class LocalProbe:
         precision: `int8` as it ships, or `fp32`.
         layer_config: How much is measured of each layer; its threads are `threads`.
         harness: How a whole network is timed; by default `brief`. Its threads are `threads`.
+        yardstick: Measured in turns with every network of `measure`, whose times are then as if the machine ran at the
+            yardstick's pace; None for times as they are.
 
     Raises:
         ConfigError: If the target is unknown, or the calibration images are fewer than 8.
@@ -90,6 +109,7 @@ class LocalProbe:
     precision: Precision = "int8"
     layer_config: LayerConfig = field(default_factory=LayerConfig)
     harness: HarnessConfig | None = None
+    yardstick: Yardstick | None = None
 
     def __post_init__(self) -> None:
         n_images = sum(len(batch) for batch in self.calibration)
@@ -140,8 +160,11 @@ class LocalProbe:
             return quietly(lambda: measure_layers(self.engine, files, config))[0]
 
     def measure(self, model: SegmentationNet) -> Measurement:
-        """Measure one network; see `measure_all`."""
-        return self.measure_all([model])[0]
+        """Measure one network, beside the yardstick where there is one; see `measure_all`."""
+        if self.yardstick is None:
+            return self.measure_all([model])[0]
+        found, known = self.measure_all([model, self.yardstick.model])
+        return _at_pace(found, known, self.yardstick.total_ms)
 
     def measure_all(self, models: Sequence[SegmentationNet]) -> list[Measurement]:
         """Export networks and time their whole pipelines in turns, so that they can be held against each other.
@@ -161,10 +184,21 @@ class LocalProbe:
                 except (ExportError, BackendError) as err:
                     found[index] = Measurement(None, None, None, None, str(err))
             if subjects:
-                config = dataclasses.replace(self.harness or brief(self.threads), threads=self.threads)
-                result, busy = quietly(lambda: measure(list(subjects.values()), self.frame, config))
-                found |= {index: _measurement(row, busy) for index, row in zip(subjects, result.rows, strict=True)}
+                found |= dict(zip(subjects, self.time(list(subjects.values())), strict=True))
             return [found[index] for index in range(len(models))]
+
+    def time(self, subjects: Sequence[Subject]) -> list[Measurement]:
+        """Time whole pipelines of exported files in turns.
+
+        Args:
+            subjects: Of any precision, named differently.
+
+        Raises:
+            MeasureError: If no measuring process can be started.
+        """
+        config = dataclasses.replace(self.harness or brief(self.threads), threads=self.threads)
+        result, busy = quietly(lambda: measure(list(subjects), self.frame, config))
+        return [_measurement(row, busy) for row in result.rows]
 
     def export(self, model: SegmentationNet, folder: Path) -> Subject:
         """Write the file that would ship into `folder`, and return it as something to be measured.
@@ -240,6 +274,14 @@ def extra_copies(layer: Layer) -> int:
     work = written * products.get(layer.kind, layer.kernel**2 if layer.kind == "depthwise" else 4)
     wanted = min(-(-_WORK // max(work, 1)), _MOST_COPIES, _MOST_BYTES // max(written, 1))
     return max(wanted, 2)
+
+
+def _at_pace(found: Measurement, known: Measurement, usual_ms: float) -> Measurement:
+    """Times as if the network beside had taken as long as it usually does."""
+    if found.total_ms is None or found.infer_ms is None or known.total_ms is None:
+        return found
+    pace = known.total_ms / usual_ms
+    return dataclasses.replace(found, total_ms=found.total_ms / pace, infer_ms=found.infer_ms / pace, pace=pace)
 
 
 def _measurement(row: Row, busy: float | None) -> Measurement:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgeseg.pipeline.mask_png import PackedMasks, UInt8
 from edgeseg.runtime.dataset import DataSet, Sample
 from edgeseg.runtime.evaluate import evaluate
 from edgeseg.runtime.image_score import ImageScore
@@ -29,12 +29,12 @@ class Masks:
     """What a file made of some images.
 
     Attributes:
-        masks: Class ids, uint8 (H, W), one an image.
+        masks: Class ids, uint8 (H, W), one an image; gone through more than once.
         dice: Mean foreground Dice over them; None where no class is there.
         scores: Against the truth, one an image.
     """
 
-    masks: Sequence[npt.NDArray[np.uint8]]
+    masks: Iterable[UInt8]
     dice: float | None
     scores: Sequence[ImageScore]
 
@@ -52,12 +52,12 @@ def masks_of(file: Path, spec: ModelSpec, data: DataSet, samples: Sequence[Sampl
         BackendError: If no engine here takes the file.
         DataError: If an image cannot be read.
     """
-    masks: list[npt.NDArray[np.uint8]] = []
+    masks = PackedMasks()
     with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
 
-        def keep(frame: npt.NDArray[np.uint8]) -> Result:
+        def keep(frame: UInt8) -> Result:
             result = segmenter(frame)
-            masks.append(result.mask)
+            masks.add(result.mask)
             return result
 
         scores = evaluate(keep, samples, data.classes, color=data.color)
@@ -89,8 +89,11 @@ def _pair(name_a: str, name_b: str, a: Masks | str, b: Masks | str) -> dict[str,
     if isinstance(a, str) or isinstance(b, str):
         reasons = [f"{name}: {its.rstrip('.')}" for name, its in ((name_a, a), (name_b, b)) if isinstance(its, str)]
         return pair | {"reason": "; ".join(reasons)}
-    differ = sum(int(np.count_nonzero(one != other)) for one, other in zip(a.masks, b.masks, strict=True))
-    share = differ / sum(mask.size for mask in a.masks)
+    differ = total = 0
+    for one, other in zip(a.masks, b.masks, strict=True):
+        differ += int(np.count_nonzero(one != other))
+        total += one.size
+    share = differ / total
     apart = None if a.dice is None or b.dice is None else a.dice - b.dice
     holds = share <= MAX_PIXELS and (apart is None or abs(apart) <= MAX_DICE)
     return pair | {"status": "ok", "pixels_differ": share, "dice_difference": apart, "holds": holds}

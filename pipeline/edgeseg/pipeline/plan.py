@@ -57,11 +57,6 @@ def ranges_settings(recipe: Recipe, calibration_sha256: str | None) -> dict[str,
     return {"quantize": quantize, "geometry": _section(recipe.geometry)} | calibration
 
 
-def plan_files_settings(recipe: Recipe) -> dict[str, Any]:
-    """What of a recipe the step `plan_files` depends on beside the files: which images of val it compares masks on."""
-    return {"score_images": recipe.quantize.score_images, "seed": recipe.train.seed}
-
-
 def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -> tuple[Step, ...]:
     """The step that chooses the threshold on val, where the recipe asks for one.
 
@@ -147,7 +142,7 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
         Step(
             "plan_files",
             (*accepted, "onnx_fp32", "tflite_fp32", "ranges", "onnx_int8", "tflite_int8"),
-            planned | plan_files_settings(recipe),
+            planned,
             _STEPS + "plan_files:run_plan_files",
             weight=0.5,
         ),

@@ -27,7 +27,6 @@ from edgeseg.export.trt_cache import check_trt_cache, write_trt_cache
 from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.mask_agreement import MAX_DICE, MAX_PIXELS, Masks, compare_pairs, masks_of
 from edgeseg.pipeline.steps.exporting import quantised
-from edgeseg.pipeline.steps.quantizing import scored_on, scored_samples
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.pipeline.steps.training import open_data
 from edgeseg.pipeline.store import sha256_file
@@ -130,7 +129,8 @@ def _masks(
 ) -> tuple[dict[str, Masks | str], Result]:
     """Masks of each file that runs here, or why there are none, and what they were scored on."""
     data = open_data(context)
-    drawn = scored_samples(context, data)
+    # All of val, not the part that candidates are chosen on: on few images a tenth of a point is one small region.
+    samples = data.split("val")
     found: dict[str, Masks | str] = {}
     for number, (name, files) in enumerate(models.items()):
         context.progress(number / len(models), f"masks of {name}")
@@ -139,7 +139,7 @@ def _masks(
             found[name] = f"{entry['status']}: {entry['reason']}"
             continue
         try:
-            found[name] = masks_of(files / entry["file"], read_spec(files), data, drawn.samples)
+            found[name] = masks_of(files / entry["file"], read_spec(files), data, samples)
         except BackendError as err:
             found[name] = f"does not run here: {err}"
-    return found, scored_on(data, drawn)
+    return found, {"split": "val", "n_images": len(samples)}

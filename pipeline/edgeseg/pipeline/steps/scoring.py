@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from edgeseg.pipeline.chain import StepContext
+from edgeseg.pipeline.mask_png import decode_mask, encode_mask
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.evaluate import evaluate, save_scores
@@ -34,7 +34,7 @@ def run_score(context: StepContext) -> dict[str, Any]:
 
         def keep(frame: np.ndarray) -> Result:
             result = segmenter(frame)
-            _write_mask(masks / f"{next(stems)}.png", result.mask)
+            (masks / f"{next(stems)}.png").write_bytes(encode_mask(result.mask))
             return result
 
         def report(done: int, total: int) -> None:
@@ -57,8 +57,4 @@ def agreement(a: Path, b: Path) -> float:
 
 def read_mask_png(path: Path) -> np.ndarray:
     """A mask kept by a scoring step, uint8 (H, W)."""
-    return np.asarray(cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED), np.uint8)
-
-
-def _write_mask(path: Path, mask: np.ndarray) -> None:
-    path.write_bytes(cv2.imencode(".png", mask)[1].tobytes())
+    return decode_mask(path.read_bytes())
