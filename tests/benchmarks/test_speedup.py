@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edgeseg.benchmarks.speedup import _Pool, speedup
+from edgeseg.benchmarks.speedup import _Pool, paired_ratio, speedup
 
 
 def test_the_weighted_median_equals_that_of_repeated_blocks():
@@ -55,6 +55,15 @@ def test_pairing_cancels_what_both_sides_share():
     paired, apart = speedup(a, b), speedup(a, b, paired=False)
     assert paired.hi95 - paired.lo95 < 1e-9
     assert apart.hi95 - apart.lo95 > 0.1
+
+
+def test_a_machine_that_changes_its_pace_halfway_changes_no_paired_ratio():
+    pace = [1.0, 1.0, 1.4, 1.4, 1.4]  # of each block, for both sides
+    first = [[np.full(20, 10.0 * p) for p in pace]]
+    second = [[np.full(60 if p > 1.0 else 400, 2.0 * p) for p in pace]]  # as many as fit into the block's time
+    assert paired_ratio(first, second) == pytest.approx(0.2)
+    assert speedup(second, first).ratio == pytest.approx(2.0 / 14.0)  # medians of blocks of another time
+    assert paired_ratio(second, first) == pytest.approx(5.0)
 
 
 def test_one_process_has_no_interval(noisy):

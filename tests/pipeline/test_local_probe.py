@@ -13,7 +13,7 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.layer_job import LayerConfig
 from edgeseg.compress.latency_table import LatencyTable
 from edgeseg.compress.probe import Layer, Measurement
-from edgeseg.pipeline.local_probe import NO_ENERGY, LocalProbe, Yardstick, _at_pace, extra_copies
+from edgeseg.pipeline.local_probe import NO_ENERGY, LocalProbe, Timed, Yardstick, extra_copies
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.selection import machine_kind, target_name
@@ -72,11 +72,11 @@ def test_beside_a_yardstick_times_are_as_if_the_machine_ran_at_its_pace() -> Non
 
 
 def test_a_machine_that_runs_at_two_thirds_of_its_pace() -> None:
-    found, known = Measurement(3.0, 2.4, None, 1000), Measurement(15.0, 14.0, None, 9000)
-    assert _at_pace(found, known, 10.0) == Measurement(2.0, pytest.approx(1.6), None, 1000, pace=1.5)
+    found = Measurement(3.0, 2.4, None, 1000)
+    assert Timed(found, 0.2).at_pace(10.0) == Measurement(2.0, pytest.approx(1.6), None, 1000, pace=1.5)
     failed = Measurement(None, None, None, 1000, "it crashed")
-    assert _at_pace(failed, known, 10.0) == failed
-    assert _at_pace(found, failed, 10.0) == found and found.pace is None
+    assert Timed(failed, None).at_pace(10.0) == failed
+    assert Timed(found, None).at_pace(10.0) == found and found.pace is None
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def pair_ms(target: LocalTarget, teacher: SegmentationNet, student: Segmentation
     """The FP32 teacher and the student as it would ship, timed in turns: what a speed-up starts from.
 
     Returns:
-        `teacher_ms student_ms`, p50 of the whole pipeline.
+        `teacher_ms`, p50 of the whole pipeline, and `student_ms`, that much times the student's share of it.
 
     Raises:
         ConfigError: If either cannot be exported or run on this target.
@@ -149,11 +149,12 @@ def pair_ms(target: LocalTarget, teacher: SegmentationNet, student: Segmentation
             ]
         except (ExportError, BackendError) as err:
             raise _no_pair(str(err)) from err
-        found = target.probe.time(subjects)
-    times = {f"{name}_ms": one.total_ms for name, one in zip(names, found, strict=True) if one.total_ms is not None}
-    if len(times) < len(names):
-        raise _no_pair("; ".join(str(one.reason) for one in found if one.total_ms is None))
-    return times
+        known, found = target.probe.time(subjects)
+    teacher_ms = known.measurement.total_ms
+    if teacher_ms is None or found.beside is None:
+        reasons = (one.measurement.reason for one in (known, found) if one.measurement.total_ms is None)
+        raise _no_pair("; ".join(map(str, reasons)))
+    return {"teacher_ms": teacher_ms, "student_ms": teacher_ms * found.beside}
 
 
 def _no_pair(reason: str) -> ConfigError:

@@ -23,6 +23,7 @@ from edgeseg.benchmarks.layer_job import LayerConfig, LayerFiles
 from edgeseg.benchmarks.layer_worker import measure_layers
 from edgeseg.benchmarks.others import quietly
 from edgeseg.benchmarks.result import Row
+from edgeseg.benchmarks.speedup import paired_ratio
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.compress.calibrate import Method, collect_ranges
 from edgeseg.compress.calibration_set import MIN_IMAGES
@@ -72,6 +73,27 @@ class Yardstick:
 
     model: SegmentationNet
     total_ms: float
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One network of several that were timed in turns.
+
+    Attributes:
+        measurement: What it costs, by the clock.
+        beside: Its whole pipeline's time over that of the first one, block by block; None where either has none.
+    """
+
+    measurement: Measurement
+    beside: float | None
+
+    def at_pace(self, first_ms: float) -> Measurement:
+        """Its cost if the first one had taken `first_ms`."""
+        found = self.measurement
+        if self.beside is None or found.total_ms is None or found.infer_ms is None:
+            return found
+        pace = found.total_ms / (self.beside * first_ms)
+        return dataclasses.replace(found, total_ms=found.total_ms / pace, infer_ms=found.infer_ms / pace, pace=pace)
 
 
 @dataclass(frozen=True)
@@ -163,8 +185,8 @@ class LocalProbe:
         """Measure one network, beside the yardstick where there is one; see `measure_all`."""
         if self.yardstick is None:
             return self.measure_all([model])[0]
-        found, known = self.measure_all([model, self.yardstick.model])
-        return _at_pace(found, known, self.yardstick.total_ms)
+        _, found = self._timed([self.yardstick.model, model])
+        return found.at_pace(self.yardstick.total_ms)
 
     def measure_all(self, models: Sequence[SegmentationNet]) -> list[Measurement]:
         """Export networks and time their whole pipelines in turns, so that they can be held against each other.
@@ -175,19 +197,22 @@ class LocalProbe:
         Raises:
             MeasureError: If no measuring process can be started.
         """
+        return [one.measurement for one in self._timed(models)]
+
+    def _timed(self, models: Sequence[SegmentationNet]) -> list[Timed]:
         with tempfile.TemporaryDirectory(prefix="edgeseg-candidates-") as folder:
             subjects: dict[int, Subject] = {}
-            found: dict[int, Measurement] = {}
+            found: dict[int, Timed] = {}
             for index, model in enumerate(models):
                 try:
                     subjects[index] = self.export(model, Path(folder) / str(index))
                 except (ExportError, BackendError) as err:
-                    found[index] = Measurement(None, None, None, None, str(err))
+                    found[index] = Timed(Measurement(None, None, None, None, str(err)), None)
             if subjects:
                 found |= dict(zip(subjects, self.time(list(subjects.values())), strict=True))
             return [found[index] for index in range(len(models))]
 
-    def time(self, subjects: Sequence[Subject]) -> list[Measurement]:
+    def time(self, subjects: Sequence[Subject]) -> list[Timed]:
         """Time whole pipelines of exported files in turns.
 
         Args:
@@ -198,7 +223,8 @@ class LocalProbe:
         """
         config = dataclasses.replace(self.harness or brief(self.threads), threads=self.threads)
         result, busy = quietly(lambda: measure(list(subjects), self.frame, config))
-        return [_measurement(row, busy) for row in result.rows]
+        first = result.rows[0]
+        return [Timed(_measurement(row, busy), _beside(first, row)) for row in result.rows]
 
     def export(self, model: SegmentationNet, folder: Path) -> Subject:
         """Write the file that would ship into `folder`, and return it as something to be measured.
@@ -276,12 +302,8 @@ def extra_copies(layer: Layer) -> int:
     return max(wanted, 2)
 
 
-def _at_pace(found: Measurement, known: Measurement, usual_ms: float) -> Measurement:
-    """Times as if the network beside had taken as long as it usually does."""
-    if found.total_ms is None or found.infer_ms is None or known.total_ms is None:
-        return found
-    pace = known.total_ms / usual_ms
-    return dataclasses.replace(found, total_ms=found.total_ms / pace, infer_ms=found.infer_ms / pace, pace=pace)
+def _beside(first: Row, row: Row) -> float | None:
+    return paired_ratio(first.nested_ms(), row.nested_ms()) if first.status == row.status == "ok" else None
 
 
 def _measurement(row: Row, busy: float | None) -> Measurement:
