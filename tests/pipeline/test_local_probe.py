@@ -13,7 +13,8 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.layer_job import LayerConfig
 from edgeseg.compress.latency_table import LatencyTable
 from edgeseg.compress.probe import Layer, Measurement
-from edgeseg.pipeline.local_probe import NO_ENERGY, LocalProbe, Timed, Yardstick, extra_copies
+from edgeseg.pipeline.local_probe import LocalProbe, extra_copies
+from edgeseg.pipeline.yardstick import NO_ENERGY, Timed, Yardstick
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.selection import machine_kind, target_name

@@ -41,7 +41,7 @@ class Lab:
         choice: Threads and precision of trainings, measured once by the chain.
         progress: Told what is done, how far, in a few words.
         calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
-        yardstick_ms: What `local_probe.Yardstick` took beside the teacher, where candidates are timed beside it.
+        yardstick_ms: What `yardstick.Yardstick` took beside the teacher, where candidates are timed beside it.
         around_ms: Pre- and post-processing of a trained network [ms], or None to take each network's own. How long the
             mask takes depends on what is in it, and that of a network which is not yet trained again is noise.
     """

@@ -12,9 +12,10 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
 from edgeseg.pipeline.chain import Chain
-from edgeseg.pipeline.local_probe import NO_ENERGY, LocalProbe, Yardstick, brief
+from edgeseg.pipeline.local_probe import LocalProbe, brief
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.scored_files import ScoredFiles
+from edgeseg.pipeline.yardstick import NO_ENERGY, Yardstick
 from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset, read_image, split_hash
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError
 from edgeseg.runtime.evaluate import evaluate

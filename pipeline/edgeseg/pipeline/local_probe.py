@@ -22,8 +22,6 @@ from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.layer_job import LayerConfig, LayerFiles
 from edgeseg.benchmarks.layer_worker import measure_layers
 from edgeseg.benchmarks.others import quietly
-from edgeseg.benchmarks.result import Row
-from edgeseg.benchmarks.speedup import paired_ratio
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.compress.calibrate import Method, collect_ranges
 from edgeseg.compress.calibration_set import MIN_IMAGES
@@ -33,6 +31,7 @@ from edgeseg.compress.probe import Layer, Measurement
 from edgeseg.export.fits import fixed_size
 from edgeseg.export.layer_graph import Precision, layer_pair
 from edgeseg.export.placement import u8s8_x86
+from edgeseg.pipeline.yardstick import Timed, Yardstick, timed_rows
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, MeasureError
 from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
@@ -43,7 +42,6 @@ Engine = Literal["onnxruntime", "litert"]
 
 # Goes up when what `layers_ms` returns means something else: cached layers of before are then not used any more.
 METHOD = "layers-2"
-NO_ENERGY = "energy is not metered on this machine"
 _PACKAGES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "litert": ("ai-edge-litert", "tflite-runtime")}
 # What one copy of a layer should add at least, so that the difference of two files is more than a clock's tick: so
 # many multiply-accumulates, or bytes moved, take about 0.1 ms.
@@ -56,44 +54,6 @@ def brief(threads: int) -> HarnessConfig:
     return HarnessConfig(
         threads=threads, processes=3, blocks=4, seconds=1.5, min_samples=60, warmup_cap_s=3.0, timeout_s=120.0
     )
-
-
-@dataclass(frozen=True)
-class Yardstick:
-    """A network measured once beside the teacher, and then beside every candidate.
-
-    A shared machine, or a warm one, is slower at one time than at another, by tens of per cent over an hour. A speed-up
-    asks for neither: it is a ratio. What the yardstick takes now, against what it took beside the teacher, tells the
-    machine's pace.
-
-    Attributes:
-        model: At the precision that ships.
-        total_ms: p50 of its whole pipeline beside the teacher.
-    """
-
-    model: SegmentationNet
-    total_ms: float
-
-
-@dataclass(frozen=True)
-class Timed:
-    """One network of several that were timed in turns.
-
-    Attributes:
-        measurement: What it costs, by the clock.
-        beside: Its whole pipeline's time over that of the first one, block by block; None where either has none.
-    """
-
-    measurement: Measurement
-    beside: float | None
-
-    def at_pace(self, first_ms: float) -> Measurement:
-        """Its cost if the first one had taken `first_ms`."""
-        found = self.measurement
-        if self.beside is None or found.total_ms is None or found.infer_ms is None:
-            return found
-        pace = found.total_ms / (self.beside * first_ms)
-        return dataclasses.replace(found, total_ms=found.total_ms / pace, infer_ms=found.infer_ms / pace, pace=pace)
 
 
 @dataclass(frozen=True)
@@ -223,8 +183,7 @@ class LocalProbe:
         """
         config = dataclasses.replace(self.harness or brief(self.threads), threads=self.threads)
         result, busy = quietly(lambda: measure(list(subjects), self.frame, config))
-        first = result.rows[0]
-        return [Timed(_measurement(row, busy), _beside(first, row)) for row in result.rows]
+        return timed_rows(result.rows, busy)
 
     def export(self, model: SegmentationNet, folder: Path) -> Subject:
         """Write the file that would ship into `folder`, and return it as something to be measured.
@@ -300,14 +259,3 @@ def extra_copies(layer: Layer) -> int:
     work = written * products.get(layer.kind, layer.kernel**2 if layer.kind == "depthwise" else 4)
     wanted = min(-(-_WORK // max(work, 1)), _MOST_COPIES, _MOST_BYTES // max(written, 1))
     return max(wanted, 2)
-
-
-def _beside(first: Row, row: Row) -> float | None:
-    return paired_ratio(first.nested_ms(), row.nested_ms()) if first.status == row.status == "ok" else None
-
-
-def _measurement(row: Row, busy: float | None) -> Measurement:
-    total, infer = row.distribution("total"), row.distribution("infer")
-    if row.status != "ok" or total is None or infer is None:
-        return Measurement(None, None, None, row.model.bytes, row.reason or "no sample was taken")
-    return Measurement(total.p50, infer.p50, None, row.model.bytes, NO_ENERGY, busy)
