@@ -69,8 +69,9 @@ def _shipped(record: Values) -> list[str]:
     rows.append(("predicted against measured latency, median error", DASH if error is None else f"{error:.1%}"))
     paces = [pair["pace"] for pair in dig(record, "prediction", "pairs") or [] if pair.get("pace")]
     if paces:
-        words = f"{min(paces):.2f} to {max(paces):.2f} times as long as beside the teacher"
-        rows.append(("what the student took beside the candidates", words))
+        rows.append(
+            ("candidates' times by the clock over those beside the student", f"{min(paces):.2f} to {max(paces):.2f}")
+        )
     rows.append(("wall time", _time(record)))
     return ["| what ships | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain
 from edgeseg.pipeline.fit_run import FitOrder, run_fit
 from edgeseg.pipeline.fit_ship import Shipping
-from edgeseg.pipeline.fit_target import at_pace_of, local_target, pair_ms
+from edgeseg.pipeline.fit_target import beside_student, keep_known_scores, local_target, teacher_and_student_ms
 from edgeseg.pipeline.plan import RANGES_VERSION
 from edgeseg.pipeline.recipe import load_recipe
 from edgeseg.pipeline.run import make_chain
 from edgeseg.pipeline.store import sha256_file
+from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.evaluate import save_scores
 from edgeseg.runtime.verify import verify_bundle
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
@@ -49,8 +52,8 @@ def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path, engine: str,
     teacher = build_model(unet_arch(1, n_classes, base=4, depth=3)).eval()
     save_checkpoint(tmp_path / "winner", model, {})
     target = local_target(recipe, data, engine, 16, tmp_path / "scratch")
-    pair = pair_ms(target, teacher, model)
-    assert at_pace_of(target, model, pair["student_ms"]).probe.measure(model).pace > 0 and pair["teacher_ms"] > 0
+    pair = teacher_and_student_ms(target, teacher, model)
+    assert beside_student(target, model, pair["student_ms"]).probe.measure(model).pace > 0 and pair["teacher_ms"] > 0
     scores = target.score("any", model)
     assert [score.stem for score in scores] == [sample.stem for sample in data.split("val")]
     shipping = Shipping(chain, target, teacher, tmp_path / "shipped", lambda name, share, words: None)
@@ -78,7 +81,28 @@ def test_a_teacher_that_does_not_run_here_is_told_with_a_way_out(tmp_path: Path,
     target = local_target(load_recipe(tmp_path / "recipe.yaml"), synthetic_data, "x86-ort", 16, tmp_path)
     rgb, gray = (build_model(unet_arch(channels, 3, base=4, depth=2)).eval() for channels in (3, 1))
     with pytest.raises(ConfigError, match=r"3 input channels.*give latency_ms instead"):
-        pair_ms(target, rgb, gray)
+        teacher_and_student_ms(target, rgb, gray)
+
+
+@pytest.mark.slow
+def test_what_the_chain_has_scored_is_not_scored_again(tmp_path: Path, synthetic_data) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    chain = Chain(recipe, (), tmp_path / "run", synthetic_data.root, "data")
+    target = local_target(recipe, synthetic_data, "x86-ort", 16, tmp_path / "fit" / "scratch")
+    keep_known_scores(target, chain, "teacher")  # a teacher that could not be exported has no scores
+    assert not target.scored.folder.exists()
+    teacher = build_model(unet_arch(1, len(synthetic_data.classes), base=4, depth=3)).eval()
+    own = chain.folder("teacher_onnx").files
+    narrow = local_target(recipe, synthetic_data, "x86-ort", teacher.stride, tmp_path / "chain" / "scratch")
+    subject = narrow.fp32.export(teacher, own)
+    write_json(own / "spec.json", subject.spec.to_json())
+    scores = narrow.score_file(subject.model, subject.spec, "val")
+    marked = [dataclasses.replace(score, stem=f"chain {score.stem}") for score in scores]
+    save_scores(chain.folder("val_teacher").files / "scores.json", marked)
+    keep_known_scores(target, chain, "teacher")
+    fp32 = dataclasses.replace(target, probe=target.fp32)
+    assert [score.stem for score in fp32.score("teacher", teacher)] == [score.stem for score in marked]
 
 
 def test_frames_of_any_size_cannot_be_searched_for(tmp_path: Path, synthetic_data) -> None:

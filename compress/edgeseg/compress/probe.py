@@ -79,8 +79,8 @@ class Measurement:
         bytes: Size of the file that was measured.
         reason: Why a value is None.
         busy: Share of the CPUs that other programs took meanwhile; None where the target does not tell.
-        pace: How much longer than at first a known network took beside this one; both times are divided by it already.
-            None where nothing was measured beside.
+        pace: Time by the clock over the one given here, which is relative to a known network timed in turns: above 1
+            where the target ran slower than when that one was first timed. None where nothing was timed beside.
     """
 
     total_ms: float | None

@@ -151,8 +151,7 @@ def _fit(chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, pr
     from edgeseg.pipeline.fit_predict import Predictor
     from edgeseg.pipeline.fit_rounds import Start
     from edgeseg.pipeline.fit_ship import Shipping
-    from edgeseg.pipeline.fit_target import at_pace_of, local_target, pair_ms
-    from edgeseg.pipeline.steps.spec_files import model_file, read_spec
+    from edgeseg.pipeline.fit_target import beside_student, keep_known_scores, local_target
     from edgeseg.runtime.dataset import open_dataset
     from edgeseg.train.checkpoint import load_checkpoint
 
@@ -164,16 +163,13 @@ def _fit(chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, pr
     data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=recipe.data.seed)
     stride = max(int(student.stride), int(teacher.stride))
     target = local_target(recipe, data, budget.target, stride, root / "scratch")
-    own = chain.folder("teacher_onnx").files
-    target.scored.take_over(model_file(own), read_spec(own), "val", chain.folder("val_teacher").files / "scores.json")
+    keep_known_scores(target, chain, "teacher")
     table = LatencyTable(target.probe, order.out / "latency_table.json", target.calls)
     journal = Journal(root)
     pair: dict[str, float] = {}
     if budget.speedup is not None:  # a ratio, so that everything is measured beside something known
-        settings = {"arch": teacher.arch, "student": student.arch, "target": target.probe.identity}
-        settings |= {"geometry": recipe.to_json()["geometry"], "data": chain.data_key}
-        pair = journal.find("measurements", "teacher_student", settings, lambda: pair_ms(target, teacher, student))
-        target = at_pace_of(target, student, pair["student_ms"])
+        pair = _pair_ms(journal, chain, target, teacher, student)
+        target = beside_student(target, student, pair["student_ms"])
     lab = Lab(
         recipe=recipe,
         data_root=chain.data_root,
@@ -207,6 +203,19 @@ def _fit(chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, pr
         ship=lambda checkpoint: _ship_once(journal, shipping, checkpoint),
         command=order.command,
     )
+
+
+def _pair_ms(journal: Any, chain: Chain, target: Any, teacher: Any, student: Any) -> dict[str, float]:
+    """`fit_target.teacher_and_student_ms`, once; latencies do not depend on the weights."""
+    from edgeseg.pipeline.fit_target import teacher_and_student_ms
+
+    settings = {"arch": teacher.arch, "student": student.arch, "target": target.probe.identity}
+    settings |= {"geometry": chain.recipe.to_json()["geometry"], "data": chain.data_key}
+
+    def take() -> dict[str, float]:
+        return teacher_and_student_ms(target, teacher, student)
+
+    return dict(journal.find("measurements", "teacher_student", settings, take))
 
 
 def _ship_once(journal: Any, shipping: Any, checkpoint: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from edgeseg.pipeline.chain import Chain
 from edgeseg.pipeline.local_probe import LocalProbe, brief
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.scored_files import ScoredFiles
+from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.pipeline.yardstick import NO_ENERGY, Yardstick
 from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset, read_image, split_hash
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError
@@ -132,7 +133,7 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
     return LocalTarget(probe, data, scratch, scored, drawn.folder_sha256)
 
 
-def pair_ms(target: LocalTarget, teacher: SegmentationNet, student: SegmentationNet) -> dict[str, float]:
+def teacher_and_student_ms(target: LocalTarget, teacher: SegmentationNet, student: SegmentationNet) -> dict[str, float]:
     """The FP32 teacher and the student as it would ship, timed in turns: what a speed-up starts from.
 
     Returns:
@@ -162,7 +163,15 @@ def _no_pair(reason: str) -> ConfigError:
     return ConfigError(f"teacher and student cannot be measured on this target ({reason}); give latency_ms instead")
 
 
-def at_pace_of(target: LocalTarget, student: SegmentationNet, student_ms: float) -> LocalTarget:
-    """The target with candidates timed beside the student, as if it always took `student_ms`."""
+def beside_student(target: LocalTarget, student: SegmentationNet, student_ms: float) -> LocalTarget:
+    """The target with candidates timed in turns with the student, as if it always took `student_ms`."""
     probe = dataclasses.replace(target.probe, yardstick=Yardstick(student, student_ms))
     return dataclasses.replace(target, probe=probe)
+
+
+def keep_known_scores(target: LocalTarget, chain: Chain, name: str) -> None:
+    """Take over the val scores of the chain's ONNX file of a network, if there are any; a fit writes the same file."""
+    files, scores = chain.folder(f"{name}_onnx").files, chain.folder(f"val_{name}").files / "scores.json"
+    if not scores.is_file():  # it could not be exported, or does not run here
+        return
+    target.scored.take_over(model_file(files), read_spec(files), "val", scores)
