@@ -29,7 +29,7 @@ _NOTED_DEVICE_KEYS = ("kernel", "os", "power_mode", "clocks_locked")
 
 @dataclass(frozen=True)
 class Comparison:
-    """B seen from A. ``ratio`` = p50 of A / p50 of B: above 1, B is the faster one.
+    """B seen from A. ``ratio`` = time of A / time of B: above 1, B is the faster one.
 
     Attributes:
         a: Name of the reference row.
@@ -114,7 +114,7 @@ def judge(ratio: Ratio, same_run: bool, floor: float) -> tuple[Verdict, str]:
     """The verdict on a ratio and the reason for it.
 
     Args:
-        ratio: p50 of A / p50 of B with its interval.
+        ratio: Time of A / time of B with its interval.
         same_run: Whether both sides took turns in one run.
         floor: Ratio minus one that the near end of the interval must clear.
     """

@@ -23,7 +23,7 @@ _T_OVER_Z = (6.483, 2.195, 1.624, 1.417, 1.312, 1.248, 1.206, 1.177, 1.154, 1.13
 
 @dataclass(frozen=True)
 class Ratio:
-    """``ratio`` = p50 of the reference / p50 of the candidate (2.0: the candidate needs half the time).
+    """``ratio`` = time of the reference / time of the candidate (2.0: the candidate needs half the time).
 
     The bounds are ``None`` with a single process, which says nothing about how others would have come out.
     """
@@ -42,18 +42,22 @@ class Ratio:
 def speedup(
     reference: Nested, candidate: Nested, *, paired: bool = True, n_resamples: int = 2000, seed: int = 0
 ) -> Ratio:
-    """The ratio of medians with a hierarchical bootstrap interval.
+    """How many times as long the reference takes, with a hierarchical bootstrap interval.
+
+    Two sides that took turns in one run are held against each other block by block: each ratio is of the medians of
+    two blocks a moment apart, and the median is taken of those. The ratio of two overall medians would be off by as
+    much as the machine's pace changed between the blocks in which each median lies. Two files have no moment in common,
+    so that only their overall medians can be compared.
 
     Args:
         reference: Samples of the slower or older side.
         candidate: Samples of the other side.
-        paired: Both come from one interleaved run. Then process i and block j are drawn for both sides together,
-            so that a machine that was slow for a second cancels out. Two files are never paired.
+        paired: Both come from one interleaved run. Two files are never paired.
         n_resamples: Number of bootstrap resamples.
         seed: Seed of the resampling; the same samples always give the same interval.
 
     Returns:
-        The ratio of the pooled medians and its 95 % interval.
+        The ratio and its 95 % interval.
 
     Raises:
         ValueError: A side has no samples, or paired sides differ in their number of processes or blocks.
@@ -62,16 +66,10 @@ def speedup(
         Kalibera and Jones 2013, "Rigorous benchmarking in reasonable time" (levels of repetition);
         Rao and Wu 1988 (n - 1 draws of n clusters leave the variance unbiased).
     """
-    sides = [_Pool(reference), _Pool(candidate)]
-    if paired and sides[0].shape != sides[1].shape:
-        raise ValueError(f"paired sides differ: {sides[0].shape} and {sides[1].shape} blocks in their processes")
-    centre = math.log(sides[0].median() / sides[1].median())
+    sides = [_Pool(_block_ratios(reference, candidate))] if paired else [_Pool(reference), _Pool(candidate)]
+    centre = _log_ratio([side.median() for side in sides])
     rng = np.random.default_rng(seed)
-    logs = np.empty(n_resamples)
-    for i in range(n_resamples):
-        first = sides[0].draw(rng)
-        second = first if paired else sides[1].draw(rng)
-        logs[i] = math.log(sides[0].median(first) / sides[1].median(second))
+    logs = [_log_ratio([side.median(side.draw(rng)) for side in sides]) for _ in range(n_resamples)]
     low, high = np.quantile(logs, [0.025, 0.975])
     n_processes = min(len(side.shape) for side in sides)
     n_blocks = min(sum(side.shape) for side in sides)
@@ -84,18 +82,36 @@ def speedup(
 
 
 def paired_ratio(reference: Nested, candidate: Nested) -> float:
-    """How many times as long as the reference the candidate takes, from blocks that had their turns one after another.
+    """The ratio of `speedup` for two sides of one interleaved run, without its interval: for choosing by.
 
-    The ratio of two overall medians is off by as much as the machine's pace changed between the blocks in which each
-    median lies. Here every ratio is of two blocks a moment apart, and the median is taken of those. For choosing by; it
-    has no interval, which `speedup` has.
-
-    Args:
-        reference: Samples of one interleaved run.
-        candidate: Those of the other side, with as many processes and blocks.
+    Raises:
+        ValueError: As `speedup` does.
     """
-    pairs = [pair for two in zip(reference, candidate, strict=True) for pair in zip(*two, strict=True)]
-    return float(np.median([np.median(second) / np.median(first) for first, second in pairs]))
+    return _Pool(_block_ratios(reference, candidate)).median()
+
+
+def _block_ratios(reference: Nested, candidate: Nested) -> Nested:
+    """Each block's ratio of medians, as the one sample of that block."""
+    first, second = _block_medians(reference), _block_medians(candidate)
+    shapes = [[len(process) for process in side] for side in (first, second)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"paired sides differ: {shapes[0]} and {shapes[1]} blocks in their processes")
+    return [[np.array([a / b]) for a, b in zip(*pair, strict=True)] for pair in zip(first, second, strict=True)]
+
+
+def _block_medians(side: Nested) -> list[list[float]]:
+    _check(side)
+    return [[float(np.median(block)) for block in process] for process in side]
+
+
+def _check(side: Nested) -> None:
+    if not side or not all(process and all(np.size(block) for block in process) for process in side):
+        raise ValueError("every process needs a block and every block a sample")
+
+
+def _log_ratio(medians: Sequence[float]) -> float:
+    """Of one median, which is a ratio already, or of the reference's and the candidate's."""
+    return math.log(medians[0]) - sum(math.log(median) for median in medians[1:])
 
 
 def _widening(degrees: int) -> float:
@@ -107,10 +123,9 @@ class _Pool:
     """All samples of a side in rising order, each knowing its block, so that a resample is a vector of weights."""
 
     def __init__(self, nested: Nested) -> None:
+        _check(nested)
         self.shape = tuple(len(process) for process in nested)
         blocks = [np.asarray(block, dtype=np.float64) for process in nested for block in process]
-        if not blocks or any(block.size == 0 for block in blocks) or 0 in self.shape:
-            raise ValueError("every process needs a block and every block a sample")
         values = np.concatenate(blocks)
         order = np.argsort(values, kind="stable")
         self._values = values[order]
@@ -127,8 +142,12 @@ class _Pool:
         return counts
 
     def median(self, counts: npt.NDArray[np.int64] | None = None) -> float:
-        """The nearest-rank median of all samples, each taken as often as ``counts`` says of its block."""
-        if counts is None:
-            return float(self._values[(self._values.size - 1) // 2])
-        cumulative = np.cumsum(counts[self._block_of])
-        return float(self._values[np.searchsorted(cumulative, (cumulative[-1] + 1) // 2)])
+        """The median of all samples, each taken as often as ``counts`` says of its block (``None``: once).
+
+        Of an even number it is the geometric mean of the middle two, so that swapped sides give the inverse.
+        """
+        weights = np.ones(self._values.size, dtype=np.int64) if counts is None else counts[self._block_of]
+        cumulative = np.cumsum(weights)
+        middle = [(cumulative[-1] + 1) // 2, cumulative[-1] // 2 + 1]
+        low, high = self._values[np.searchsorted(cumulative, middle)]
+        return float(np.sqrt(low * high))

@@ -58,7 +58,7 @@ def timed_rows(rows: Sequence[Row], busy: float | None) -> list[Timed]:
 
 
 def _beside(first: Row, row: Row) -> float | None:
-    return paired_ratio(first.nested_ms(), row.nested_ms()) if first.status == row.status == "ok" else None
+    return paired_ratio(row.nested_ms(), first.nested_ms()) if first.status == row.status == "ok" else None
 
 
 def _measurement(row: Row, busy: float | None) -> Measurement:

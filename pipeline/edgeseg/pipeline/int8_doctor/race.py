@@ -20,7 +20,7 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Race:
-    """Float against INT8 on one frame; `ratio` = p50 of float / p50 of INT8, above 1 where INT8 is faster.
+    """Float against INT8 on one frame; `ratio` = time of float / time of INT8, above 1 where INT8 is faster.
 
     Attributes:
         frame: Stem of the val image that was timed.
