@@ -97,8 +97,12 @@ def _plan_files(pairs: list[Values]) -> list[tuple[str, str]]:
     if not compared:
         return []
     pixels = max(pair["pixels_differ"] for pair in compared)
-    apart = max(abs(pair["dice_difference"] or 0.0) for pair in compared)
-    values = f"{100 * pixels:.2f} % of the pixels, {100 * apart:.2f} points of Dice"
+    apart = max(compared, key=lambda pair: abs(pair["dice_difference"] or 0.0))
+    values = f"{100 * pixels:.2f} % of the pixels, {100 * abs(apart['dice_difference'] or 0.0):.2f} points of Dice"
+    if apart.get("lo95") is not None:
+        # Of the absolute difference, as is the estimate: the order of a pair means nothing.
+        ends = sorted(100 * end * (-1 if apart["dice_difference"] < 0 else 1) for end in (apart["lo95"], apart["hi95"]))
+        values += f" ({ends[0]:+.2f} to {ends[1]:+.2f})".replace("-", "−")
     return [(f"masks of the plan's files on val, furthest apart of {len(compared)} pairs", values)]
 
 

@@ -51,7 +51,13 @@ FIT = {
             "references": REFERENCES,
             "plan_files": {
                 "pairs": [
-                    {"status": "ok", "pixels_differ": 0.0012, "dice_difference": -0.0008},
+                    {
+                        "status": "ok",
+                        "pixels_differ": 0.0012,
+                        "dice_difference": -0.0008,
+                        "lo95": -0.003,
+                        "hi95": 0.001,
+                    },
                     {"status": "ok", "pixels_differ": 0.0015, "dice_difference": None},
                     {"status": "left out", "pixels_differ": None, "dice_difference": None},
                 ]
@@ -81,7 +87,7 @@ def test_what_ships_and_the_contest(recorded: Path) -> None:
     assert "| times smaller than the teacher's FP32 file | 103 (300 kB) |" in text
     lost = "val +1.0 (+0.0 to +2.0, not shown); test – |"  # test has no foreground
     assert f"| points of Dice lost against the teacher (0.740 / 0.740) | {lost}" in text
-    apart = "0.15 % of the pixels, 0.08 points of Dice"
+    apart = "0.15 % of the pixels, 0.08 points of Dice (−0.10 to +0.30)"
     assert f"| masks of the plan's files on val, furthest apart of 2 pairs | {apart} |" in text
     assert "| wall time | 60 min: trainings 60 |" in text and "regions found" not in text
     assert "| **pruned**, ships | the student pruned | 0.735 (0.730, 0.740) | 1.23 | 300 | 40 |" in text

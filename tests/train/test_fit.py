@@ -210,10 +210,10 @@ def test_a_trained_net_sees_and_an_untrained_one_does_not(metal: DataSet, tmp_pa
 # --- other processes --------------------------------------------------------------------------------------------------
 
 
-def _run(folder: Path, *arguments: str) -> dict[str, Any]:
+def _run(folder: Path, *arguments: str, **variables: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder), *arguments],
-        capture_output=True, text=True, timeout=250, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=250, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(json.loads((folder / "result.json").read_text()))
@@ -239,7 +239,7 @@ def test_killed_and_started_again_equals_unbroken(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_gloo_processes(tmp_path: Path) -> None:
-    result = _run(tmp_path, "2")
+    result = _run(tmp_path, "2", CUDA_VISIBLE_DEVICES="")  # two processes of a CPU, wherever this runs
     assert result["world_size"] == 2
     assert len(set(result["weights_of_ranks"])) == 1, "the processes hold one network"
     assert len(result["history"]) == 6

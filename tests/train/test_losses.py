@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.config import LossConfig
@@ -30,6 +31,16 @@ def test_hand_computed_values(logits: torch.Tensor) -> None:
     assert dice(logits, TRUTH).item() == pytest.approx(1 - (2 * 0.6 + 1) / (0.8 + 1 + 1))
     expected = -(0.2**2 * math.log(0.8) + 0.4**2 * math.log(0.6)) / 2
     assert focal(logits, TRUTH).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.2, 1.0, 3.0])])
+def test_cross_entropy_and_its_gradient_are_those_of_pytorch(weights: torch.Tensor | None) -> None:
+    logits = (10 * torch.randn(2, 3, 4, 5)).requires_grad_()
+    target = torch.randint(0, 3, (2, 4, 5))
+    ours, theirs = cross_entropy(logits, target, weights), F.cross_entropy(logits, target, weight=weights)
+    assert torch.allclose(ours, theirs)
+    gradients = [torch.autograd.grad(loss, logits)[0] for loss in (ours, theirs)]
+    assert torch.allclose(*gradients, atol=1e-6)
 
 
 def test_class_weights_by_hand() -> None:

@@ -109,6 +109,7 @@ def _fitted(lab: Lab, start: Start, taught: bool, ship: Shipper, record: Record)
         "status": "ok",
         "sentence": found["sentence"],
         "detail": _detail(lab, winner, shipped),
+        "over_budget": _over_budget(lab, shipped),
         "contest": found,
         "finalists": [one.to_json() for one in (method, *baselines)],
         "missing_baselines": missing,
@@ -152,16 +153,29 @@ def _detail(lab: Lab, winner: Finalist, shipped: dict[str, Any]) -> str:
     words = (
         f"Budget: {cost}. The shipped file, measured again beside the teacher: {total:.2f} ms, {shipped['bytes']} bytes"
     )
-    own = {"latency_ms": total, "bytes": shipped["bytes"]}
-    # Not the ceilings: the milliseconds that a speed-up comes to are those of the minute the teacher was timed in.
-    over = misses({name: limit for name, limit in lab.budget.limits.items() if name in own}, own)
-    words += f". Above the budget: {'; '.join(map(str, over))}" if over else ""
-    asked, ratio = lab.budget.speedup, (shipped.get("speedup_vs_teacher") or {}).get("ratio")
-    if asked is not None and ratio is not None and ratio < asked:
-        words += f". In turns with the teacher it is {ratio:.1f} times faster, the budget asks for {asked:g}"
+    over = _over_budget(lab, shipped)
+    words += f". Not within the budget: {'; '.join(over)}" if over else ""
     if lab.recipe.quantize.float_paths and not lab.recipe.fit.float_paths:
         words += ". quantize.float_paths are of the chain's student and were left out; fit.float_paths are read here"
     return f"{words}."
+
+
+def _over_budget(lab: Lab, shipped: dict[str, Any]) -> list[str]:
+    """What the file that ships exceeds by its own measurement, in words; nothing where it was not measured."""
+    total = ((shipped.get("latency_ms") or {}).get("total") or {}).get("p50")
+    if total is None:
+        return []
+    own = {"latency_ms": total, "bytes": shipped["bytes"]}
+    # Not the ceilings: the milliseconds that a speed-up comes to are those of the minute the teacher was timed in.
+    over = [str(one) for one in misses({name: limit for name, limit in lab.budget.limits.items() if name in own}, own)]
+    asked, found = lab.budget.speedup, shipped.get("speedup_vs_teacher") or {}
+    if asked is not None and found and found["ratio"] < asked:
+        low, high = found["lo95"], found["hi95"]
+        interval = "" if low is None else f" ({low:.1f} to {high:.1f})"
+        over.append(
+            f"in turns with the teacher it is {found['ratio']:.1f}{interval} times faster, {asked:g} were asked"
+        )
+    return over
 
 
 def _not_met(lab: Lab, err: BudgetError, teacher_ms: float | None) -> Record:

@@ -41,7 +41,8 @@ _REFERENCES = {"teacher": "the FP32 teacher", "fp32": "the same network in FP32"
 def render_fit(record: Record, path: Path) -> None:
     """Write the page of a fit.json; what a fit that ended early has not come to is left out."""
     met = record["status"] == "ok"
-    tone: Tone = "bad" if not met else "warn" if record["contest"]["baseline_wins"] else "good"
+    doubtful = met and (record["contest"]["baseline_wins"] or record.get("over_budget"))
+    tone: Tone = "bad" if not met else "warn" if doubtful else "good"
     body: list[Any] = [verdict(record["sentence"], tone, record.get("detail") or "")]
     body += [heading("Budget"), _budget(record)]
     if met:

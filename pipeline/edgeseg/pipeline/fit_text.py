@@ -33,7 +33,8 @@ def fit_text(result: FitResult) -> RenderableType:
         columns = ("network", "Dice val", "seeds", "ms", "kB", "MMACs")
         lines += [simple_table(columns, [_row(one) for one in record["finalists"]], left=1), Text("")]
         lines += [Text(f"{name}: left out: {why}", "dim") for name, why in record["missing_baselines"].items()]
-    lines += [Text(record["sentence"], "bold" if result.met else "bold yellow"), Text(record["detail"])]
+    lines.append(Text(record["sentence"], "bold" if result.met else "bold yellow"))
+    lines.append(Text(record["detail"], "yellow" if record.get("over_budget") else ""))
     error = record["prediction"]["median_error"]
     if error is not None:
         lines.append(Text(f"predicted against measured latency: median error {error:.1%}"))

@@ -15,6 +15,7 @@ from edgeseg.pipeline.mask_png import PackedMasks, UInt8
 from edgeseg.runtime.dataset import DataSet, Sample
 from edgeseg.runtime.evaluate import evaluate
 from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.intervals import paired_bootstrap
 from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.segmenter import Result, Segmenter
@@ -77,15 +78,16 @@ def compare_pairs(found: Mapping[str, Masks | str]) -> list[dict[str, Any]]:
         found: Masks by file, of the same images; or why there are none.
 
     Returns:
-        For each pair `a b status reason pixels_differ dice_difference holds`: the share of mask pixels over all images
-        that differ, and Dice of `a` less that of `b`, as shares; `status` is `ok`, or `left out` with a reason.
+        For each pair `a b status reason pixels_differ dice_difference lo95 hi95 holds`: the share of mask pixels over
+        all images that differ, and Dice of `a` less that of `b` with its interval, as shares; `status` is `ok`, or
+        `left out` with a reason. What holds is the difference on these images, whatever its interval.
     """
     return [_pair(a, b, found[a], found[b]) for a, b in combinations(found, 2)]
 
 
 def _pair(name_a: str, name_b: str, a: Masks | str, b: Masks | str) -> dict[str, Any]:
     pair: dict[str, Any] = {"a": name_a, "b": name_b, "status": "left out", "reason": None}
-    pair |= {"pixels_differ": None, "dice_difference": None, "holds": None}
+    pair |= dict.fromkeys(("pixels_differ", "dice_difference", "lo95", "hi95", "holds"))
     if isinstance(a, str) or isinstance(b, str):
         reasons = [f"{name}: {its.rstrip('.')}" for name, its in ((name_a, a), (name_b, b)) if isinstance(its, str)]
         return pair | {"reason": "; ".join(reasons)}
@@ -94,6 +96,9 @@ def _pair(name_a: str, name_b: str, a: Masks | str, b: Masks | str) -> dict[str,
         differ += int(np.count_nonzero(one != other))
         total += one.size
     share = differ / total
-    apart = None if a.dice is None or b.dice is None else a.dice - b.dice
-    holds = share <= MAX_PIXELS and (apart is None or abs(apart) <= MAX_DICE)
-    return pair | {"status": "ok", "pixels_differ": share, "dice_difference": apart, "holds": holds}
+    found: dict[str, Any] = {"status": "ok", "pixels_differ": share, "holds": share <= MAX_PIXELS}
+    if a.dice is not None and b.dice is not None:
+        apart = paired_bootstrap(a.scores, b.scores, None)
+        found |= {"dice_difference": apart.mean, "lo95": apart.lo95, "hi95": apart.hi95}
+        found["holds"] = found["holds"] and abs(apart.mean) <= MAX_DICE
+    return pair | found

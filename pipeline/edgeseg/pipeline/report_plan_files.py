@@ -48,9 +48,16 @@ def _pairs(found: Mapping[str, Any]) -> Markup:
         differ, apart = number(pair, "pixels_differ"), number(pair, "dice_difference")
         holds = dig(pair, "holds")
         verdict = dig(pair, "reason") if holds is None else "yes" if holds else "no"
-        cells = [None if differ is None else f"{100 * differ:.2f}", None if apart is None else f"{100 * apart:+.2f}"]
+        cells = [None if differ is None else f"{100 * differ:.2f}", None if apart is None else _apart(pair, apart)]
         rows.append([f"{dig(pair, 'a')}, {dig(pair, 'b')}", *cells, str(verdict)])
     images = number(found, "scored_on", "n_images")
     pixels, dice = (number(found, "limits", key) for key in ("pixels_differ", "dice_difference"))
     limits = "" if pixels is None or dice is None else f" Limits: {100 * pixels:.1f} % and {100 * dice:.1f} point."
     return table(columns, rows, f"Masks against each other on {images or 0:.0f} images of val.{limits}")
+
+
+def _apart(pair: object, apart: float) -> str:
+    """The difference [points] with its interval, where the record has one."""
+    low, high = number(pair, "lo95"), number(pair, "hi95")
+    words = f"{100 * apart:+.2f}"
+    return words if low is None or high is None else f"{words} ({100 * low:+.2f} to {100 * high:+.2f})"

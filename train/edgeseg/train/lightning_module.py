@@ -7,10 +7,10 @@ from typing import Any
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from edgeseg.runtime.errors import TrainingError
+from edgeseg.train.bilinear import resize_bilinear
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import Batch
 from edgeseg.train.losses import SegmentationLoss, bn_l1
@@ -40,7 +40,7 @@ class SegmentationModule(L.LightningModule):
         logits = logits.float()
         if logits.shape[-2:] == x.shape[-2:]:
             return logits
-        return F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        return resize_bilinear(logits, (x.shape[-2], x.shape[-1]))
 
     def compute_loss(self, x: Tensor, target: Tensor, answer: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Supervised loss of one batch; distillation adds its own term here, from `answer` where it is stored."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.config import LossConfig
 from edgeseg.train.region_loss import regions
+from edgeseg.train.true_class import of_true_class
 
 Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -27,7 +28,7 @@ def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None)
         weights: float32 (n_classes,) or None.
     """
     if logits.shape[1] > 1:
-        return F.cross_entropy(logits, target, weight=weights)
+        return _mean(-of_true_class(F.log_softmax(logits, dim=1), target), target, weights)
     positive = None if weights is None else weights[1] / weights[0]
     return F.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype), pos_weight=positive)
 
@@ -54,15 +55,11 @@ def dice(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tenso
 def focal(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Focal loss with gamma 2, mean over pixels (Lin et al. 2017, arXiv:1708.02002, eq. 4)."""
     if logits.shape[1] > 1:
-        log_p = F.log_softmax(logits, dim=1).gather(1, target[:, None])[:, 0]
+        log_p = of_true_class(F.log_softmax(logits, dim=1), target)
     else:
         sign = target.to(logits.dtype) * 2.0 - 1.0
         log_p = F.logsigmoid(logits[:, 0] * sign)
-    loss = -((1.0 - log_p.exp()) ** 2) * log_p  # (N, H, W)
-    if weights is None:
-        return loss.mean()
-    pixel_weights = weights[target]
-    return (loss * pixel_weights).sum() / pixel_weights.sum()
+    return _mean(-((1.0 - log_p.exp()) ** 2) * log_p, target, weights)
 
 
 TERMS: dict[str, Term] = {
@@ -112,6 +109,14 @@ def bn_l1(model: torch.nn.Module) -> Tensor:
     """
     norms = [layer.weight for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     return torch.stack([scale.abs().sum() for scale in norms]).sum()
+
+
+def _mean(loss: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+    """Of the losses of all pixels (N, H, W), each with the weight of its class."""
+    if weights is None:
+        return loss.mean()
+    pixel_weights = weights[target]
+    return (loss * pixel_weights).sum() / pixel_weights.sum()
 
 
 def _foreground(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

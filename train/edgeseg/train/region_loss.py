@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgeseg.train.true_class import of_true_class
+
 
 def regions(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """One minus the mean, over the true regions of a batch, of how much of each region is found.
@@ -44,7 +46,7 @@ def _true_class(logits: Tensor, target: Tensor) -> Tensor:
     """Probability of each pixel's own class where it is foreground, (N, H, W)."""
     if logits.shape[1] == 1:
         return logits[:, 0].sigmoid()
-    return logits.softmax(dim=1).gather(1, target[:, None])[:, 0]
+    return of_true_class(logits.softmax(dim=1), target)
 
 
 def _label(masks: np.ndarray) -> tuple[np.ndarray, list[int]]:

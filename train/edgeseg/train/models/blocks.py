@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeseg.runtime.errors import FrameError
+from edgeseg.train.bilinear import double_bilinear
 
 
 def check_size(x: Tensor, stride: int) -> None:
@@ -30,7 +31,7 @@ def upsample2(x: Tensor, mode: str = "bilinear") -> Tensor:
     """Double height and width: (N, C, H, W) to (N, C, 2H, 2W), half-pixel centres."""
     if mode == "nearest":
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    return double_bilinear(x)
 
 
 class ConvBnRelu(nn.Sequential):
