@@ -76,7 +76,7 @@ def measure(training: Training, precision: str, turns: int, steps: int) -> dict[
         for repeatable, medians in found.items():
             # What `edgeseg.train.fit` and Lightning set.
             torch.use_deterministic_algorithms(repeatable, warn_only=True)
-            torch.utils.deterministic.fill_uninitialized_memory = False
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
             times = [training.step_ms(precision) for _ in range(UNTIMED + steps)]
             medians.append(statistics.median(times[UNTIMED:]))
     ratios = [a / b for a, b in zip(found[True], found[False], strict=True)]

@@ -78,7 +78,7 @@ def _train(module: SegmentationModule, data: SegmentationData, folder: Path, rep
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)
     # A debugging aid that deterministic algorithms switch on: every tensor is filled once more before it is written.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     quiet_lightning()
     best = ModelCheckpoint(
         folder, filename="best", monitor="val_dice", mode="max", save_weights_only=True, enable_version_counter=False
