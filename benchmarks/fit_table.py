@@ -101,7 +101,8 @@ def _plan_files(pairs: list[Values]) -> list[tuple[str, str]]:
     values = f"{100 * pixels:.2f} % of the pixels, {100 * abs(apart['dice_difference'] or 0.0):.2f} points of Dice"
     if apart.get("lo95") is not None:
         # Of the absolute difference, as is the estimate: the order of a pair means nothing.
-        ends = sorted(100 * end * (-1 if apart["dice_difference"] < 0 else 1) for end in (apart["lo95"], apart["hi95"]))
+        sign = -100 if apart["dice_difference"] < 0 else 100
+        ends = sorted(sign * end + 0.0 for end in (apart["lo95"], apart["hi95"]))
         values += f" ({ends[0]:+.2f} to {ends[1]:+.2f})".replace("-", "−")
     return [(f"masks of the plan's files on val, furthest apart of {len(compared)} pairs", values)]
 

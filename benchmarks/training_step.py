@@ -2,9 +2,9 @@
 
     python benchmarks/training_step.py --turns 5
 
-prints one JSON object: for the teacher of the recipes and for the student that is distilled from its stored answers,
-in float32 and under bfloat16 autocast, the median milliseconds of forward pass, backward pass and update, and how many
-times as long a step takes that is the same in every run. On a GPU if PyTorch has one.
+prints one JSON object: for a U-Net as teacher and a student that is distilled from its stored answers, both with one
+output and `bce+dice`, in float32 and under bfloat16 autocast, the median milliseconds of forward pass, backward pass
+and update, and how many times as long a step takes that is the same in every run. On a GPU if PyTorch has one.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def measure(training: Training, precision: str, turns: int, steps: int) -> dict[
         "repeatable_ms": round(statistics.median(found[True]), 2),
         "not_repeatable_ms": round(statistics.median(found[False]), 2),
         "times_as_long": round(statistics.median(ratios), 3),
-        "lowest": round(min(ratios), 3),
-        "highest": round(max(ratios), 3),
+        "lowest_ratio": round(min(ratios), 3),
+        "highest_ratio": round(max(ratios), 3),
     }
 
 

@@ -17,6 +17,9 @@ settings.load_profile("edgeseg")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many workers as cores already: more threads only get in the way
 
+# What cuBLAS needs to be deterministic; it is read once.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 # Measurements of tests and trainings of whoever else is at work here must not wait for one another.
 os.environ["EDGESEG_TURNS"] = str(Path(tempfile.gettempdir()) / f"edgeseg-turns-tests-{os.getpid()}")
 

@@ -306,19 +306,22 @@ def test_a_shipped_file_beyond_its_budget_is_told(tmp_path: Path, recipe: Recipe
     budget = Budget("x86-ort", speedup=5.0, bytes=1000)
     lab = fake_lab(tmp_path, recipe, data_root, budget, FakeProbe(SIZE))
     winner = Finalist("pruned", "", {"latency_ms": 1.9, "bytes": 900}, lambda seed: None)  # type: ignore[arg-type,return-value]
-    slow, fast = ({"ratio": ratio, "lo95": ratio - 0.5, "hi95": ratio + 0.5} for ratio in (4.8, 5.1))
+    slow, fast = ({"ratio": ratio, "lo95": ratio - 0.5, "hi95": ratio + 0.5} for ratio in (4.97, 5.1))
     shipped = {"latency_ms": {"total": {"p50": 2.2}}, "bytes": 1100, "speedup_vs_teacher": slow}
     told = _detail(lab, winner, shipped)
     assert _over_budget(lab, shipped) == [  # 2.2 ms are no speed-up
         "bytes is 1100, the budget allows 1000",
-        "in turns with the teacher it is 4.8 (4.3 to 5.3) times faster, 5 were asked",
+        "beside the teacher it is 4.97 (4.5 to 5.5) times as fast, 5 were asked",
     ]
     assert f"Not within the budget: {'; '.join(_over_budget(lab, shipped))}." in told
     fine = shipped | {"bytes": 900, "speedup_vs_teacher": fast}
     assert not _over_budget(lab, fine) and "Not within" not in _detail(lab, winner, fine)
-    assert not _over_budget(lab, {"latency_ms": None, "bytes": 1100})  # not measured
+    unmeasured = {"latency_ms": None, "bytes": 900, "speedup_vs_teacher": None}
+    assert _over_budget(lab, unmeasured) == ["its speed beside the teacher could not be measured"]
+    assert not _over_budget(lab, {})  # nothing ships
     lab.budget = Budget("x86-ort", latency_ms=2.0)
     assert _over_budget(lab, shipped) == ["latency_ms is 2.2, the budget allows 2"]
+    assert _over_budget(lab, unmeasured) == ["latency_ms is not measured, the budget allows 2"]
 
 
 def test_images_of_short_trainings_are_smaller_but_fit_the_stride() -> None:

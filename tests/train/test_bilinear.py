@@ -36,11 +36,11 @@ def test_a_gpu_gives_the_same_gradient_twice_and_the_one_of_the_cpu():
         (double_bilinear(x) * weights).sum().backward()
         return x.grad.cpu()
 
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)  # anything that is not would raise
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("error")  # anything that is not deterministic raises
     try:
         first, second = gradient("cuda"), gradient("cuda")
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.set_deterministic_debug_mode(before)
     assert torch.equal(first, second)
     assert torch.allclose(first, gradient("cpu"), atol=1e-5)

@@ -44,10 +44,10 @@ def speedup(
 ) -> Ratio:
     """How many times as long the reference takes, with a hierarchical bootstrap interval.
 
-    Two sides that took turns in one run are held against each other block by block: each ratio is of the medians of
-    two blocks a moment apart, and the median is taken of those. The ratio of two overall medians would be off by as
-    much as the machine's pace changed between the blocks in which each median lies. Two files have no moment in common,
-    so that only their overall medians can be compared.
+    Two sides that took turns in one run are held against each other round by round: each ratio is of the medians of
+    two blocks of one round, seconds apart, and the median is taken of those. The ratio of two overall medians would
+    be off by as much as the machine's pace changed between the blocks in which each median lies. Two files have no
+    round in common, so that only their overall medians can be compared.
 
     Args:
         reference: Samples of the slower or older side.

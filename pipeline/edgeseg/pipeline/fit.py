@@ -147,12 +147,10 @@ def _method(lab: Lab, start: Start, record: Record) -> Finalist:
 def _detail(lab: Lab, winner: Finalist, shipped: dict[str, Any]) -> str:
     """What the network costs, by the measurement of the search and of the file that ships."""
     cost = ", ".join(f"{name} {winner.figures[name]:.4g} of {limit:.4g}" for name, limit in lab.ceilings.items())
-    total = ((shipped.get("latency_ms") or {}).get("total") or {}).get("p50")
-    if total is None:
-        return f"Budget: {cost}."
-    words = (
-        f"Budget: {cost}. The shipped file, measured again beside the teacher: {total:.2f} ms, {shipped['bytes']} bytes"
-    )
+    words = f"Budget: {cost}"
+    total = _total_ms(shipped)
+    if total is not None:
+        words += f". The shipped file, measured again beside the teacher: {total:.2f} ms, {shipped['bytes']} bytes"
     over = _over_budget(lab, shipped)
     words += f". Not within the budget: {'; '.join(over)}" if over else ""
     if lab.recipe.quantize.float_paths and not lab.recipe.fit.float_paths:
@@ -160,21 +158,26 @@ def _detail(lab: Lab, winner: Finalist, shipped: dict[str, Any]) -> str:
     return f"{words}."
 
 
+def _total_ms(shipped: dict[str, Any]) -> float | None:
+    """p50 of the shipped file's whole pipeline [ms], where it was measured."""
+    value = ((shipped.get("latency_ms") or {}).get("total") or {}).get("p50")
+    return None if value is None else float(value)
+
+
 def _over_budget(lab: Lab, shipped: dict[str, Any]) -> list[str]:
-    """What the file that ships exceeds by its own measurement, in words; nothing where it was not measured."""
-    total = ((shipped.get("latency_ms") or {}).get("total") or {}).get("p50")
-    if total is None:
+    """What the file that ships exceeds by its own measurement, or could not be measured again of it, in words."""
+    if not shipped:
         return []
-    own = {"latency_ms": total, "bytes": shipped["bytes"]}
+    own = {"latency_ms": _total_ms(shipped), "bytes": shipped.get("bytes")}
     # Not the ceilings: the milliseconds that a speed-up comes to are those of the minute the teacher was timed in.
     over = [str(one) for one in misses({name: limit for name, limit in lab.budget.limits.items() if name in own}, own)]
-    asked, found = lab.budget.speedup, shipped.get("speedup_vs_teacher") or {}
-    if asked is not None and found and found["ratio"] < asked:
+    asked, found = lab.budget.speedup, shipped.get("speedup_vs_teacher")
+    if asked is not None and not found:
+        over.append("its speed beside the teacher could not be measured")
+    elif asked is not None and found and found["ratio"] < asked:
         low, high = found["lo95"], found["hi95"]
         interval = "" if low is None else f" ({low:.1f} to {high:.1f})"
-        over.append(
-            f"in turns with the teacher it is {found['ratio']:.1f}{interval} times faster, {asked:g} were asked"
-        )
+        over.append(f"beside the teacher it is {found['ratio']:.3g}{interval} times as fast, {asked:g} were asked")
     return over
 
 

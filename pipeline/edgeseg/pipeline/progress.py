@@ -25,7 +25,7 @@ _LINE_EVERY_S = 10.0
 # Commands that end within this time need no bar.
 _SHOWN_AFTER_S = 2.0
 # Below this share of the work a forecast would be a guess.
-_LEAST_DONE = 0.02
+_LEAST_DONE = 0.005
 
 
 class TimeLeft:

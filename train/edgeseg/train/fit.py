@@ -77,7 +77,7 @@ def _train(module: SegmentationModule, data: SegmentationData, folder: Path, rep
     config = module.config
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)
-    # A debugging aid that deterministic algorithms switch on: every tensor is filled once more before it is written.
+    # For the whole process: a debugging aid of deterministic algorithms, every tensor filled before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     quiet_lightning()
     best = ModelCheckpoint(

@@ -107,12 +107,14 @@ def _mark_at(point: Point, at: tuple[float, float], group: int) -> str:
 
 def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]]) -> list[str]:
     """Each label where it overlaps least, the emphasised one first."""
-    taken: list[Box] = [(x - 8, y - 8, x + 8, y + 8) for x, y in places]
+    marks: list[Box] = [(x - 8, y - 8, x + 8, y + 8) for x, y in places]
+    labels: list[Box] = []
     order = sorted(range(len(points)), key=lambda i: not points[i].emphasised)
     parts = []
     for i in order:
+        taken = [*marks[:i], *marks[i + 1 :], *labels]
         box = min(_candidates(places[i], points[i].label), key=lambda b: _cost(b, taken, places[i]))
-        taken.append(box)
+        labels.append(box)
         bold = ' font-weight="700"' if points[i].emphasised else ""
         parts.append(_leader(box, places[i]))
         parts.append(
@@ -125,7 +127,7 @@ def _candidates(at: tuple[float, float], label: str) -> list[Box]:
     """Places for a label: right, left, above, below, aslant, then the same further away."""
     width, height = canvas.text_width(label), canvas.FONT_PX + 3
     boxes = []
-    for gap in (11, 26, 44):
+    for gap in (11, 26, 44, 66, 92):
         for dx, dy in ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -0.8), (-1, -0.8), (1, 0.8), (-1, 0.8)):
             left = at[0] + dx * gap - (width if dx < 0 else width / 2 if dx == 0 else 0)
             middle = at[1] + dy * (gap + height / 2 - 3)
@@ -135,9 +137,7 @@ def _candidates(at: tuple[float, float], label: str) -> list[Box]:
 
 def _cost(box: Box, taken: Sequence[Box], at: tuple[float, float]) -> float:
     """Overlap with what is there and with the world outside the frame, and a little for distance."""
-    # Its own point's box does not count: the places begin outside it.
-    others = [other for other in taken if not (other[0] < at[0] < other[2] and other[1] < at[1] < other[3])]
-    overlap = sum(_overlap(box, other) for other in others)
+    overlap = sum(_overlap(box, other) for other in taken)
     (left, right), (bottom, top) = canvas.x_range(), canvas.y_range()
     outside = max(0.0, left - box[0]) + max(0.0, box[2] - right) + max(0.0, top - box[1]) + max(0.0, box[3] - bottom)
     distance = math.hypot((box[0] + box[2]) / 2 - at[0], (box[1] + box[3]) / 2 - at[1])
