@@ -131,13 +131,15 @@ def test_losses_and_the_plans_other_files_are_told(fitted: Any, tmp_path: Path) 
     result = fitted[2]
     record = json.loads(result.fit_json.read_text())
     accuracy = {split: {"dice_mean": 0.7} for split in ("val", "test")}
-    shipped = {"bundle": "shipped/tiny.edgeseg", "bytes": 1, "latency_ms": None, "speedup_vs_teacher": None}
+    ratio = {"ratio": 60.34, "lo95": 49.92, "hi95": 72.24}
+    shipped = {"bundle": "shipped/tiny.edgeseg", "bytes": 1, "latency_ms": None, "speedup_vs_teacher": ratio}
     lost = {"val": {"mean": 0.02, "lo95": -0.01, "hi95": 0.05, "verdict": "not shown"}, "test": None}
     references = {"teacher": {"dice_drop": lost, "recall_drop": lost}}
     shipped |= {"accuracy": accuracy, "references": references}
     record["chosen"]["shipped"] = shipped | {"plan_files": plan_files()}
     render_fit(record, tmp_path / "fit.html")
     page = (tmp_path / "fit.html").read_text()
+    assert "60.3 times as fast (49.9 to 72.2)" in page
     assert "The INT8 files of one plan" in page and "a made-up reason" in page
     assert "regions lost against the FP32 teacher" in page and "val +2.00 (-1.00 to +5.00, not shown); test -" in page
     console = Console(width=200, file=io.StringIO())

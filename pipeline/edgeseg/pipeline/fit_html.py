@@ -135,12 +135,11 @@ def _shipped(record: Record) -> Markup:
     values: dict[str, Any] = {"network": chosen["point"], "checkpoint": chosen["checkpoint"]}
     if shipped:
         total = (shipped["latency_ms"] or {}).get("total") or {}
-        ratio = (shipped["speedup_vs_teacher"] or {}).get("ratio")
         values |= {
             "bundle": shipped["bundle"],
             "bytes": shipped["bytes"],
             "latency p50 [ms]": _num(total.get("p50")),
-            "against the FP32 teacher": "not measured" if ratio is None else f"{ratio:.1f}x faster",
+            "against the FP32 teacher": _times_as_fast(shipped["speedup_vs_teacher"]),
             "Dice val / test": " / ".join(
                 _points(shipped["accuracy"][split]["dice_mean"]) for split in ("val", "test")
             ),
@@ -155,6 +154,15 @@ def _shipped(record: Record) -> Markup:
     told = facts({name: str(value) for name, value in values.items()})
     found = shipped or {}
     return join([told, operating_point_panel(found.get("operating_point")), plan_files_panel(found)])
+
+
+def _times_as_fast(found: Record | None) -> str:
+    """A recorded ratio with its interval, where it has one."""
+    if not found:
+        return "not measured"
+    low, high = found.get("lo95"), found.get("hi95")
+    words = f"{found['ratio']:.1f} times as fast"
+    return words if low is None or high is None else f"{words} ({low:.1f} to {high:.1f})"
 
 
 def _drop(drop: Record | None) -> str:
