@@ -74,10 +74,12 @@ class Fit:
         torch.manual_seed(0)
         save_checkpoint(root / "student", build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)), {})
         self.shipped: list[Path] = []
+        self.told: list[tuple[str, float, str]] = []
 
     def __call__(self, gone: Callable[[], bool] = lambda: False) -> FitResult:
         self.probe = FakeProbe(SIZE, gone)
         lab = fake_lab(self.root, self.recipe, self.data_root, self.budget, self.probe)
+        lab.progress = lambda *what: self.told.append(what)
         student, _ = load_checkpoint(self.root / "student")
         start = Start(student, lab.measure(student), None, self.root / "student")
         return fit_network(lab, start, taught=False, teacher_ms=10.0, ship=self.ship, command="edgeseg fit tiny")
@@ -195,7 +197,10 @@ def test_no_finished_training_is_repeated(fitted: Any) -> None:
     run, early, result = fitted
     before = run.finished()
     assert early and early.items() <= before.items()
+    run.told.clear()
     again = run()
+    unchanged = {name for name, share, words in run.told if (share, words) == (1.0, "unchanged")}
+    assert unchanged == {"latency_table", *before}  # or the bar would still wait for them
     assert run.finished() == before and run.probe.measured == 0 and run.probe.asked == 0
     assert all(row["reused"] for row in again.record["journal"])
     kept = ("finalists", "contest", "points", "rounds", "way")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +12,7 @@ import yaml
 
 from edgeseg.pipeline.fit_ship import Shipping
 from edgeseg.pipeline.fit_target import local_target
-from edgeseg.pipeline.operating_point import VALUES, Point, choose_point, operating_point, try_points
+from edgeseg.pipeline.operating_point import VALUES, Point, choose_point, operating_point, points_of
 from edgeseg.pipeline.plan import plan_steps
 from edgeseg.pipeline.recipe import load_recipe
 from edgeseg.pipeline.run import make_chain
@@ -70,12 +69,9 @@ def test_every_threshold_is_scored() -> None:
     probability = np.where(truth == 1, 0.65, 0.15)
     probability[12, 12] = 0.35
 
-    def score(decision: Decision) -> list[Any]:
-        return [score_image((probability > decision.value).astype(np.uint8), truth, 2, stem="a")]
-
-    said: list[float] = []
-    points = try_points(score, ("good", "pit"), lambda share, words: said.append(share))
-    assert [point.value for point in points] == list(VALUES) and said == sorted(said)
+    row = [score_image((probability > value).astype(np.uint8), truth, 2, stem="a") for value in VALUES]
+    points = points_of([row], ("good", "pit"))
+    assert [point.value for point in points] == list(VALUES)
     recall = {point.value: point.region_recall for point in points}
     dice = {point.value: point.dice for point in points}
     assert recall[0.6] == 1.0 and recall[0.7] == 0.0 and dice[0.4] == 1.0 > dice[0.3] > dice[0.1]

@@ -50,6 +50,19 @@ def test_what_was_done_before_buys_no_time() -> None:
     assert left.left_s == pytest.approx(50.0)  # a quarter took ten seconds; five quarters are left
 
 
+def test_of_a_twentieth_no_forecast_is_made() -> None:
+    clock = Clock()
+    left = TimeLeft({"done": 100.0, "a": 1.0, "b": 19.0}, clock)
+    left.tell("done", 1.0, reused=True)
+    left.tell("a", 0.0)
+    clock.now_s = 60.0
+    left.tell("a", 1.0)
+    assert left.left_s is None
+    left.tell("b", 0.0)
+    left.tell("b", 0.1)
+    assert left.left_s == pytest.approx(60.0 / 2.9 * 17.1)
+
+
 def test_odd_shares_and_unknown_steps_do_no_harm() -> None:
     left = TimeLeft({"a": 1.0}, Clock())
     for share in (0.5, 0.2, 7.0, -1.0):

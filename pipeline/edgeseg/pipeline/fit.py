@@ -133,6 +133,7 @@ def _method(lab: Lab, start: Start, record: Record) -> Finalist:
         depth=lab.recipe.fit.depth,
         progress=lambda share, words: lab.progress("latency_table", share, words),
     )
+    lab.progress("latency_table", 1.0, "unchanged")  # or not needed any longer
     lab.learn(start.student.arch, start.figures)
     cuts, record["failed_ways"] = reachable(lab, start)
     way, record["ways"] = choose_way(lab, start, cuts)

@@ -144,7 +144,7 @@ def _cut(
     held: Cut | None = None
     spare: Cut | None = None
     for attempt in range(lab.recipe.fit.corrections + 1):
-        lab.progress(name, attempt / (lab.recipe.fit.corrections + 1), "search")
+        lab.progress("cut", attempt / (lab.recipe.fit.corrections + 1), f"search, {name}")
         found = search(model.arch, groups, lab.predictor.predict, aims, depth=way.depth)
         smaller = apply(model, found.widths, found.depth, way.importance)
         figures = lab.measure(smaller)

@@ -41,6 +41,10 @@ class Journal:
         """Place of a training."""
         return StepFolder(self.root / "trainings" / name)
 
+    def reused(self, name: str) -> bool:
+        """Whether a training of this pass was read back from an earlier one."""
+        return any(row["name"] == name and row["reused"] for row in self.trainings)
+
     def train(self, name: str, settings: Settings, run: Callable[[StepFolder], Settings]) -> Settings:
         """Run a training once; one that was finished under equal settings is read back, one that was cut short goes on.
 

@@ -88,6 +88,8 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
         return train_step(context, open_data(context), copy.deepcopy(model), teacher, budget)
 
     result = lab.journal.train(name, settings, run)
+    if lab.journal.reused(name):
+        lab.progress(name, 1.0, "unchanged")
     files = lab.journal.training(name).files
     return Trained(load_checkpoint(files)[0], files, float(result["val_dice_at_network_size"]))
 

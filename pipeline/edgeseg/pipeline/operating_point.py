@@ -7,10 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.model_spec import Decision
+from edgeseg.runtime.postprocess import to_mask
+from edgeseg.runtime.segmenter import Segmenter
 
+Frame = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.uint8]
 Objective = Literal["dice", "region_recall"]
 
 # A val split of some hundred regions cannot tell finer steps apart.
@@ -34,21 +41,30 @@ class Point:
     false_regions: float | None
 
 
-def try_points(
-    score: Callable[[Decision], list[ImageScore]], classes: Sequence[str], report: Callable[[float, str], None]
-) -> list[Point]:
-    """Score a network on val at each of `VALUES`.
+def masks_at(segmenter: Segmenter) -> Callable[[Frame], list[Mask]]:
+    """From a frame to its mask at each of `VALUES`; the network, which takes most of the time, runs once.
 
     Args:
-        score: From thresholds to the scores of val.
-        classes: Names by id, background first.
-        report: Told the share that is done, and what is done.
+        segmenter: Of a network with one output; its own threshold is not used.
     """
-    points = []
-    for done, value in enumerate(VALUES):
-        report(done / len(VALUES), f"val at threshold {value:g}")
-        points.append(_point(value, summarize(score(Decision(value)), classes)))
-    return points
+    specs = [dataclasses.replace(segmenter.spec, decision=Decision(value)) for value in VALUES]
+
+    def masks(frame: Frame) -> list[Mask]:
+        prepared = segmenter.prepare(frame)
+        scores = segmenter.infer(prepared)
+        return [to_mask(scores, spec, prepared) for spec in specs]
+
+    return masks
+
+
+def points_of(rows: Sequence[Sequence[ImageScore]], classes: Sequence[str]) -> list[Point]:
+    """What each of `VALUES` gives.
+
+    Args:
+        rows: One an image of val, with a score a threshold, in their order.
+        classes: Names by id, background first.
+    """
+    return [_point(value, summarize([row[at] for row in rows], classes)) for at, value in enumerate(VALUES)]
 
 
 def choose_point(points: Sequence[Point], objective: Objective, teacher_recall: float | None) -> tuple[Point, str]:

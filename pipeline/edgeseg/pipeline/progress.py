@@ -24,8 +24,8 @@ CountProgress = Callable[[int, int], None]
 _LINE_EVERY_S = 10.0
 # Commands that end within this time need no bar.
 _SHOWN_AFTER_S = 2.0
-# Below this share of the work a forecast would be a guess.
-_LEAST_DONE = 0.005
+# Weights are rough: of less than this share of a process's work done, a forecast would be a guess.
+_LEAST_DONE = 0.05
 
 
 class TimeLeft:
@@ -64,11 +64,12 @@ class TimeLeft:
     @property
     def left_s(self) -> float | None:
         """Seconds still to go, or None while nothing can be said."""
-        bought, total = self._weighted(self._bought), sum(self._weights.values())
-        if bought < _LEAST_DONE * total:
+        bought = self._weighted(self._bought)
+        ahead = sum(self._weights.values()) - self._weighted(self._done)
+        if bought <= _LEAST_DONE * (bought + ahead):
             return None
         elapsed_s = self._clock() - self._start
-        return elapsed_s / bought * (total - self._weighted(self._done))
+        return elapsed_s / bought * ahead
 
     def _weighted(self, shares: Mapping[str, float]) -> float:
         return sum(self._weights[step] * share for step, share in shares.items())

@@ -54,18 +54,47 @@ def evaluate(
     Raises:
         DataError: An image or mask cannot be read, their sizes differ, or the segmenter's mask has another size.
     """
-    scores = []
+    rows = evaluate_each(lambda frame: (segmenter(frame).mask,), samples, classes, pixel_mm, progress, color=color)
+    return [score for (score,) in rows]
+
+
+def evaluate_each(
+    masks_of: Callable[[npt.NDArray[np.uint8]], Sequence[npt.NDArray[np.uint8]]],
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    pixel_mm: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    color: Color = "rgb",
+) -> list[tuple[ImageScore, ...]]:
+    """As `evaluate`, for several masks of each frame, such as those of several thresholds.
+
+    Args:
+        masks_of: Takes a frame and returns masks, always as many, uint8 (H, W) at the frame's size.
+        samples: As for `evaluate`.
+        classes: As for `evaluate`.
+        pixel_mm: As for `evaluate`.
+        progress: As for `evaluate`.
+        color: As for `evaluate`.
+
+    Returns:
+        One tuple per sample, with a score per mask.
+
+    Raises:
+        DataError: As `evaluate`.
+    """
+    rows = []
     for done, sample in enumerate(samples, start=1):
         frame, truth = read_image(sample.image, color), read_mask(sample.mask, len(classes))
         if frame.shape[:2] != truth.shape:
             raise DataError(
                 f"{sample.mask}: {truth.shape} (H, W) but the image is {frame.shape[:2]}; correct one of them"
             )
-        pred = segmenter(frame).mask
-        scores.append(score_image(pred, truth, len(classes), pixel_mm, stem=sample.stem, group=sample.group))
+        about = {"stem": sample.stem, "group": sample.group}
+        rows.append(tuple(score_image(mask, truth, len(classes), pixel_mm, **about) for mask in masks_of(frame)))
         if progress is not None:
             progress(done, len(samples))
-    return scores
+    return rows
 
 
 def save_scores(path: Path | str, scores: Sequence[ImageScore]) -> None:

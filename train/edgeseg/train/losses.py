@@ -14,7 +14,7 @@ from torch import Tensor
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.config import LossConfig
 from edgeseg.train.region_loss import regions
-from edgeseg.train.true_class import of_true_class
+from edgeseg.train.true_class import class_masks, of_true_class
 
 Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -122,5 +122,4 @@ def _mean(loss: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
 def _foreground(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if logits.shape[1] == 1:
         return logits.sigmoid(), target[:, None].to(logits.dtype)
-    one_hot = F.one_hot(target, logits.shape[1]).permute(0, 3, 1, 2).to(logits.dtype)
-    return logits.softmax(dim=1)[:, 1:], one_hot[:, 1:]
+    return logits.softmax(dim=1)[:, 1:], class_masks(target, logits.shape[1], logits.dtype)[:, 1:]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import Any
 
 from edgeseg.pipeline.chain import StepContext
-from edgeseg.pipeline.operating_point import operating_point, try_points
+from edgeseg.pipeline.operating_point import masks_at, operating_point, points_of
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.runtime.dataset import open_dataset
-from edgeseg.runtime.evaluate import evaluate
-from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.evaluate import evaluate_each
 from edgeseg.runtime.model_spec import Decision
 from edgeseg.runtime.segmenter import Segmenter
 
@@ -25,14 +23,17 @@ def run_operating_point(context: StepContext) -> dict[str, Any]:
         return {"status": "not measured", "reason": exported["reason"]}
     data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
     files = context.folders[f"{source}_onnx"].files
-    spec, threads = read_spec(files), len(os.sched_getaffinity(0))
-
-    def score(decision: Decision) -> list[ImageScore]:
-        with Segmenter.from_file(model_file(files), dataclasses.replace(spec, decision=decision), threads) as segmenter:
-            return evaluate(segmenter, data.split("val"), data.classes, data.pixel_mm, color=data.color)
-
+    with Segmenter.from_file(model_file(files), read_spec(files), len(os.sched_getaffinity(0))) as segmenter:
+        rows = evaluate_each(
+            masks_at(segmenter),
+            data.split("val"),
+            data.classes,
+            data.pixel_mm,
+            lambda done, total: context.progress(done / total, f"thresholds on val, image {done}/{total}"),
+            color=data.color,
+        )
     teacher = context.results["val_teacher"]["result"]["summary"] or {}
-    points = try_points(score, data.classes, context.progress)
+    points = points_of(rows, data.classes)
     return operating_point(points, context.step.settings["objective"], teacher.get("region_recall"))
 
 
