@@ -1,5 +1,8 @@
+import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +69,34 @@ def test_an_answer_that_is_no_json(job):
 def test_much_chatter_does_not_block(job):
     code = "sys.stdin.read(); [print('y' * 200, file=sys.stderr) for _ in range(5000)]; print('{}')"
     assert run_worker(job, lambda name: None, script(code)) == {}
+
+
+def _is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_worker_ends_with_the_parent_that_is_terminated():
+    worker = (sys.executable, "-c", PRELUDE + "say(str(os.getpid())); time.sleep(60)")
+    parent = f"""
+from edgeseg.benchmarks.launch import run_worker
+
+class Task:
+    timeout_s = 60.0
+    def to_json(self):
+        return {{}}
+
+run_worker(Task(), lambda name: print(name, flush=True), {worker!r})
+"""
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        number = int(process.stdout.readline())
+        assert _is_running(number)
+        process.terminate()
+        assert process.wait(30) == -signal.SIGTERM
+    end = time.monotonic() + 30
+    while _is_running(number) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not _is_running(number)

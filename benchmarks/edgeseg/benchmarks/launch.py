@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
@@ -72,9 +75,10 @@ def run_worker(job: Task, on_subject: Callable[[str], None], command: tuple[str,
         listener = threading.Thread(target=_listen, args=(process.stderr, heard, tail, watch, on_subject), daemon=True)
         listener.start()
         try:
-            _tell(process.stdin, job)
-            answer = process.stdout.read()
-            code = process.wait()
+            with _ended_together(process):
+                _tell(process.stdin, job)
+                answer = process.stdout.read()
+                code = process.wait()
         except BaseException:  # Ctrl-C included: no worker may outlive its parent's interest
             process.kill()
             raise
@@ -82,6 +86,27 @@ def run_worker(job: Task, on_subject: Callable[[str], None], command: tuple[str,
             watch.stop()
             listener.join(timeout=5)
     return _reply(answer, code, heard, tail, job.timeout_s)
+
+
+@contextmanager
+def _ended_together(process: subprocess.Popen[str]) -> Iterator[None]:
+    """SIGTERM ends Python without a word: the worker would go on measuring for nobody, and keep the CPUs busy."""
+    before = signal.getsignal(signal.SIGTERM)
+    # Only the main thread may set handlers, and neither a foreign one nor "ignore" is replaced.
+    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        process.kill()
+        signal.signal(signal.SIGTERM, before)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(stdin: IO[str], job: Task) -> None:

@@ -6,11 +6,9 @@ seen. What all folds say together is the answer. Folds may run on several machin
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,11 @@ from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult
 from edgeseg.pipeline.crossval_folds import write_fold
 from edgeseg.pipeline.crossval_pool import ROWS, Record, Scores, figures, joined, sentence
 from edgeseg.pipeline.fit_run import FitOrder
+from edgeseg.pipeline.folder_lock import alone_in
 from edgeseg.pipeline.provenance import code_and_time
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset, split_hash
-from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, TrainingError
+from edgeseg.runtime.errors import BackendError, ExportError, TrainingError
 
 SCHEMA_VERSION = 1
 
@@ -113,7 +112,8 @@ class Crossval:
 
     def _see_to(self, fold: _Fold, progress: ChainProgress) -> Answer | None:
         """Put a fold's answer on disk; a failure of this fold alone is returned instead, and tried again next time."""
-        with _alone(fold):
+        other = f"fold {fold.number} is being run by another process; name other folds with --fold, or wait for it"
+        with alone_in(fold.root, other):
             if load_answer(fold.answer) is not None:
                 return None
             order = replace(self.order, data=fold.data.root)
@@ -154,23 +154,6 @@ def _not_run(fold: _Fold) -> Answer:
     if others:
         reason += f" but to {len(others)} other question(s): another recipe, setting, --way, data or version"
     return Answer(fold.row | {"status": "not run", "reason": reason}, None)
-
-
-@contextmanager
-def _alone(fold: _Fold) -> Iterator[None]:
-    """Two processes in one fold's folder would take each other's files away.
-
-    Raises:
-        ConfigError: If another process is in it.
-    """
-    with (fold.root / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"fold {fold.number} is being run by another process; name other folds with --fold, or wait for it"
-            ) from None
-        yield
 
 
 def fold_weights(weights: dict[str, float], n_folds: int, only: Sequence[int] | None = None) -> dict[str, float]:

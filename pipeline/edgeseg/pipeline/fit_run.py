@@ -11,6 +11,7 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain, ChainProgress
 from edgeseg.pipeline.fit_config import STUDENTS
 from edgeseg.pipeline.fit_student import trained
+from edgeseg.pipeline.folder_lock import alone_in
 from edgeseg.pipeline.recipe import TARGETS, Recipe
 from edgeseg.runtime.errors import ConfigError
 
@@ -97,11 +98,14 @@ def run_fit(recipe: Recipe, budget: Budget, order: FitOrder, progress: ChainProg
         A `fit.FitResult`.
 
     Raises:
+        ConfigError: If another process fills the same run's folder.
         EdgesegError: From the training, export or measurement that failed; everything done before is kept.
     """
-    from edgeseg.pipeline.run import make_chain
+    from edgeseg.pipeline.run import busy, make_chain
 
-    return fit_chain(make_chain(recipe, order.data, order.out), budget, order, progress)
+    chain = make_chain(recipe, order.data, order.out)
+    with alone_in(chain.root, busy(chain.root)):
+        return fit_chain(chain, budget, order, progress)
 
 
 def fit_chain(chain: Chain, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:

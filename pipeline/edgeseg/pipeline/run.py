@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun, no_progress
+from edgeseg.pipeline.folder_lock import alone_in
 from edgeseg.pipeline.plan import plan_steps
 from edgeseg.pipeline.recipe import Recipe, find_data
 from edgeseg.runtime.atomic import replacing
@@ -60,9 +61,20 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
         command: What the user typed, printed in the report.
 
     Raises:
+        ConfigError: If another process fills the same folder.
         EdgesegError: From the step that failed; everything done before is kept.
     """
     chain = make_chain(recipe, data, out, command=command, images=images)
+    with alone_in(chain.root, busy(chain.root)):
+        return _run(chain, progress, only)
+
+
+def busy(root: Path) -> str:
+    """What a user reads whose run's folder is in use."""
+    return f"{root} is being filled by another edgeseg process; wait for it, or give another folder with --out"
+
+
+def _run(chain: Chain, progress: ChainProgress, only: str | None) -> RunResult:
     root = chain.root
     state = chain.run(progress, only)
     report_json, report_html = root / "report.json", root / "report.html"

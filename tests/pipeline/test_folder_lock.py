@@ -1,0 +1,45 @@
+"""A run's folder is filled by one process at a time, whichever command it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeseg.compress.budget import Budget
+from edgeseg.pipeline.chain import no_progress
+from edgeseg.pipeline.fit_run import FitOrder, run_fit
+from edgeseg.pipeline.folder_lock import alone_in
+from edgeseg.pipeline.recipe import Recipe, load_recipe
+from edgeseg.pipeline.run import run_recipe
+from edgeseg.runtime.errors import ConfigError
+
+RECIPE = """\
+name: tiny
+data: {name: synthetic, synthetic_images: 12, synthetic_px: 64}
+geometry: {mode: resize, height_px: 64, width_px: 64}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+    return load_recipe(path)
+
+
+def test_a_folder_is_given_back(tmp_path: Path) -> None:
+    for _ in range(2):
+        with alone_in(tmp_path / "run", "first"), pytest.raises(ConfigError, match="in use"):  # noqa: SIM117
+            with alone_in(tmp_path / "run", "in use"):
+                pass
+
+
+def test_run_and_fit_leave_a_folder_in_use_alone(recipe: Recipe, tmp_path: Path) -> None:
+    budget, order = Budget("x86-ort", latency_ms=1.0), FitOrder("tiny", None, None, None, tmp_path, ())
+    with alone_in(tmp_path / "tiny", "first"):
+        with pytest.raises(ConfigError, match=r"tiny is being filled by another edgeseg process.*--out"):
+            run_recipe(recipe, out=tmp_path)
+        with pytest.raises(ConfigError, match="is being filled"):
+            run_fit(recipe, budget, order, no_progress)
+    assert not (tmp_path / "tiny" / "steps").exists()
