@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,17 @@ def test_help_states_defaults_and_groups_commands() -> None:
 def test_every_step_is_a_command_or_taken_by_one_of_its_name() -> None:
     commands = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
     assert set(step_names()) <= commands
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_wait_unless_told_otherwise(
+    given: str | None, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    edgeseg("data", "check", tmp_path)
+    assert os.environ["OMP_WAIT_POLICY"] == kept
 
 
 def test_version() -> None:

@@ -6,6 +6,7 @@ heavy is imported by the command that needs it.
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -64,6 +65,9 @@ def options(
 ) -> None:
     """Options of every command, given before its name."""
     _invocation.debug = debug
+    # Read when torch is loaded. Its idle threads would spin, and take the CPUs from whatever else runs here: of two
+    # trainings side by side each took several times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @app.command(rich_help_panel=_CHAIN, epilog="Example: edgeseg demo --out runs")
