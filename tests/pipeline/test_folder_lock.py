@@ -30,14 +30,14 @@ def recipe(tmp_path: Path) -> Recipe:
 
 def test_a_folder_is_given_back(tmp_path: Path) -> None:
     for _ in range(2):
-        with alone_in(tmp_path / "run", "first"), pytest.raises(ConfigError, match="in use"):  # noqa: SIM117
-            with alone_in(tmp_path / "run", "in use"):
+        with alone_in(tmp_path / "run"), pytest.raises(ConfigError, match="wait for it, or go"):  # noqa: SIM117
+            with alone_in(tmp_path / "run", "go"):
                 pass
 
 
 def test_run_and_fit_leave_a_folder_in_use_alone(recipe: Recipe, tmp_path: Path) -> None:
     budget, order = Budget("x86-ort", latency_ms=1.0), FitOrder("tiny", None, None, None, tmp_path, ())
-    with alone_in(tmp_path / "tiny", "first"):
+    with alone_in(tmp_path / "tiny"):
         with pytest.raises(ConfigError, match=r"tiny is being filled by another edgeseg process.*--out"):
             run_recipe(recipe, out=tmp_path)
         with pytest.raises(ConfigError, match="is being filled"):

@@ -112,8 +112,7 @@ class Crossval:
 
     def _see_to(self, fold: _Fold, progress: ChainProgress) -> Answer | None:
         """Put a fold's answer on disk; a failure of this fold alone is returned instead, and tried again next time."""
-        other = f"fold {fold.number} is being run by another process; name other folds with --fold, or wait for it"
-        with alone_in(fold.root, other):
+        with alone_in(fold.root, "name other folds with --fold"):
             if load_answer(fold.answer) is not None:
                 return None
             order = replace(self.order, data=fold.data.root)

@@ -101,10 +101,10 @@ def run_fit(recipe: Recipe, budget: Budget, order: FitOrder, progress: ChainProg
         ConfigError: If another process fills the same run's folder.
         EdgesegError: From the training, export or measurement that failed; everything done before is kept.
     """
-    from edgeseg.pipeline.run import busy, make_chain
+    from edgeseg.pipeline.run import make_chain
 
     chain = make_chain(recipe, order.data, order.out)
-    with alone_in(chain.root, busy(chain.root)):
+    with alone_in(chain.root):
         return fit_chain(chain, budget, order, progress)
 
 

@@ -11,14 +11,14 @@ from edgeseg.runtime.errors import ConfigError
 
 
 @contextmanager
-def alone_in(folder: Path, busy: str) -> Iterator[None]:
+def alone_in(folder: Path, instead: str = "give another folder with --out") -> Iterator[None]:
     """Two processes in one folder would take each other's half-written files away.
 
     The kernel gives the lock back however the process ends, so that one that was killed locks nobody out.
 
     Args:
         folder: Made where missing; gets a file `lock`.
-        busy: What the user reads if another process is in it, and what to do then.
+        instead: What the user can do besides waiting if another process is in it.
 
     Raises:
         ConfigError: If another process is in it.
@@ -28,5 +28,7 @@ def alone_in(folder: Path, busy: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(busy) from None
+            raise ConfigError(
+                f"{folder} is being filled by another edgeseg process; wait for it, or {instead}"
+            ) from None
         yield

@@ -65,13 +65,8 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
         EdgesegError: From the step that failed; everything done before is kept.
     """
     chain = make_chain(recipe, data, out, command=command, images=images)
-    with alone_in(chain.root, busy(chain.root)):
+    with alone_in(chain.root):
         return _run(chain, progress, only)
-
-
-def busy(root: Path) -> str:
-    """What a user reads whose run's folder is in use."""
-    return f"{root} is being filled by another edgeseg process; wait for it, or give another folder with --out"
 
 
 def _run(chain: Chain, progress: ChainProgress, only: str | None) -> RunResult:
