@@ -81,6 +81,5 @@ def fake_lab(root: Path, recipe: Recipe, data_root: Path, budget: Budget, probe:
         journal=Journal(root / "fit"),
         predictor=Predictor(LatencyTable(probe, root / "table.json"), probe.size_px),
         score=torch_scorer(data_root, recipe, split_file),
-        choice={"threads": 1, "precision": "float32", "step_ms": {}},
         progress=lambda name, share, words: None,
     )

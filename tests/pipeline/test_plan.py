@@ -79,3 +79,23 @@ def test_planning_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_pruning_by_gates_depends_on_how_many_batches_are_looked_at() -> None:
+    by_gates = ("prune.importance=taylor",)
+    before, after = _steps(*by_gates, "fit.gate_batches=8"), _steps(*by_gates, "fit.gate_batches=3")
+    changed = {name for name in before if before[name].settings != after[name].settings}
+    assert changed == {"student_pruned", "bundle", "report"}
+
+
+def test_what_is_said_of_the_data_reaches_scores_bundle_and_report_and_no_training() -> None:
+    recipe = load_recipe(RECIPES[0])
+    told = {"name": "x", "pixel_mm": 0.1, "licence": "CC0", "may_redistribute": True}
+    plans = [
+        {one.name: one for one in plan_steps(recipe, about=told | change)}
+        for change in ({}, {"may_redistribute": False}, {"pixel_mm": 0.2})
+    ]
+    changed = [{name for name in plans[0] if plans[0][name].settings != plan[name].settings} for plan in plans[1:]]
+    assert changed[0] == {"bundle", "report"}
+    scores = {score_step(row, split) for row in ROWS for split in ("val", "test")}
+    assert changed[1] == {"bundle", "report"} | scores

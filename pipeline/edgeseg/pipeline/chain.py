@@ -91,13 +91,23 @@ class ChainRun:
 
 @dataclass(frozen=True)
 class Chain:
-    """The steps of one recipe over one data set, in one run folder."""
+    """The steps of one recipe over one data set, in one run folder.
+
+    Attributes:
+        recipe: Checked settings, with what they leave to the machine filled in.
+        steps: In order.
+        root: The run's folder.
+        data_root: Folder of the data set.
+        data_key: Identity of images, masks and split.
+        about: What dataset.yaml says beside them; trainings do not depend on it.
+    """
 
     recipe: Recipe
     steps: tuple[Step, ...]
     root: Path
     data_root: Path
     data_key: str
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def folder(self, name: str) -> StepFolder:
         """Place of a step on disk."""

@@ -71,7 +71,6 @@ def fit_trained(
         journal=journal,
         predictor=Predictor(table, fixed_size(target.probe.input_spec)),
         score=target.score,
-        choice=before.records[before.student]["result"]["choice"],
         progress=progress,
         calibration_sha256=target.calibration_sha256,
         yardstick_ms=pair.get("student_ms"),
@@ -136,6 +135,7 @@ def _ship_once(journal: Journal, shipping: Shipping, checkpoint: Path) -> dict[s
         "target": shipping.target.probe.identity,
         "recipe": shipping.chain.recipe.sha256(),
         "data": shipping.chain.data_key,
+        "about": dict(shipping.chain.about),
         "versions": [SHIPPED_VERSION, RANGES_VERSION, INT8_VERSION],
         "calibration": shipping.target.calibration_sha256,
     }

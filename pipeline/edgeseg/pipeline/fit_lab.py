@@ -38,7 +38,6 @@ class Lab:
         journal: What is done.
         predictor: Of candidates' cost.
         score: Scores networks on val.
-        choice: Threads and precision of trainings, measured once by the chain.
         progress: Told what is done, how far, in a few words.
         calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
         yardstick_ms: What `yardstick.Yardstick` took beside the teacher, where candidates are timed beside it.
@@ -56,7 +55,6 @@ class Lab:
     journal: Journal
     predictor: Predictor
     score: Scorer
-    choice: dict[str, Any]
     progress: ChainProgress
     calibration_sha256: str | None = None
     yardstick_ms: float | None = None

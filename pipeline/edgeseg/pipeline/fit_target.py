@@ -128,7 +128,7 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
         threads=recipe.bench.threads,
         harness=brief(recipe.bench.threads),
     )
-    made_by = [content_hash(data), split_hash(data), probe.identity]
+    made_by = [content_hash(data), split_hash(data), str(data.pixel_mm), probe.identity]
     scored = ScoredFiles(scratch.with_name("scored"), made_by)
     return LocalTarget(probe, data, scratch, scored, drawn.folder_sha256)
 

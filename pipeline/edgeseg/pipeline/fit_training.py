@@ -15,7 +15,6 @@ from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.scaled_geometry import scaled
 from edgeseg.pipeline.steps.training import Budget, look_at_gates, open_data, train_step
 from edgeseg.pipeline.store import StepFolder
-from edgeseg.runtime.atomic import write_json
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
@@ -79,7 +78,6 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
         "geometry": dataclasses.asdict(recipe.geometry),
         "binary_output": recipe.binary_output,
         "data": lab.data_key,
-        "choice": lab.choice,
     }
 
     def run(folder: StepFolder) -> dict[str, Any]:
@@ -107,9 +105,6 @@ def _adapted(recipe: Recipe, effort: Effort, model: SegmentationNet, teacher: Se
 
 
 def _context(lab: Lab, recipe: Recipe, name: str, folder: StepFolder) -> StepContext:
-    """A step's context, with threads and precision as the chain has measured them."""
-    if not (folder.work / "choice.json").is_file():
-        write_json(folder.work / "choice.json", lab.choice)
     return StepContext(
         step=Step(name, (), {}, ""),
         recipe=recipe,

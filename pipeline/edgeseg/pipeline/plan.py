@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from edgeseg.pipeline.chain import Step
@@ -17,7 +18,12 @@ INT8_VERSION = 3  # of the steps that write INT8 files, in a fit too
 
 
 def plan_steps(
-    recipe: Recipe, *, command: str = "", images: bool = True, calibration_sha256: str | None = None
+    recipe: Recipe,
+    *,
+    command: str = "",
+    images: bool = True,
+    calibration_sha256: str | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> tuple[Step, ...]:
     """The chain of a recipe, in order.
 
@@ -26,17 +32,20 @@ def plan_steps(
         command: What the user typed, printed in the report.
         images: Whether the report shows test images.
         calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
+        about: What dataset.yaml says beside classes and colour: `name pixel_mm licence may_redistribute`.
     """
-    first = [*_students(recipe), *_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val")]
+    said = dict(about or {})
+    scale = {"pixel_mm": said.get("pixel_mm")}
+    first = [*_students(recipe, scale), *_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
     measured = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
     bench = Step("bench", tuple(measured), {"bench": _section(recipe.bench)}, _STEPS + "benching:run_bench", weight=15)
     decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *_CHOICES, "bench")
     gates = {"gates": _section(recipe.gates)}
     ship = Step("ship", decided, gates, _STEPS + "deciding:run_ship", weight=0.1)
-    tests = _scores(ROWS, "test", "ship")
+    tests = _scores(ROWS, "test", scale, "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
-    identity = {"recipe": recipe.sha256()}
+    identity = {"recipe": recipe.sha256(), "data": said}
     bundle = Step("bundle", everything, gates | identity, _STEPS + "packing:run_bundle", weight=0.5)
     report = Step(
         "report",
@@ -71,16 +80,18 @@ def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -
     return (Step("operating_point", (*parents, "val_teacher"), settings, _STEPS + "operating:run_operating_point"),)
 
 
-def _students(recipe: Recipe) -> list[Step]:
+def _students(recipe: Recipe, scale: Mapping[str, Any]) -> list[Step]:
     """Trainings, each followed by its export and its score on val, and the choices between them."""
     common = _section(recipe.train) | {"geometry": _section(recipe.geometry), "binary_output": recipe.binary_output}
     teacher = {"train": common, "teacher": _section(recipe.teacher)}
     student = {"train": common, "student": _section(recipe.student)}
     distilled = student | {"distill": _section(recipe.distill)}
-    pruned = {"train": common, "prune": _section(recipe.prune), "distill": _section(recipe.distill)}
+    pruned: dict[str, Any] = {"train": common, "prune": _section(recipe.prune), "distill": _section(recipe.distill)}
+    if recipe.prune.importance == "taylor":
+        pruned |= {"gate_batches": recipe.fit.gate_batches}
     gates = {"gates": _section(recipe.gates)}
     training, deciding = _STEPS + "training:", _STEPS + "deciding:"
-    score = {row.name: _scores([row], "val")[0] for row in MODEL_ROWS}
+    score = {row.name: _scores([row], "val", scale)[0] for row in MODEL_ROWS}
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
     chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
     return [
@@ -154,13 +165,13 @@ def _torch_onnx(name: str, recipe: Recipe) -> Step:
     return Step(f"{name}_onnx", (name,), settings, _STEPS + "exporting:run_torch_onnx", weight=0.5)
 
 
-def _scores(rows: Any, split: str, *after: str) -> list[Step]:
+def _scores(rows: Any, split: str, scale: Mapping[str, Any], *after: str) -> list[Step]:
     """One scoring step a row; `after` are steps that must be whole before, such as `ship` before test is looked at."""
     return [
         Step(
             score_step(row, split),
             (row.file, *after),
-            {"file": row.file, "split": split},
+            {"file": row.file, "split": split, **scale},
             _STEPS + "scoring:run_score",
             weight=0.5,
         )

@@ -43,7 +43,7 @@ class DataConfig:
 class TrainSection:
     """What all trainings share; see `edgeseg.train.config.TrainConfig`.
 
-    `threads` and `precision` left out are measured when a training first starts, and kept in its folder.
+    `threads` and `precision` left out follow from the kind of machine (`edgeseg.train.machine`); a run keeps them.
     """
 
     batch_size: int = 8

@@ -14,6 +14,7 @@ from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun, no_progress
 from edgeseg.pipeline.folder_lock import alone_in
 from edgeseg.pipeline.plan import plan_steps
 from edgeseg.pipeline.recipe import Recipe, find_data
+from edgeseg.pipeline.settled import settled
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset, split_hash
 
@@ -100,8 +101,9 @@ def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = ""
     opened = data_of(recipe, data, root)
     folder = recipe_folder(opened, recipe.quantize.folder)
     known = None if folder is None else folder.sha256
-    steps = plan_steps(recipe, command=command, images=images, calibration_sha256=known)
-    return Chain(recipe, steps, root, opened.root, _data_key(opened))
+    recipe, about = settled(recipe, root), _about(opened)
+    steps = plan_steps(recipe, command=command, images=images, calibration_sha256=known, about=about)
+    return Chain(recipe, steps, root, opened.root, _data_key(opened), about)
 
 
 def step_names(recipe: Recipe) -> tuple[str, ...]:
@@ -134,6 +136,11 @@ def _synthetic(recipe: Recipe, root: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         write_dataset(folder, section.synthetic_images, section.seed, section.synthetic_px)
     return folder
+
+
+def _about(data: DataSet) -> dict[str, Any]:
+    """What is said of the data beside its pixels; no training depends on it, so it is no part of the data's key."""
+    return {name: getattr(data, name) for name in ("name", "pixel_mm", "licence", "may_redistribute")}
 
 
 def _data_key(data: DataSet) -> str:

@@ -68,7 +68,6 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "bench": records["bench"]["result"] | {"threads": context.recipe.bench.threads, "created": bench.created},
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
         "histories": {name: records[name]["result"]["history"] for name in _TRAININGS},
-        "training": {name: records[name]["result"]["choice"] for name in _TRAININGS},
         "wall_s": {name: record["wall_s"] for name, record in records.items()},
         "total_wall_s": round(sum(record["wall_s"] for record in records.values()), 1),
     }

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,10 +15,8 @@ from edgeseg.compress.distill import DistillationModule, DistillConfig
 from edgeseg.compress.importance import put_gates
 from edgeseg.compress.stored_views import ViewOrder, stored_views
 from edgeseg.pipeline.chain import StepContext
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, open_dataset
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
-from edgeseg.train.choices import choose
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import FitResult, fit
@@ -110,7 +106,6 @@ def train_step(
         "params": figures.params,
         "macs": figures.macs,
         "macs_at": list(size),
-        "choice": json.loads((context.folder.work / "choice.json").read_text()),
     }
     meta = {"classes": list(data.classes), "color": data.color, "step": context.step.name, **result}
     save_checkpoint(context.folder.files, model, meta)
@@ -147,14 +142,11 @@ def make_training(
     teacher: SegmentationNet | None,
     budget: Budget,
 ) -> tuple[SegmentationModule, SegmentationData]:
-    """The Lightning pieces of one training, with threads and precision measured once per step."""
-    base = train_config(context, budget)
+    """The Lightning pieces of one training."""
+    config = train_config(context, budget)
     stride = max(model.stride, teacher.stride if teacher is not None else 1)  # type: ignore[type-var]
-    loaders = SegmentationData(data, context.recipe.geometry, int(stride), base, context.recipe.train.p_defect)
+    loaders = SegmentationData(data, context.recipe.geometry, int(stride), config, context.recipe.train.p_defect)
     loaders.setup()
-    trial = _module(context, model, teacher, base, len(data.classes), 1)
-    config = train_config(context, budget, _choice(context, trial, loaders, base.batch_size, data))
-    loaders.config = config
     steps = budget.epochs * loaders.steps_per_epoch()
     return _module(context, model, teacher, config, len(data.classes), steps), loaders
 
@@ -175,17 +167,18 @@ def look_at_gates(
     put_gates(model, map(loss_of, drawn))
 
 
-def train_config(context: StepContext, budget: Budget, choice: dict[str, Any] | None = None) -> TrainConfig:
+def train_config(context: StepContext, budget: Budget) -> TrainConfig:
     """The recipe's training section as the training's own configuration."""
     section = context.recipe.train
+    assert section.threads is not None and section.precision is not None, "a recipe is settled before it is run"
     return TrainConfig(
         epochs=budget.epochs,
         batch_size=budget.batch_size or section.batch_size,
         learning_rate=budget.learning_rate,
         weight_decay=section.weight_decay,
         schedule=section.schedule,
-        precision=choice["precision"] if choice else "float32",
-        threads=choice["threads"] if choice else 1,
+        precision=section.precision,
+        threads=section.threads,
         samples_per_epoch=section.samples_per_epoch,
         validate_every=min(section.validate_every, budget.epochs),
         patience=section.patience,
@@ -218,35 +211,6 @@ def _module(
     section = context.recipe.distill
     distill = DistillConfig(section.temperature, section.alpha, section.class_balanced)
     return DistillationModule(model, teacher, config, distill, n_classes=n_classes, total_steps=steps)
-
-
-def _choice(
-    context: StepContext, trial: SegmentationModule, loaders: SegmentationData, batch: int, data: DataSet
-) -> dict[str, Any]:
-    """Threads and precision of this step: measured once, then read back."""
-    path: Path = context.folder.work / "choice.json"
-    if path.is_file():
-        stored: dict[str, Any] = json.loads(path.read_text())
-        return stored
-    height, width = loaders.train_size_px()
-    channels, _ = network_ends(context, data)
-    generator = torch.Generator().manual_seed(0)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    x = torch.rand(batch, channels, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
-    target = torch.randint(0, len(data.classes), (batch, height, width), generator=generator)
-    x, target = x.to(device), target.to(device)
-    trial.to(device)
-    trial.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    state = {name: tensor.clone() for name, tensor in trial.model.state_dict().items()}
-    section = context.recipe.train
-    with Turns().measuring():  # another training beside it would choose for us
-        choice = choose(
-            lambda: trial.compute_loss(x, target), trial.model, threads=section.threads, precision=section.precision
-        )
-    trial.to("cpu")
-    trial.model.load_state_dict(state)  # batch norm has counted the trial batches
-    write_json(path, choice.to_json())
-    return choice.to_json()
 
 
 def _progress(context: StepContext) -> Any:
