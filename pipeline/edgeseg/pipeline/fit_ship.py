@@ -32,6 +32,7 @@ from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.pipeline.store import sha256_file
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.train.checkpoint import WEIGHTS
 from edgeseg.train.models import SegmentationNet
 
@@ -205,6 +206,7 @@ def _pack(recipe: Recipe, target: LocalTarget, folder: Path, found: dict[str, An
         data=(data_summary(target.data),),
         git_commit=git_commit(),
         recipe_sha256=recipe.sha256(),
+        seen=SeenImages.of_samples(target.data.samples, subject.spec.input.color),
     )
     path = folder / f"{recipe.name}.edgeseg"
     pack(path, info, [source], golden_frames(target.data, recipe.data.seed))

@@ -38,6 +38,7 @@ class Sample:
         split: ``train``, ``val`` or ``test``.
         group: Part, patient or series it belongs to; the stem where no group is known.
         columns: The other columns of meta.csv, as text.
+        ids: The class id that each id of the mask stands for, or None where it is the same; see `score.labels`.
     """
 
     stem: str
@@ -46,6 +47,7 @@ class Sample:
     split: str
     group: str
     columns: Mapping[str, str] = field(default_factory=dict)
+    ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class DataSet:
         licence: Licence of the data.
         may_redistribute: Whether images may be put into reports and bundles.
         samples: All samples, sorted by stem.
+        split_given: Whether meta.csv has the split; if not it was drawn, or kept in a file of a run.
     """
 
     root: Path
@@ -71,6 +74,7 @@ class DataSet:
     licence: str
     may_redistribute: bool
     samples: tuple[Sample, ...]
+    split_given: bool = True
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, sorted by stem.
@@ -132,6 +136,7 @@ def open_dataset(
         licence=about.licence,
         may_redistribute=about.may_redistribute,
         samples=_samples(folder, split_file, seed),
+        split_given="split" in folder.columns,
     )
 
 

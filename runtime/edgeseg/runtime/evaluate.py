@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -85,7 +86,7 @@ def evaluate_each(
     """
     rows = []
     for done, sample in enumerate(samples, start=1):
-        frame, truth = read_image(sample.image, color), read_mask(sample.mask, len(classes))
+        frame, truth = read_image(sample.image, color), _truth(sample, len(classes))
         if frame.shape[:2] != truth.shape:
             raise DataError(
                 f"{sample.mask}: {truth.shape} (H, W) but the image is {frame.shape[:2]}; correct one of them"
@@ -95,6 +96,16 @@ def evaluate_each(
         if progress is not None:
             progress(done, len(samples))
     return rows
+
+
+def _truth(sample: Sample, n_classes: int) -> npt.NDArray[np.uint8]:
+    """A sample's mask, uint8 (H, W), in the class ids that are scored; values that are no class stay as they are."""
+    mask = read_mask(sample.mask, n_classes)
+    if sample.ids is None:
+        return mask
+    table = np.arange(256, dtype=np.uint8)
+    table[: len(sample.ids)] = sample.ids
+    return np.asarray(cv2.LUT(mask, table), np.uint8)
 
 
 def save_scores(path: Path | str, scores: Sequence[ImageScore]) -> None:

@@ -17,6 +17,7 @@ from edgeseg.pipeline.provenance import data_summary, git_commit
 from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
+from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.train.synthetic import write_dataset
 
 GOLDEN_FRAMES = 3
@@ -44,6 +45,7 @@ def run_bundle(context: StepContext) -> dict[str, Any]:
         data=(data_summary(data),),
         git_commit=git_commit(),
         recipe_sha256=context.recipe.sha256(),
+        seen=SeenImages.of_samples(data.samples, sources[0].spec.input.color),
     )
     path = context.folder.files / f"{context.recipe.name}.edgeseg"
     manifest = pack(path, info, sources, golden_frames(data, context.recipe.data.seed))
