@@ -15,10 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, list_images, read_description
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
-from edgeseg.runtime.imagefile import Color, read_image, read_mask
+from edgeseg.runtime.imagefile import Color, UInt8, read_image, read_mask
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 __all__ = [
@@ -48,6 +51,11 @@ class Sample:
     group: str
     columns: Mapping[str, str] = field(default_factory=dict)
     ids: tuple[int, ...] | None = None
+
+    def read_truth(self, n_classes: int) -> UInt8:
+        """Its mask as class ids, mapped by `ids`; see `read_mask`."""
+        mask = read_mask(self.mask, n_classes)
+        return mask if self.ids is None else _mapped(mask, self.ids)
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,13 @@ def file_hash(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _mapped(mask: UInt8, ids: Sequence[int]) -> UInt8:
+    """Another id for each class; values that are no class stay as they are."""
+    table = np.arange(256, dtype=np.uint8)
+    table[: len(ids)] = ids
+    return np.asarray(cv2.LUT(mask, table), np.uint8)
 
 
 def _samples(folder: Folder, split_file: Path | None, seed: int) -> tuple[Sample, ...]:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.atomic import write_text
-from edgeseg.runtime.dataset import Color, Sample, read_image, read_mask
+from edgeseg.runtime.dataset import Color, Sample, read_image
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.image_score import ImageScore, score_image
 
@@ -86,7 +85,7 @@ def evaluate_each(
     """
     rows = []
     for done, sample in enumerate(samples, start=1):
-        frame, truth = read_image(sample.image, color), _truth(sample, len(classes))
+        frame, truth = read_image(sample.image, color), sample.read_truth(len(classes))
         if frame.shape[:2] != truth.shape:
             raise DataError(
                 f"{sample.mask}: {truth.shape} (H, W) but the image is {frame.shape[:2]}; correct one of them"
@@ -96,16 +95,6 @@ def evaluate_each(
         if progress is not None:
             progress(done, len(samples))
     return rows
-
-
-def _truth(sample: Sample, n_classes: int) -> npt.NDArray[np.uint8]:
-    """A sample's mask, uint8 (H, W), in the class ids that are scored; values that are no class stay as they are."""
-    mask = read_mask(sample.mask, n_classes)
-    if sample.ids is None:
-        return mask
-    table = np.arange(256, dtype=np.uint8)
-    table[: len(sample.ids)] = sample.ids
-    return np.asarray(cv2.LUT(mask, table), np.uint8)
 
 
 def save_scores(path: Path | str, scores: Sequence[ImageScore]) -> None:
