@@ -84,7 +84,7 @@ def evaluate_text(report: Mapping[str, Any]) -> RenderableType:
     classes = [name for name in report["accuracy"]["dice"] if len(report["accuracy"]["dice"]) <= _CLASS_COLUMNS]
     columns = ("images", "n", "Dice", *(f"Dice {name}" for name in classes), "mIoU", "median", "p5")
     rows = [(name, one["n_images"], *_accuracy(one, classes)) for name, one in named]
-    groups = f"{report['accuracy']['n_groups']} groups"
+    groups = f"{report['accuracy']['n_groups']} group(s)"
     head = f"{report['data']}, split {report['split']}, {groups}, variant {report['variant']}, {report['engine']}"
     gate = report.get("gate")
     last = [] if gate is None else [Text(f"Dice at least {gate['min_dice']}: {'yes' if gate['passed'] else 'NO'}")]

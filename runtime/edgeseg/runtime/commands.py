@@ -17,7 +17,7 @@ from edgeseg.runtime.evaluate import evaluate as score
 from edgeseg.runtime.golden import encode_png
 from edgeseg.runtime.imagefile import read_image
 from edgeseg.runtime.metrics import ImageScore, summarize, summarize_classes
-from edgeseg.runtime.score.choice import choose_samples, column_values, unused_columns
+from edgeseg.runtime.score.choice import check_split, choose_samples, column_values, unused_columns
 from edgeseg.runtime.score.opening import open_for
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.score.witness import Witness
@@ -114,11 +114,12 @@ def evaluate(
         were neither train nor val, where there are both kinds, else None.
 
     Raises:
-        ConfigError: If a column is not in meta.csv.
+        ConfigError: If there is no such split, or a column is not in meta.csv.
         DataError: If the data set cannot be read, has other classes, or the split is empty.
         BundleError: If the bundle is damaged or has no such variant.
         BackendError: If no engine for it is installed.
     """
+    check_split(split)  # what was typed comes before what is on the disk
     with Bundle.open(bundle.path) as about:
         manifest, known = about.manifest, SeenImages.of_bundle(about)
     opened = open_for(manifest, data, classes_by_id=classes_by_id)

@@ -139,6 +139,9 @@ def test_without_dataset_yaml_it_says_what_was_not_compared(evaluate, tiny_bundl
     code, report, _ = evaluate(tiny_bundle, "--data", write_set(tmp_path, None))
     assert code == 0 and report["accuracy"]["dice_mean"] > 0.9
     assert any("class names" in one and "there is no" in one for one in report["not_checked"])
+    (tmp_path / "data.yml").write_text("names: [dark, bright, middle]\n")
+    _, report, _ = evaluate(tiny_bundle, "--data", tmp_path)
+    assert any("(data.yml is not read)" in one for one in report["not_checked"])
     cv2.imwrite(str(tmp_path / "masks" / "part0.png"), np.full((64, 96), 3, np.uint8))
     code, _, err = evaluate(tiny_bundle, "--data", tmp_path)
     assert code == 1 and "the mask holds the values 3" in err

@@ -27,6 +27,12 @@ class Choice:
     reason: str
 
 
+def check_split(asked: str | None) -> None:
+    """Refuse the name of a split that cannot be; raises ConfigError."""
+    if asked not in (*CHOICES, None):
+        raise ConfigError(f"--split is {asked!r}; use {', '.join(CHOICES)}")
+
+
 def choose_samples(data: DataSet, asked: str | None) -> Choice:
     """Choose the samples of a split.
 
@@ -38,8 +44,7 @@ def choose_samples(data: DataSet, asked: str | None) -> Choice:
         ConfigError: There is no such split.
         DataError: The data bring no split, or it is empty.
     """
-    if asked not in (*CHOICES, None):
-        raise ConfigError(f"--split is {asked!r}; use {', '.join(CHOICES)}")
+    check_split(asked)
     if asked == "all":
         return Choice(data.samples, "all", "as asked")
     if not data.split_given:

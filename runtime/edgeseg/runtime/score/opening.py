@@ -67,7 +67,8 @@ def open_for(manifest: Manifest, root: Path, *, classes_by_id: bool = False) -> 
 def _why_unread(path: Path) -> str | None:
     """Why dataset.yaml cannot be read here, or None where it can."""
     if not path.is_file():
-        return f"there is no {path}"
+        others = sorted(one.name for one in path.parent.glob("*.y*ml"))
+        return f"there is no {path}" + (f" ({', '.join(others)} is not read)" if others else "")
     try:
         import yaml  # noqa: F401 - only whether it is there
     except ImportError:
