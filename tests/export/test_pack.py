@@ -18,6 +18,7 @@ from edgeseg.runtime import Segmenter
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import BackendError, EdgesegError, ExportError, FrameError, ManifestError
 from edgeseg.runtime.golden import decode_png
+from edgeseg.runtime.score.seen import ENTRY, SeenImages
 from edgeseg.runtime.verify import verify_bundle
 
 
@@ -88,6 +89,18 @@ def test_any_other_content_gives_another_identity(source, info, frames, tmp_path
         pack(tmp_path / "d.edgeseg", info, [source], [255 - frames[0], frames[1]]).bundle_id,
     }
     assert len(ids) == 4
+
+
+def test_the_images_behind_it_are_an_entry_that_verify_covers(source, info, frames, tmp_path: Path) -> None:
+    known = SeenImages({"train": frozenset(["0" * 16]), "val": frozenset(["1" * 16]), "test": frozenset()})
+    without = pack(tmp_path / "a.edgeseg", info, [source], frames)
+    having = pack(tmp_path / "b.edgeseg", dataclasses.replace(info, seen=known), [source], frames)
+    assert having.bundle_id != without.bundle_id
+    assert having.to_json() | {"bundle_id": ""} == without.to_json() | {"bundle_id": ""}, "the manifest stays small"
+    with Bundle.open(tmp_path / "a.edgeseg") as old, Bundle.open(tmp_path / "b.edgeseg") as new:
+        assert SeenImages.of_bundle(old) is None and SeenImages.of_bundle(new) == known
+        assert {*new.sums} - {*old.sums} == {ENTRY}
+    assert verify_bundle(tmp_path / "b.edgeseg")["ok"]
 
 
 def test_the_zip_holds_stored_entries_without_dates_or_paths(source, info, frames, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,18 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline import cli
+from edgeseg.pipeline.printed import evaluate_text
 from edgeseg.pipeline.probe import FOLDER, probe_frame
+from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.metrics import score_image, summarize, summarize_classes
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.score.seen import SeenImages
 
 
 def edgeseg(*arguments: object) -> Any:
@@ -100,3 +107,54 @@ def test_evaluate(bundle: Path, data: Path) -> None:
     assert done.exit_code == 3 and "NO" in done.stdout
     done = edgeseg("evaluate", bundle, "--data", data, "--by", "colour")
     assert done.exit_code == 2 and "Known: group, kind, split" in done.stderr
+    done = edgeseg("evaluate", bundle, "--data", data, "--split", "tset")
+    assert done.exit_code == 2 and "use train, val, test, all" in done.stderr
+
+
+def test_evaluate_prints_a_row_per_class_and_what_weakens_it(bundle: Path, data: Path) -> None:
+    (data / "dataset.yaml").write_text("classes: [bright, dark]\ncolor: gray\npixel_mm: 0.5\n")
+    for path in (data / "masks").iterdir():
+        cv2.imwrite(str(path), 1 - cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+    done = edgeseg("evaluate", bundle, "--data", data)
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
+    assert " ".join(rows["class"]) == "class Dice IoU precision recall HD95 mm region recall images pixels"
+    found = json.loads(edgeseg("evaluate", bundle, "--data", data, "--json").stdout)
+    bright = found["per_class"]["bright"]
+    ratios = [f"{bright[key]:.3f}" for key in ("dice", "iou", "precision", "recall")]
+    last = [f"{bright['hd95']['value_mm']:.2f}", f"{bright['region_recall']:.3f}", "2", str(bright["n_true_px"])]
+    assert rows["bright"] == ["bright", *ratios, *last] and rows["dark"][0] == "dark"
+    assert "mapped by name" in done.stdout and "columns of meta.csv not used: kind" in done.stdout
+    assert "not checked: images that the bundle was trained on: not known" in done.stdout
+
+
+def test_images_that_were_trained_on_are_a_warning_on_both_outputs(bundle: Path, data: Path, tmp_path: Path) -> None:
+    with Bundle.open(bundle) as opened:
+        manifest, model = opened.manifest, opened.read(opened.variants[0].file)
+    (tmp_path / "model.onnx").write_bytes(model)
+    seen = SeenImages.of_samples(open_dataset(data).samples, "gray")
+    info = BundleInfo("bright", "1", "tests only", manifest.input, seen=seen)
+    variants = [VariantSource("onnx-fp32", tmp_path / "model.onnx", manifest.variants[0].spec)]
+    pack(tmp_path / "seen.edgeseg", info, variants, [probe_frame()[0]])
+    (data / "meta.csv").unlink()
+    done = edgeseg("evaluate", tmp_path / "seen.edgeseg", "--data", data)
+    for output in (done.stdout, done.stderr):
+        assert "of the 6 images scored here the bundle was trained on 2 and chosen by 2" in output
+    assert "not trained on or chosen by" in done.stdout and "so all images are scored" in done.stdout
+    assert "train 2, val 2, test 2, unknown to bundle 0" in done.stdout
+    done = edgeseg("evaluate", tmp_path / "seen.edgeseg", "--data", data, "--json")
+    assert json.loads(done.stdout)["warnings"] and "warning: " in done.stderr
+
+
+def test_twenty_classes_fit_a_terminal() -> None:
+    names = ["background", *(f"defect kind {k}" for k in range(1, 21))]
+    truth = np.arange(21, dtype=np.uint8).repeat(40).reshape(21, 40)
+    scores = [score_image(np.roll(truth, 5, axis=1), truth, 21, 0.1, stem="a")]
+    none = {"notes": [], "not_checked": [], "warnings": [], "columns_not_used": [], "by": {}, "seen": None}
+    about = {"data": "d", "split": "all", "split_reason": "as asked", "variant": "v", "engine": "e"}
+    accuracy = {"accuracy": summarize(scores, names), "per_class": summarize_classes(scores, names)}
+    console = Console(width=100, file=io.StringIO(), force_terminal=False)
+    console.print(evaluate_text(none | about | accuracy | {"accuracy_unseen": None}))
+    lines = console.file.getvalue().splitlines()
+    for name in names:
+        (line,) = [one for one in lines if one.startswith(f"{name} ")]
+        assert len(line.removeprefix(name).split()) == 8, "one line a class, every figure on it"

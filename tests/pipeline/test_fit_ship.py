@@ -18,6 +18,7 @@ from edgeseg.pipeline.recipe import load_recipe
 from edgeseg.pipeline.run import make_chain
 from edgeseg.pipeline.store import sha256_file
 from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.commands import BundleChoice, evaluate
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.evaluate import save_scores
@@ -62,6 +63,10 @@ def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path, engine: str,
     assert found["accuracy"]["val"]["n_images"] == len(scores) and found["accuracy"]["test"]["n_images"] > 0
     assert found["speedup_vs_teacher"]["ratio"] > 0 and (tmp_path / found["file"]).stat().st_size == found["bytes"]
     assert verify_bundle(tmp_path / found["bundle"], 1)["ok"]
+    scored = evaluate(BundleChoice(tmp_path / found["bundle"]), chain.data_root, split="all")
+    counts = {name: len(data.split(name)) for name in ("train", "val", "test")}
+    assert scored["seen"] == counts | {"unknown_to_bundle": 0} and scored["notes"] == []
+    assert scored["accuracy_unseen"]["dice_mean"] == found["accuracy"]["test"]["dice_mean"]
     for name, budget in (("teacher", 0.005), ("fp32", 0.003)):
         reference = found["references"][name]
         drop = reference["accuracy"]["test"]["dice_mean"] - found["accuracy"]["test"]["dice_mean"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeseg.runtime.errors import MeasureError
-from edgeseg.runtime.metrics import ImageScore, image_dice, score_image, summarize
+from edgeseg.runtime.metrics import ImageScore, image_dice, score_image, summarize, summarize_classes
 
 CLASSES = ["background", "pit", "scratch"]
 masks = hnp.arrays(np.uint8, (6, 7), elements=st.integers(0, 2))
@@ -103,6 +103,46 @@ def test_figures_are_in_range_do_not_depend_on_order_and_go_into_json(pairs):
     assert total["small_region_recall"] == again["small_region_recall"]
     for key in ("dice_mean", "iou_mean", "region_recall", "small_region_recall"):
         assert total[key] is None or 0 <= total[key] <= 1
+
+
+def test_miou_is_over_all_classes_and_iou_mean_over_the_foreground():
+    total = summarize([score([1, 1, 0, 0, 0, 2], [1, 0, 0, 0, 0, 2])], CLASSES)
+    assert total["iou"] == {"pit": 1 / 2, "scratch": 1.0}
+    assert total["iou_mean"] == pytest.approx((1 / 2 + 1) / 2)
+    assert total["miou"] == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
+    only_pits = summarize([score([1, 1, 0, 0], [1, 0, 0, 0])], CLASSES)
+    assert only_pits["miou"] == pytest.approx((2 / 3 + 1 / 2) / 2), "a class that occurs nowhere is in no mean"
+
+
+def test_classes_one_by_one():
+    scores = [
+        score([1, 1, 1, 0, 2, 0], [1, 0, 0, 0, 2, 2], "a", pixel_mm=0.5),
+        score([0, 0, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], "b", pixel_mm=0.5),
+    ]
+    found = summarize_classes(scores, CLASSES)
+    pit = found["pit"]
+    assert (pit["precision"], pit["recall"]) == (1 / 3, 1 / 3)  # TP 1, FP 2, FN 2
+    assert (pit["dice"], pit["iou"]) == (2 / 6, 1 / 5)
+    assert (pit["region_recall"], pit["n_regions"]) == (1 / 3, 3)  # IoU 1/3 in a, two missed in b
+    assert pit["hd95"]["n"] == 1 and pit["hd95"]["value_mm"] == pit["hd95"]["value_px"] / 2 > 0
+    assert (pit["n_images"], pit["n_true_px"], pit["n_predicted_px"]) == (2, 3, 3)
+    assert found["scratch"]["n_images"] == 1 and found["scratch"]["region_recall"] == 1
+    background = found["background"]
+    assert background["iou"] == 5 / 10 and background["hd95"]["value_px"] is None
+    assert (background["region_recall"], background["n_regions"]) == (None, 0)
+    total = summarize(scores, CLASSES)
+    for name in CLASSES[1:]:
+        assert (found[name]["dice"], found[name]["iou"]) == (total["dice"][name], total["iou"][name])
+        assert found[name]["hd95"] == total["hd95"][name]
+
+
+def test_what_a_class_cannot_tell_is_none():
+    found = summarize_classes([score([0, 0, 2], [0, 0, 0])], CLASSES)
+    keys = ("dice", "iou", "precision", "recall", "region_recall")
+    assert [found["pit"][key] for key in keys] == [None] * 5
+    assert [found["scratch"][key] for key in keys] == [0, 0, 0, None, None]
+    with pytest.raises(MeasureError, match="No image was scored"):
+        summarize_classes([], CLASSES)
 
 
 @settings(deadline=None)

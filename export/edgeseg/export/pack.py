@@ -20,6 +20,8 @@ from edgeseg.runtime.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.golden import encode_png
 from edgeseg.runtime.manifest import Decision, Expected, Golden, InputSpec, Manifest, ModelSpec, Variant
+from edgeseg.runtime.score.seen import ENTRY as SEEN_ENTRY
+from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.segmenter import Segmenter
 
 _SUFFIXES = {"onnxruntime": ".onnx", "litert": ".tflite"}
@@ -27,7 +29,11 @@ _SUFFIXES = {"onnxruntime": ".onnx", "litert": ".tflite"}
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """What the maker of a bundle says about it; the attributes are those of `Manifest`."""
+    """What the maker of a bundle says about it; the attributes are those of `Manifest`, and `seen`.
+
+    Attributes:
+        seen: The images it was trained on, chosen by and tested on, or None where they are not known.
+    """
 
     name: str
     bundle_version: str
@@ -38,6 +44,7 @@ class BundleInfo:
     previous_bundle: str | None = None
     git_commit: str | None = None
     recipe_sha256: str | None = None
+    seen: SeenImages | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,8 @@ def pack(path: Path, info: BundleInfo, variants: Sequence[VariantSource], golden
     entries: dict[str, bytes] = {}
     packed = tuple(_variant(source, entries) for source in variants)
     pairs = _golden(variants, golden, entries)
+    if info.seen is not None:
+        entries[SEEN_ENTRY] = info.seen.to_bytes()
     manifest = Manifest(
         name=info.name,
         bundle_id="",

@@ -15,7 +15,7 @@ from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.result_file import write_result
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.benchmarks.subject import Subject
-from edgeseg.export.pack import BundleInfo, VariantSource, pack
+from edgeseg.export.pack import VariantSource, pack
 from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
 from edgeseg.pipeline.fit_losses import losses
 from edgeseg.pipeline.fit_target import LocalTarget
@@ -25,9 +25,8 @@ from edgeseg.pipeline.plan import (
     operating_steps,
     ranges_settings,
 )
-from edgeseg.pipeline.provenance import data_summary, git_commit
 from edgeseg.pipeline.recipe import Recipe
-from edgeseg.pipeline.steps.packing import golden_frames
+from edgeseg.pipeline.steps.packing import bundle_info, golden_frames
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.pipeline.store import sha256_file
 from edgeseg.runtime.atomic import write_bytes
@@ -196,16 +195,7 @@ def _pack(recipe: Recipe, target: LocalTarget, folder: Path, found: dict[str, An
         sha256=found["sha256"],
         measured=(measured,),
     )
-    info = BundleInfo(
-        name=recipe.name,
-        bundle_version="1",
-        intended_use=recipe.intended_use,
-        input=subject.spec.input,
-        decision=subject.spec.decision,
-        data=(data_summary(target.data),),
-        git_commit=git_commit(),
-        recipe_sha256=recipe.sha256(),
-    )
     path = folder / f"{recipe.name}.edgeseg"
+    info = bundle_info(recipe, target.data, subject.spec)
     pack(path, info, [source], golden_frames(target.data, recipe.data.seed))
     return path

@@ -46,7 +46,7 @@ def plan_steps(
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
     identity = {"recipe": recipe.sha256(), "data": said}
-    bundle = Step("bundle", everything, gates | identity, _STEPS + "packing:run_bundle", weight=0.5)
+    bundle = Step("bundle", everything, gates | identity, _STEPS + "packing:run_bundle", version=2, weight=0.5)
     report = Step(
         "report",
         (*everything, *points, "ranges", "plan_files", "bundle"),

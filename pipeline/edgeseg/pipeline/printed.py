@@ -13,6 +13,7 @@ from rich.text import Text
 
 # Without a terminal nobody sets a width: wide enough that no line is folded for a file or a pipe.
 _PIPE_WIDTH = 240
+_CLASS_COLUMNS = 4  # of the first table of `evaluate`; more would not fit a line
 
 
 def show(report: object, rendered: RenderableType, *, as_json: bool) -> None:
@@ -71,26 +72,73 @@ def predict_text(report: Mapping[str, Any]) -> RenderableType:
 
 
 def evaluate_text(report: Mapping[str, Any]) -> RenderableType:
-    """Accuracy over the split, then by every column asked for."""
+    """Accuracy over what was scored, class by class and by every column asked for, under what weakens it."""
     named = [("all", report["accuracy"])]
+    if report["accuracy_unseen"] is not None:
+        named += [("not trained on or chosen by", report["accuracy_unseen"])]
     named += [
         (f"{column} = {value}", accuracy)
         for column, values in report["by"].items()
         for value, accuracy in values.items()
     ]
-    classes = list(report["accuracy"]["dice"])
-    columns = ("images", "n", "Dice", *(f"Dice {name}" for name in classes), "median", "p5", "region recall", "small")
+    classes = [name for name in report["accuracy"]["dice"] if len(report["accuracy"]["dice"]) <= _CLASS_COLUMNS]
+    columns = ("images", "n", "Dice", *(f"Dice {name}" for name in classes), "mIoU", "median", "p5")
     rows = [(name, one["n_images"], *_accuracy(one, classes)) for name, one in named]
-    head = f"{report['data']}, split {report['split']}, variant {report['variant']}, {report['engine']}"
+    groups = f"{report['accuracy']['n_groups']} group(s)"
+    head = f"{report['data']}, split {report['split']}, {groups}, variant {report['variant']}, {report['engine']}"
     gate = report.get("gate")
     last = [] if gate is None else [Text(f"Dice at least {gate['min_dice']}: {'yes' if gate['passed'] else 'NO'}")]
-    return Group(Text(head, "dim"), simple_table(columns, rows, left=1), *last)
+    return Group(
+        *(Text(f"WARNING: {one}", "bold red") for one in report["warnings"]),
+        Text(head, "dim"),
+        Text(f"split: {report['split_reason']}", "dim"),
+        *_remarks(report),
+        simple_table((*columns, "region recall", "small"), rows, left=1),
+        Text(""),
+        _class_table(report["per_class"]),
+        *last,
+    )
+
+
+def _remarks(report: Mapping[str, Any]) -> list[Text]:
+    """What differs, what was seen before, what played no part, and what could not be checked."""
+    lines = [Text(f"note: {one}", "yellow") for one in report["notes"]]
+    if report["seen"] is not None:
+        counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in report["seen"].items())
+        lines.append(Text(f"images by what the bundle knows of them: {counts}", "dim"))
+    if report["columns_not_used"]:
+        unused = ", ".join(report["columns_not_used"])
+        lines.append(Text(f"columns of meta.csv not used: {unused} (--by scores by them)", "dim"))
+    return lines + [Text(f"not checked: {one}", "dim") for one in report["not_checked"]]
+
+
+def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row per class: pixels of the truth, and of the images that have the class."""
+    unit = "mm" if any("value_mm" in one["hd95"] for one in per_class.values()) else "px"
+    columns = ("class", "Dice", "IoU", "precision", "recall", f"HD95 {unit}", "region recall", "images", "pixels")
+    rows = [
+        (
+            *(name, *(_three(one[key]) for key in ("dice", "iou", "precision", "recall"))),
+            *(_distance(one["hd95"].get(f"value_{unit}")), _three(one["region_recall"])),
+            *(one["n_images"], one["n_true_px"]),
+        )
+        for name, one in per_class.items()
+    ]
+    return simple_table(columns, rows, left=1)
 
 
 def _accuracy(one: Mapping[str, Any], classes: Sequence[str]) -> list[str | None]:
-    values = [one["dice_mean"], *(one["dice"].get(name) for name in classes)]
+    values = [one["dice_mean"], *(one["dice"].get(name) for name in classes), one["miou"]]
     values += [one["per_image"]["median"], one["per_image"]["p5"], one["region_recall"], one["small_region_recall"]]
-    return [f"{value:.3f}" if isinstance(value, float | int) else None for value in values]
+    return [_three(value) for value in values]
+
+
+def _distance(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
+
+
+def _three(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
 
 
 def _worst(variant: Mapping[str, Any]) -> str | None:

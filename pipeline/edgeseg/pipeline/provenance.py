@@ -30,6 +30,7 @@ def data_summary(data: DataSet) -> dict[str, Any]:
         "licence": data.licence,
         "classes": list(data.classes),
         "color": data.color,
+        "pixel_mm": data.pixel_mm,
         "may_redistribute": data.may_redistribute,
         "counts": counts,
     }

@@ -66,8 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = _command(commands, "evaluate", "score a bundle on a data set", _evaluate)
     _add_bundle(evaluate)
     evaluate.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder with images/ and masks/")
-    evaluate.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="default: test")
+    given = "default: test where meta.csv has a column split, else all"
+    evaluate.add_argument("--split", choices=("train", "val", "test", "all"), help=given)
     evaluate.add_argument("--by", metavar="COLUMN,...", default="", help="columns of meta.csv to score by")
+    ids_help = "take class ids as they are where dataset.yaml has other names than the bundle"
+    evaluate.add_argument("--classes-by-id", action="store_true", help=ids_help)
     evaluate.add_argument("--min-dice", metavar="X", type=float, help="exit with 3 where dice_mean is below X (0..1)")
     _add_variant(evaluate)
 
@@ -127,9 +130,13 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         BundleChoice(options.bundle, options.variant, options.threads),
         options.data,
         split=options.split,
-        by=tuple(column for column in options.by.split(",") if column),
+        by=tuple(column.strip() for column in options.by.split(",") if column.strip()),
+        classes_by_id=options.classes_by_id,
         progress=_progress,
     )
+    for kind, sentences in (("warning", report["warnings"]), ("note", report["notes"])):
+        for sentence in sentences:
+            print(f"{kind}: {sentence}", file=sys.stderr)
     if options.min_dice is None:
         return report, OK
     dice = report["accuracy"]["dice_mean"]

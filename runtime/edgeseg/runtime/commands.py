@@ -11,13 +11,16 @@ import numpy as np
 
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.dataset import Sample, open_dataset
 from edgeseg.runtime.decision import decide
 from edgeseg.runtime.errors import ConfigError, DataError, EdgesegError
 from edgeseg.runtime.evaluate import evaluate as score
 from edgeseg.runtime.golden import encode_png
 from edgeseg.runtime.imagefile import read_image
-from edgeseg.runtime.metrics import ImageScore, summarize
+from edgeseg.runtime.metrics import ImageScore, summarize, summarize_classes
+from edgeseg.runtime.score.choice import check_split, choose_samples, column_values, unused_columns
+from edgeseg.runtime.score.opening import open_for
+from edgeseg.runtime.score.seen import SeenImages
+from edgeseg.runtime.score.witness import Witness
 from edgeseg.runtime.segmenter import Segmenter
 
 Progress = Callable[[int, int], None]
@@ -88,41 +91,58 @@ def evaluate(
     bundle: BundleChoice,
     data: Path,
     *,
-    split: str = "test",
+    split: str | None = None,
     by: Sequence[str] = (),
+    classes_by_id: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Score a bundle on a data set; classes and colour come from the bundle.
+    """Score a bundle on a data set, after holding what the data say about themselves against the bundle.
 
     Args:
         bundle: What to run.
-        data: Folder with `images/`, `masks/` and, if there, `meta.csv`.
-        split: `train`, `val`, `test`, or `all`.
+        data: Folder with `images/`, `masks/` and, if there, `dataset.yaml` and `meta.csv`.
+        split: `train`, `val`, `test`, or `all`; None is `test` where meta.csv has a split, else `all`.
         by: Columns of meta.csv to give the accuracy by, value by value.
+        classes_by_id: Take class ids as they are where the data's names are not the bundle's.
         progress: Called with (done, total) after every image.
 
     Returns:
-        `variant`, `engine`, `split`, `accuracy` and `by` (column, value, accuracy).
+        `variant`, `engine`, `data`, `split`, `split_reason`, `columns_not_used` (of meta.csv), `notes` (what differs
+        between data and bundle), `not_checked`, `warnings`, `accuracy` (see `metrics.summarize`), `per_class` (see
+        `metrics.summarize_classes`), `by` (column, value, accuracy), `seen` (images that were `train val test` of the
+        bundle, or `unknown_to_bundle`; None where the bundle does not say) and `accuracy_unseen`: over the images that
+        were neither train nor val, where there are both kinds, else None.
 
     Raises:
-        ConfigError: If a column is not in meta.csv.
-        DataError: If the data set cannot be read or the split is empty.
+        ConfigError: If there is no such split, or a column is not in meta.csv.
+        DataError: If the data set cannot be read, has other classes, or the split is empty.
         BundleError: If the bundle is damaged or has no such variant.
         BackendError: If no engine for it is installed.
     """
+    check_split(split)  # what was typed comes before what is on the disk
+    with Bundle.open(bundle.path) as about:
+        manifest, known = about.manifest, SeenImages.of_bundle(about)
+    opened = open_for(manifest, data, classes_by_id=classes_by_id)
+    chosen = choose_samples(opened.data, split)
+    values = {column: column_values(opened.data, chosen.samples, column) for column in by}
+    classes, pixel_mm = manifest.classes, opened.data.pixel_mm
     with bundle.open() as segmenter:
-        spec = segmenter.spec
-        opened = open_dataset(data, classes=spec.classes, color=spec.input.color)
-        samples = opened.samples if split == "all" else opened.split(split)
-        values = {column: _column(samples, column) for column in by}
-        scores = score(segmenter, samples, spec.classes, opened.pixel_mm, progress, color=spec.input.color)
+        witness = Witness(segmenter, known)
+        scores = score(witness, chosen.samples, classes, pixel_mm, progress, color=manifest.input.color)
+        seen = witness.report(scores, classes)
         return {
             "variant": segmenter.name,
             "engine": segmenter.engine,
-            "data": opened.name,
-            "split": split,
-            "accuracy": summarize(scores, spec.classes),
-            "by": {column: _accuracy_by(scores, values[column], spec.classes) for column in by},
+            "data": opened.data.name,
+            "split": chosen.split,
+            "split_reason": chosen.reason,
+            "columns_not_used": unused_columns(opened.data, by),
+            "notes": list(opened.notes),
+            "accuracy": summarize(scores, classes),
+            "per_class": summarize_classes(scores, classes),
+            "by": {column: _accuracy_by(scores, values[column], classes) for column in by},
+            **seen,
+            "not_checked": [*opened.not_checked, *seen["not_checked"]],
         }
 
 
@@ -174,17 +194,6 @@ def _check_names(images: Sequence[Path], out: Path) -> None:
         if (out / f"{image.stem}.png").resolve() == image.resolve():
             raise ConfigError(f"The mask of {image} would replace it. Choose another --out folder.")
         seen[image.stem] = image
-
-
-def _column(samples: Sequence[Sample], column: str) -> list[str]:
-    fixed = {"group": [sample.group for sample in samples], "split": [sample.split for sample in samples]}
-    if column in fixed:
-        return fixed[column]
-    known = sorted({name for sample in samples for name in sample.columns} | fixed.keys())
-    missing = next((sample for sample in samples if column not in sample.columns), None)
-    if missing is not None:
-        raise ConfigError(f"Column {column!r} is not in meta.csv for {missing.stem}. Known: {', '.join(known)}.")
-    return [sample.columns[column] for sample in samples]
 
 
 def _accuracy_by(scores: Sequence[ImageScore], values: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:

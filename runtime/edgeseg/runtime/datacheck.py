@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from edgeseg.runtime.datafolder import Description, Folder, list_folder, read_description
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.imagefile import Color, UInt8, decode, present_values, read_mask, to_color
+from edgeseg.runtime.pixel_hash import pixel_hash
 from edgeseg.runtime.splits import SPLITS
 
 __all__ = ["Fault", "check_dataset"]
@@ -75,7 +75,7 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
     image = mask = None
     try:
         image = _check_image(folder.images[stem], about.color if about else "rgb", faults)
-        seen.stems_by_hash.setdefault(_pixel_hash(image), []).append(stem)
+        seen.stems_by_hash.setdefault(pixel_hash(image), []).append(stem)
     except FaultError as error:
         faults.append(error.fault)
     try:
@@ -171,11 +171,6 @@ def _no_positives(split: str, missing: Sequence[str]) -> Fault:
 
 def _group(folder: Folder, stem: str) -> str:
     return folder.rows.get(stem, {}).get("group", "").strip() or stem
-
-
-def _pixel_hash(image: UInt8) -> str:
-    """Of the pixels as they are read, so that the same picture is found in another file format."""
-    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
 
 
 def _size(pixels: UInt8) -> str:

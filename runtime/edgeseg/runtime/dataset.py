@@ -15,10 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, list_images, read_description
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
-from edgeseg.runtime.imagefile import Color, read_image, read_mask
+from edgeseg.runtime.imagefile import Color, UInt8, read_image, read_mask
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 __all__ = [
@@ -38,6 +41,7 @@ class Sample:
         split: ``train``, ``val`` or ``test``.
         group: Part, patient or series it belongs to; the stem where no group is known.
         columns: The other columns of meta.csv, as text.
+        ids: The class id that each id of the mask stands for, or None where it is the same; see `score.labels`.
     """
 
     stem: str
@@ -46,6 +50,12 @@ class Sample:
     split: str
     group: str
     columns: Mapping[str, str] = field(default_factory=dict)
+    ids: tuple[int, ...] | None = None
+
+    def read_truth(self, n_classes: int) -> UInt8:
+        """Its mask as class ids, mapped by `ids`; see `read_mask`."""
+        mask = read_mask(self.mask, n_classes)
+        return mask if self.ids is None else _mapped(mask, self.ids)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class DataSet:
         licence: Licence of the data.
         may_redistribute: Whether images may be put into reports and bundles.
         samples: All samples, sorted by stem.
+        split_given: Whether meta.csv has the split; if not it was drawn, or kept in a file of a run.
     """
 
     root: Path
@@ -71,6 +82,7 @@ class DataSet:
     licence: str
     may_redistribute: bool
     samples: tuple[Sample, ...]
+    split_given: bool = True
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, sorted by stem.
@@ -132,6 +144,7 @@ def open_dataset(
         licence=about.licence,
         may_redistribute=about.may_redistribute,
         samples=_samples(folder, split_file, seed),
+        split_given="split" in folder.columns,
     )
 
 
@@ -159,6 +172,13 @@ def file_hash(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _mapped(mask: UInt8, ids: Sequence[int]) -> UInt8:
+    """Another id for each class; values that are no class stay as they are."""
+    table = np.arange(256, dtype=np.uint8)
+    table[: len(ids)] = ids
+    return np.asarray(cv2.LUT(mask, table), np.uint8)
 
 
 def _samples(folder: Folder, split_file: Path | None, seed: int) -> tuple[Sample, ...]:

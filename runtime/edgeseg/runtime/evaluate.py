@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.atomic import write_text
-from edgeseg.runtime.dataset import Color, Sample, read_image, read_mask
+from edgeseg.runtime.dataset import Color, Sample, read_image
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.image_score import ImageScore, score_image
 
@@ -85,7 +85,7 @@ def evaluate_each(
     """
     rows = []
     for done, sample in enumerate(samples, start=1):
-        frame, truth = read_image(sample.image, color), read_mask(sample.mask, len(classes))
+        frame, truth = read_image(sample.image, color), sample.read_truth(len(classes))
         if frame.shape[:2] != truth.shape:
             raise DataError(
                 f"{sample.mask}: {truth.shape} (H, W) but the image is {frame.shape[:2]}; correct one of them"

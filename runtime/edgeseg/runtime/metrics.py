@@ -1,6 +1,7 @@
 """The metrics, defined once: the `accuracy` of every row, table and manifest is made here.
 
-Class 0 is the background; every mean is over the other classes. Scores of single images are in `image_score`.
+Class 0 is the background; every mean is over the other classes, but for ``miou``, which is over all as the field has
+it. Scores of single images are in `image_score`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ import numpy.typing as npt
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.image_score import ImageScore, dice, iou, mean_or_nan, score_image
 
-__all__ = ["HIT_IOU", "ImageScore", "dice", "image_dice", "iou", "mean_or_nan", "score_image", "summarize"]
+__all__ = [
+    "HIT_IOU", "ImageScore", "dice", "image_dice", "iou", "mean_or_nan", "score_image", "summarize",
+    "summarize_classes",
+]  # fmt: skip
 
 HIT_IOU = 0.1  # A true region is hit from this IoU on: found, however roughly outlined.
 
 Json = dict[str, object]  # one accuracy block, ready for json.dump
+Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
@@ -34,6 +39,7 @@ def summarize(scores: Sequence[ImageScore], classes: Sequence[str]) -> Json:
 
         - ``dice_mean``, ``dice`` {class}, ``iou_mean``, ``iou`` {class}: from counts summed over the split; the means
           are over foreground classes. A class that is in no truth and no prediction is None and in no mean.
+        - ``miou``: mean IoU over all classes, the background included; from the same counts.
         - ``per_image`` {median, p5, share_below_0.5, n}: of each image's Dice, the mean over the foreground classes in
           its truth or prediction. Images without foreground in the truth are not among them: they are judged by
           ``false_regions_per_negative_frame``.
@@ -49,19 +55,58 @@ def summarize(scores: Sequence[ImageScore], classes: Sequence[str]) -> Json:
     """
     _check(scores, classes)
     names = list(classes)[1:]
-    tp, fp, fn = (np.sum([getattr(score, key) for score in scores], axis=0)[1:] for key in ("tp", "fp", "fn"))
-    class_dice, class_iou = dice(tp, fp, fn), iou(tp, fp, fn)
+    tp, fp, fn = _sums(scores)
+    all_iou = iou(tp, fp, fn)
+    class_dice, class_iou = dice(tp, fp, fn)[1:], all_iou[1:]
     return {
         "dice_mean": _known(mean_or_nan(class_dice)),
         "dice": dict(zip(names, map(_known, class_dice), strict=True)),
         "iou_mean": _known(mean_or_nan(class_iou)),
         "iou": dict(zip(names, map(_known, class_iou), strict=True)),
+        "miou": _known(mean_or_nan(all_iou)),
         "per_image": _per_image(scores),
         "hd95": {name: _hd95(scores, class_id) for class_id, name in enumerate(names, start=1)},
         **_region_recalls(scores),
         **_false_regions(scores),
         "n_images": len(scores),
         "n_groups": len({score.group for score in scores}),
+    }
+
+
+def summarize_classes(scores: Sequence[ImageScore], classes: Sequence[str]) -> dict[str, Json]:
+    """Sums the scores of a split class by class, the background included.
+
+    Args:
+        scores: One per image of the split.
+        classes: Class names by id, background first.
+
+    Returns:
+        By class: ``dice``, ``iou``, ``precision`` = TP / (TP + FP), ``recall`` = TP / (TP + FN) from counts summed over
+        the split, ``hd95`` and ``region_recall`` with ``n_regions`` as in `summarize`, ``n_images`` that have the class
+        in their truth, and its pixels in all truths (``n_true_px``) and predictions (``n_predicted_px``). What cannot
+        be estimated is None. The background has no distance and no regions.
+
+    Raises:
+        MeasureError: There are no scores, or they are of another number of classes.
+    """
+    _check(scores, classes)
+    tp, fp, fn = _sums(scores)
+    none = np.zeros_like(tp)
+    ratios = {
+        "dice": dice(tp, fp, fn),
+        "iou": iou(tp, fp, fn),
+        "precision": iou(tp, fp, none),
+        "recall": iou(tp, none, fn),
+    }
+    return {
+        name: {key: _known(values[class_id]) for key, values in ratios.items()}
+        | {"hd95": _hd95(scores, class_id), **_region_recall_of(scores, class_id)}
+        | {
+            "n_images": sum(bool(score.tp[class_id] + score.fn[class_id]) for score in scores),
+            "n_true_px": int(tp[class_id] + fn[class_id]),
+            "n_predicted_px": int(tp[class_id] + fp[class_id]),
+        }
+        for class_id, name in enumerate(classes)
     }
 
 
@@ -76,6 +121,12 @@ def _check(scores: Sequence[ImageScore], classes: Sequence[str]) -> None:
     wrong = [score.stem for score in scores if len(score.tp) != len(classes)]
     if wrong:
         raise MeasureError(f"{wrong[0]}: scored with another number of classes than {list(classes)}; score it again")
+
+
+def _sums(scores: Sequence[ImageScore]) -> tuple[Ints, Ints, Ints]:
+    """True positives, false positives, false negatives of all images, int64 (K,) each."""
+    tp, fp, fn = (np.sum([getattr(score, key) for score in scores], axis=0) for key in ("tp", "fp", "fn"))
+    return tp, fp, fn
 
 
 def _per_image(scores: Sequence[ImageScore]) -> Json:
@@ -116,6 +167,11 @@ def _region_recalls(scores: Sequence[ImageScore]) -> Json:
         "small_region_px": limit,
         "n_small_regions": int(small.sum()),
     }
+
+
+def _region_recall_of(scores: Sequence[ImageScore], class_id: int) -> Json:
+    hit = np.concatenate([score.region_iou[score.region_class == class_id] for score in scores]) >= HIT_IOU
+    return {"region_recall": float(hit.mean()) if hit.size else None, "n_regions": int(hit.size)}
 
 
 def _false_regions(scores: Sequence[ImageScore]) -> Json:

@@ -14,9 +14,12 @@ from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.gates import Row
 from edgeseg.pipeline.layout import VARIANT_ROWS
 from edgeseg.pipeline.provenance import data_summary, git_commit
+from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
+from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.train.synthetic import write_dataset
 
 GOLDEN_FRAMES = 3
@@ -35,20 +38,26 @@ def run_bundle(context: StepContext) -> dict[str, Any]:
             sources.append(_source(row, files))
     if not sources:
         return {"status": "refused", "reason": "no variant holds the accuracy budgets, so there is nothing to pack"}
-    info = BundleInfo(
-        name=context.recipe.name,
-        bundle_version="1",
-        intended_use=context.recipe.intended_use,
-        input=sources[0].spec.input,
-        decision=sources[0].spec.decision,
-        data=(data_summary(data),),
-        git_commit=git_commit(),
-        recipe_sha256=context.recipe.sha256(),
-    )
+    info = bundle_info(context.recipe, data, sources[0].spec)
     path = context.folder.files / f"{context.recipe.name}.edgeseg"
     manifest = pack(path, info, sources, golden_frames(data, context.recipe.data.seed))
     variants = [source.name for source in sources]
     return {"status": "ok", "reason": None, "file": path.name, "bundle_id": manifest.bundle_id, "variants": variants}
+
+
+def bundle_info(recipe: Recipe, data: DataSet, spec: ModelSpec) -> BundleInfo:
+    """What a bundle says of the recipe and the images that it comes from; `spec` is of one of its variants."""
+    return BundleInfo(
+        name=recipe.name,
+        bundle_version="1",
+        intended_use=recipe.intended_use,
+        input=spec.input,
+        decision=spec.decision,
+        data=(data_summary(data),),
+        git_commit=git_commit(),
+        recipe_sha256=recipe.sha256(),
+        seen=SeenImages.of_samples(data.samples, spec.input.color),
+    )
 
 
 def _source(row: Row, files: Any) -> VariantSource:

@@ -1,0 +1,92 @@
+"""Opening a data set to score a bundle on: what its dataset.yaml says is held against what the bundle says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeseg.runtime.dataset import DataSet, open_dataset
+from edgeseg.runtime.manifest import Manifest
+from edgeseg.runtime.score.labels import match_labels
+
+# Objects whose size in the picture is off by this much still look the same to a network; training varies it by more.
+_PIXEL_TOLERANCE = 0.05
+_COLORS = {
+    ("rgb", "gray"): "the frames are turned to gray (luma) for the bundle",
+    ("gray", "rgb"): "the gray frames are repeated to three channels for the bundle",
+}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A data set as a bundle can be scored on.
+
+    Attributes:
+        data: The data set; its samples' class ids are read as the bundle's.
+        notes: What differs between data and bundle, and what was done about it.
+        not_checked: What could not be held against the bundle, and why.
+    """
+
+    data: DataSet
+    notes: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+
+
+def open_for(manifest: Manifest, root: Path, *, classes_by_id: bool = False) -> Opened:
+    """Open a data set for a bundle.
+
+    Without dataset.yaml, or where PyYAML is missing as on a device, classes and colour are the bundle's and that is
+    said; ids that the bundle does not know are refused when the masks are read.
+
+    Args:
+        manifest: The bundle's.
+        root: Folder with `images/`, `masks/` and, if there, `dataset.yaml` and `meta.csv`.
+        classes_by_id: Take class ids as they are where names differ.
+
+    Raises:
+        DataError: The folder cannot be used, or its classes are not the bundle's.
+    """
+    unread = _why_unread(root / "dataset.yaml")
+    if unread is not None:
+        about = f"class names, order, colour and pixel size of the data: {unread}; class ids are taken as the bundle's"
+        return Opened(open_dataset(root, classes=manifest.classes, color=manifest.input.color), not_checked=(about,))
+    data = open_dataset(root)
+    labels = match_labels(data.classes, manifest.classes, root / "dataset.yaml", by_id=classes_by_id)
+    color = _COLORS.get((data.color, manifest.input.color))
+    notes = [labels.note, color and f"dataset.yaml says color {data.color}: {color}"]
+    pixel_note, pixel_unchecked = _pixel_sizes(data.pixel_mm, manifest.data)
+    return Opened(
+        replace(data, samples=tuple(replace(sample, ids=labels.ids) for sample in data.samples)),
+        tuple(note for note in (*notes, pixel_note) if note),
+        (pixel_unchecked,) if pixel_unchecked else (),
+    )
+
+
+def _why_unread(path: Path) -> str | None:
+    """Why dataset.yaml cannot be read here, or None where it can."""
+    if not path.is_file():
+        others = sorted(one.name for one in path.parent.glob("*.y*ml"))
+        return f"there is no {path}" + (f" ({', '.join(others)} is not read)" if others else "")
+    try:
+        import yaml  # noqa: F401 - only whether it is there
+    except ImportError:
+        return f"{path} was not read, for PyYAML is not installed (pip install pyyaml)"
+    return None
+
+
+def _pixel_sizes(own_mm: float | None, trained_on: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """A note where the data's pixels are not of the size the bundle was trained on, or why nothing can be said."""
+    known = (row.get("pixel_mm") for row in trained_on)
+    sizes = [size for size in known if isinstance(size, int | float) and size > 0]
+    if own_mm is None:
+        lacking = f"the bundle was trained on {sizes[0]} mm, dataset.yaml has no pixel_mm" if sizes else None
+        return None, lacking and f"pixel size of the data: {lacking}"
+    if not sizes:
+        return None, f"pixel size of the data ({own_mm} mm): the bundle does not say what it was trained on"
+    near = min(sizes, key=lambda size: abs(own_mm / size - 1))
+    if abs(own_mm / near - 1) <= _PIXEL_TOLERANCE:
+        return None, None
+    looks = f"the same thing covers {near / own_mm:.3g} times as many pixels along each side"
+    return f"a pixel of the data is {own_mm} mm, the bundle was trained on {near} mm: {looks}", None
