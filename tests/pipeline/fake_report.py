@@ -8,9 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edgeseg.pipeline.image_rank import faults_of
 from edgeseg.pipeline.report_panels import Panel
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.imagefile import read_image, read_mask
+from edgeseg.runtime.metrics import image_dice, score_image
 
 WARNINGS = [
     {"check": "busy", "subject": None, "message": "the machine was busy (load 1.9)", "remedy": "end other programs"},
@@ -78,6 +80,7 @@ def row(name: str, parent: str | None, dice: float, ms: float, size: int, **othe
         "agreement_vs_parent": 0.9812 if parent else None,
         "peak_memory_mib": 143.2,
         "refused_for": {},
+        "skill": {"value": 0.7, "dice": dice + 0.014, "trivial_dice": 0.06, "trivial": "vessel"},
         "parity": {"max_logit_error": 2e-5, "mask_agreement": 0.99997, "n_frames": 4},
     }
     return fields | others
@@ -125,6 +128,7 @@ def fake_report() -> dict[str, Any]:
         },
         "quantization": quantization(),
         "bench": {"frame": "0004", "threads": 2, "created": "2026-11-21T10:12:00+00:00", "warnings": WARNINGS},
+        "warnings": [],
         "steps": steps,
         "shipped": {
             "step": "onnx_int8",
@@ -264,9 +268,9 @@ def panel(stem: str, frame: np.ndarray, truth: np.ndarray, index: int) -> Panel:
     strength = 0.9 if index < 4 else 0.3
     teacher = worsened(truth, index, strength * 0.6)
     shipped = worsened(truth, 100 + index, strength)
-    inside = np.count_nonzero((shipped == truth) & (truth > 0))
-    both = np.count_nonzero(shipped) + np.count_nonzero(truth)
-    return Panel(stem, frame, truth, teacher, shipped, 2 * inside / both if both else None, index < 4)
+    score = score_image(shipped, truth, 1 + max(int(shipped.max()), int(truth.max()), 1))
+    dice = None if score.is_negative else image_dice(score)
+    return Panel(stem, frame, truth, teacher, shipped, dice, faults_of(score), index < 4)
 
 
 def real_panels(folder: Path, n: int = 10) -> list[Panel]:

@@ -70,11 +70,19 @@ def _context(root: Path, missed_rows: dict[str, int]) -> StepContext:
             "holds its budget",
         ),
         ({"teacher": 2, "student_alone": 0, "student_distilled": 1}, "student_alone", "student_alone", "baseline"),
-        ({"teacher": 1, "student_alone": 1, "student_distilled": 1}, "student_distilled", "teacher", "baseline"),
+        ({"teacher": 1, "student_alone": 1, "student_distilled": 1}, "student_alone", "teacher", "is as good"),
+        ({"teacher": 20, "student_alone": 20, "student_distilled": 20}, "student_alone", "teacher", "is as good"),
         ({"teacher": 0, "student_alone": 9, "student_distilled": 8}, "student_distilled", "teacher", "max_dice_drop"),
         ({"teacher": 3, "student_alone": 2, "student_distilled": 1}, "student_distilled", "student_distilled", "holds"),
     ],
-    ids=["distillation pays", "baseline wins", "a tie proves nothing", "both too far below", "student above teacher"],
+    ids=[
+        "distillation pays",
+        "baseline wins",
+        "a tie proves nothing",
+        "all have nothing",
+        "both too far below",
+        "student above teacher",
+    ],
 )
 def test_the_student_that_goes_on(
     tmp_path: Path, missed_rows: dict[str, int], student: str, teaches: str, reason: str

@@ -1,5 +1,6 @@
 import base64
 import copy
+import dataclasses
 import errno
 import json
 import re
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgeseg.pipeline.image_rank import Faults
 from edgeseg.pipeline.report_crop import WHOLE_PX, choose_window
 from edgeseg.pipeline.report_drawing import FALSE, MISSED, SHOWN_PX, draw_errors, draw_frame
 from edgeseg.pipeline.report_fields import moment, points, short
@@ -63,6 +65,12 @@ def changed(**values):
     return fake_report() | values
 
 
+def certain(**values):
+    """A report whose verdict is green."""
+    report = with_row("onnx_int8", dice_drop_vs_teacher={split: drop(0.0, 0.01) for split in ("val", "test")})
+    return report | values
+
+
 def with_row(name, **values):
     report = fake_report()
     for row in report["steps"]:
@@ -110,6 +118,39 @@ class TestPage:
         with pytest.raises(EdgesegError, match="No space left"):
             render_report(fake_report(), [], path)
         assert path.read_text() == "old"
+
+
+WARNING = {"kind": "still_rising", "step": "teacher", "message": "still <rising>", "remedy": "raise teacher.epochs"}
+NOTHING = {"kind": "no_skill", "step": "student_pruned", "message": "it has learned nothing", "remedy": "more epochs"}
+
+
+class TestWarnings:
+    @pytest.mark.parametrize(
+        ("warnings", "tone", "head"),
+        [
+            ([WARNING], "warn", "One warning: what follows is less sure than it looks."),
+            ([WARNING, WARNING], "warn", "2 warnings: what follows"),
+            ([NOTHING, WARNING], "bad", "Do not use this as it is: something here has learned nothing."),
+        ],
+    )
+    def test_they_stand_above_the_verdict_which_is_not_green(self, tmp_path, warnings, tone, head):
+        page = render(changed(warnings=warnings), tmp_path)
+        source = (tmp_path / "report.html").read_text()
+        assert re.findall(r'<section class="verdict (\w+)">', source) == [tone, tone]
+        assert 0 < page.text.index(head) < page.text.index("teacher: still <rising>. Raise teacher.epochs.")
+        assert page.text.index("Raise teacher.epochs.") < page.text.index(read_verdict(fake_report()).sentence)
+
+    @pytest.mark.parametrize("warnings", [None, [], "text", [3], [{}], [{"message": None}]])
+    def test_without_any_there_is_no_box(self, tmp_path, warnings):
+        render(changed(warnings=warnings), tmp_path)
+        assert (tmp_path / "report.html").read_text().count('<section class="verdict') == 1
+
+    def test_a_green_verdict_turns_yellow_and_a_yellow_one_red(self):
+        assert [read_verdict(certain(warnings=found)).tone for found in ([], [WARNING], [NOTHING])] == [
+            "good",
+            "warn",
+            "bad",
+        ]
 
 
 class TestMissingValues:
@@ -289,6 +330,20 @@ class TestImages:
         render(fake_report(), tmp_path, panels[::-1])
         titles = re.findall(r"<h4>(.*?)</h4>", (tmp_path / "report.html").read_text())
         assert ["worst" in title for title in titles] == [True] * 4 + [False] * 4
+        order = sorted(panels[:4], key=lambda panel: panel.faults, reverse=True)
+        assert [title.split(",")[0] for title in titles[:4]] == [panel.stem for panel in order]
+
+    def test_the_rule_and_the_faults_are_on_the_page(self, tmp_path):
+        panel = dataclasses.replace(drawn_panels(1)[0], faults=Faults(1, 2, 340), dice=0.5)
+        text = " ".join(render(fake_report(), tmp_path, [panel]).text.split())
+        assert "the 1 worst first: those with most missed regions, of these those with most false ones" in text
+        assert "In the last mask 1 missed region, 2 false regions, 340 wrong pixels, Dice 0.50." in text
+
+    def test_a_good_part_has_no_dice(self, tmp_path):
+        panel = dataclasses.replace(drawn_panels(1)[0], faults=Faults(0, 1, 3), dice=None)
+        assert "no missed regions, 1 false region, 3 wrong pixels; nothing is there, so it has no Dice" in (
+            render(fake_report(), tmp_path, [panel]).text
+        )
 
     def test_noise_at_full_size_stays_below_three_megabytes(self, tmp_path):
         render(fake_report(), tmp_path, drawn_panels(12, (640, 640), color=True))
@@ -308,7 +363,7 @@ class TestImages:
     def test_a_mask_of_another_size_is_refused(self):
         frame = np.zeros((8, 8), np.uint8)
         with pytest.raises(DataError, match="part_1: shipped is uint8"):
-            Panel("part_1", frame, frame, frame, np.zeros((4, 4), np.uint8), None, False)
+            Panel("part_1", frame, frame, frame, np.zeros((4, 4), np.uint8), None, Faults(0, 0, 0), False)
 
     @pytest.mark.real_data
     def test_real_frames(self, tmp_path, ultrasound_dir, pitting_dir):

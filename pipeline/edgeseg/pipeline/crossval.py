@@ -42,9 +42,10 @@ class CrossvalResult:
 
     @property
     def passed(self) -> bool:
-        """Whether there is something to judge, and it is not worse than allowed."""
+        """Whether there is something to judge, it is not worse than allowed, and every fold has learned something."""
         drop = (self.record["pooled"] or {}).get("drop")
-        return drop is not None and drop["verdict"] != "worse"
+        unlearned = any(fold.get("not_learned") for fold in self.record["folds"])
+        return drop is not None and drop["verdict"] != "worse" and not unlearned
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Crossval:
         pooled = self._figures(joined(scored)) if scored else None
         record = _head(self.data) | about | {"max_drop": self.max_drop, "n_folds": len(rows), "folds": rows}
         record |= {"pooled": pooled, "n_folds_tested": len(scored)}
+        record["warnings"] = _warnings(rows)
         record["sentence"] = sentence(pooled, self.max_drop, len(self.data.samples))
         result = CrossvalResult(record, self.root / f"{self.name}.json")
         write_json(result.path, record)
@@ -167,8 +169,14 @@ def _row(result: FoldResult) -> Record:
     shipped: dict[str, Any] = chosen["shipped"] or {}
     kept = ("variant", "bytes", "sha256", "latency_ms", "speedup_vs_teacher", "teacher_bytes")
     made = {name: result.fit.get(name) for name in ("created", "git_commit", "target_identity", "way")}
+    made |= {"not_learned": result.fit["not_learned"], "warnings": result.fit["warnings"]}
     made["n_disturbed"] = (result.fit.get("prediction") or {}).get("n_disturbed")
     return {"network": chosen["name"]} | made | {name: shipped.get(name) for name in kept}
+
+
+def _warnings(rows: Sequence[Record]) -> list[Record]:
+    """The folds' warnings, each with its fold; folds recorded before there were any have none."""
+    return [one | {"fold": row["fold"]} for row in rows for one in row.get("warnings") or []]
 
 
 def _head(data: DataSet) -> Record:

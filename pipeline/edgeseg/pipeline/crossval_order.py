@@ -13,7 +13,7 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.fit_config import BASELINES
 from edgeseg.pipeline.fit_run import SHIPPED_VERSION, FitOrder, budget_of, fit_folder, fit_weights
-from edgeseg.pipeline.recipe import Recipe
+from edgeseg.pipeline.recipe import LEAST_SKILL, Recipe
 from edgeseg.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -157,8 +157,10 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
     from edgeseg.pipeline.plan import plan_steps
 
     folder = recipe_folder(data, recipe.quantize.folder)
+    gates = recipe.gates
     return {
-        "recipe": recipe.to_json(),
+        # At its default the skill is no part of the question, so that folds recorded before there was one are found.
+        "recipe": recipe.to_json() | ({"gates": gates.of_choices()} if gates.min_skill == LEAST_SKILL else {}),
         "calibration_sha256": None if folder is None else folder.sha256,
         "versions": {step.name: step.version for step in plan_steps(recipe)} | {"shipped": SHIPPED_VERSION},
     }

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgeseg.pipeline.crossval_pool import ROWS, drop_words
+from edgeseg.pipeline.learned.told import warning_lines
 from edgeseg.pipeline.printed import simple_table
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def crossval_text(result: CrossvalResult) -> RenderableType:
     lines += [Text(note, "dim") for note in _notes(record)]
     drop = pooled["drop"] if pooled else None
     style = _STYLES[drop["verdict"]] if drop else "bold red"
-    return Group(*lines, Text(record["sentence"], style), Text(f"record  {result.path}"))
+    return Group(*lines, Text(record["sentence"], style), Text(f"record  {result.path}"), *warning_lines(record))
 
 
 def _cells(one: dict[str, Any]) -> tuple[object, ...]:

@@ -35,6 +35,7 @@ from edgeseg.pipeline.fit_record import (
     time_record,
 )
 from edgeseg.pipeline.fit_rounds import Start, choose_way, go_in_rounds, reachable
+from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.runtime.atomic import write_json
 
 # From the winner's checkpoint folder to what `fit_ship.ship` returns.
@@ -60,6 +61,11 @@ class FitResult:
         """Whether a network holds the budget."""
         return bool(self.record["status"] == "ok")
 
+    @property
+    def passed(self) -> bool:
+        """Whether one holds it that has learned something."""
+        return self.met and not self.record["not_learned"]
+
 
 def fit_network(
     lab: Lab, start: Start, *, taught: bool, teacher_ms: float | None, ship: Shipper, command: str = ""
@@ -83,6 +89,7 @@ def fit_network(
         record |= _fitted(lab, start, taught, ship, record)
     except BudgetError as err:
         record |= _not_met(lab, err, teacher_ms)
+    record |= _learned(lab, record)
     record |= {"prediction": prediction_record(lab), "time": time_record(lab), "journal": lab.journal.trainings}
     result = FitResult(record, lab.journal.root / "fit.json", lab.journal.root / "fit.html")
     write_json(result.fit_json, record)
@@ -118,11 +125,24 @@ def _fitted(lab: Lab, start: Start, taught: bool, ship: Shipper, record: Record)
             "name": winner.name,
             "seed": winner.best_seed,
             "point": winner.label(winner.best_seed),
+            "training": winner.folders[winner.best_seed].parent.name,
             "figures": winner.figures,
             "checkpoint": shipped.get("checkpoint")
             or os.path.relpath(winner.folders[winner.best_seed], lab.journal.root),
             "shipped": shipped or None,
         },
+    }
+
+
+def _learned(lab: Lab, record: Record) -> Record:
+    """`warnings`, and `not_learned`: why what ships is of no use, or None."""
+    chosen, least = record.get("chosen") or {}, lab.recipe.gates.min_skill
+    shipped = chosen.get("shipped") or {}
+    trained = {one["name"]: one["result"]["history"] for one in lab.journal.trainings}
+    history = trained.get(chosen.get("training"))
+    return {
+        "warnings": lab.evidence.warnings(shipped, history, least),
+        "not_learned": skill_refusal(shipped.get("skill"), least),
     }
 
 

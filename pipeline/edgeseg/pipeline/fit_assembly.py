@@ -26,6 +26,7 @@ from edgeseg.pipeline.fit_target import (
     local_target,
     teacher_and_student_ms,
 )
+from edgeseg.pipeline.learned.fit_evidence import Evidence
 from edgeseg.pipeline.plan import INT8_VERSION, RANGES_VERSION
 from edgeseg.pipeline.store import sha256_file
 from edgeseg.runtime.dataset import open_dataset
@@ -55,6 +56,7 @@ def fit_trained(
     """Fit the student of a chain that has been trained; see `fit_run.fit_chain`."""
     networks, journal = Networks.load(chain, before), Journal(fit_folder(chain.root, budget))
     target = _target(chain, budget, networks, journal.root / "scratch")
+    evidence = Evidence.of_chain(chain, before, target.data)
     table = LatencyTable(target.probe, order.out / "latency_table.json", target.calls)
     pair: dict[str, float] = {}
     if budget.speedup is not None:  # a ratio, so that everything is measured beside something known
@@ -74,6 +76,7 @@ def fit_trained(
         progress=progress,
         calibration_sha256=target.calibration_sha256,
         yardstick_ms=pair.get("student_ms"),
+        evidence=evidence,
     )
     start = _start(lab, chain, before, networks)
     on_val = before.records["val_teacher"]["result"]["summary"]

@@ -24,6 +24,8 @@ from edgeseg.benchmarks.report import (
     verdict,
 )
 from edgeseg.benchmarks.report.parts import Tone
+from edgeseg.pipeline.learned.findings import nothing_learned
+from edgeseg.pipeline.learned.told import told, warnings_box
 from edgeseg.pipeline.report_operating_point import operating_point_panel
 from edgeseg.pipeline.report_plan_files import plan_files_panel
 from edgeseg.runtime.atomic import write_text
@@ -42,8 +44,10 @@ def render_fit(record: Record, path: Path) -> None:
     """Write the page of a fit.json; what a fit that ended early has not come to is left out."""
     met = record["status"] == "ok"
     doubtful = met and (record["contest"]["baseline_wins"] or record.get("over_budget"))
-    tone: Tone = "bad" if not met else "warn" if doubtful else "good"
-    body: list[Any] = [verdict(record["sentence"], tone, record.get("detail") or "")]
+    warned = told(record.get("warnings"))
+    useless = not met or record.get("not_learned") or nothing_learned(warned)
+    tone: Tone = "bad" if useless else "warn" if doubtful or warned else "good"
+    body: list[Any] = [warnings_box(warned), verdict(record["sentence"], tone, record.get("detail") or "")]
     body += [heading("Budget"), _budget(record)]
     if met:
         body += [heading("Accuracy against cost, on val"), _plots(record)]

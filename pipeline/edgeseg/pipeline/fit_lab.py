@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from edgeseg.compress.probe import Probe
 from edgeseg.pipeline.chain import ChainProgress
 from edgeseg.pipeline.fit_journal import Journal
 from edgeseg.pipeline.fit_predict import Figures, Predictor, macs, weights
+from edgeseg.pipeline.learned.fit_evidence import Evidence
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.runtime.errors import GateError
 from edgeseg.runtime.image_score import ImageScore
@@ -43,6 +44,7 @@ class Lab:
         yardstick_ms: What `yardstick.Yardstick` took beside the teacher, where candidates are timed beside it.
         around_ms: Pre- and post-processing of a trained network [ms], or None to take each network's own. How long the
             mask takes depends on what is in it, and that of a network which is not yet trained again is noise.
+        evidence: What the chain has recorded of the networks that the fit starts from.
     """
 
     recipe: Recipe
@@ -59,6 +61,7 @@ class Lab:
     calibration_sha256: str | None = None
     yardstick_ms: float | None = None
     around_ms: float | None = None
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def aims(self) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.pipeline.drops import Scores, dice_drop, recall_drop
 from edgeseg.pipeline.fit_target import LocalTarget
+from edgeseg.pipeline.learned.skill import skill_of
 from edgeseg.runtime.evaluate import save_scores
 from edgeseg.runtime.metrics import summarize
 
@@ -27,14 +28,16 @@ def losses(target: LocalTarget, shipped: Subject, references: Mapping[str, Subje
         folder: Gets `scores_SPLIT.json` of the shipped file.
 
     Returns:
-        `accuracy` of the shipped file and `references.NAME.{accuracy,dice_drop,recall_drop}`, each by split; a drop is
-        `mean lo95 hi95 n_images n_groups verdict budget`, positive where the shipped file is lower, or None where the
-        split holds no foreground. Of regions found none may be lost.
+        `accuracy` and `skill` (see `learned.skill`) of the shipped file, and
+        `references.NAME.{accuracy,dice_drop,recall_drop}`, each by split; a drop is `mean lo95 hi95 n_images n_groups
+        verdict budget`, positive where the shipped file is lower, or None where the split holds no foreground. Of
+        regions found none may be lost.
     """
     own = {split: _scores(target, shipped, split) for split in SPLITS}
     for split, scores in own.items():
         save_scores(folder / f"scores_{split}.json", scores)
     found: dict[str, Any] = {"accuracy": {split: _summary(target, own[split]) for split in SPLITS}, "references": {}}
+    found["skill"] = skill_of(own["val"], target.data.classes[1:])
     for name, subject in references.items():
         others = {split: _scores(target, subject, split) for split in SPLITS}
         found["references"][name] = {

@@ -66,7 +66,7 @@ def carry_out_fit(order: FitOrder, *, as_json: bool) -> bool:
     """Fit with a progress bar and print what came of it.
 
     Returns:
-        Whether a network holds the budget.
+        Whether a network holds the budget and has learned something.
 
     Raises:
         EdgesegError: From the recipe, or from what failed.
@@ -82,7 +82,7 @@ def carry_out_fit(order: FitOrder, *, as_json: bool) -> bool:
     with chain_progress(fit_weights(recipe)) as progress:
         result = run_fit(recipe, budget, order, progress)
     show(fit_json(result), fit_text(result), as_json=as_json)
-    return bool(result.met)
+    return bool(result.passed)
 
 
 def run_fit(recipe: Recipe, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:

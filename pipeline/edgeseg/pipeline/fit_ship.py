@@ -19,6 +19,7 @@ from edgeseg.export.pack import VariantSource, pack
 from edgeseg.pipeline.chain import Chain, ChainProgress, Step, StepContext
 from edgeseg.pipeline.fit_losses import losses
 from edgeseg.pipeline.fit_target import LocalTarget
+from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.plan import (
     INT8_VERSION,
     RANGES_VERSION,
@@ -66,7 +67,7 @@ class Shipping:
 
         Returns:
             `checkpoint bundle file` as paths from the fit's folder, and `bytes sha256 variant operating_point accuracy
-            references latency_ms speedup_vs_teacher teacher_bytes`; see `fit_losses.losses` for `references`.
+            skill references latency_ms speedup_vs_teacher teacher_bytes`; see `fit_losses.losses` for `references`.
 
         Raises:
             ExportError: If the network or the teacher cannot be exported.
@@ -184,6 +185,9 @@ def run_val_teacher(context: StepContext) -> dict[str, Any]:
 
 def _pack(recipe: Recipe, target: LocalTarget, folder: Path, found: dict[str, Any], subject: Subject) -> Path:
     measured: dict[str, Any] = {"target": target.probe.target, "status": "ok"}
+    unlearned = skill_refusal(found["skill"], recipe.gates.min_skill)
+    if unlearned:
+        measured |= {"status": "refused", "reason": unlearned}
     if found["latency_ms"]:
         stages = {stage: found["latency_ms"][stage] for stage in ("pre", "infer", "post", "total")}
         measured |= {f"{stage}_p50_ms": value["p50"] for stage, value in stages.items() if value}

@@ -52,5 +52,5 @@ def trained(chain: Chain, progress: ChainProgress = no_progress) -> TrainedChain
 
 
 def _dice(record: dict[str, Any]) -> float:
-    summary = record["result"]["summary"]
-    return float(summary["dice_mean"]) if summary else -1.0
+    dice = (record["result"]["summary"] or {}).get("dice_mean")
+    return -1.0 if dice is None else float(dice)

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgeseg.pipeline.fit_html import DISTURBED
+from edgeseg.pipeline.learned.told import warning_lines
 from edgeseg.pipeline.printed import simple_table
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def fit_json(result: FitResult) -> dict[str, Any]:
     """Where everything is, and fit.json as it is on disk."""
     return {
         "met": result.met,
+        "passed": result.passed,
         "fit_json": str(result.fit_json),
         "fit_html": str(result.fit_html),
         "fit": result.record,
@@ -51,7 +53,9 @@ def fit_text(result: FitResult) -> RenderableType:
         bundle = root / shipped["bundle"] if shipped.get("bundle") else "none"
         lines += [Text(f"network {root / chosen['checkpoint']}"), Text(f"bundle  {bundle}")]
         lines += _plan_files(shipped.get("plan_files") or {}, root)
-    return Group(*lines)
+    if record["not_learned"]:
+        lines.append(Text(f"a gate failed (exit code 3): {record['not_learned']}", "bold red"))
+    return Group(*lines, *warning_lines(record))
 
 
 def _plan_files(found: dict[str, Any], root: Path) -> list[RenderableType]:

@@ -11,7 +11,7 @@ class RowLayout:
 
     Attributes:
         name: Of the row.
-        parent: Row it is compared with; None for the teacher; `*` for the student that was accepted last.
+        parent: Row it is made of and compared with; None for the teacher; one of `CHOICES` where that step names it.
         file: Step that holds its model file.
         target: Where its latency is measured and gated.
         variant: Name in the bundle, or None for a row that is never packed.
@@ -28,16 +28,17 @@ class RowLayout:
     baseline: str | None = None
 
 
-ACCEPTED = "*"
+# Steps that choose the student which goes on: a row whose parent is one of them hangs from what it chose.
+CHOOSE_STUDENT, CHOOSE_FINAL = CHOICES = ("choose_student", "choose_final")
 
 ROWS = (
     RowLayout("teacher", None, "teacher_onnx", "x86-ort"),
     RowLayout("student_alone", "teacher", "student_alone_onnx", "x86-ort", feeds=False),
     RowLayout("student_distilled", "teacher", "student_distilled_onnx", "x86-ort", baseline="student_alone"),
-    RowLayout("student_pruned", "student_distilled", "student_pruned_onnx", "x86-ort"),
-    RowLayout("onnx_fp32", ACCEPTED, "onnx_fp32", "x86-ort", "onnx-fp32"),
+    RowLayout("student_pruned", CHOOSE_STUDENT, "student_pruned_onnx", "x86-ort"),
+    RowLayout("onnx_fp32", CHOOSE_FINAL, "onnx_fp32", "x86-ort", "onnx-fp32"),
     RowLayout("onnx_int8", "onnx_fp32", "onnx_int8", "x86-ort", "onnx-int8-x86"),
-    RowLayout("tflite_fp32", ACCEPTED, "tflite_fp32", "x86-litert", "tflite-fp32"),
+    RowLayout("tflite_fp32", CHOOSE_FINAL, "tflite_fp32", "x86-litert", "tflite-fp32"),
     RowLayout("tflite_int8", "tflite_fp32", "tflite_int8", "x86-litert", "tflite-int8"),
 )
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeseg.pipeline.chain import Step
-from edgeseg.pipeline.layout import MODEL_ROWS, ROWS, TEACHER_FILES, VARIANT_ROWS, score_step
+from edgeseg.pipeline.layout import CHOICES, MODEL_ROWS, ROWS, TEACHER_FILES, VARIANT_ROWS, score_step
 from edgeseg.pipeline.recipe import Recipe
 
 _STEPS = "edgeseg.pipeline.steps."
-_CHOICES = ("choose_student", "choose_final")
 
 RANGES_VERSION = 4  # of the step `ranges`, in a fit too
 INT8_VERSION = 3  # of the steps that write INT8 files, in a fit too
@@ -39,7 +38,7 @@ def plan_steps(
     first = [*_students(recipe, scale), *_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
     measured = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
     bench = Step("bench", tuple(measured), {"bench": _section(recipe.bench)}, _STEPS + "benching:run_bench", weight=15)
-    decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *_CHOICES, "bench")
+    decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *CHOICES, "bench")
     gates = {"gates": _section(recipe.gates)}
     ship = Step("ship", decided, gates, _STEPS + "deciding:run_ship", weight=0.1)
     tests = _scores(ROWS, "test", scale, "ship")
@@ -89,7 +88,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any]) -> list[Step]:
     pruned: dict[str, Any] = {"train": common, "prune": _section(recipe.prune), "distill": _section(recipe.distill)}
     if recipe.prune.importance == "taylor":
         pruned |= {"gate_batches": recipe.fit.gate_batches}
-    gates = {"gates": _section(recipe.gates)}
+    gates = {"gates": recipe.gates.of_choices()}
     training, deciding = _STEPS + "training:", _STEPS + "deciding:"
     score = {row.name: _scores([row], "val", scale)[0] for row in MODEL_ROWS}
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}

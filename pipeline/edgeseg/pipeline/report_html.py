@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeseg.benchmarks.report import Markup, heading, join, page, paragraph, side_by_side, verdict
+from edgeseg.pipeline.learned.told import warnings_box
 from edgeseg.pipeline.report_fields import Report, class_names, dig, moment
 from edgeseg.pipeline.report_operating_point import operating_point_panel
 from edgeseg.pipeline.report_panels import Panel, panels_section
@@ -45,7 +46,10 @@ def render_report(report: Report, panels: Sequence[Panel], path: Path, no_images
     """
     found = read_verdict(report)
     recipe = dig(report, "recipe", "name") or "unnamed"
-    body: list[Markup | str | int | float | bool | None] = [verdict(found.sentence, found.tone, found.detail)]
+    body: list[Markup | str | int | float | bool | None] = [
+        warnings_box(report.get("warnings")),
+        verdict(found.sentence, found.tone, found.detail),
+    ]
     for title, content in _sections(report, panels, no_images):
         body += [heading(title), content]
     write_text(path, page(f"edgeseg: {recipe}", body, subtitle=_subtitle(report)))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.benchmarks.report import Markup, Picture, escape, join, paragraph, pictures
+from edgeseg.pipeline.image_rank import Faults
 from edgeseg.pipeline.report_crop import Window, choose_window
 from edgeseg.pipeline.report_drawing import (
     ERROR_MARKS,
@@ -29,6 +30,10 @@ UInt8 = npt.NDArray[np.uint8]
 
 # All pictures together, before base64 adds a third: the page stays below 3 MB.
 _MOST_BYTES = 1_900_000
+_RULE = (
+    "those with most missed regions, of these those with most false ones, then by wrong pixels. A region is missed if "
+    "no predicted one of its class overlaps it with an IoU of 0.1; predicted ones beyond those found are false."
+)
 _QUALITIES = (90, 80, 68, 55, 40, 25)
 
 
@@ -42,8 +47,9 @@ class Panel:
         truth: Class ids, uint8 (H, W).
         teacher: The teacher's mask, likewise.
         shipped: The shipped variant's mask, likewise.
-        dice: Dice of the shipped mask on this image; None where neither it nor the truth has an object.
-        worst: Whether it is among the images with the lowest Dice.
+        dice: Dice of the shipped mask on this image; None where the truth has no object.
+        faults: What is wrong with the shipped mask.
+        worst: Whether it is among the images with the worst faults.
     """
 
     stem: str
@@ -52,6 +58,7 @@ class Panel:
     teacher: UInt8
     shipped: UInt8
     dice: float | None
+    faults: Faults
     worst: bool
 
     def __post_init__(self) -> None:
@@ -72,26 +79,19 @@ def panels_section(panels: Sequence[Panel], classes: Sequence[str], last: str = 
         classes: Names of the foreground classes by id, from 1.
         last: What the fourth picture of each row is called.
     """
-    ordered = sorted(panels, key=_worst_first)
+    worst = sorted((panel for panel in panels if panel.worst), key=lambda panel: panel.faults, reverse=True)
+    ordered = [*worst, *(panel for panel in panels if not panel.worst)]
     windows = [_window(panel) for panel in ordered]
     drawn = [_draw(panel, window) for panel, window in zip(ordered, windows, strict=True)]
     encoded = _encode_all(drawn)
     multiclass = any(
         mask.max(initial=0) > 1 for panel in panels for mask in (panel.truth, panel.teacher, panel.shipped)
     )
-    worst = sum(panel.worst for panel in ordered)
-    words = (
-        f"{len(ordered)} test images, the {worst} with the lowest Dice first."
-        if worst
-        else f"{len(ordered)} test images."
-    )
+    words = f"{len(ordered)} test images."
+    if worst:
+        words = f"{len(ordered)} test images, the {len(worst)} worst first: {_RULE}"
     rows = [_row(panel, window, data, last) for panel, window, data in zip(ordered, windows, encoded, strict=True)]
     return join([paragraph(words), _legend(classes, multiclass), *rows])
-
-
-def _worst_first(panel: Panel) -> tuple[bool, float]:
-    """The worst by rising Dice, then the others in the order they came."""
-    return not panel.worst, panel.dice if panel.worst and panel.dice is not None else 0.0
 
 
 def _window(panel: Panel) -> Window:
@@ -134,16 +134,19 @@ def _row(panel: Panel, window: Window, data: Sequence[bytes], last: str) -> Mark
 
 def _note(panel: Panel, window: Window) -> str:
     height, width = panel.truth.shape
-    if panel.dice is not None:
-        words = f"Dice of the last mask {fixed(panel.dice, 2)}."
-    else:
-        words = "No object in the truth or the last mask, so no Dice."
     wrong = panel.shipped != panel.truth
+    missed, false = (_count(n, kind) for n, kind in ((panel.faults.missed, "missed"), (panel.faults.false, "false")))
+    words = f"In the last mask {missed}, {false}, {panel.faults.wrong_px} wrong pixels"
+    words += f", Dice {fixed(panel.dice, 2)}." if panel.dice is not None else "; nothing is there, so it has no Dice."
     if (window.width, window.height) == (width, height):
         return words
     words += f" Shown: {window.width} × {window.height} px of {width} × {height} px, from ({window.x}, {window.y})."
     inside, everywhere = int(np.count_nonzero(window.cut(wrong))), int(np.count_nonzero(wrong))
     return words if inside == everywhere else f"{words} {inside} of its {everywhere} wrong pixels are in this part."
+
+
+def _count(n: int, kind: str) -> str:
+    return f"{n or 'no'} {kind} region{'' if n == 1 else 's'}"
 
 
 def _legend(classes: Sequence[str], multiclass: bool) -> Markup:

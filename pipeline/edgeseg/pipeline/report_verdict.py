@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from edgeseg.benchmarks.report.parts import Tone
 from edgeseg.pipeline.duration import duration
+from edgeseg.pipeline.learned.findings import nothing_learned
+from edgeseg.pipeline.learned.told import told
 from edgeseg.pipeline.report_fields import (
     Report,
     Row,
@@ -56,8 +58,13 @@ def read_verdict(report: Report) -> Verdict:
     target = dig(shipped, "target")
     where = f" for {target}" if target else ""
     sentence = f"{name} ships{where}: {', '.join(part.text for part in parts)}."
-    tone = min((part.tone for part in parts), key=_ORDER.index)
+    tone = min((*(part.tone for part in parts), _tone_of(told(report.get("warnings")))), key=_ORDER.index)
     return Verdict(sentence, tone, _detail(report, row))
+
+
+def _tone_of(warnings: list[Row]) -> Tone:
+    """How sure anything can be beside these warnings: green only without any."""
+    return "bad" if nothing_learned(warnings) else "warn" if warnings else "good"
 
 
 def budget_of(report: Report) -> float | None:

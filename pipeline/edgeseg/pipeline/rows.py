@@ -8,13 +8,16 @@ from typing import Any
 
 from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.speedup import speedup
+from edgeseg.pipeline.drops import dice_drop
 from edgeseg.pipeline.gates import Row, accuracy_refusal, baseline_refusal, latency_refusals
-from edgeseg.pipeline.layout import ACCEPTED, ROWS, TEACHER_FILES, RowLayout, score_step
+from edgeseg.pipeline.layout import CHOICES, CHOOSE_FINAL, ROWS, TEACHER_FILES, RowLayout, score_step
+from edgeseg.pipeline.learned.findings import skill_refusal
+from edgeseg.pipeline.learned.skill import skill_of
 from edgeseg.pipeline.recipe import GateSection
 from edgeseg.pipeline.steps.scoring import agreement
 from edgeseg.pipeline.store import StepFolder
 from edgeseg.runtime.evaluate import load_scores
-from edgeseg.runtime.intervals import paired_bootstrap
+from edgeseg.runtime.image_score import ImageScore
 
 Records = Mapping[str, Mapping[str, Any]]
 Folders = Mapping[str, StepFolder]
@@ -55,9 +58,15 @@ def model_row(
         "dice_drop_vs_teacher": None,
         "dice_drop_vs_parent": None,
         "agreement_vs_parent": None,
+        "skill": None,
+        "refused_for": {},
     }
     if row["status"] != "ok":
         return row
+    row["skill"] = skill_of(_scores(folders, layout, "val"), tuple(row["accuracy"]["val"]["dice"]))
+    unlearned = skill_refusal(row["skill"], gates.min_skill) if layout.variant is not None else None
+    if unlearned:
+        row["refused_for"] = {layout.target: unlearned}
     if parent is not None:
         by_name = {other.name: other for other in ROWS}
         row["dice_drop_vs_teacher"] = _drops(by_name["teacher"], layout, folders, gates.max_total_dice_drop, splits)
@@ -84,16 +93,14 @@ def add_latency(row: Row, layout: RowLayout, bench: BenchResult, parent_file: st
     row["speedup_vs_parent"] = _ratio(found.get(parent_file or ""), mine)
     if layout.variant is not None:
         ratio = (row["speedup_vs_teacher"] or {}).get("ratio")
-        row["refused_for"] = latency_refusals({layout.target: ratio}, gates)
+        row["refused_for"] = latency_refusals({layout.target: ratio}, gates) | row["refused_for"]
     return row
 
 
 def parent_name(layout: RowLayout, records: Records) -> str | None:
-    """The row a row is compared with; what follows the students depends on which one was accepted."""
-    if layout.parent == ACCEPTED:
-        return str(records["choose_final"]["result"]["student"])
-    if layout.name == "student_pruned":
-        return str(records["choose_student"]["result"]["student"])
+    """The row a row is made of and compared with, as its layout or the choice that the layout names says."""
+    if layout.parent in CHOICES:
+        return str(records[layout.parent]["result"]["student"])
     return layout.parent
 
 
@@ -112,7 +119,7 @@ def _baseline_refusal(row: Row, layout: RowLayout, records: Records) -> str | No
 
 
 def _network_step(layout: RowLayout, records: Records) -> str:
-    return layout.name if layout.variant is None else str(records["choose_final"]["result"]["student"])
+    return layout.name if layout.variant is None else str(records[CHOOSE_FINAL]["result"]["student"])
 
 
 def _files(folders: Folders, layout: RowLayout, split: str) -> Path:
@@ -124,10 +131,13 @@ def _drops(
 ) -> dict[str, Any]:
     drops: dict[str, Any] = {}
     for split in splits:
-        a = load_scores(_files(folders, reference, split) / "scores.json")
-        b = load_scores(_files(folders, layout, split) / "scores.json")
-        drops[split] = paired_bootstrap(a, b, budget).to_json() | {"budget": budget}
+        found = dice_drop(_scores(folders, reference, split), _scores(folders, layout, split), budget)
+        drops[split] = None if found is None else found | {"budget": budget}
     return drops
+
+
+def _scores(folders: Folders, layout: RowLayout, split: str) -> list[ImageScore]:
+    return load_scores(_files(folders, layout, split) / "scores.json")
 
 
 def _ratio(reference: Any, candidate: Any) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgeseg.pipeline.duration import duration
+from edgeseg.pipeline.learned.told import warning_lines
 from edgeseg.pipeline.report_fields import number
 from edgeseg.pipeline.step_table import step_table
 
@@ -38,8 +39,12 @@ def run_text(result: RunResult, only: str | None) -> RenderableType:
     lines = [
         f"report  {result.report_html}",
         f"        {result.report_json}",
-        f"bundle  {result.bundle or 'none: nothing passed its gates'}",
+        f"bundle  {result.bundle or 'none: nothing passed its gates'}{_doubt(result)}",
         f"steps   {ran}" + (f"; all of them took {took}" if took else ""),
     ]
     last = [Text("a gate failed: nothing ships (exit code 3)", "bold yellow")] if result.gate_failed else []
-    return Group(step_table(result.report), Text(""), *map(Text, lines), *last)
+    return Group(step_table(result.report), Text(""), *map(Text, lines), *last, *warning_lines(result.report))
+
+
+def _doubt(result: RunResult) -> str:
+    return " (no variant in it holds all budgets)" if result.bundle and result.gate_failed else ""

@@ -64,6 +64,12 @@ def verdict(sentence: Value, tone: Tone = "plain", detail: Value = "") -> Markup
     return Markup(f'<section class="verdict {tone}"><p class="sentence">{escape(sentence)}</p>{below}</section>')
 
 
+def notice(sentence: Value, entries: Iterable[Value], tone: Tone = "warn") -> Markup:
+    """What has to be read before the verdict: a sentence as large as it, and a list."""
+    head = f'<p class="sentence">{escape(sentence)}</p>'
+    return Markup(f'<section class="verdict {tone}">{head}{items(entries)}</section>')
+
+
 def figure(content: Markup, caption: Value = "") -> Markup:
     """A plot or picture with what it shows written under it."""
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edgeseg.benchmarks.result_file import read_result
 from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.gates import Row
 from edgeseg.pipeline.layout import ROWS, VARIANT_ROWS
+from edgeseg.pipeline.learned.findings import skill_refusal
+from edgeseg.pipeline.recipe import GateSection
 from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
 
 _BY_NAME = {row.name: row for row in ROWS}
@@ -25,8 +28,10 @@ def run_choose_student(context: StepContext) -> dict[str, Any]:
     if distilled["status"] == "ok":
         student, reason = "student_distilled", "distillation holds its budget and beats its baseline on val"
     else:
-        student = max(("student_distilled", "student_alone"), key=lambda name: dice[name])
-        reason = f"distillation is refused ({distilled['reason']}); {student} is better on val"
+        # Of equals the one without the method: what does not beat its baseline is not used.
+        student = max(("student_alone", "student_distilled"), key=lambda name: dice[name])
+        better = "is better" if dice["student_alone"] != dice["student_distilled"] else "is as good"
+        reason = f"distillation is refused ({distilled['reason']}); {student} {better} on val"
     teaches = max(("teacher", student), key=lambda name: dice[name])
     return {"student": student, "reason": reason, "teaches": teaches}
 
@@ -44,14 +49,27 @@ def run_ship(context: StepContext) -> dict[str, Any]:
     """Fix what ships: of the variants that hold every budget, the one with the lowest whole-pipeline p50 here."""
     bench = read_result(context.folders["bench"].files / "bench.json")
     gates = context.recipe.gates
-    accepted: list[Row] = []
+    rows = []
     for layout in VARIANT_ROWS:
         row = model_row(layout, context.results, context.folders, gates, ("val",))
-        row = add_latency(row, layout, bench, parent_file_of(layout, context.results), gates)
-        if row["status"] == "ok" and not row.get("refused_for") and row["latency_ms"]:
-            accepted.append(row)
+        rows.append(add_latency(row, layout, bench, parent_file_of(layout, context.results), gates))
+    return what_ships(rows, gates)
+
+
+def what_ships(rows: Sequence[Row], gates: GateSection) -> dict[str, Any]:
+    """`step variant target reason` of the variant that ships; all but the reason are None where none does.
+
+    Args:
+        rows: Of the variants, with val and latency.
+        gates: Budgets.
+    """
+    good = [row for row in rows if row["status"] == "ok"]
+    accepted = [row for row in good if not row.get("refused_for") and row["latency_ms"]]
     if not accepted:
-        return {"step": None, "variant": None, "target": None, "reason": "no variant holds all budgets"}
+        unlearned = [skill_refusal(row["skill"], gates.min_skill) for row in good]
+        of_no_use = bool(unlearned) and all(unlearned)
+        reason = f"no variant is of use: {unlearned[0]}" if of_no_use else "no variant holds all budgets"
+        return {"step": None, "variant": None, "target": None, "reason": reason}
     best = min(accepted, key=lambda row: row["latency_ms"]["total"]["p50"])
     p50 = best["latency_ms"]["total"]["p50"]
     reason = f"lowest p50 of the whole pipeline ({p50:.2f} ms) of {len(accepted)} variants that hold all budgets"
@@ -63,5 +81,6 @@ def _row(context: StepContext, name: str) -> Row:
 
 
 def _val_dice(row: Row) -> float:
-    summary = row["accuracy"]["val"]
-    return float(summary["dice_mean"]) if summary else -1.0
+    """-1 where there is none: the file was not scored, or val and the masks have no foreground."""
+    dice = (row["accuracy"]["val"] or {}).get("dice_mean")
+    return -1.0 if dice is None else float(dice)

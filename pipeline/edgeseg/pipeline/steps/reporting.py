@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,10 @@ from typing import Any
 from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.result_file import read_result
 from edgeseg.pipeline.chain import StepContext
+from edgeseg.pipeline.image_rank import faults_of
 from edgeseg.pipeline.layout import ROWS, RowLayout, score_step
+from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
+from edgeseg.pipeline.learned.findings import warnings_of
 from edgeseg.pipeline.provenance import code_and_time, data_summary
 from edgeseg.pipeline.report_html import Panel, render_report
 from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
@@ -47,6 +49,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         row = model_row(layout, records, folders, gates, ("val", "test"))
         rows.append(add_latency(row, layout, bench, parent_file_of(layout, records), gates))
     bundle = records["bundle"]["result"]
+    histories = {name: records[name]["result"]["history"] for name in _TRAININGS}
     return {
         "schema_version": SCHEMA_VERSION,
         **code_and_time(),
@@ -59,6 +62,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "data": data_summary(data),
         "machine": read_device().to_json(),
         "software": read_software(),
+        "warnings": warnings_of(rows, histories, gates.min_skill, constant_mask_dice(data)),
         "steps": rows,
         "quantization": records["ranges"]["result"],
         "plan_files": records["plan_files"]["result"],
@@ -67,7 +71,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "chosen": {name: records[name]["result"] for name in ("choose_student", "choose_final")},
         "bench": records["bench"]["result"] | {"threads": context.recipe.bench.threads, "created": bench.created},
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
-        "histories": {name: records[name]["result"]["history"] for name in _TRAININGS},
+        "histories": histories,
         "wall_s": {name: record["wall_s"] for name, record in records.items()},
         "total_wall_s": round(sum(record["wall_s"] for record in records.values()), 1),
     }
@@ -84,18 +88,16 @@ def _panels(context: StepContext, data: DataSet, shipped: str | None) -> list[Pa
 
 
 def choose_panels(scores: Sequence[ImageScore]) -> tuple[list[ImageScore], list[ImageScore]]:
-    """The four images of lowest Dice, and four spread evenly over the rest, by Dice."""
-    rated = sorted((score for score in scores if _dice(score) is not None), key=lambda score: _dice(score) or 0.0)
+    """The four images with the worst faults, and four spread evenly over the rest, from worse to better.
+
+    Images without an object in truth or mask are left out: there is nothing to see on them.
+    """
+    seen = (score for score in scores if not score.is_negative or score.n_predicted_regions.any())
+    rated = sorted(seen, key=faults_of, reverse=True)
     worst, rest = rated[:WORST], rated[WORST:]
     count = min(PANELS - WORST, len(rest))
     spread = [rest[(2 * index + 1) * len(rest) // (2 * count)] for index in range(count)]
     return worst, spread
-
-
-def _dice(score: ImageScore) -> float | None:
-    """`image_dice`, None where there is no foreground."""
-    value = image_dice(score)
-    return None if math.isnan(value) else value
 
 
 def _panel(
@@ -111,6 +113,7 @@ def _panel(
         truth=read_mask(sample.mask, len(data.classes)),
         teacher=mask(ROWS[0]),
         shipped=mask(shown),
-        dice=_dice(score),
+        dice=None if score.is_negative else image_dice(score),
+        faults=faults_of(score),
         worst=worst,
     )
