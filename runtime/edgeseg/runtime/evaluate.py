@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.atomic import write_text
-from edgeseg.runtime.dataset import Color, Sample, read_image, read_mask
+from edgeseg.runtime.dataset import Color, Sample, read_image
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.image_score import ImageScore, score_image
 
@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         segmenter: Takes a uint8 frame, gray (H, W) or RGB (H, W, 3), and returns an object with a ``mask``.
-        samples: What to score, e.g. ``data.split("val")``.
+        samples: What to score, e.g. ``data.split("val")``. What their masks mark as ignored counts nowhere.
         classes: Class names by id, background first.
         pixel_mm: Edge length of a pixel [mm], if known.
         progress: Called with (done, total) after every image.
@@ -85,7 +85,7 @@ def evaluate_each(
     """
     rows = []
     for done, sample in enumerate(samples, start=1):
-        frame, truth = read_image(sample.image, color), read_mask(sample.mask, len(classes))
+        frame, truth = read_image(sample.image, color), sample.read_truth(len(classes))
         if frame.shape[:2] != truth.shape:
             raise DataError(
                 f"{sample.mask}: {truth.shape} (H, W) but the image is {frame.shape[:2]}; correct one of them"

@@ -1,6 +1,7 @@
 """The metrics, defined once: the `accuracy` of every row, table and manifest is made here.
 
-Class 0 is the background; every mean is over the other classes. Scores of single images are in `image_score`.
+Class 0 is the background; every mean is over the other classes. Ignored pixels count nowhere.
+Scores of single images are in `image_score`.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _check(scores: Sequence[ImageScore], classes: Sequence[str]) -> None:
 
 
 def _per_image(scores: Sequence[ImageScore]) -> Json:
-    values = np.array([image_dice(score) for score in scores if not score.is_negative])
+    values = np.array([image_dice(score) for score in scores if score.has_foreground])
     if not values.size:
         return {"median": None, "p5": None, "share_below_0.5": None, "n": 0}
     return {

@@ -152,11 +152,11 @@ def make_training(
     stride = max(model.stride, teacher.stride if teacher is not None else 1)  # type: ignore[type-var]
     loaders = SegmentationData(data, context.recipe.geometry, int(stride), base, context.recipe.train.p_defect)
     loaders.setup()
-    trial = _module(context, model, teacher, base, len(data.classes), 1)
+    trial = _module(context, model, teacher, base, data, 1)
     config = train_config(context, budget, _choice(context, trial, loaders, base.batch_size, data))
     loaders.config = config
     steps = budget.epochs * loaders.steps_per_epoch()
-    return _module(context, model, teacher, config, len(data.classes), steps), loaders
+    return _module(context, model, teacher, config, data, steps), loaders
 
 
 def look_at_gates(
@@ -210,14 +210,18 @@ def _module(
     model: SegmentationNet,
     teacher: SegmentationNet | None,
     config: TrainConfig,
-    n_classes: int,
+    data: DataSet,
     steps: int,
 ) -> SegmentationModule:
+    n_classes = len(data.classes)
     if teacher is None:
-        return SegmentationModule(model, config, n_classes, steps)
-    section = context.recipe.distill
-    distill = DistillConfig(section.temperature, section.alpha, section.class_balanced)
-    return DistillationModule(model, teacher, config, distill, n_classes=n_classes, total_steps=steps)
+        module = SegmentationModule(model, config, n_classes, steps)
+    else:
+        section = context.recipe.distill
+        distill = DistillConfig(section.temperature, section.alpha, section.class_balanced)
+        module = DistillationModule(model, teacher, config, distill, n_classes=n_classes, total_steps=steps)
+    module.loss.ignores = data.ignore is not None
+    return module
 
 
 def _choice(
