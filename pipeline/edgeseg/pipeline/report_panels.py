@@ -14,6 +14,7 @@ from edgeseg.pipeline.report_crop import Window, choose_window
 from edgeseg.pipeline.report_drawing import (
     ERROR_MARKS,
     FALSE,
+    IGNORED_COLOR,
     MISSED,
     Color,
     ErrorMark,
@@ -24,6 +25,7 @@ from edgeseg.pipeline.report_drawing import (
 )
 from edgeseg.pipeline.report_fields import fixed
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.ignored import IGNORED, as_background, leave_out
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -39,7 +41,7 @@ class Panel:
     Attributes:
         stem: Name of the image.
         frame: uint8 (H, W) gray or (H, W, 3) RGB.
-        truth: Class ids, uint8 (H, W).
+        truth: Class ids, uint8 (H, W), and `IGNORED` where pixels do not count.
         teacher: The teacher's mask, likewise.
         shipped: The shipped variant's mask, likewise.
         dice: Dice of the shipped mask on this image; None where neither it nor the truth has an object.
@@ -77,7 +79,9 @@ def panels_section(panels: Sequence[Panel], classes: Sequence[str], last: str = 
     drawn = [_draw(panel, window) for panel, window in zip(ordered, windows, strict=True)]
     encoded = _encode_all(drawn)
     multiclass = any(
-        mask.max(initial=0) > 1 for panel in panels for mask in (panel.truth, panel.teacher, panel.shipped)
+        as_background(mask).max(initial=0) > 1
+        for panel in panels
+        for mask in (panel.truth, panel.teacher, panel.shipped)
     )
     worst = sum(panel.worst for panel in ordered)
     words = (
@@ -86,7 +90,8 @@ def panels_section(panels: Sequence[Panel], classes: Sequence[str], last: str = 
         else f"{len(ordered)} test images."
     )
     rows = [_row(panel, window, data, last) for panel, window, data in zip(ordered, windows, encoded, strict=True)]
-    return join([paragraph(words), _legend(classes, multiclass), *rows])
+    ignored = any(panel.truth.max(initial=0) == IGNORED for panel in panels)
+    return join([paragraph(words), _legend(classes, multiclass, ignored), *rows])
 
 
 def _worst_first(panel: Panel) -> tuple[bool, float]:
@@ -95,8 +100,13 @@ def _worst_first(panel: Panel) -> tuple[bool, float]:
 
 
 def _window(panel: Panel) -> Window:
-    foreground = (panel.truth > 0) | (panel.teacher > 0) | (panel.shipped > 0)
-    return choose_window(foreground, panel.shipped != panel.truth)
+    masks = [as_background(leave_out(mask, panel.truth)) for mask in (panel.truth, panel.teacher, panel.shipped)]
+    return choose_window(np.any(masks, axis=0), _wrong(panel))
+
+
+def _wrong(panel: Panel) -> npt.NDArray[np.bool_]:
+    """Where the shipped mask is wrong, of the pixels that count, bool (H, W)."""
+    return leave_out(panel.shipped, panel.truth) != panel.truth
 
 
 def _draw(panel: Panel, window: Window) -> list[UInt8]:
@@ -138,19 +148,20 @@ def _note(panel: Panel, window: Window) -> str:
         words = f"Dice of the last mask {fixed(panel.dice, 2)}."
     else:
         words = "No object in the truth or the last mask, so no Dice."
-    wrong = panel.shipped != panel.truth
+    wrong = _wrong(panel)
     if (window.width, window.height) == (width, height):
         return words
     words += f" Shown: {window.width} × {window.height} px of {width} × {height} px, from ({window.x}, {window.y})."
-    inside, everywhere = int(np.count_nonzero(window.cut(wrong))), int(np.count_nonzero(wrong))
+    inside, everywhere = int(np.count_nonzero(window.cut(wrong.view(np.uint8)))), int(np.count_nonzero(wrong))
     return words if inside == everywhere else f"{words} {inside} of its {everywhere} wrong pixels are in this part."
 
 
-def _legend(classes: Sequence[str], multiclass: bool) -> Markup:
+def _legend(classes: Sequence[str], multiclass: bool, ignored: bool) -> Markup:
     """What the colours and lines mean."""
     marks = ERROR_MARKS if multiclass else (FALSE, MISSED)
     entries = [(_swatch(class_color(i)), name) for i, name in enumerate(classes, start=1)]
     entries += [(_swatch(mark.color, mark), mark.name) for mark in marks]
+    entries += [(_swatch(IGNORED_COLOR), "gray, hatched: ignored, counts nowhere")] if ignored else []
     shown = "".join(
         f'<span style="display:inline-block;margin:0 1.2em .3em 0;white-space:nowrap">{swatch} {escape(name)}</span>'
         for swatch, name in entries

@@ -43,7 +43,7 @@ class SegmentationModule(L.LightningModule):
         return resize_bilinear(logits, (x.shape[-2], x.shape[-1]))
 
     def compute_loss(self, x: Tensor, target: Tensor, answer: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """Supervised loss of one batch (`loss.ignores` if masks do); distillation adds its own term here, from `answer` where it is stored."""
+        """Supervised loss of one batch; distillation adds its own term here, from `answer` where it is stored."""
         loss: Tensor = self.loss(self(x), target)
         return loss
 
