@@ -227,6 +227,7 @@ teacher: {base: 4, epochs: 2}
 """
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_whatever_marks_them(tmp_path: Path) -> None:
     """Two copies of a data set, whose files mark the same pixels by different values: network and scores are equal."""
     (tmp_path / "tiny.yaml").write_text(RECIPE)
