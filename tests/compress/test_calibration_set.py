@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -53,3 +54,8 @@ def test_fewer_than_eight_are_refused(tmp_path, there, asked):
     samples = samples_of(tmp_path, *[1] * there)
     with pytest.raises(ConfigError, match=f"at least 8 images, but {asked} are asked for and train has {there}"):
         draw_calibration(samples, CLASSES, asked, seed=0)
+
+
+def test_ignored_pixels_are_no_class(tmp_path):
+    samples = [replace(one, ignore=9) for one in samples_of(tmp_path, *[1] * 6, *[9] * 6)]
+    assert draw_balanced(samples, CLASSES, 12, seed=0).images_by_class == {"common": 6, "rare": 0, EMPTY: 6}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from edgeseg.compress.distill import DistillationModule, DistillConfig, soft_loss
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.ignored import IGNORED
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -148,3 +150,49 @@ def test_different_tasks_are_refused() -> None:
 def test_config_refuses(key: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"distill\.{key} is {value}"):
         DistillConfig(**{key: value})
+
+
+# Pixels that do not count
+
+
+@pytest.mark.parametrize("config", [DistillConfig(), PLAIN], ids=["balanced", "plain"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_teacher_is_not_heard_on_ignored_pixels(outputs: int, config: DistillConfig) -> None:
+    generator = torch.Generator().manual_seed(1)
+    student, teacher = torch.randn(2, 2, outputs, 8, 9, generator=generator)
+    target = torch.randint(0, max(2, outputs), (2, 8, 9), generator=generator)
+    counted = torch.rand(2, 8, 9, generator=generator) < 0.6
+    values, gradients = [], []
+    for noise in (0.0, 50.0):  # what either says there does not matter
+        there = noise * ~counted[:, None]
+        leaf = (student + there).requires_grad_()
+        loss = soft_loss(leaf, teacher - there, target.where(counted, IGNORED), config, ignores=True)
+        gradients.append(torch.autograd.grad(loss, leaf)[0])
+        values.append(loss.detach())
+    assert torch.equal(*values) and torch.equal(*gradients)
+    assert not gradients[0].movedim(1, -1)[~counted].any()
+    kept = [one.movedim(1, -1)[counted].T[None, :, None] for one in (student, teacher)]
+    alone = soft_loss(*kept, target[counted][None, None], config)
+    assert values[0].item() == pytest.approx(alone.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("config", [DistillConfig(), PLAIN], ids=["balanced", "plain"])
+def test_a_batch_of_which_nothing_counts_has_no_soft_loss(config: DistillConfig) -> None:
+    student = torch.randn(1, 3, 4, 4, requires_grad=True)
+    target = torch.full((1, 4, 4), IGNORED)
+    loss = soft_loss(student, torch.randn(1, 3, 4, 4), target, config, ignores=True)
+    loss.backward()
+    assert loss.item() == 0.0 and student.grad is not None and not student.grad.any()
+
+
+def test_the_module_hands_on_that_pixels_do_not_count() -> None:
+    """Of both losses together: what is ignored is no part of a training step."""
+    module = _module(alpha=0.5).eval()
+    module.distill = dataclasses.replace(module.distill, class_balanced=False)
+    module.loss.ignores = True
+    x, target = _pair()
+    target[:, :4] = IGNORED
+    before = module.compute_loss(x, target).item()
+    answer = module._teacher[0](x)
+    answer[:, :, :4] = 99.0
+    assert module.compute_loss(x, target, answer).item() == pytest.approx(before, rel=1e-6)

@@ -48,7 +48,8 @@ def test_swapping_prediction_and_truth_swaps_errors_and_keeps_dice_and_distance(
     pred, truth = pair
     one, other = score_image(pred, truth, K), score_image(truth, pred, K)
     assert np.array_equal(one.fp, other.fn)
-    assert np.array_equal(one.hd95_px, other.hd95_px, equal_nan=True)
+    # Percentiles of float32 distances: the last digit depends on the order of the sides.
+    assert np.allclose(one.hd95_px, other.hd95_px, rtol=1e-6, atol=0, equal_nan=True)
     assert np.array_equal(dice(one.tp, one.fp, one.fn), dice(other.tp, other.fp, other.fn), equal_nan=True)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.runtime.dataset import Sample, read_mask
+from edgeseg.runtime.dataset import Sample
 from edgeseg.runtime.errors import ConfigError
 
 EMPTY = "no foreground"
@@ -78,6 +78,6 @@ def draw_calibration(train: Sequence[Sample], classes: Sequence[str], count: int
 
 
 def _held(sample: Sample, classes: Sequence[str]) -> set[str]:
-    """Names of the foreground classes in an image's mask, or that there are none."""
-    counts = np.bincount(read_mask(sample.mask, len(classes)).reshape(-1), minlength=len(classes))
-    return {name for name, n in zip(classes[1:], counts[1:], strict=False) if n} or {EMPTY}
+    """Names of the foreground classes in an image's mask, or that there are none; ignored pixels are no class."""
+    counts = np.bincount(sample.read_truth(len(classes)).reshape(-1), minlength=len(classes))
+    return {name for name, n in zip(classes[1:], counts[1 : len(classes)], strict=True) if n} or {EMPTY}

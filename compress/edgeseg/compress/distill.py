@@ -3,6 +3,9 @@
 Reference:
     Hinton et al. 2015, arXiv:1503.02531, section 2 (temperature, T^2); pixels are averaged per true class first, so
     that a rare defect weighs as much as the background (class re-weighting as in arXiv:1812.00249).
+
+On pixels that do not count the teacher's answer does not count either: nobody told the teacher what is there, and
+averaged by true class they have no class to be averaged with.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from torch import Tensor
 
 from edgeseg.compress.fold import fold_batch_norm
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.ignored import IGNORED
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.models import SegmentationNet
@@ -41,17 +45,20 @@ class DistillConfig:
             raise ConfigError(f"distill.alpha is {self.alpha}, but is a share; set it between 0 and 1")
 
 
-def soft_loss(student: Tensor, teacher: Tensor, target: Tensor, config: DistillConfig) -> Tensor:
+def soft_loss(
+    student: Tensor, teacher: Tensor, target: Tensor, config: DistillConfig, *, ignores: bool = False
+) -> Tensor:
     """Kullback-Leibler divergence between softened answers, 0 where they agree.
 
     Args:
         student: Logits float32 (N, K, H, W).
         teacher: Logits float32 (N, K, H, W); K = 1 means a sigmoid output.
-        target: int64 (N, H, W) class ids, used for balancing alone.
+        target: int64 (N, H, W) class ids, used for balancing, and to know the pixels that do not count.
         config: Temperature and balancing.
+        ignores: Whether `target` may hold `IGNORED`.
 
     Returns:
-        A scalar, scaled by T^2 so that its gradient does not shrink with the temperature.
+        A scalar, scaled by T^2 so that its gradient does not shrink with the temperature; 0 where no pixel counts.
     """
     divergence = _divergence(student / config.temperature, teacher / config.temperature)  # (N, H, W)
     if config.class_balanced:
@@ -60,7 +67,11 @@ def soft_loss(student: Tensor, teacher: Tensor, target: Tensor, config: DistillC
         sizes = torch.stack([mask.sum() for mask in masks])
         sums = torch.stack([divergence.where(mask, divergence.new_zeros(())).sum() for mask in masks])
         present = sizes > 0
-        mean = (sums[present] / sizes[present]).mean()
+        shares = sums[present] / sizes[present]
+        mean = shares.mean() if len(shares) else sums.sum()
+    elif ignores:
+        counted = target != IGNORED
+        mean = divergence.where(counted, 0.0).sum() / counted.sum().clamp(min=1)
     else:
         mean = divergence.mean()
     return mean * config.temperature**2
@@ -120,5 +131,5 @@ class DistillationModule(SegmentationModule):
             return supervised
         with torch.no_grad():
             asked = self._teacher[0].to(x.device)(x) if answer is None else answer
-        soft = soft_loss(logits, self.upsample(asked, x), target, self.distill)
+        soft = soft_loss(logits, self.upsample(asked, x), target, self.distill, ignores=self.loss.ignores)
         return (1.0 - self.distill.alpha) * supervised + self.distill.alpha * soft

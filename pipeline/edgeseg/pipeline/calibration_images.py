@@ -12,8 +12,9 @@ import numpy as np
 from edgeseg.compress.calibration_set import draw_balanced, draw_calibration
 from edgeseg.compress.modality import check_modality, pixel_statistics
 from edgeseg.pipeline.calibration_folder import CalibrationFolder
-from edgeseg.runtime.dataset import DataSet, Sample, file_hash, read_image, read_mask
+from edgeseg.runtime.dataset import DataSet, Sample, file_hash, read_image
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.ignored import as_background
 from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.preprocess import prepare
 
@@ -95,7 +96,8 @@ def draw_images(
 def calibration_tensors(data: DataSet, images: Sequence[Sample | Path], spec: InputSpec) -> Iterator[np.ndarray]:
     """Pixels as the runtime makes them; of a tiled frame the tile with most foreground and one in the middle.
 
-    Where there is no mask the tile of most contrast stands for the one with most foreground.
+    Ignored pixels are among them, for the device sees them too; they are no foreground. Where there is no mask the tile
+    of most contrast stands for the one with most foreground.
 
     Args:
         data: For its colour and classes.
@@ -114,7 +116,8 @@ def calibration_tensors(data: DataSet, images: Sequence[Sample | Path], spec: In
             yield tensor
             continue
         if isinstance(one, Sample):
-            tiles = prepare(read_mask(one.mask, len(data.classes)), dataclasses.replace(spec, color="gray")).tensor
+            mask = as_background(one.read_truth(len(data.classes)))
+            tiles = prepare(mask, dataclasses.replace(spec, color="gray")).tensor
             worth = (tiles > 0).sum(axis=(1, 2, 3))
         else:
             worth = tensor.std(axis=(1, 2, 3))

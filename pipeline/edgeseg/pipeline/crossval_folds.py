@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.runtime.atomic import write_bytes, write_text
-from edgeseg.runtime.dataset import DataSet, file_hash, read_mask
+from edgeseg.runtime.dataset import DataSet, file_hash
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.imagefile import present_values
 from edgeseg.runtime.splits import draw_key
 
@@ -97,8 +98,9 @@ def divide(data: DataSet, n_folds: int, seed: int) -> list[dict[str, str]]:
     """
     groups = {sample.stem: sample.group for sample in data.samples}
     _check(n_folds, len(set(groups.values())), len(groups))
-    classes = {one.stem: present_values(read_mask(one.mask, len(data.classes))) for one in data.samples}
-    folds = make_folds(groups, {stem: [one for one in found if one] for stem, found in classes.items()}, n_folds, seed)
+    present = {one.stem: present_values(one.read_truth(len(data.classes))) for one in data.samples}
+    classes = {stem: [one for one in found if one not in (0, IGNORED)] for stem, found in present.items()}
+    folds = make_folds(groups, classes, n_folds, seed)
     return [fold_split(sorted(groups), folds, test, n_folds) for test in range(n_folds)]
 
 

@@ -25,7 +25,7 @@ def init_folder(root: Path, progress: Callable[[int, int], None] | None = None) 
         progress: Called with (done, total) while images are looked at.
 
     Returns:
-        JSON-able: `data`, `wrote`, `kept`, `found`, `chosen` (with the reason), `next` (commands).
+        JSON-able: `data`, `wrote`, `kept`, `found`, `chosen` (with the reason), `notes`, `next` (commands).
 
     Raises:
         ConfigError: If there is a recipe.yaml already.
@@ -36,8 +36,9 @@ def init_folder(root: Path, progress: Callable[[int, int], None] | None = None) 
         raise ConfigError(f"{recipe} exists and is not overwritten; remove or rename it to have a new one written")
     description = root / "dataset.yaml"
     had_description = description.exists()
-    look = look_at(root, progress)
-    about = read_description(root) if had_description else _describe(root, look)
+    known = read_description(root) if had_description else None
+    look = look_at(root, progress, known.ignore if known else None)
+    about = known or _describe(root, look)
     chosen = choose(look)
     if not had_description:
         write_text(description, _description_text(about, look))
@@ -48,6 +49,7 @@ def init_folder(root: Path, progress: Callable[[int, int], None] | None = None) 
         "kept": [str(description)] if had_description else [],
         "found": _found(look, about),
         "chosen": {"geometry": chosen.words, "reason": chosen.reason},
+        "notes": _notes(look, about),
         "next": [f"edgeseg data check {root}", f"edgeseg run {recipe} --data {root}"],
     }
 
@@ -63,6 +65,7 @@ def init_text(report: Mapping[str, Any]) -> RenderableType:
         f"classes {', '.join(found['classes'])}; split: {splits}",
         f"sizes: {', '.join(found['sizes'])}",
         f"geometry: {report['chosen']['geometry']}: {report['chosen']['reason']}",
+        *report["notes"],
         *(f"wrote {path}" for path in report["wrote"]),
         *(f"kept  {path}" for path in report["kept"]),
         "look through both files, then:",
@@ -73,7 +76,7 @@ def init_text(report: Mapping[str, Any]) -> RenderableType:
 
 def _describe(root: Path, look: Look) -> Description:
     names = ("foreground",) if look.n_classes == 2 else tuple(f"class_{k}" for k in range(1, look.n_classes))
-    return Description(root.resolve().name, ("background", *names), look.color)
+    return Description(root.resolve().name, ("background", *names), look.color, ignore=look.ignore)
 
 
 def _description_text(about: Description, look: Look) -> str:
@@ -81,11 +84,33 @@ def _description_text(about: Description, look: Look) -> str:
 # Written by `edgeseg init` after looking at {look.n_images} images; correct what it could not know.
 name: {_short_name(about.name)}
 classes: [{", ".join(about.classes)}] # by class id, the background first; give the others their names
+{_ignore_text(about)}
 color: {about.color} # gray or rgb
 # pixel_mm: 0.05 # edge length of a pixel, if known: distances are then also given in mm
 licence: unknown # of the images
 may_redistribute: false # true: images may be shown in reports and packed into bundles
 """
+
+
+def _ignore_text(about: Description) -> str:
+    if about.ignore is None:
+        return "# ignore: 255 # value in the masks of pixels that do not count, if there is one"
+    return f"ignore: {about.ignore} # found beside class ids: nothing is learnt from these pixels, nothing scored there"
+
+
+def _notes(look: Look, about: Description) -> list[str]:
+    """What 255 in the masks was taken for, since it can mean two things."""
+    if look.ignore is not None and about.ignore is None:
+        return [
+            f"masks hold {look.ignore} beside class ids: if it marks pixels to leave out, add ignore: {look.ignore}"
+        ]
+    if look.ignore is not None:
+        return [f"pixels of {look.ignore} in the masks do not count (ignore: {look.ignore} in dataset.yaml)"]
+    if look.values == (0, 255):
+        return [
+            "masks hold 0 and 255: 255 is taken for the foreground; if it marks pixels to leave out, add ignore: 255"
+        ]
+    return []
 
 
 def _short_name(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from edgeseg.runtime.datafolder import Folder, list_folder
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.imagefile import Color, decode, present_values, read_mask
+from edgeseg.runtime.ignored import IGNORED
+from edgeseg.runtime.imagefile import Color, decode, present_values, read_stored_mask
 from edgeseg.runtime.splits import SPLITS
 
 # Colour is a property of the camera, so a few images tell; masks are all read, since a class may be rare.
@@ -32,6 +33,8 @@ class Look:
         sizes_px: (height, width) of the frames with their counts, the most frequent first.
         color: `gray` if no image looked at is in colours.
         n_classes: Background included.
+        values: What the masks hold, without `ignore`, ascending.
+        ignore: The value of mask pixels that do not count: the one that was given, or 255 beside class ids; else None.
         n_negative: Frames without foreground.
         small_region: Side of a small region (its area's square root; lowest quartile) as a share of the frame's
             long side, in [0, 1].
@@ -43,6 +46,8 @@ class Look:
     sizes_px: tuple[tuple[tuple[int, int], int], ...]
     color: Color
     n_classes: int
+    values: tuple[int, ...]
+    ignore: int | None
     n_negative: int
     small_region: float
     splits: dict[str, int]
@@ -60,12 +65,13 @@ class Look:
         return int(np.median(heights)), int(np.median(widths))
 
 
-def look_at(root: Path, progress: Callable[[int, int], None] | None = None) -> Look:
+def look_at(root: Path, progress: Callable[[int, int], None] | None = None, ignore: int | None = None) -> Look:
     """Read all masks and some images of a folder.
 
     Args:
         root: With `images/`, `masks/` and perhaps meta.csv.
         progress: Called with (done, total) after every image.
+        ignore: The value of mask pixels that do not count, if it is known.
 
     Raises:
         DataError: If files are missing or unreadable, or the masks hold no foreground or no class ids.
@@ -77,19 +83,26 @@ def look_at(root: Path, progress: Callable[[int, int], None] | None = None) -> L
     every = max(1, len(folder.images) // _IMAGES_LOOKED_AT)
     sizes, ids, sides, colours, negative = Counter[tuple[int, int]](), set[int](), list[float](), 0, 0
     for index, (stem, image) in enumerate(folder.images.items()):
-        mask = read_mask(folder.masks[stem], 256)
+        mask = read_stored_mask(folder.masks[stem])
         sizes[(mask.shape[0], mask.shape[1])] += 1
         ids.update(present_values(mask))
+        if ignore is not None:
+            mask = np.where(mask == ignore, np.uint8(0), mask)
         sides += _region_sides(mask)
         negative += not mask.any()
         colours += index % every == 0 and _is_coloured(decode(image))
         if progress is not None:
             progress(index + 1, len(folder.images))
+    if ignore is None and _marks_ignored(ids):
+        return look_at(root, progress, IGNORED)  # from the start, for it was taken for foreground
+    values = sorted(ids - {ignore})
     return Look(
         n_images=len(folder.images),
         sizes_px=tuple(sizes.most_common()),
         color="rgb" if colours else "gray",
-        n_classes=_count_classes(sorted(ids), root),
+        n_classes=_count_classes(values, root),
+        values=tuple(values),
+        ignore=ignore,
         n_negative=negative,
         small_region=float(np.quantile(sides, 0.25)),
         splits=_splits(folder),
@@ -97,17 +110,28 @@ def look_at(root: Path, progress: Callable[[int, int], None] | None = None) -> L
     )
 
 
-def _count_classes(ids: list[int], root: Path) -> int:
-    """Number of classes behind the values of all masks."""
-    if ids == [0] or len(ids) < 2:
-        raise DataError(f"{root}/masks: every mask holds the value {ids[0]} alone; a network needs foreground to learn")
+def _marks_ignored(ids: Set[int]) -> bool:
+    """Whether 255, beside ids of classes, is none itself; with 0 alone it is the foreground."""
+    counted = ids - {0, IGNORED}
+    return IGNORED in ids and bool(counted) and max(counted) < _MOST_CLASSES
+
+
+def _count_classes(ids: Sequence[int], root: Path) -> int:
+    """Number of classes behind the values of all masks, but for the one that is ignored."""
+    if len(ids) < 2:
+        found = f"the value {ids[0]} alone" if ids else "nothing"
+        raise DataError(
+            f"{root}/masks: every mask holds {found}; a network needs foreground to learn (what the key ignore of "
+            "dataset.yaml leaves out is none)"
+        )
     if set(ids) <= {0, 255}:
         return 2
     if ids[-1] >= _MOST_CLASSES:
         found = ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
         raise DataError(
             f"{root}/masks: the masks hold the values {found}; write class ids 0 (background), 1, 2, ... into one "
-            "channel (or 0 and 255 for one kind of foreground), without smoothing the edges"
+            "channel (or 0 and 255 for one kind of foreground), without smoothing the edges; if one of the values "
+            "marks pixels to leave out, write a dataset.yaml with classes, color and ignore: VALUE first"
         )
     return ids[-1] + 1
 

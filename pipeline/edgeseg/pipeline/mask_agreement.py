@@ -14,6 +14,7 @@ import numpy as np
 from edgeseg.pipeline.mask_png import PackedMasks, UInt8
 from edgeseg.runtime.dataset import DataSet, Sample
 from edgeseg.runtime.evaluate import evaluate
+from edgeseg.runtime.ignored import IGNORED, leave_out
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.intervals import paired_bootstrap
 from edgeseg.runtime.metrics import summarize
@@ -30,7 +31,7 @@ class Masks:
     """What a file made of some images.
 
     Attributes:
-        masks: Class ids, uint8 (H, W), one an image; gone through more than once.
+        masks: Class ids and `IGNORED` where the truth is, uint8 (H, W), one an image; gone through more than once.
         dice: Mean foreground Dice over them; None where no class is there.
         scores: Against the truth, one an image.
     """
@@ -53,16 +54,21 @@ def masks_of(file: Path, spec: ModelSpec, data: DataSet, samples: Sequence[Sampl
         BackendError: If no engine here takes the file.
         DataError: If an image cannot be read.
     """
-    masks = PackedMasks()
+    masks, order = PackedMasks(), iter(samples)
     with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
 
         def keep(frame: UInt8) -> Result:
             result = segmenter(frame)
-            masks.add(result.mask)
+            masks.add(counted(result.mask, next(order), data))
             return result
 
         scores = evaluate(keep, samples, data.classes, color=data.color)
     return Masks(masks, mean_dice(scores, data), scores)
+
+
+def counted(mask: UInt8, sample: Sample, data: DataSet) -> UInt8:
+    """A predicted mask, uint8 (H, W), with `IGNORED` where the sample's truth has it; else the very array given."""
+    return mask if data.ignore is None else leave_out(mask, sample.read_truth(len(data.classes)))
 
 
 def mean_dice(scores: Sequence[ImageScore], data: DataSet) -> float | None:
@@ -78,9 +84,10 @@ def compare_pairs(found: Mapping[str, Masks | str]) -> list[dict[str, Any]]:
         found: Masks by file, of the same images; or why there are none.
 
     Returns:
-        For each pair `a b status reason pixels_differ dice_difference lo95 hi95 holds`: the share of mask pixels over
-        all images that differ, and Dice of `a` less that of `b` with its interval, as shares; `status` is `ok`, or
-        `left out` with a reason. What holds is the difference on these images, whatever its interval.
+        For each pair `a b status reason pixels_differ dice_difference lo95 hi95 holds`: the share of mask pixels that
+        differ, of those of all images that count, and Dice of `a` less that of `b` with its interval, as shares;
+        `status` is `ok`, or `left out` with a reason. What holds is the difference on these images, whatever its
+        interval.
     """
     return [_pair(a, b, found[a], found[b]) for a, b in combinations(found, 2)]
 
@@ -94,8 +101,8 @@ def _pair(name_a: str, name_b: str, a: Masks | str, b: Masks | str) -> dict[str,
     differ = total = 0
     for one, other in zip(a.masks, b.masks, strict=True):
         differ += int(np.count_nonzero(one != other))
-        total += one.size
-    share = differ / total
+        total += int(np.count_nonzero(one != IGNORED))
+    share = differ / max(1, total)
     found: dict[str, Any] = {"status": "ok", "pixels_differ": share, "holds": share <= MAX_PIXELS}
     if a.dice is not None and b.dice is not None:
         apart = paired_bootstrap(a.scores, b.scores, None)

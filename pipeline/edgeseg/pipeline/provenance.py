@@ -9,11 +9,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeseg.runtime.dataset import DataSet, content_hash, split_hash
+from edgeseg.runtime.ignored import IGNORED
 
 
 def data_summary(data: DataSet) -> dict[str, Any]:
-    """Name, hashes and counts of a data set, as in a manifest's `data[]` and a report's `data`."""
+    """Name, hashes and counts of a data set, as in a manifest's `data[]` and a report's `data`.
+
+    Where it has a value of ignored pixels, also that (`ignore`) and their share of all (`ignored_share`).
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
     splits: dict[str, list[Any]] = {"train": [], "val": [], "test": []}
     for sample in data.samples:
         splits.setdefault(sample.split, []).append(sample)
@@ -33,7 +42,18 @@ def data_summary(data: DataSet) -> dict[str, Any]:
         "pixel_mm": data.pixel_mm,
         "may_redistribute": data.may_redistribute,
         "counts": counts,
+        **({} if data.ignore is None else {"ignore": data.ignore, "ignored_share": _ignored_share(data)}),
     }
+
+
+def _ignored_share(data: DataSet) -> float:
+    """Share of the pixels of all masks that do not count, in [0, 1]."""
+    ignored = total = 0
+    for sample in data.samples:
+        mask = sample.read_truth(len(data.classes))
+        ignored += int(np.count_nonzero(mask == IGNORED))
+        total += mask.size
+    return ignored / total
 
 
 def git_commit() -> str | None:

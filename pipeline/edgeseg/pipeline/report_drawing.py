@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.pipeline.report_crop import Window
+from edgeseg.runtime.ignored import IGNORED, as_background, leave_out
 
 UInt8 = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # RGB
@@ -38,6 +39,9 @@ MISSED = ErrorMark("missed: nothing where there is a class", (60, 180, 255), das
 WRONG = ErrorMark("wrong class", (255, 90, 220), dash_px=5)
 ERROR_MARKS = (FALSE, MISSED, WRONG)
 
+IGNORED_COLOR: Color = (128, 128, 128)  # of the hatching, which no class and no error has
+_HATCH_PX = 8  # from line to line, at drawing size
+
 
 def class_color(class_id: int) -> Color:
     """Colour of a foreground class; they repeat after four."""
@@ -53,17 +57,20 @@ def draw_frame(frame: UInt8, window: Window) -> UInt8:
 
 
 def draw_mask(frame: UInt8, mask: UInt8, window: Window) -> UInt8:
-    """The frame with a mask's classes filled and outlined."""
+    """The frame with a mask's classes filled and outlined, ignored pixels hatched."""
     canvas = _canvas(frame, window)
-    filled = _fill_classes(canvas, window.cut(mask))
+    part = window.cut(mask)
+    _hatch(canvas, part == IGNORED)
+    filled = _fill_classes(canvas, as_background(part))
     _outline(canvas, [(area, ErrorMark("", class_color(class_id))) for class_id, area in filled.items()])
     return _shrunk(canvas)
 
 
 def draw_errors(frame: UInt8, mask: UInt8, truth: UInt8, window: Window) -> UInt8:
-    """The frame with a predicted mask filled and its errors outlined."""
+    """The frame with a predicted mask filled and its errors outlined; what the truth ignores is hatched."""
     canvas = _canvas(frame, window)
-    predicted, true = window.cut(mask), window.cut(truth)
+    _hatch(canvas, window.cut(truth) == IGNORED)
+    predicted, true = (as_background(window.cut(one)) for one in (leave_out(mask, truth), truth))
     _fill_classes(canvas, predicted)
     kinds = {
         MISSED: (predicted == 0) & (true > 0),
@@ -104,6 +111,17 @@ def _fill_classes(canvas: UInt8, mask: UInt8) -> dict[int, UInt8]:
     for class_id, area in filled.items():
         _blend(canvas, area, class_color(class_id), 0.34)
     return filled
+
+
+def _hatch(canvas: UInt8, where: npt.NDArray[np.bool_]) -> None:
+    """Grays what is ignored, with slanted lines in it."""
+    if not where.any():
+        return
+    area = _fitted(where, canvas.shape)
+    rows, columns = np.indices(area.shape)
+    lines = ((rows + columns) % _HATCH_PX < _HATCH_PX // 4).astype(np.uint8)
+    _blend(canvas, area, IGNORED_COLOR, 0.5)
+    _blend(canvas, area & lines, (235, 235, 235), 0.5)
 
 
 def _blend(canvas: UInt8, area: UInt8, color: Color, share: float) -> None:

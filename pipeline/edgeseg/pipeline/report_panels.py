@@ -15,6 +15,7 @@ from edgeseg.pipeline.report_crop import Window, choose_window
 from edgeseg.pipeline.report_drawing import (
     ERROR_MARKS,
     FALSE,
+    IGNORED_COLOR,
     MISSED,
     Color,
     ErrorMark,
@@ -25,6 +26,7 @@ from edgeseg.pipeline.report_drawing import (
 )
 from edgeseg.pipeline.report_fields import fixed
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.ignored import IGNORED, as_background, leave_out
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -44,7 +46,7 @@ class Panel:
     Attributes:
         stem: Name of the image.
         frame: uint8 (H, W) gray or (H, W, 3) RGB.
-        truth: Class ids, uint8 (H, W).
+        truth: Class ids, uint8 (H, W), and `IGNORED` where pixels do not count.
         teacher: The teacher's mask, likewise.
         shipped: The shipped variant's mask, likewise.
         dice: Dice of the shipped mask on this image; None where the truth has no object.
@@ -85,18 +87,26 @@ def panels_section(panels: Sequence[Panel], classes: Sequence[str], last: str = 
     drawn = [_draw(panel, window) for panel, window in zip(ordered, windows, strict=True)]
     encoded = _encode_all(drawn)
     multiclass = any(
-        mask.max(initial=0) > 1 for panel in panels for mask in (panel.truth, panel.teacher, panel.shipped)
+        as_background(mask).max(initial=0) > 1
+        for panel in panels
+        for mask in (panel.truth, panel.teacher, panel.shipped)
     )
     words = f"{len(ordered)} test images."
     if worst:
         words = f"{len(ordered)} test images, the {len(worst)} worst first: {_RULE}"
     rows = [_row(panel, window, data, last) for panel, window, data in zip(ordered, windows, encoded, strict=True)]
-    return join([paragraph(words), _legend(classes, multiclass), *rows])
+    ignored = any(panel.truth.max(initial=0) == IGNORED for panel in panels)
+    return join([paragraph(words), _legend(classes, multiclass, ignored), *rows])
 
 
 def _window(panel: Panel) -> Window:
-    foreground = (panel.truth > 0) | (panel.teacher > 0) | (panel.shipped > 0)
-    return choose_window(foreground, panel.shipped != panel.truth)
+    masks = [as_background(leave_out(mask, panel.truth)) for mask in (panel.truth, panel.teacher, panel.shipped)]
+    return choose_window(np.any(masks, axis=0), _wrong(panel))
+
+
+def _wrong(panel: Panel) -> npt.NDArray[np.bool_]:
+    """Where the shipped mask is wrong, of the pixels that count, bool (H, W)."""
+    return leave_out(panel.shipped, panel.truth) != panel.truth
 
 
 def _draw(panel: Panel, window: Window) -> list[UInt8]:
@@ -134,14 +144,14 @@ def _row(panel: Panel, window: Window, data: Sequence[bytes], last: str) -> Mark
 
 def _note(panel: Panel, window: Window) -> str:
     height, width = panel.truth.shape
-    wrong = panel.shipped != panel.truth
+    wrong = _wrong(panel)
     missed, false = (_count(n, kind) for n, kind in ((panel.faults.missed, "missed"), (panel.faults.false, "false")))
     words = f"In the last mask {missed}, {false}, {panel.faults.wrong_px} wrong pixels"
     words += f", Dice {fixed(panel.dice, 2)}." if panel.dice is not None else "; nothing is there, so it has no Dice."
     if (window.width, window.height) == (width, height):
         return words
     words += f" Shown: {window.width} × {window.height} px of {width} × {height} px, from ({window.x}, {window.y})."
-    inside, everywhere = int(np.count_nonzero(window.cut(wrong))), int(np.count_nonzero(wrong))
+    inside, everywhere = int(np.count_nonzero(window.cut(wrong.view(np.uint8)))), int(np.count_nonzero(wrong))
     return words if inside == everywhere else f"{words} {inside} of its {everywhere} wrong pixels are in this part."
 
 
@@ -149,11 +159,12 @@ def _count(n: int, kind: str) -> str:
     return f"{n or 'no'} {kind} region{'' if n == 1 else 's'}"
 
 
-def _legend(classes: Sequence[str], multiclass: bool) -> Markup:
+def _legend(classes: Sequence[str], multiclass: bool, ignored: bool) -> Markup:
     """What the colours and lines mean."""
     marks = ERROR_MARKS if multiclass else (FALSE, MISSED)
     entries = [(_swatch(class_color(i)), name) for i, name in enumerate(classes, start=1)]
     entries += [(_swatch(mark.color, mark), mark.name) for mark in marks]
+    entries += [(_swatch(IGNORED_COLOR), "gray, hatched: ignored, counts nowhere")] if ignored else []
     shown = "".join(
         f'<span style="display:inline-block;margin:0 1.2em .3em 0;white-space:nowrap">{swatch} {escape(name)}</span>'
         for swatch, name in entries

@@ -52,7 +52,7 @@ def refused_table(report: Report) -> Markup:
 
 
 def data_table(report: Report) -> Markup:
-    """Images and groups of each split."""
+    """Images and groups of each split, and how many of their pixels are ignored."""
     counts = mapping(dig(report, "data", "counts"))
     if not counts:
         return paragraph("report.json gives no counts of images.")
@@ -66,7 +66,15 @@ def data_table(report: Report) -> Markup:
     for split, one in counts.items():
         images, groups = number(one, "images"), number(one, "groups")
         rows.append([str(split), count(images), count(groups), uses.get(str(split))])
-    return table(["split", Column("images", numeric=True), Column("groups", numeric=True), "used for"], rows)
+    shown = table(["split", Column("images", numeric=True), Column("groups", numeric=True), "used for"], rows)
+    ignored = number(report, "data", "ignored_share")
+    if ignored is None:
+        return shown
+    words = (
+        f"{100 * ignored:.2g} % of the pixels are ignored (value {count(number(report, 'data', 'ignore'))} in the "
+        "masks): nothing was learnt from them and nothing is scored there."
+    )
+    return join([shown, paragraph(words)])
 
 
 def choices(report: Report) -> Markup:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeseg.runtime.class_ids import to_class_ids
 from edgeseg.runtime.datafolder import Description, Folder, list_folder, read_description
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.imagefile import Color, UInt8, decode, present_values, read_mask, to_color
+from edgeseg.runtime.imagefile import Color, UInt8, decode, present_values, read_stored_mask, to_color
 from edgeseg.runtime.pixel_hash import pixel_hash
 from edgeseg.runtime.splits import SPLITS
 
@@ -31,6 +32,9 @@ class _Seen:
     stems_by_hash: dict[str, list[str]] = field(default_factory=dict)
     present: set[tuple[str, int]] = field(default_factory=set)  # (split, class id) that occur in a mask
     unread_splits: set[str] = field(default_factory=set)
+    foreground_files: dict[int, str] = field(
+        default_factory=dict
+    )  # the first mask by the value of class 1, of two classes
 
 
 def check_dataset(root: Path | str, progress: Callable[[int, int], None] | None = None) -> list[Fault]:
@@ -66,6 +70,7 @@ def check_dataset(root: Path | str, progress: Callable[[int, int], None] | None 
         if progress is not None:
             progress(done, len(folder.images))
     faults += _repeated_images(folder, splits, seen)
+    faults += _two_foregrounds(seen)
     return faults + _split_contents(splits, about, seen)
 
 
@@ -80,7 +85,7 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
         faults.append(error.fault)
     try:
         if stem in folder.masks:
-            mask = read_mask(folder.masks[stem], len(about.classes) if about else 256)
+            mask = _check_mask(folder.masks[stem], about, seen)
     except FaultError as error:
         faults.append(error.fault)
     if mask is None:
@@ -106,6 +111,19 @@ def _check_image(path: Path, color: Color, faults: list[Fault]) -> UInt8:
         message = f"a colour image ({share:.0%} of its pixels), while dataset.yaml says gray"
         faults.append(Fault(str(path), "colour in gray", message, "write color: rgb, or convert the images"))
     return image
+
+
+def _check_mask(path: Path, about: Description | None, seen: _Seen) -> UInt8:
+    """Reads a mask as class ids, and notes which value of the file is the foreground of two classes."""
+    stored = read_stored_mask(path)
+    if about is None:
+        return stored
+    values = present_values(stored)
+    mask = to_class_ids(stored, values, len(about.classes), about.ignore, path)
+    if len(about.classes) == 2:
+        for value in {1, 255}.intersection(values) - {about.ignore}:
+            seen.foreground_files.setdefault(value, path.name)
+    return mask
 
 
 def _colour_share(stored: UInt8) -> float:
@@ -144,6 +162,15 @@ def _repeated_images(folder: Folder, splits: Mapping[str, str], seen: _Seen) -> 
     return faults
 
 
+def _two_foregrounds(seen: _Seen) -> list[Fault]:
+    """Masks of 0 and 1 beside masks of 0 and 255: each can be read, but together 255 may mean something else."""
+    if len(seen.foreground_files) < 2:
+        return []
+    message = f"its foreground is 255, that of {seen.foreground_files[1]} is 1"
+    remedy = "write 1 in all masks; or, if 255 marks pixels to leave out, write ignore: 255 in dataset.yaml"
+    return [Fault(f"masks/{seen.foreground_files[255]}", "two values of foreground", message, remedy)]
+
+
 def _split_contents(splits: Mapping[str, str], about: Description | None, seen: _Seen) -> list[Fault]:
     """Splits without images, and classes that no mask of a split has."""
     if about is None:
@@ -158,14 +185,17 @@ def _split_contents(splits: Mapping[str, str], about: Description | None, seen: 
         missing = [label for k, label in enumerate(about.classes) if k and (name, k) not in seen.present]
         # Where a mask could not be read, what is missing may be in it; that mask is a fault already.
         if missing and name not in seen.unread_splits and seen.present:
-            faults.append(_no_positives(name, missing))
+            faults.append(_no_positives(name, missing, about))
     return faults
 
 
-def _no_positives(split: str, missing: Sequence[str]) -> Fault:
+def _no_positives(split: str, missing: Sequence[str], about: Description) -> Fault:
     where = f"the split {split}" if split else "the data set"
     message = f"no mask of {where} has {', '.join(missing)}"
     remedy = "move images that have it there" if split else "add images that have it, or correct the classes"
+    if about.ignore is not None:
+        message += f" (pixels of {about.ignore} are left out by the key ignore)"
+        remedy += f"; if {about.ignore} is foreground, remove ignore from dataset.yaml"
     return Fault("meta.csv" if split else "masks/", "no positives", message, remedy)
 
 

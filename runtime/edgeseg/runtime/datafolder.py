@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.runtime.faults import Fault, FaultError
+from edgeseg.runtime.ignored import check_ignore
 from edgeseg.runtime.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
 from edgeseg.runtime.splits import SPLITS
 
 _KEYS = (
-    *("name", "task", "classes", "color", "pixel_mm", "licence", "may_redistribute"),
+    *("name", "task", "classes", "ignore", "color", "pixel_mm", "licence", "may_redistribute"),
     *("description", "citation", "source"),  # for people; not read
 )
 
@@ -32,6 +33,7 @@ class Description:
         pixel_mm: Edge length of a pixel [mm], or None if unknown.
         licence: Licence of the data.
         may_redistribute: Whether images may be put into reports and bundles.
+        ignore: The value in mask files of pixels that do not count, or None.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Description:
     pixel_mm: float | None = None
     licence: str = "unknown"
     may_redistribute: bool = False
+    ignore: int | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def _description(fields: Mapping[object, object], path: Path) -> Description:
         pixel_mm=_pixel_mm(fields.get("pixel_mm"), path),
         licence=str(fields.get("licence") or "unknown"),
         may_redistribute=redistribute,
+        ignore=check_ignore(fields.get("ignore"), names, path),
     )
 
 

@@ -4,7 +4,8 @@ A data set is a folder::
 
     images/        STEM.png | .jpg | .bmp | .tif      8-bit gray or RGB
     masks/         STEM.png | .bmp | .tif             8-bit, one channel of class ids (or 0 / 255 with two classes)
-    dataset.yaml   name, classes (background first), color: gray | rgb, pixel_mm, licence, may_redistribute
+    dataset.yaml   name, classes (background first), color: gray | rgb, pixel_mm, licence, may_redistribute,
+                   ignore: value of mask pixels that do not count
     meta.csv       optional: stem, split (train / val / test), group (never split across), any other column
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ import numpy as np
 from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, list_images, read_description
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
+from edgeseg.runtime.ignored import check_ignore
 from edgeseg.runtime.imagefile import Color, UInt8, read_image, read_mask
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
@@ -42,6 +44,7 @@ class Sample:
         group: Part, patient or series it belongs to; the stem where no group is known.
         columns: The other columns of meta.csv, as text.
         ids: The class id that each id of the mask stands for, or None where it is the same; see `score.labels`.
+        ignore: The value in the mask file of pixels that do not count, or None.
     """
 
     stem: str
@@ -51,10 +54,11 @@ class Sample:
     group: str
     columns: Mapping[str, str] = field(default_factory=dict)
     ids: tuple[int, ...] | None = None
+    ignore: int | None = None
 
     def read_truth(self, n_classes: int) -> UInt8:
-        """Its mask as class ids, mapped by `ids`; see `read_mask`."""
-        mask = read_mask(self.mask, n_classes)
+        """Its mask as class ids mapped by `ids`, `ignored.IGNORED` where pixels do not count; see `read_mask`."""
+        mask = read_mask(self.mask, n_classes, self.ignore)
         return mask if self.ids is None else _mapped(mask, self.ids)
 
 
@@ -72,6 +76,7 @@ class DataSet:
         may_redistribute: Whether images may be put into reports and bundles.
         samples: All samples, sorted by stem.
         split_given: Whether meta.csv has the split; if not it was drawn, or kept in a file of a run.
+        ignore: The value in mask files of pixels that do not count, or None; every sample has it too.
     """
 
     root: Path
@@ -83,6 +88,7 @@ class DataSet:
     may_redistribute: bool
     samples: tuple[Sample, ...]
     split_given: bool = True
+    ignore: int | None = None
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, sorted by stem.
@@ -104,6 +110,7 @@ def open_dataset(
     *,
     classes: Sequence[str] | None = None,
     color: Color | None = None,
+    ignore: int | None = None,
     split_file: Path | None = None,
     seed: int = 0,
 ) -> DataSet:
@@ -113,6 +120,7 @@ def open_dataset(
         root: The folder.
         classes: Class names by id. With ``color`` given too, dataset.yaml is not read (a device has no yaml).
         color: ``gray`` or ``rgb``.
+        ignore: The value in mask files of pixels that do not count; None takes it from dataset.yaml, if that is read.
         split_file: Where the split is kept if meta.csv has none: read when it exists, else made and written.
             Without it the same split is made each time and written nowhere. The data folder is never written to.
         seed: Draws the split that is made.
@@ -128,13 +136,16 @@ def open_dataset(
     if folder.faults:
         raise _unusable(root, folder.faults)
     if classes is not None and color is not None:
-        about = Description(root.resolve().name, check_classes(classes, root), color)
+        names = check_classes(classes, root)
+        about = Description(root.resolve().name, names, color, ignore=check_ignore(ignore, names, root))
     else:
         about = read_description(root)
         if classes is not None and check_classes(classes, root) != about.classes:
             raise DataError(f"{root}: dataset.yaml has the classes {list(about.classes)}, not {list(classes)}")
         if color not in (None, about.color):
             raise DataError(f"{root}: dataset.yaml says color {about.color}, not {color}")
+        if ignore not in (None, about.ignore):
+            raise DataError(f"{root}: dataset.yaml says ignore {about.ignore}, not {ignore}")
     return DataSet(
         root=root,
         name=about.name,
@@ -143,18 +154,21 @@ def open_dataset(
         pixel_mm=about.pixel_mm,
         licence=about.licence,
         may_redistribute=about.may_redistribute,
-        samples=_samples(folder, split_file, seed),
+        samples=tuple(replace(one, ignore=about.ignore) for one in _samples(folder, split_file, seed)),
         split_given="split" in folder.columns,
+        ignore=about.ignore,
     )
 
 
 def content_hash(data: DataSet) -> str:
-    """SHA-256 (hex) of what can be learnt from: classes, colour, and every image and mask file under its stem.
+    """SHA-256 (hex) of what can be learnt from: classes, colour, ignored value, every image and mask under its stem.
 
     Independent of the folder's place, of order, of file dates, and of the split (see `split_hash`).
     """
     files = (f"{s.stem}\0{file_hash(s.image)}\0{file_hash(s.mask)}" for s in data.samples)
-    return _lines_sha256([f"classes\0{chr(0).join(data.classes)}", f"color\0{data.color}", *sorted(files)])
+    # Named only where there is one: data sets without it keep the hash they always had.
+    ignore = [] if data.ignore is None else [f"ignore\0{data.ignore}"]
+    return _lines_sha256([f"classes\0{chr(0).join(data.classes)}", f"color\0{data.color}", *ignore, *sorted(files)])
 
 
 def split_hash(data: DataSet) -> str:

@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         segmenter: Takes a uint8 frame, gray (H, W) or RGB (H, W, 3), and returns an object with a ``mask``.
-        samples: What to score, e.g. ``data.split("val")``.
+        samples: What to score, e.g. ``data.split("val")``. What their masks mark as ignored counts nowhere.
         classes: Class names by id, background first.
         pixel_mm: Edge length of a pixel [mm], if known.
         progress: Called with (done, total) after every image.

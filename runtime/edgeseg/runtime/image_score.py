@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.regions import best_ious, foreground_ids
 
 UInt8 = npt.NDArray[np.uint8]
@@ -24,6 +25,8 @@ Counts = npt.NDArray[np.int64] | Floats  # sums over weighted images are floats
 @dataclass(frozen=True, eq=False)
 class ImageScore:
     """What one predicted mask got right and wrong. Arrays over classes have length K and start with the background.
+
+    Pixels that the truth marks as ignored are in none of them.
 
     Attributes:
         stem: Which image.
@@ -53,8 +56,13 @@ class ImageScore:
 
     @property
     def is_negative(self) -> bool:
-        """Whether the truth has no foreground at all (a good part)."""
-        return not bool((self.tp + self.fn)[1:].any())
+        """Whether the truth has no foreground at all (a good part); of no pixel that counts nothing can be said."""
+        return bool((self.tp + self.fn)[0]) and not self.has_foreground
+
+    @property
+    def has_foreground(self) -> bool:
+        """Whether the truth has foreground that counts."""
+        return bool((self.tp + self.fn)[1:].any())
 
 
 def score_image(
@@ -62,9 +70,11 @@ def score_image(
 ) -> ImageScore:
     """Compares one predicted mask with the truth.
 
+    What was predicted on ignored pixels is cut away first: regions and their boundaries end there on both sides.
+
     Args:
         pred: Class ids, uint8, shape (H, W).
-        truth: Class ids, uint8, shape (H, W).
+        truth: Class ids, uint8, shape (H, W), and `IGNORED` where pixels do not count.
         n_classes: Number of classes K, background included.
         pixel_mm: Edge length of a pixel [mm], if known.
         stem: Which image.
@@ -75,7 +85,9 @@ def score_image(
     """
     if pred.shape != truth.shape or pred.ndim != 2:
         raise DataError(f"{stem}: predicted mask {pred.shape} and truth {truth.shape} must have the same (H, W)")
+    pred, truth, n_ignored = _cut_away(pred, truth)
     counts = _confusion(pred, truth, n_classes, stem)  # (K, K): truth, pred
+    counts[0, 0] -= n_ignored
     tp = np.diagonal(counts).copy()
     hd95 = np.full(n_classes, np.nan)
     n_predicted = np.zeros(n_classes, np.int64)
@@ -149,6 +161,15 @@ def _ratio(hit: Floats, missed: Counts) -> Floats:
     ratio = np.full(total.shape, np.nan)
     np.divide(hit, total, out=ratio, where=total > 0)
     return ratio
+
+
+def _cut_away(pred: UInt8, truth: UInt8) -> tuple[UInt8, UInt8, int]:
+    """Both masks with background where the truth is ignored, and the number of these pixels."""
+    if truth.max(initial=0) != IGNORED:
+        return pred, truth, 0
+    ignored = truth == IGNORED
+    pred, truth = (np.where(ignored, np.uint8(0), mask) for mask in (pred, truth))
+    return pred, truth, int(np.count_nonzero(ignored))
 
 
 def _confusion(pred: UInt8, truth: UInt8, n_classes: int, stem: str) -> Ints:

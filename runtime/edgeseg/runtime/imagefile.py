@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.runtime.class_ids import to_class_ids
 from edgeseg.runtime.faults import Fault, FaultError
 
 Color = Literal["gray", "rgb"]
@@ -61,7 +62,7 @@ def to_color(stored: UInt8, color: Color, path: Path | str) -> UInt8:
     return _uint8(cv2.cvtColor(pixels, code))
 
 
-def read_mask(path: Path | str, n_classes: int) -> UInt8:
+def read_mask(path: Path | str, n_classes: int, ignore: int | None = None) -> UInt8:
     """Reads a mask as class ids.
 
     With two classes, a mask of 0 and 255 means 0 and 1. Three equal channels are read as one.
@@ -69,6 +70,7 @@ def read_mask(path: Path | str, n_classes: int) -> UInt8:
     Args:
         path: A PNG, BMP or TIFF file, one channel, 8 bits.
         n_classes: Number of classes, background included; ids run from 0 to ``n_classes - 1``.
+        ignore: The value in the file of pixels that do not count, or None. It becomes `ignored.IGNORED`.
 
     Returns:
         Class ids, uint8, shape (H, W); a new contiguous array.
@@ -76,20 +78,17 @@ def read_mask(path: Path | str, n_classes: int) -> UInt8:
     Raises:
         DataError: The file is missing, empty, truncated, not 8-bit, coloured, a palette PNG, or has unknown ids.
     """
+    stored = read_stored_mask(path)
+    return to_class_ids(stored, present_values(stored), n_classes, ignore, Path(path))
+
+
+def read_stored_mask(path: Path | str) -> UInt8:
+    """Reads a mask's values as they are in the file; arguments and errors as for `read_mask`, but for unknown ids."""
     path = Path(path)
     if path.suffix.lower() not in MASK_SUFFIXES:
         message = f"a mask as {path.suffix or 'a file without suffix'}, which may have lost class ids in compression"
         raise _refusal(path, "bad mask format", message, "write it from its source as an 8-bit gray PNG")
-    mask = _one_channel(decode(path, is_mask=True), path)
-    values = present_values(mask)
-    if n_classes == 2 and values[-1] == 255 and set(values) <= {0, 255}:
-        return mask & np.uint8(1)
-    unknown = [value for value in values if value >= n_classes]
-    if unknown:
-        allowed = f"0 to {n_classes - 1}" + (", or 0 and 255" if n_classes == 2 else "")
-        message = f"the mask holds the values {_listed(unknown)}, but {n_classes} classes have the ids {allowed}"
-        raise _refusal(path, "unknown class id", message, "correct the mask, or the classes in dataset.yaml")
-    return mask
+    return _one_channel(decode(path, is_mask=True), path)
 
 
 def present_values(mask: UInt8) -> list[int]:
@@ -221,7 +220,3 @@ def _not_8_bit(path: Path, found: str) -> FaultError:
         "and save it again"
     )
     return _refusal(path, "not 8-bit", f"{found}, but 8 bits a channel are needed", remedy)
-
-
-def _listed(values: list[int]) -> str:
-    return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")

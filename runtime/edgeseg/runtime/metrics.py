@@ -1,7 +1,7 @@
 """The metrics, defined once: the `accuracy` of every row, table and manifest is made here.
 
 Class 0 is the background; every mean is over the other classes, but for ``miou``, which is over all as the field has
-it. Scores of single images are in `image_score`.
+it. Ignored pixels count nowhere. Scores of single images are in `image_score`.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _sums(scores: Sequence[ImageScore]) -> tuple[Ints, Ints, Ints]:
 
 
 def _per_image(scores: Sequence[ImageScore]) -> Json:
-    values = np.array([image_dice(score) for score in scores if not score.is_negative])
+    values = np.array([image_dice(score) for score in scores if score.has_foreground])
     if not values.size:
         return {"median": None, "p5": None, "share_below_0.5": None, "n": 0}
     return {

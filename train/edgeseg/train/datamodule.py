@@ -12,8 +12,9 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from edgeseg.runtime.dataset import DataSet, Sample, read_image, read_mask
+from edgeseg.runtime.dataset import DataSet, Sample, read_image
 from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.ignored import as_background
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.runtime.preprocess import resize
 from edgeseg.train.config import TrainConfig
@@ -44,10 +45,11 @@ class FrameCache:
         Raises:
             DataError: For a file that cannot be read, with its name.
         """
+        self.ignores = data.ignore is not None
         self.images: list[np.ndarray] = []  # uint8 (H, W, C)
-        self.masks: list[np.ndarray] = []  # uint8 (H, W)
+        self.masks: list[np.ndarray] = []  # uint8 (H, W), class ids and IGNORED
         for sample in samples:
-            image, mask = read_image(sample.image, data.color), read_mask(sample.mask, len(data.classes))
+            image, mask = read_image(sample.image, data.color), sample.read_truth(len(data.classes))
             if geometry.mode == "resize":
                 height, width = int(geometry.height_px or 0), int(geometry.width_px or 0)
                 image = resize(image, height, width, geometry.interpolation)
@@ -75,9 +77,11 @@ class TrainingImages(Dataset[Batch]):
     def __init__(self, cache: FrameCache, config: TrainConfig, tiles: TileSampling | None) -> None:
         self.cache, self.config, self.tiles = cache, config, tiles
         self.augment = Augment(config.augment, cache.size_px)
-        self.with_foreground = [index for index, mask in enumerate(cache.masks) if mask.any()]
+        self.foreground = [as_background(mask) for mask in cache.masks]  # no copies where every pixel counts
+        self.with_foreground = [index for index, mask in enumerate(self.foreground) if mask.any()]
         if not self.with_foreground:
-            raise DataError("no training mask has foreground; a network cannot learn a class it never sees")
+            left_out = " beside what `ignore` in dataset.yaml leaves out" if cache.ignores else ""
+            raise DataError(f"no training mask has foreground{left_out}; a network cannot learn a class it never sees")
 
     def __len__(self) -> int:
         return self.config.samples_per_epoch or len(self.cache.images)
@@ -101,7 +105,7 @@ class TrainingImages(Dataset[Batch]):
         if rng.random() < self.tiles.p_defect:
             frame = self.with_foreground[int(rng.integers(len(self.with_foreground)))]
             mask = self.cache.masks[frame]
-            pixels = np.flatnonzero(mask)
+            pixels = np.flatnonzero(self.foreground[frame])
             near = divmod(int(pixels[rng.integers(len(pixels))]), mask.shape[1])
             return _crop(self.cache.images[frame], mask, self.cache.size_px, rng, near)
         frame = int(rng.integers(n_frames))
@@ -115,7 +119,7 @@ class FixedImages(Dataset[Batch]):
         self.cache = cache
         self.places: list[tuple[int, tuple[int, int] | None]] = []
         for index, mask in enumerate(cache.masks):
-            self.places += [(index, centre) for centre in (_centres(mask) if tiled else [None])]
+            self.places += [(index, centre) for centre in (_centres(as_background(mask)) if tiled else [None])]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -170,7 +174,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
 class SegmentationData(L.LightningDataModule):
     """Train and val loaders over one data set.
 
-    Batches are `image` uint8 (N, C, H, W) and `mask` uint8 (N, H, W): the pixels that a device would see.
+    Batches are `image` uint8 (N, C, H, W) and `mask` uint8 (N, H, W): the pixels that a device would see, and their
+    class ids, `IGNORED` where they do not count.
     """
 
     def __init__(self, data: DataSet, geometry: Geometry, stride_px: int, config: TrainConfig, p_defect: float) -> None:

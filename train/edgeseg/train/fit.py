@@ -75,6 +75,7 @@ def fit(
 def _train(module: SegmentationModule, data: SegmentationData, folder: Path, report: Callback) -> tuple[str, float]:
     """Run Lightning's loop to its end; returns the best state's file name and its Dice on val."""
     config = module.config
+    assert module.loss.ignores == (data.data.ignore is not None), "the loss must know of pixels that do not count"
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)
     # For the whole process: a debugging aid of deterministic algorithms, every tensor filled before it is written.

@@ -72,7 +72,9 @@ class SegmentationModule(L.LightningModule):
         logits = self(x)
         ids = logits.argmax(dim=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
         n_classes = self._counts.shape[1]
-        joint = torch.bincount((target * n_classes + ids).flatten(), minlength=n_classes**2).view(n_classes, n_classes)
+        # Ignored pixels fall behind the last pair of classes.
+        pairs = torch.bincount((target * n_classes + ids).flatten(), minlength=n_classes**2)[: n_classes**2]
+        joint = pairs.view(n_classes, n_classes)
         self._counts += torch.stack([joint.diagonal(), joint.sum(0), joint.sum(1)])
 
     def on_validation_epoch_start(self) -> None:

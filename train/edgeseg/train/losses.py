@@ -1,6 +1,7 @@
 """Supervised losses: pixel-wise cross-entropy, Dice, focal, regions, and sums of them with class weights.
 
-All take logits (N, K, H, W) and class ids (N, H, W); K = 1 means one sigmoid output for a binary task.
+All take logits (N, K, H, W) and class ids (N, H, W); K = 1 means one sigmoid output for a binary task. Where the data
+set has pixels that do not count, `SegmentationLoss` says which do, and every loss and gradient is that of these alone.
 """
 
 from __future__ import annotations
@@ -12,28 +13,36 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.ignored import IGNORED
 from edgeseg.train.config import LossConfig
 from edgeseg.train.region_loss import regions
 from edgeseg.train.true_class import class_masks, of_true_class
 
-Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Term = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
 
-def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+def cross_entropy(
+    logits: Tensor, target: Tensor, weights: Tensor | None = None, counted: Tensor | None = None
+) -> Tensor:
     """Mean pixel-wise cross-entropy; binary cross-entropy where K = 1.
 
     Args:
         logits: float32 (N, K, H, W).
         target: int64 (N, H, W) class ids.
         weights: float32 (n_classes,) or None.
+        counted: Which pixels count, bool (N, H, W); None if all do. The others have any class id in `target`.
     """
     if logits.shape[1] > 1:
-        return _mean(-of_true_class(F.log_softmax(logits, dim=1), target), target, weights)
+        return _mean(-of_true_class(F.log_softmax(logits, dim=1), target), target, weights, counted)
     positive = None if weights is None else weights[1] / weights[0]
-    return F.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype), pos_weight=positive)
+    truth = target.to(logits.dtype)
+    if counted is None:
+        return F.binary_cross_entropy_with_logits(logits[:, 0], truth, pos_weight=positive)
+    loss = F.binary_cross_entropy_with_logits(logits[:, 0], truth, pos_weight=positive, reduction="none")
+    return _mean(loss, target, None, counted)
 
 
-def dice(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+def dice(logits: Tensor, target: Tensor, weights: Tensor | None = None, counted: Tensor | None = None) -> Tensor:
     """Soft Dice loss over the whole batch, mean over foreground classes.
 
     Args: as `cross_entropy`; `weights` weigh the foreground classes.
@@ -42,6 +51,8 @@ def dice(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tenso
         Milletari et al. 2016, arXiv:1606.04797, eq. 1, with the plain sum in the denominator.
     """
     probability, truth = _foreground(logits, target)  # (N, F, H, W) each
+    if counted is not None:
+        probability, truth = (one.where(counted[:, None], 0.0) for one in (probability, truth))
     axes = (0, 2, 3)
     overlap = (probability * truth).sum(axes)
     total = probability.sum(axes) + truth.sum(axes)
@@ -52,14 +63,17 @@ def dice(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tenso
     return (loss * foreground).sum() / foreground.sum()
 
 
-def focal(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Focal loss with gamma 2, mean over pixels (Lin et al. 2017, arXiv:1708.02002, eq. 4)."""
+def focal(logits: Tensor, target: Tensor, weights: Tensor | None = None, counted: Tensor | None = None) -> Tensor:
+    """Focal loss with gamma 2, mean over pixels (Lin et al. 2017, arXiv:1708.02002, eq. 4).
+
+    Args: as `cross_entropy`.
+    """
     if logits.shape[1] > 1:
         log_p = of_true_class(F.log_softmax(logits, dim=1), target)
     else:
         sign = target.to(logits.dtype) * 2.0 - 1.0
         log_p = F.logsigmoid(logits[:, 0] * sign)
-    return _mean(-((1.0 - log_p.exp()) ** 2) * log_p, target, weights)
+    return _mean(-((1.0 - log_p.exp()) ** 2) * log_p, target, weights, counted)
 
 
 TERMS: dict[str, Term] = {
@@ -72,7 +86,11 @@ TERMS: dict[str, Term] = {
 
 
 class SegmentationLoss(torch.nn.Module):
-    """The sum of the terms that a `LossConfig` names."""
+    """The sum of the terms that a `LossConfig` names.
+
+    Attributes:
+        ignores: Whether targets may hold `IGNORED`. Set, not looked for: a GPU would wait for the answer in every step.
+    """
 
     def __init__(self, config: LossConfig, n_classes: int) -> None:
         """Check the names and the number of class weights.
@@ -92,13 +110,18 @@ class SegmentationLoss(torch.nn.Module):
         if "bce" in names and n_classes != 2:
             raise ConfigError(f"loss term 'bce' needs 2 classes, the data has {n_classes}; use 'ce'")
         self.terms = [TERMS[name] for name in names]
+        self.ignores = False
         weights = torch.tensor(config.class_weights) if config.class_weights else None
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Scalar loss of float32 logits (N, K, H, W) and int64 ids (N, H, W)."""
+        """Scalar loss of float32 logits (N, K, H, W) and int64 ids (N, H, W); 0 where no pixel counts."""
         weights: Tensor | None = self.weights  # type: ignore[assignment]
-        return torch.stack([term(logits, target, weights) for term in self.terms]).sum()
+        counted = None
+        if self.ignores:
+            counted = target != IGNORED
+            target = target.where(counted, 0)
+        return torch.stack([term(logits, target, weights, counted) for term in self.terms]).sum()
 
 
 def bn_l1(model: torch.nn.Module) -> Tensor:
@@ -111,12 +134,17 @@ def bn_l1(model: torch.nn.Module) -> Tensor:
     return torch.stack([scale.abs().sum() for scale in norms]).sum()
 
 
-def _mean(loss: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
-    """Of the losses of all pixels (N, H, W), each with the weight of its class."""
-    if weights is None:
-        return loss.mean()
-    pixel_weights = weights[target]
-    return (loss * pixel_weights).sum() / pixel_weights.sum()
+def _mean(loss: Tensor, target: Tensor, weights: Tensor | None, counted: Tensor | None) -> Tensor:
+    """Of the losses of all pixels (N, H, W) that count, each with the weight of its class; 0 if none counts."""
+    if counted is None:
+        if weights is None:
+            return loss.mean()
+        pixel_weights = weights[target]
+        return (loss * pixel_weights).sum() / pixel_weights.sum()
+    pixel_weights = counted.to(loss.dtype) if weights is None else weights[target] * counted
+    # Chosen, not multiplied: what is infinite there must not become NaN.
+    total = (loss.where(counted, 0.0) * pixel_weights).sum()
+    return total / pixel_weights.sum().clamp(min=torch.finfo(loss.dtype).tiny)
 
 
 def _foreground(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

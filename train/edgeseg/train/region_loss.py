@@ -10,7 +10,12 @@ from torch import Tensor
 from edgeseg.train.true_class import of_true_class
 
 
-def regions(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+def regions(
+    logits: Tensor,
+    target: Tensor,
+    weights: Tensor | None = None,
+    counted: Tensor | None = None,
+) -> Tensor:
     """One minus the mean, over the true regions of a batch, of how much of each region is found.
 
     A region is 8-connected, of one foreground class; found is the mean probability of its class over its pixels. False
@@ -20,6 +25,7 @@ def regions(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Te
         logits: float32 (N, K, H, W); K = 1 means one sigmoid output.
         target: int64 (N, H, W) class ids.
         weights: float32 (n_classes,) or None; a region has its class's weight.
+        counted: Which pixels count, bool (N, H, W); None if all do. Regions end where pixels do not count.
 
     Returns:
         A scalar in [0, 1]; 0 where the batch has no region.
@@ -28,6 +34,8 @@ def regions(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Te
         After Kofler et al. 2022, arXiv:2205.08209 (blob loss: instances averaged, not pixels), with sensitivity in
         place of a Dice of each instance.
     """
+    if counted is not None:
+        target = target.where(counted, 0)
     labels, classes = _label(target.cpu().numpy().astype(np.uint8))
     if not classes:
         return logits.sum() * 0.0  # keeps the graph, for a loss of this term alone

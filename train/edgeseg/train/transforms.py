@@ -70,7 +70,7 @@ class Augment:
 
         Args:
             image: uint8 (H, W, C).
-            mask: uint8 (H, W) class ids.
+            mask: uint8 (H, W) class ids and `IGNORED`; moved by the nearest pixel, so that no id is blended.
             seed: From `draw_seed`; equal seeds give equal results.
 
         Returns:

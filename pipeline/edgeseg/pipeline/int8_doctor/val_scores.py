@@ -15,8 +15,9 @@ import numpy as np
 from edgeseg.compress.calibration_set import draw_balanced
 from edgeseg.compress.sensitivity import FloatLayers, Score
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.dataset import DataSet, Sample, content_hash, read_image, read_mask
+from edgeseg.runtime.dataset import DataSet, Sample, content_hash, read_image
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.segmenter import Segmenter
@@ -24,7 +25,7 @@ from edgeseg.runtime.segmenter import Segmenter
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """Foreground counts of one image by class, and pixels that differ from the float mask, of how many."""
+    """Foreground counts of one image by class, and pixels that differ from the float mask, of how many that count."""
 
     stem: str
     tp: tuple[int, ...]
@@ -74,25 +75,26 @@ class ValScorer:
     def _count(self, segmenter: Segmenter, sample: Sample) -> ImageCounts:
         n = len(self._data.classes)
         mask = segmenter(read_image(sample.image, self._data.color)).mask
-        truth = read_mask(sample.mask, n)
+        truth = sample.read_truth(n)
         if truth.shape != mask.shape:
             raise DataError(f"{sample.mask}: {truth.shape} (H, W) but the image is {mask.shape}; correct one of them")
-        pairs = np.bincount((truth.astype(np.int64) * n + mask).ravel(), minlength=n * n).reshape(n, n)
+        # Ignored pixels fall behind the last pair of classes.
+        pairs = np.bincount((truth.astype(np.int64) * n + mask).ravel(), minlength=n * n)[: n * n].reshape(n, n)
         hit = np.diagonal(pairs)
         return ImageCounts(
             sample.stem,
             tuple(hit.tolist()),
             tuple((pairs.sum(axis=0) - hit).tolist()),
             tuple((pairs.sum(axis=1) - hit).tolist()),
-            int((mask != self._reference[sample.stem]).sum()),
-            mask.size,
+            int(((mask != self._reference[sample.stem]) & (truth != IGNORED)).sum()),
+            int(pairs.sum()),
         )
 
     def to_score(self, counts: Sequence[ImageCounts]) -> Score:
         """Counts as the score that a search compares."""
         groups = {sample.stem: sample.group for sample in self.samples}
         images = tuple(_image_score(one, groups[one.stem]) for one in counts)
-        return Score(images, sum(one.differs for one in counts) / sum(one.pixels for one in counts))
+        return Score(images, sum(one.differs for one in counts) / max(1, sum(one.pixels for one in counts)))
 
 
 class Journal:

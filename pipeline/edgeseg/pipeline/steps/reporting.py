@@ -18,7 +18,7 @@ from edgeseg.pipeline.report_html import Panel, render_report
 from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
 from edgeseg.pipeline.steps.scoring import read_mask_png
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.dataset import DataSet, Sample, open_dataset, read_image, read_mask
+from edgeseg.runtime.dataset import DataSet, Sample, open_dataset, read_image
 from edgeseg.runtime.evaluate import load_scores
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.metrics import image_dice
@@ -110,7 +110,7 @@ def _panel(
     return Panel(
         stem=sample.stem,
         frame=read_image(sample.image, data.color),
-        truth=read_mask(sample.mask, len(data.classes)),
+        truth=sample.read_truth(len(data.classes)),
         teacher=mask(ROWS[0]),
         shipped=mask(shown),
         dice=None if score.is_negative else image_dice(score),

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from edgeseg.pipeline.chain import StepContext
+from edgeseg.pipeline.mask_agreement import counted
 from edgeseg.pipeline.mask_png import decode_mask, encode_mask
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.evaluate import evaluate, save_scores
+from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.segmenter import Result, Segmenter
 
@@ -28,13 +30,13 @@ def run_score(context: StepContext) -> dict[str, Any]:
     files = context.folders[settings["file"]].files
     masks = context.folder.files / "masks"
     masks.mkdir()
-    stems = iter(sample.stem for sample in samples)
+    order = iter(samples)
 
     with Segmenter.from_file(model_file(files), read_spec(files), len(os.sched_getaffinity(0))) as segmenter:
 
         def keep(frame: np.ndarray) -> Result:
-            result = segmenter(frame)
-            (masks / f"{next(stems)}.png").write_bytes(encode_mask(result.mask))
+            result, sample = segmenter(frame), next(order)
+            (masks / f"{sample.stem}.png").write_bytes(encode_mask(counted(result.mask, sample, data)))
             return result
 
         def report(done: int, total: int) -> None:
@@ -46,15 +48,16 @@ def run_score(context: StepContext) -> dict[str, Any]:
 
 
 def agreement(a: Path, b: Path) -> float:
-    """Share of equal pixels in [0, 1] between two folders of masks of the same stems."""
+    """Share of equal pixels in [0, 1], of those that count, between two folders of masks of the same stems."""
     equal = total = 0
     for path in sorted(a.glob("*.png")):
         first, second = read_mask_png(path), read_mask_png(b / path.name)
-        equal += int((first == second).sum())
-        total += first.size
-    return equal / total
+        n_ignored = int((first == IGNORED).sum())  # the same pixels in both
+        equal += int((first == second).sum()) - n_ignored
+        total += first.size - n_ignored
+    return equal / max(1, total)
 
 
 def read_mask_png(path: Path) -> np.ndarray:
-    """A mask kept by a scoring step, uint8 (H, W)."""
+    """A mask kept by a scoring step: class ids and `IGNORED` where the truth is, uint8 (H, W)."""
     return decode_mask(path.read_bytes())

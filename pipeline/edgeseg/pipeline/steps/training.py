@@ -148,7 +148,7 @@ def make_training(
     loaders = SegmentationData(data, context.recipe.geometry, int(stride), config, context.recipe.train.p_defect)
     loaders.setup()
     steps = budget.epochs * loaders.steps_per_epoch()
-    return _module(context, model, teacher, config, len(data.classes), steps), loaders
+    return _module(context, model, teacher, config, data, steps), loaders
 
 
 def look_at_gates(
@@ -203,14 +203,18 @@ def _module(
     model: SegmentationNet,
     teacher: SegmentationNet | None,
     config: TrainConfig,
-    n_classes: int,
+    data: DataSet,
     steps: int,
 ) -> SegmentationModule:
+    n_classes = len(data.classes)
     if teacher is None:
-        return SegmentationModule(model, config, n_classes, steps)
-    section = context.recipe.distill
-    distill = DistillConfig(section.temperature, section.alpha, section.class_balanced)
-    return DistillationModule(model, teacher, config, distill, n_classes=n_classes, total_steps=steps)
+        module = SegmentationModule(model, config, n_classes, steps)
+    else:
+        section = context.recipe.distill
+        distill = DistillConfig(section.temperature, section.alpha, section.class_balanced)
+        module = DistillationModule(model, teacher, config, distill, n_classes=n_classes, total_steps=steps)
+    module.loss.ignores = data.ignore is not None
+    return module
 
 
 def _progress(context: StepContext) -> Any:
