@@ -15,10 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgeseg.runtime.data.listing import summary
 from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, list_images, read_description
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.imagefile import Color, read_image, read_mask
+from edgeseg.runtime.shell import command
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 __all__ = [
@@ -61,6 +63,7 @@ class DataSet:
         licence: Licence of the data.
         may_redistribute: Whether images may be put into reports and bundles.
         samples: All samples, sorted by stem.
+        remarks: Sentences on what was not taken of the folder, and on what is probably not meant so.
     """
 
     root: Path
@@ -71,6 +74,7 @@ class DataSet:
     licence: str
     may_redistribute: bool
     samples: tuple[Sample, ...]
+    remarks: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, sorted by stem.
@@ -132,6 +136,7 @@ def open_dataset(
         licence=about.licence,
         may_redistribute=about.may_redistribute,
         samples=_samples(folder, split_file, seed),
+        remarks=_remarks(folder, root),
     )
 
 
@@ -178,10 +183,24 @@ def _samples(folder: Folder, split_file: Path | None, seed: int) -> tuple[Sample
     )
 
 
+def _remarks(folder: Folder, root: Path) -> tuple[str, ...]:
+    lines = [
+        f"not taken: {one['where']}{', '.join(map(str, files))} ({one['n']}): {one['reason']}"
+        for one in summary(folder.left_out, root)
+        if isinstance(files := one["files"], list)
+    ]
+    if folder.orphans:
+        first = ", ".join(folder.masks[stem].name for stem in folder.orphans[:5])
+        more = ", ..." if len(folder.orphans) > 5 else ""
+        lines.append(f"not taken: masks/{first}{more} ({len(folder.orphans)}): without an image")
+    return (*lines, *(f"warning: {fault}" for fault in folder.warnings))
+
+
 def _unusable(root: Path, faults: Sequence[Fault]) -> DataError:
     shown = "\n".join(f"  {fault}" for fault in faults[:5])
     more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
-    return DataError(f"{root}: {len(faults)} fault(s); `edgeseg data check {root}` lists all\n{shown}{more}")
+    listed = f"`{command('edgeseg', 'data', 'check', root)}` lists all"
+    return DataError(f"{root}: {len(faults)} fault(s); {listed}\n{shown}{more}")
 
 
 def _lines_sha256(lines: Iterable[str]) -> str:
