@@ -89,7 +89,8 @@ def list_folder(root: Path) -> Folder:
         remedy = "give a folder with images/, masks/ and dataset.yaml"
         raise FaultError(Fault(str(root), "missing folder", "no such folder", remedy))
     images, masks = _list(root / "images", IMAGE_SUFFIXES), _list(root / "masks", MASK_SUFFIXES)
-    meta = read_meta(root / "meta.csv")
+    bytes_in_names = any("\udc80" <= sign <= "\udcff" for stem in images.taken for sign in stem)
+    meta = read_meta(root / "meta.csv", as_bytes=bytes_in_names)
     tables = near_files(root)
     faults = [*no_files(images, IMAGE_SUFFIXES), *_doubled(images), *no_files(masks, MASK_SUFFIXES), *_doubled(masks)]
     pairing, orphans = pair_faults(images, masks)

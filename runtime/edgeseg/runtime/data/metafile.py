@@ -45,13 +45,20 @@ class Meta:
     faults: tuple[Fault, ...] = ()
 
 
-def read_meta(path: Path) -> Meta:
-    """Reads meta.csv; where there is none, the table is empty."""
+def read_meta(path: Path, *, as_bytes: bool = False) -> Meta:
+    """Reads meta.csv; where there is none, the table is empty.
+
+    Args:
+        path: The file.
+        as_bytes: Whether it may hold names that are no UTF-8, because files have such names.
+    """
     if not path.is_file():
         return Meta()
     try:
         return _table(read_text(path))
     except UnicodeDecodeError as error:
+        if as_bytes:
+            return _table(path.read_bytes().decode("utf-8", "surrogateescape"))
         line = error.object[: error.start].count(b"\n") + 1
         return _refused("unreadable", f"line {line} is not UTF-8 text", "save it as CSV in UTF-8")
     except OSError as error:

@@ -49,6 +49,18 @@ class Shares:
         self._beats_background += counts > counts[0]
         return np.flatnonzero(counts).tolist()
 
+    def binary(self) -> Shares:
+        """The same counts for masks of 0 and 255, where 255 means class 1."""
+        found = Shares()
+        found.n_masks = self.n_masks
+        for mine, theirs in (
+            (found._pixels, self._pixels),
+            (found._images, self._images),
+            (found._beats_background, self._beats_background),
+        ):
+            mine[:2] = theirs[[0, 255]]
+        return found
+
     def by_class(self, classes: Sequence[str]) -> list[Share]:
         """The shares of these classes, by id; pixels of other values (ignored ones) count for none of them."""
         total = max(1, int(self._pixels[: len(classes)].sum()))
