@@ -56,7 +56,7 @@ def print_tables(description: str, wanted: str, render: Callable[[Values, Path],
     if options.check and options.into is None:
         parser.error("--check needs --into FILE")
     try:
-        text = "\n".join(render(json.loads(path.read_text(encoding="utf-8")), path) for path in options.records)
+        text = "\n".join(render(json.loads(path.read_text(encoding="utf-8-sig")), path) for path in options.records)
         if options.into is None:
             sys.stdout.write(text)
             return 0

@@ -17,6 +17,7 @@ from edgeseg.benchmarks.result import SCHEMA_VERSION, BenchResult, Caution, Mode
 from edgeseg.benchmarks.samples import STAGES, Block, Cold, ProcessRun
 from edgeseg.runtime.atomic import write_text
 from edgeseg.runtime.errors import EdgesegError, MeasureError
+from edgeseg.runtime.textfile import read_text
 
 KIND = "edgeseg-benchmark"
 
@@ -98,7 +99,7 @@ def read_result(path: Path) -> BenchResult:
         MeasureError: It cannot be read, or is no result.
     """
     try:
-        obj = json.loads(path.read_text(encoding="utf-8"))
+        obj = json.loads(read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         raise MeasureError(f"{path} cannot be read: {error}") from error
     except ValueError as error:

@@ -86,7 +86,7 @@ def subject_from_folder(folder: Path, name: str | None = None) -> Subject:
     if len(models) != 1:
         raise MeasureError(f"{folder} must hold one of {' and '.join(_MODEL_NAMES)}; found {len(models)}")
     try:
-        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise MeasureError(f"{folder / 'spec.json'} cannot be read ({error}): export the step again") from error
     return Subject(name or folder.name, models[0], ModelSpec.from_json(spec))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -135,6 +134,10 @@ app.command(
 @app.command(rich_help_panel="Your data", epilog="Example: edgeseg init data/parts")
 def init(
     folder: Annotated[Path, typer.Argument(help="Your folder, with images/ and masks/.", metavar="DIR")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write into this folder, with links to the images, and leave DIR as it is.", metavar="DIR"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Look at a folder of images and masks, and write dataset.yaml (if missing) and a commented recipe.yaml into it."""
@@ -144,25 +147,29 @@ def init(
         from edgeseg.pipeline.progress import count_progress
 
         with count_progress("looking at images") as progress:
-            report = init_folder(folder, progress)
+            report = init_folder(folder, progress, out)
         show(report, init_text(report), as_json=as_json)
 
 
-@data_app.command("check", epilog="Example: edgeseg data check data/parts. Exit codes: 0 no fault, 1 faults, 2 usage.")
+@data_app.command(
+    "check",
+    epilog="Example: edgeseg data check data/parts. Exit codes: 0 no fault (warnings or not), 1 faults, 2 usage.",
+)
 def check(
     folder: Annotated[Path, typer.Argument(help="A data set: images/, masks/, dataset.yaml.", metavar="DIR")],
     as_json: Json = False,
 ) -> None:
-    """List everything that is wrong with a data set at once, each fault with its file and what to do."""
+    """Say what a data set holds, and list everything that is wrong with it, each with its file and what to do."""
     with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.printed import faults_text, show
+        from edgeseg.pipeline.data_words import check_json, check_text
+        from edgeseg.pipeline.printed import show
         from edgeseg.pipeline.progress import count_progress
-        from edgeseg.runtime.datacheck import check_dataset
+        from edgeseg.runtime.datacheck import examine
 
         with count_progress("checking images") as progress:
-            faults = [asdict(fault) for fault in check_dataset(folder, progress)]
-        show({"data": str(folder), "ok": not faults, "faults": faults}, faults_text(faults), as_json=as_json)
-        raise Stop(ERROR if faults else OK)
+            report = check_json(examine(folder, progress), str(folder))
+        show(report, check_text(report), as_json=as_json)
+        raise Stop(OK if report["ok"] else ERROR)
 
 
 @app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg verify part.edgeseg. {EXITS}")

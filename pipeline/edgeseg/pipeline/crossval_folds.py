@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from edgeseg.pipeline.linked_folder import link
 from edgeseg.runtime.atomic import write_bytes, write_text
 from edgeseg.runtime.dataset import DataSet, file_hash
 from edgeseg.runtime.errors import ConfigError
@@ -119,7 +118,7 @@ def write_fold(folder: Path, data: DataSet, split: Mapping[str, str]) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("images", "masks"):
-        _link(folder / name, data.root / name)
+        link(folder / name, data.root / name)
     write_bytes(folder / "dataset.yaml", (data.root / "dataset.yaml").read_bytes())
     columns = list(data.samples[0].columns)
     text = io.StringIO()
@@ -162,13 +161,3 @@ def _counts(
     for stem in stems:
         counts[row[groups[stem]], [0, *(column[one] for one in classes[stem])]] += 1
     return counts
-
-
-def _link(link: Path, target: Path) -> None:
-    """A relative link, so that data and runs can move together; a right one stays, for another process may read it."""
-    wanted = os.path.relpath(target.resolve(), link.parent.resolve())
-    if link.is_symlink() and os.readlink(link) == wanted:  # noqa: PTH115 - compared as text
-        return
-    made = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}")
-    made.symlink_to(wanted, target_is_directory=True)
-    made.replace(link)

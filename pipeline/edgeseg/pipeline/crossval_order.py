@@ -15,6 +15,7 @@ from edgeseg.pipeline.fit_config import BASELINES
 from edgeseg.pipeline.fit_run import SHIPPED_VERSION, FitOrder, budget_of, fit_folder, fit_weights
 from edgeseg.pipeline.recipe import LEAST_SKILL, Recipe
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.textfile import read_text
 
 if TYPE_CHECKING:
     from edgeseg.runtime.dataset import DataSet
@@ -195,7 +196,7 @@ def _fitted(order: CrossvalOrder, recipe: Recipe) -> tuple[str | None, str | Non
     """The way that a fit of this recipe and budget has chosen, what ships by it, and of which student; None without."""
     path = fit_folder(order.fit.out / recipe.name, budget_of(order.fit, recipe)) / "fit.json"
     try:
-        fit = json.loads(path.read_text(encoding="utf-8"))
+        fit = json.loads(read_text(path))
         return fit.get("way"), fit["contest"]["winner"], fit["student"].get("name")
     except (OSError, ValueError, KeyError):  # no fit, or one whose budget was missed
         return None, None, None

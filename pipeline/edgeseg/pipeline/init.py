@@ -4,74 +4,107 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from edgeseg.pipeline.data_words import folder_json, folder_text, split_words
 from edgeseg.pipeline.init_recipe import choose, recipe_text
+from edgeseg.pipeline.linked_folder import link
 from edgeseg.pipeline.look import Look, look_at
-from edgeseg.runtime.atomic import write_text
+from edgeseg.pipeline.printed import Verbatim
+from edgeseg.pipeline.yaml_word import yaml_word
+from edgeseg.runtime.atomic import write_bytes, write_text
 from edgeseg.runtime.datafolder import Description, read_description
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.shell import command
+
+_LONGEST_NAME = 64
 
 
-def init_folder(root: Path, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Write `dataset.yaml` (if missing) and `recipe.yaml` into a folder of images and masks.
+def init_folder(
+    root: Path, progress: Callable[[int, int], None] | None = None, out: Path | None = None
+) -> dict[str, Any]:
+    """Write `dataset.yaml` (if missing) and `recipe.yaml` into a folder of images and masks, or into another one.
 
     Args:
         root: The folder; nothing that is in it is changed.
         progress: Called with (done, total) while images are looked at.
+        out: A folder for the two files, with links to the images, masks and meta.csv of `root`: a data set like any
+            other, so that every command takes it. None writes into `root`.
 
     Returns:
-        JSON-able: `data`, `wrote`, `kept`, `found`, `chosen` (with the reason), `notes`, `next` (commands).
+        JSON-able: `data`, `wrote`, `kept`, `found`, `chosen` (with the reason), `notes`, `not_taken`, `foreground`,
+        `unused_columns`, `warnings`, `next` (commands).
 
     Raises:
-        ConfigError: If there is a recipe.yaml already.
+        ConfigError: If there is a recipe.yaml already, or `out` has something else in place of a link.
         DataError: If the folder cannot be used, with all that is missing.
     """
-    recipe = root / "recipe.yaml"
+    place = root if out is None or out.resolve() == root.resolve() else out
+    recipe, description = place / "recipe.yaml", place / "dataset.yaml"
     if recipe.exists():
         raise ConfigError(f"{recipe} exists and is not overwritten; remove or rename it to have a new one written")
-    description = root / "dataset.yaml"
-    had_description = description.exists()
-    known = read_description(root) if had_description else None
+    described = next((one for one in (place, root) if (one / "dataset.yaml").exists()), None)
+    known = None if described is None else read_description(described)
     look = look_at(root, progress, known.ignore if known else None)
     about = known or _describe(root, look)
     chosen = choose(look)
-    if not had_description:
+    if place != root:
+        _link_data(place, root)
+    kept = described == place
+    if described is None:
         write_text(description, _description_text(about, look))
-    write_text(recipe, recipe_text(_short_name(about.name), about, look, chosen))
+    elif not kept:
+        write_bytes(description, (described / "dataset.yaml").read_bytes())
+    write_text(recipe, recipe_text(_short_name(about.name), place.resolve().name, about, look, chosen))
     return {
-        "data": str(root),
-        "wrote": [str(recipe)] if had_description else [str(description), str(recipe)],
-        "kept": [str(description)] if had_description else [],
+        "data": str(place),
+        "wrote": [str(recipe)] if kept else [str(description), str(recipe)],
+        "kept": [str(description)] if kept else [],
         "found": _found(look, about),
         "chosen": {"geometry": chosen.words, "reason": chosen.reason},
         "notes": _notes(look, about),
-        "next": [f"edgeseg data check {root}", f"edgeseg run {recipe} --data {root}"],
+        **folder_json(look.not_taken, look.shares.by_class(about.classes), look.columns),
+        "warnings": [asdict(one) for one in (*look.warnings, *look.shares.warnings(about.classes))],
+        "next": [command("edgeseg", "data", "check", place), command("edgeseg", "run", recipe, "--data", place)],
     }
 
 
 def init_text(report: Mapping[str, Any]) -> RenderableType:
     """The report for people."""
     found = report["found"]
-    splits = (
-        ", ".join(f"{count} {name}" for name, count in found["splits"].items()) or "none, a seeded one will be made"
-    )
+    splits = split_words(found["splits"]) or "none, a seeded one will be made"
     lines = [
-        f"{found['images']} images, {found['negative']} without foreground; {found['color']}; "
+        f"{found['images']} images with masks, {found['negative']} without foreground; {found['color']}; "
         f"classes {', '.join(found['classes'])}; split: {splits}",
         f"sizes: {', '.join(found['sizes'])}",
         f"geometry: {report['chosen']['geometry']}: {report['chosen']['reason']}",
         *report["notes"],
+        *(f"warning: {one['file']}: {one['message']}; {one['remedy']}" for one in report["warnings"]),
         *(f"wrote {path}" for path in report["wrote"]),
         *(f"kept  {path}" for path in report["kept"]),
         "look through both files, then:",
-        *(f"  {command}" for command in report["next"]),
     ]
-    return Group(*map(Text, lines))
+    return Group(
+        Text(lines[0]),
+        folder_text(report),
+        *map(Text, lines[1:]),
+        *(Verbatim(f"  {line}") for line in report["next"]),
+    )
+
+
+def _link_data(place: Path, root: Path) -> None:
+    """Makes a folder a data set whose images, masks and table are those of another."""
+    if place.exists() and not place.is_dir():
+        raise ConfigError(f"--out {place} is no folder; name one")
+    place.mkdir(parents=True, exist_ok=True)
+    for name in ("images", "masks", "meta.csv"):
+        if (root / name).exists():
+            link(place / name, root / name)
 
 
 def _describe(root: Path, look: Look) -> Description:
@@ -82,8 +115,8 @@ def _describe(root: Path, look: Look) -> Description:
 def _description_text(about: Description, look: Look) -> str:
     return f"""\
 # Written by `edgeseg init` after looking at {look.n_images} images; correct what it could not know.
-name: {_short_name(about.name)}
-classes: [{", ".join(about.classes)}] # by class id, the background first; give the others their names
+name: {yaml_word(_short_name(about.name))}
+classes: [{", ".join(map(yaml_word, about.classes))}] # by class id, the background first; give the others their names
 {_ignore_text(about)}
 color: {about.color} # gray or rgb
 # pixel_mm: 0.05 # edge length of a pixel, if known: distances are then also given in mm
@@ -114,8 +147,8 @@ def _notes(look: Look, about: Description) -> list[str]:
 
 
 def _short_name(name: str) -> str:
-    """A name that YAML, file names and recipes all take."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-") or "data"
+    """A name that file names and recipes take, with room for what is put behind it."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")[:_LONGEST_NAME] or "data"
 
 
 def _found(look: Look, about: Description) -> dict[str, Any]:
@@ -127,6 +160,6 @@ def _found(look: Look, about: Description) -> dict[str, Any]:
         "classes": list(about.classes),
         "sizes": sizes + (["..."] if len(look.sizes_px) > 4 else []),
         "splits": look.splits,
-        "columns": list(look.columns),
+        "columns": [column.name for column in look.columns],
         "small_region": round(look.small_region, 4),
     }

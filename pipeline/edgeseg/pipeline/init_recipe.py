@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeseg.pipeline.look import Look
+from edgeseg.pipeline.yaml_word import yaml_word
 from edgeseg.runtime.datafolder import Description
 from edgeseg.runtime.input_spec import Geometry
 
@@ -59,16 +60,26 @@ def choose(look: Look) -> Choice:
     return Choice(Geometry("tile", tile_px=tile_px, overlap_px=32), reason, draws, 40, 60)
 
 
-def recipe_text(name: str, about: Description, look: Look, choice: Choice) -> str:
-    """The recipe as YAML with comments; every value not written here has a documented default."""
+def recipe_text(name: str, folder: str, about: Description, look: Look, choice: Choice) -> str:
+    """The recipe as YAML with comments; every value not written here has a documented default.
+
+    Args:
+        name: Of the recipe.
+        folder: Name of the data set's folder.
+        about: Its description.
+        look: What was found in it.
+        choice: What suits it.
+    """
+    # A folder called synthetic is not the set that edgeseg draws.
+    found_as = f"./{folder}" if folder == "synthetic" else folder
     binary = len(about.classes) == 2
     return f"""\
 # Written by `edgeseg init` after looking at {look.n_images} images. Keys left out have the defaults of
 # edgeseg.pipeline.recipe; every key can be changed for one run, such as by --set teacher.epochs=20.
-name: {name}
+name: {yaml_word(name)}
 intended_use: research; no clinical or safety claim # goes into the bundle
 data:
-  name: {name} # found in EDGESEG_DATA, or named by --data DIR
+  name: {yaml_word(found_as or ".")} # the folder, found in EDGESEG_DATA, or named by --data DIR
   seed: 0 # of the split, where meta.csv brings none
 geometry: # {choice.reason}
 {_geometry_text(choice.geometry)}

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from edgeseg.runtime.data.columns import Column, unused_columns
+from edgeseg.runtime.data.listing import summary
+from edgeseg.runtime.data.shares import Shares
+from edgeseg.runtime.data.swapped import swapped
 from edgeseg.runtime.datafolder import Folder, list_folder
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.ignored import IGNORED
-from edgeseg.runtime.imagefile import Color, decode, present_values, read_stored_mask
-from edgeseg.runtime.splits import SPLITS
+from edgeseg.runtime.imagefile import Color, decode, read_stored_mask
 
 # Colour is a property of the camera, so a few images tell; masks are all read, since a class may be rare.
 _IMAGES_LOOKED_AT = 64
@@ -40,6 +44,9 @@ class Look:
             long side, in [0, 1].
         splits: Images by split of meta.csv; empty if it has none.
         columns: Other columns of meta.csv.
+        shares: What each class id covers.
+        not_taken: What lies in images/ and masks/ and is not taken, as `listing.summary` gives it.
+        warnings: What is probably not meant so, by names alone.
     """
 
     n_images: int
@@ -51,7 +58,10 @@ class Look:
     n_negative: int
     small_region: float
     splits: dict[str, int]
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
+    shares: Shares
+    not_taken: tuple[Mapping[str, object], ...]
+    warnings: tuple[Fault, ...]
 
     @property
     def n_train(self) -> int:
@@ -80,12 +90,16 @@ def look_at(root: Path, progress: Callable[[int, int], None] | None = None, igno
     if folder.faults:
         shown = "\n".join(f"  {fault}" for fault in folder.faults[:8])
         raise DataError(f"{root} cannot be used yet, {len(folder.faults)} fault(s):\n{shown}")
+    mixed_up = swapped(folder.images, folder.masks)
+    if mixed_up is not None:
+        raise DataError(f"{root} cannot be used yet: {mixed_up}")
     every = max(1, len(folder.images) // _IMAGES_LOOKED_AT)
     sizes, ids, sides, colours, negative = Counter[tuple[int, int]](), set[int](), list[float](), 0, 0
+    shares = Shares()
     for index, (stem, image) in enumerate(folder.images.items()):
         mask = read_stored_mask(folder.masks[stem])
         sizes[(mask.shape[0], mask.shape[1])] += 1
-        ids.update(present_values(mask))
+        ids.update(shares.add(mask))
         if ignore is not None:
             mask = np.where(mask == ignore, np.uint8(0), mask)
         sides += _region_sides(mask)
@@ -105,8 +119,11 @@ def look_at(root: Path, progress: Callable[[int, int], None] | None = None, igno
         ignore=ignore,
         n_negative=negative,
         small_region=float(np.quantile(sides, 0.25)),
-        splits=_splits(folder),
-        columns=tuple(name for name in folder.columns if name not in ("split", "group")),
+        splits=folder.splits,
+        columns=unused_columns(folder.columns, folder.rows),
+        shares=shares.binary() if set(ids) <= {0, 255} else shares,
+        not_taken=tuple(summary(folder.left_out, root)),
+        warnings=(*folder.warnings, *_orphans(folder)),
     )
 
 
@@ -150,8 +167,9 @@ def _is_coloured(stored: np.ndarray) -> bool:
     return float(np.mean(spread > _TINT_SPREAD)) > _COLOUR_SHARE
 
 
-def _splits(folder: Folder) -> dict[str, int]:
-    if "split" not in folder.columns:
-        return {}
-    counts = Counter(row["split"] for row in folder.rows.values())
-    return {name: counts.get(name, 0) for name in SPLITS}
+def _orphans(folder: Folder) -> list[Fault]:
+    remedy = "add its image or remove it"
+    return [
+        Fault(f"masks/{folder.masks[stem].name}", "mask without image", "no image of this stem", remedy, "warning")
+        for stem in folder.orphans
+    ]

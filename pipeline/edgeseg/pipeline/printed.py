@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +24,17 @@ def show(report: object, rendered: RenderableType, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
         return
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(file=sys.stdout, width=width, highlight=False, markup=False).print(rendered)
+    Console(file=sys.stdout, width=width, highlight=False, markup=False).print(rendered, crop=False)
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """A line that is neither folded nor cut nor cleaned: a command that is pasted must stay as it is."""
+
+    line: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        yield Segment(f"{self.line}\n")
 
 
 def simple_table(columns: Sequence[str], rows: Sequence[Sequence[object]], left: int = 2) -> Table:
@@ -35,14 +47,20 @@ def simple_table(columns: Sequence[str], rows: Sequence[Sequence[object]], left:
     return table
 
 
-def faults_text(faults: Sequence[Mapping[str, str]], n_images: int | None = None) -> RenderableType:
-    """What `data check` found, grouped by kind."""
+def faults_text(faults: Sequence[Mapping[str, str]]) -> RenderableType:
+    """What is wrong with a data set, faults and warnings, each with what to do."""
+    n_faults = sum(fault["level"] == "fault" for fault in faults)
+    n_warnings = len(faults) - n_faults
+    last = Text(f"{n_faults} fault(s)" if n_faults else "no faults", "bold red" if n_faults else "green")
+    if n_warnings:
+        last.append(f", {n_warnings} warning(s)", "yellow")
     if not faults:
-        return Text("no faults" + (f" in {n_images} images" if n_images else ""), "green")
-    table = simple_table(("file", "kind", "what", "what to do"), [tuple(fault.values()) for fault in faults], left=4)
-    for column in table.columns[2:]:
+        return last
+    rows = [(one["level"], one["file"], one["kind"], one["message"], one["remedy"]) for one in faults]
+    table = simple_table(("", "file", "kind", "what", "what to do"), rows, left=5)
+    for column in table.columns[3:]:
         column.no_wrap = False
-    return Group(table, Text(""), Text(f"{len(faults)} fault(s)", "bold red"))
+    return Group(table, Text(""), last)
 
 
 def verify_text(report: Mapping[str, Any]) -> RenderableType:

@@ -6,15 +6,17 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.budget import Budget
-from edgeseg.pipeline.config_reader import read_config, set_value
+from edgeseg.pipeline.config_reader import UnknownKeysError, read_config, set_value
 from edgeseg.pipeline.export_config import DecisionSection, QuantizeSection
 from edgeseg.pipeline.fit_config import FitSection
+from edgeseg.pipeline.recipe_source import place, read_source
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
@@ -23,6 +25,9 @@ TARGETS = ("x86-ort", "x86-litert")
 
 # Below this skill a network has learned nothing that is of use; see docs/measuring.md.
 LEAST_SKILL = 0.1
+# It names the run's folder and the bundle: no separators, nothing a terminal acts on, no lone surrogates, no option.
+_NAME = re.compile(r"[^-\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff][^\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
+_LONGEST_NAME_BYTES = 160
 
 
 @dataclass(frozen=True)
@@ -198,8 +203,10 @@ class Recipe:
     budget: Budget | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or any(sign in self.name for sign in "/\\ ."):
-            raise ConfigError(f"name is {self.name!r}; use a short name without slashes, dots and spaces")
+        if not _NAME.fullmatch(self.name) or len(self.name.encode("utf-8", "replace")) > _LONGEST_NAME_BYTES:
+            raise ConfigError(
+                f"name is {self.name!r}; use a short name without slashes, dots and spaces, as it names files"
+            )
         unknown = [target for target in self.gates.min_speedup if target not in TARGETS]
         if unknown:
             raise ConfigError(f"gates.min_speedup.{unknown[0]} is no target; known are {', '.join(TARGETS)}")
@@ -245,24 +252,18 @@ def load_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:
     Raises:
         ConfigError: For anything unknown, of a wrong type or contradictory, with its key, value and remedy.
     """
-    import yaml
-
-    if not path.is_file():
-        raise ConfigError(f"recipe {path} does not exist; `edgeseg init DIR` writes one for your own data")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise ConfigError(f"recipe {path} is no valid YAML: {err}") from err
-    if not isinstance(values, dict):
-        raise ConfigError(f"recipe {path} holds {type(values).__name__}, but must hold keys such as name and data")
+    document = read_source(path)
+    values = document.values
     for assignment in assignments:
         set_value(values, assignment)
+    set_here = tuple(assignment.partition("=")[0].strip() for assignment in assignments)
     try:
         return read_config(Recipe, values, "")
-    except ConfigError:
-        raise
-    except Exception as err:  # a section's own check, such as ManifestError of the geometry
-        raise ConfigError(f"recipe {path}: {err}") from err
+    except UnknownKeysError as err:
+        found = (f"{place(sentence, document.lines, set_here)}{sentence}" for sentence in err.sentences)
+        raise ConfigError(f"recipe {path}: {'; '.join(found)}") from err
+    except Exception as err:  # also a section's own check, such as ManifestError of the geometry
+        raise ConfigError(f"recipe {path}: {place(str(err), document.lines, set_here)}{err}") from err
 
 
 def find_data(recipe: Recipe, given: Path | None) -> Path | None:

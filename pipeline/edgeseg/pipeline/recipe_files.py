@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.shell import command
 
 _HERE = Path(__file__).resolve()
 # In a checkout the recipes lie at its root; a wheel has them beside this file.
@@ -18,6 +20,14 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def _is(kind: Callable[[], bool]) -> bool:
+    """Whether a path is of a kind; a name that is too long for the file system is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
 def find_recipe(recipe: str) -> Path:
     """The file of a recipe given as a path, or by the name of one that comes with edgeseg.
 
@@ -25,10 +35,14 @@ def find_recipe(recipe: str) -> Path:
         ConfigError: If it is neither.
     """
     path, shipped = Path(recipe), shipped_recipes()
-    if path.is_file():
+    if _is(path.is_file):
         return path
     if recipe in shipped:
         return shipped[recipe]
+    if _is(path.is_dir):
+        inside = path / "recipe.yaml"
+        has = f"give {inside}" if inside.is_file() else f"`{command('edgeseg', 'init', path)}` writes a recipe into it"
+        raise ConfigError(f"recipe {recipe!r} is a folder; {has}")
     near = difflib.get_close_matches(path.stem, shipped, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "`edgeseg init DIR` writes one for your own data."
     raise ConfigError(

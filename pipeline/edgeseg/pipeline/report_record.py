@@ -33,6 +33,7 @@ from edgeseg.pipeline.report_fields import (
     rows_of,
     status_of,
 )
+from edgeseg.runtime.shell import command
 
 _LONG = 0.02  # share of the run from which a step has a row of its own
 
@@ -137,7 +138,7 @@ def reproduction(report: Report) -> Markup:
     commands = [
         *([f"git checkout {commit}"] if commit else []),
         str(report.get("command") or "# report.json gives no command"),
-        *([f"edgeseg verify {PurePath(str(bundle)).name}"] if bundle else []),
+        *([command("edgeseg", "verify", PurePath(str(bundle)).name)] if bundle else []),
     ]
     settings = mapping(dig(report, "recipe", "settings"))
     around = {**mapping(report.get("machine")), **mapping(report.get("software"))}

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun, no_progress
+from edgeseg.pipeline.data_words import say_data
 from edgeseg.pipeline.folder_lock import alone_in
 from edgeseg.pipeline.plan import plan_steps
 from edgeseg.pipeline.recipe import Recipe, find_data
@@ -112,7 +113,7 @@ def step_names(recipe: Recipe) -> tuple[str, ...]:
 
 
 def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:
-    """The data set of a recipe's run, with its split.
+    """The data set of a recipe's run, with its split; what of the folder is taken, and what is not, is said on stderr.
 
     Args:
         recipe: Checked settings.
@@ -123,7 +124,9 @@ def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:
         EdgesegError: If the data set is not there or cannot be used.
     """
     data_root = find_data(recipe, given) or _synthetic(recipe, root)
-    return open_dataset(data_root, split_file=root / "split.csv", seed=recipe.data.seed)
+    data = open_dataset(data_root, split_file=root / "split.csv", seed=recipe.data.seed)
+    say_data(data)
+    return data
 
 
 def _synthetic(recipe: Recipe, root: Path) -> Path:

@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.runtime.class_ids import to_class_ids
+from edgeseg.runtime.data.columns import Column, unused_columns
+from edgeseg.runtime.data.listing import summary
+from edgeseg.runtime.data.shares import Share, Shares
+from edgeseg.runtime.data.swapped import swapped
 from edgeseg.runtime.datafolder import Description, Folder, list_folder, read_description
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.imagefile import Color, UInt8, decode, present_values, read_stored_mask, to_color
 from edgeseg.runtime.pixel_hash import pixel_hash
 from edgeseg.runtime.splits import SPLITS
 
-__all__ = ["Fault", "check_dataset"]
+__all__ = ["Checked", "Fault", "check_dataset", "examine"]
 
 # A faint tint (as ultrasound screens have) is fine in a data set declared gray; a picture in colours is a mistake.
 # Measured: in 204 tinted ultrasound frames at most 0.1 % of the pixels exceed a spread of 40 between their channels,
@@ -25,10 +29,36 @@ _COLOUR_SHARE = 0.05
 _SMALLEST_SIDE_PX = 8
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a data set holds, and what is wrong with it.
+
+    Attributes:
+        faults: What keeps it from being used well; empty if it is fine.
+        warnings: What is probably not meant so; a look decides.
+        n_images: Images taken.
+        n_masks: Masks taken, also those without an image.
+        splits: Images by split of meta.csv; empty if it has none.
+        not_taken: What lies in images/ and masks/ and is not taken: `where`, `reason`, `n`, `files`.
+        shares: What each class covers, by id; empty while the classes are not known or no mask could be read.
+        columns: Columns of meta.csv that nothing reads by itself.
+    """
+
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...] = ()
+    n_images: int = 0
+    n_masks: int = 0
+    splits: Mapping[str, int] = field(default_factory=dict)
+    not_taken: tuple[Mapping[str, object], ...] = ()
+    shares: tuple[Share, ...] = ()
+    columns: tuple[Column, ...] = ()
+
+
 @dataclass
 class _Seen:
     """What is gathered over all images, to be judged at the end."""
 
+    shares: Shares = field(default_factory=Shares)
     stems_by_hash: dict[str, list[str]] = field(default_factory=dict)
     present: set[tuple[str, int]] = field(default_factory=set)  # (split, class id) that occur in a mask
     unread_splits: set[str] = field(default_factory=set)
@@ -38,7 +68,12 @@ class _Seen:
 
 
 def check_dataset(root: Path | str, progress: Callable[[int, int], None] | None = None) -> list[Fault]:
-    """Reads a whole data set and lists its faults.
+    """Lists the faults of a data set, as `examine` finds them."""
+    return list(examine(root, progress).faults)
+
+
+def examine(root: Path | str, progress: Callable[[int, int], None] | None = None) -> Checked:
+    """Reads a whole data set: what it holds, and everything that is wrong with it.
 
     Names, meta.csv and dataset.yaml are checked first, then every image and mask is read: damaged, 16-bit, palette
     and transparent files, differing sizes, unknown class ids, colour images in a data set declared gray. Last come
@@ -49,29 +84,55 @@ def check_dataset(root: Path | str, progress: Callable[[int, int], None] | None 
         progress: Called with (done, total) after every image.
 
     Returns:
-        The faults in that order; empty if the data set is fine. Files are named relative to ``root``.
+        What was found; faults are in that order, and files are named relative to ``root``.
     """
     root = Path(root)
     try:
         folder = list_folder(root)
     except FaultError as error:
-        return [error.fault]
-    faults = list(folder.faults)
+        return Checked((error.fault,))
+    faults = [*folder.faults, *folder.warnings]
     about: Description | None = None
     try:
         about = read_description(root)
     except FaultError as error:
         faults.append(_relative(error.fault, root))
     faults += _masks_without_image(folder)
-    splits = {stem: row["split"] for stem, row in folder.rows.items()} if "split" in folder.columns else {}
     seen = _Seen()
+    mixed_up = _swapped(folder)
+    if mixed_up is not None:  # every file would be a fault, and none of them the cause
+        return _checked(root, folder, about, [mixed_up, *faults], seen)
+    splits = {stem: row["split"] for stem, row in folder.rows.items()} if "split" in folder.columns else {}
     for done, stem in enumerate(folder.images, start=1):
         faults += [_relative(fault, root) for fault in _check_pair(folder, stem, about, splits.get(stem, ""), seen)]
         if progress is not None:
             progress(done, len(folder.images))
     faults += _repeated_images(folder, splits, seen)
     faults += _two_foregrounds(seen)
-    return faults + _split_contents(splits, about, seen)
+    faults += _split_contents(splits, about, seen)
+    return _checked(root, folder, about, faults, seen)
+
+
+def _checked(root: Path, folder: Folder, about: Description | None, faults: list[Fault], seen: _Seen) -> Checked:
+    classes = about.classes if about is not None and seen.shares.n_masks else ()
+    found = [*faults, *seen.shares.warnings(classes)]
+    return Checked(
+        faults=tuple(fault for fault in found if fault.level == "fault"),
+        warnings=tuple(fault for fault in found if fault.level == "warning"),
+        n_images=len(folder.images),
+        n_masks=len(folder.masks),
+        splits=folder.splits,
+        not_taken=tuple(summary(folder.left_out, root)),
+        shares=tuple(seen.shares.by_class(classes)),
+        columns=unused_columns(folder.columns, folder.rows),
+    )
+
+
+def _swapped(folder: Folder) -> Fault | None:
+    left_out = {
+        one.stem: one.path for one in folder.left_out if one.path.parent.name == "masks" and one.n_pictures == 1
+    }
+    return swapped(folder.images, folder.masks or left_out)
 
 
 def _check_pair(folder: Folder, stem: str, about: Description | None, split: str, seen: _Seen) -> list[Fault]:
@@ -91,7 +152,7 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
     if mask is None:
         seen.unread_splits.add(split)
     else:
-        seen.present.update((split, class_id) for class_id in present_values(mask))
+        seen.present.update((split, class_id) for class_id in seen.shares.add(mask))
     if image is not None and mask is not None and image.shape[:2] != mask.shape:
         message = f"{_size(mask)}, but its image is {_size(image)}"
         remedy = "make the mask for this very image, or resize it with nearest-neighbour interpolation"
@@ -135,14 +196,8 @@ def _colour_share(stored: UInt8) -> float:
 
 
 def _masks_without_image(folder: Folder) -> list[Fault]:
-    if not folder.images:  # One fault already: an empty or missing images folder.
-        return []
     message, remedy = "no image of this stem", "add the image or remove the mask"
-    return [
-        Fault(f"masks/{path.name}", "mask without image", message, remedy)
-        for stem, path in folder.masks.items()
-        if stem not in folder.images
-    ]
+    return [Fault(f"masks/{folder.masks[stem].name}", "mask without image", message, remedy) for stem in folder.orphans]
 
 
 def _repeated_images(folder: Folder, splits: Mapping[str, str], seen: _Seen) -> list[Fault]:

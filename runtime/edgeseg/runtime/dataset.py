@@ -19,11 +19,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgeseg.runtime.data.listing import summary
 from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, list_images, read_description
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.ignored import check_ignore
 from edgeseg.runtime.imagefile import Color, UInt8, read_image, read_mask
+from edgeseg.runtime.shell import command
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 __all__ = [
@@ -77,6 +79,7 @@ class DataSet:
         samples: All samples, sorted by stem.
         split_given: Whether meta.csv has the split; if not it was drawn, or kept in a file of a run.
         ignore: The value in mask files of pixels that do not count, or None; every sample has it too.
+        remarks: Sentences on what was not taken of the folder, and on what is probably not meant so.
     """
 
     root: Path
@@ -89,6 +92,7 @@ class DataSet:
     samples: tuple[Sample, ...]
     split_given: bool = True
     ignore: int | None = None
+    remarks: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, sorted by stem.
@@ -157,6 +161,7 @@ def open_dataset(
         samples=tuple(replace(one, ignore=about.ignore) for one in _samples(folder, split_file, seed)),
         split_given="split" in folder.columns,
         ignore=about.ignore,
+        remarks=_remarks(folder, root),
     )
 
 
@@ -212,10 +217,24 @@ def _samples(folder: Folder, split_file: Path | None, seed: int) -> tuple[Sample
     )
 
 
+def _remarks(folder: Folder, root: Path) -> tuple[str, ...]:
+    lines = [
+        f"not taken: {one['where']}{', '.join(map(str, files))} ({one['n']}): {one['reason']}"
+        for one in summary(folder.left_out, root)
+        if isinstance(files := one["files"], list)
+    ]
+    if folder.orphans:
+        first = ", ".join(folder.masks[stem].name for stem in folder.orphans[:5])
+        more = ", ..." if len(folder.orphans) > 5 else ""
+        lines.append(f"not taken: masks/{first}{more} ({len(folder.orphans)}): without an image")
+    return (*lines, *(f"warning: {fault}" for fault in folder.warnings))
+
+
 def _unusable(root: Path, faults: Sequence[Fault]) -> DataError:
     shown = "\n".join(f"  {fault}" for fault in faults[:5])
     more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
-    return DataError(f"{root}: {len(faults)} fault(s); `edgeseg data check {root}` lists all\n{shown}{more}")
+    listed = f"`{command('edgeseg', 'data', 'check', root)}` lists all"
+    return DataError(f"{root}: {len(faults)} fault(s); {listed}\n{shown}{more}")
 
 
 def _lines_sha256(lines: Iterable[str]) -> str:

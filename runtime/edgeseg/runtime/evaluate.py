@@ -15,6 +15,7 @@ from edgeseg.runtime.atomic import write_text
 from edgeseg.runtime.dataset import Color, Sample, read_image
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.image_score import ImageScore, score_image
+from edgeseg.runtime.textfile import read_text
 
 _SCHEMA_VERSION = 1
 _INT_ARRAYS = ("tp", "fp", "fn", "region_class", "region_area_px", "n_predicted_regions")
@@ -111,7 +112,7 @@ def load_scores(path: Path | str) -> list[ImageScore]:
     """
     path = Path(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path))
         if document["schema_version"] != _SCHEMA_VERSION:
             raise DataError(f"{path}: schema_version {document['schema_version']}, not {_SCHEMA_VERSION}; score again")
         return [_from_json(image) for image in document["images"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from edgeseg.runtime.errors import DataError
 
@@ -16,12 +17,14 @@ class Fault:
         kind: A short name to group and count by, such as ``missing mask``.
         message: What was found.
         remedy: What to do about it.
+        level: A fault keeps the data from being used, a warning does not.
     """
 
     file: str
     kind: str
     message: str
     remedy: str
+    level: Literal["fault", "warning"] = "fault"
 
     def __str__(self) -> str:
         return f"{self.file}: {self.message}; {self.remedy}"

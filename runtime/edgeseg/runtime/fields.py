@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from edgeseg.runtime.errors import ManifestError
+from edgeseg.runtime.textfile import decoded
 
 T = TypeVar("T")
 
@@ -29,9 +30,12 @@ class Fields:
         self.where = where
         self._value: Mapping[str, Any] = value
         names = tuple(known)
-        for key in value:
-            if key not in names:
-                raise ManifestError(f"{where}: unknown key {key!r}. {nearest(str(key), names)}")
+        unknown = [key for key in value if key not in names]
+        if len(unknown) == 1:
+            raise ManifestError(f"{where}: unknown key {unknown[0]!r}. {nearest(str(unknown[0]), names)}")
+        if unknown:
+            listed = " ".join(f"{key!r}: {nearest(str(key), names)}" for key in unknown[:8])
+            raise ManifestError(f"{where}: {len(unknown)} unknown keys. {listed}")
 
     def has(self, key: str) -> bool:
         """Whether `key` is present."""
@@ -105,13 +109,13 @@ def whole(value: object, where: str, low: int, high: int, *, required: bool = Tr
 
 
 def read_json_object(data: bytes | str, where: str) -> Mapping[str, Any]:
-    """Decode JSON that must be an object.
+    """Decode JSON that must be an object; an editor may have put a byte-order mark in front.
 
     Raises:
         ManifestError: If it is not UTF-8, not JSON or not an object.
     """
     try:
-        value = json.loads(data)
+        value = json.loads(decoded(data) if isinstance(data, bytes) else data.removeprefix("\ufeff"))
     except (UnicodeDecodeError, ValueError, RecursionError) as err:
         raise ManifestError(f"{where}: not valid JSON ({err}). Write the file again.") from err
     if not isinstance(value, dict):

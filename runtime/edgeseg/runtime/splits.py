@@ -8,7 +8,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgeseg.runtime.atomic import write_text
+from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -51,7 +51,8 @@ def write_split(path: Path, splits: Mapping[str, str], groups: Mapping[str, str]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("stem", "split", "group"))
     writer.writerows((stem, splits[stem], groups[stem]) for stem in sorted(splits))
-    write_text(path, text.getvalue())
+    # A name that is no text (bytes of another encoding) comes back from the file as it was.
+    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def read_split(path: Path, groups: Mapping[str, str]) -> dict[str, str]:
@@ -65,8 +66,11 @@ def read_split(path: Path, groups: Mapping[str, str]) -> dict[str, str]:
         DataError: The file is damaged, or stems or groups have changed since it was written.
     """
     remedy = f"delete {path} to draw a new split (old scores then no longer compare), or restore the data set"
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")  # a spreadsheet adds a byte-order mark
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
     splits = {row.get("stem") or "": row.get("split") or "" for row in rows}
     if not rows or any(value not in SPLITS for value in splits.values()):
         raise DataError(f"{path}: not a split file (stem, split, group; split one of {', '.join(SPLITS)}); {remedy}")
@@ -80,4 +84,4 @@ def read_split(path: Path, groups: Mapping[str, str]) -> dict[str, str]:
 
 def draw_key(group: str, seed: int) -> str:
     """Where a group comes in the drawn order; the same on every machine and library version."""
-    return hashlib.sha256(f"{seed}/{group}".encode()).hexdigest()
+    return hashlib.sha256(f"{seed}/{group}".encode("utf-8", "surrogateescape")).hexdigest()

@@ -17,6 +17,8 @@ from edgeseg.pipeline.int8_doctor.patient import File
 from edgeseg.pipeline.steps.spec_files import read_spec
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.shell import command
+from edgeseg.runtime.textfile import read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +58,12 @@ def read_run(root: Path, recipe: str) -> RunFiles:
         ExportError: If the FP32 file is another network's.
     """
     steps = root / "steps"
-    command = f"run `edgeseg run {recipe} --only onnx_int8` first, or name the folder of its runs with --runs"
-    _check_whole(steps, ("choose_final", "onnx_fp32", "ranges"), command)
+    first = f"run `{command('edgeseg', 'run', recipe, '--only', 'onnx_int8')}` first"
+    remedy = f"{first}, or name the folder of its runs with --runs"
+    _check_whole(steps, ("choose_final", "onnx_fp32", "ranges"), remedy)
     student = _result(steps / "choose_final")["student"]
-    remedy = f"Run `edgeseg run {recipe}` again, so that its step ranges is made for the student accepted now."
+    again = command("edgeseg", "run", recipe)
+    remedy = f"Run `{again}` again, so that its step ranges is made for the student accepted now."
     return _read(steps, steps / student / "files", root / "int8_doctor", remedy)
 
 
@@ -75,11 +79,11 @@ def read_fit(folder: Path, recipe: str) -> RunFiles:
         ExportError: If the FP32 file is another network's.
     """
     path = folder / "fit.json"
-    again = f"run `edgeseg fit {recipe}` with the target and budget of that folder"
+    again = f"run `{command('edgeseg', 'fit', recipe)}` with the target and budget of that folder"
     if not path.is_file():
         named = f"name the folder of a fit such as runs/{recipe}/fit/x86-ort/latency_ms-2"
         raise ConfigError(f"--fit {folder} holds no finished fit: {path.name} is missing; {named}, or {again}")
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = json.loads(read_text(path))
     if record["recipe"]["name"] != recipe:
         raise ConfigError(f"--fit {folder} is of the recipe {record['recipe']['name']}, not of {recipe}; name that one")
     if record["status"] != "ok":
@@ -92,10 +96,10 @@ def read_fit(folder: Path, recipe: str) -> RunFiles:
     )
 
 
-def _check_whole(steps: Path, names: tuple[str, ...], command: str) -> None:
+def _check_whole(steps: Path, names: tuple[str, ...], remedy: str) -> None:
     for name in names:
         if not (steps / name / "done.json").is_file():
-            raise ConfigError(f"{steps.parent} holds no finished step {name}; {command}")
+            raise ConfigError(f"{steps.parent} holds no finished step {name}; {remedy}")
         found = _result(steps / name)
         if found.get("status", "ok") != "ok":
             raise ConfigError(f"{steps.parent}: the step {name} is {found['status']}: {found.get('reason')}")

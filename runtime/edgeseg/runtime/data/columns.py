@@ -1,0 +1,147 @@
+"""Columns of meta.csv that nothing reads, and those of them whose values lie in several splits: perhaps a patient."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgeseg.runtime.data.metafile import KNOWN, near_known
+from edgeseg.runtime.faults import Fault
+
+# What images are taken of, or with, many at a time: by any of these names a column is probably a group.
+_GROUP_WORD = re.compile(
+    "(patient|subject|person|participant|volunteer|donor|animal|mouse|case|exam|examination|study|series|serie|scan|"
+    "visit|session|acquisition|slide|biopsy|volume|stack|sequence|video|clip|recording|movie|track|scene|part|piece|"
+    "component|workpiece|sample|specimen|coupon|wafer|panel|board|lot|batch|charge|serial|barcode|roll|coil|parent|"
+    "original|mrn)s?(id|ids|no|nr|num|number|name|code|key|uid|index|idx)?"
+)
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_UNKNOWN = frozenset(("", "-", "?", "na", "n/a", "nan", "none", "null", "unknown", "unbekannt"))
+# A category (a camera, a kind of defect) has few values with many images each, an identifier many with few.
+_LEAST_VALUES, _MOST_IMAGES_A_VALUE = 6, 20
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of meta.csv that no part of edgeseg reads by itself; scores can be given by it.
+
+    Attributes:
+        name: As in the header.
+        n_values: Different values.
+        n_crossing: Values whose images are in more than one split, or, without a split, in more than one group.
+        example: One of these values, the one with most images; empty where there is none.
+        like_group: Whether name or contents are those of something that must not be parted.
+    """
+
+    name: str
+    n_values: int
+    n_crossing: int
+    example: str
+    like_group: bool
+
+
+def unused_columns(columns: tuple[str, ...], rows: Mapping[str, Mapping[str, str]]) -> tuple[Column, ...]:
+    """Looks at every column but stem, split and group."""
+    return tuple(_look_at(name, "split" in columns, rows) for name in columns if name not in KNOWN)
+
+
+def column_warnings(columns: tuple[str, ...], rows: Mapping[str, Mapping[str, str]]) -> list[Fault]:
+    """Warnings of columns that are probably a group, or meant to be a known one, and of groups told apart by case."""
+    warnings = [
+        _parted(column, "split" in columns, "group" in columns)
+        for column in unused_columns(columns, rows)
+        if column.like_group and column.n_crossing
+    ]
+    for name in columns:
+        near = None if name in KNOWN else near_known(name)
+        if near is not None and near not in columns:
+            message = f"the column {name} is not read; {near} is what a column must be called for that"
+            warnings.append(_warning("column not read", message, f"rename {name} to {near}, if that is what it is"))
+    return warnings + _groups_by_case(rows)
+
+
+def group_faults(rows: Mapping[str, Mapping[str, str]]) -> list[Fault]:
+    """Groups that the column split parts."""
+    seen: dict[str, set[str]] = {}
+    for row in rows.values():
+        if row.get("group"):
+            seen.setdefault(row["group"], set()).add(row["split"])
+    return [
+        Fault(
+            "meta.csv",
+            "group across splits",
+            f"the group {group} is in {', '.join(sorted(splits))}",
+            "put all its images into one split, or remove the column split to have one made",
+        )
+        for group, splits in seen.items()
+        if len(splits) > 1
+    ]
+
+
+def _look_at(name: str, has_split: bool, rows: Mapping[str, Mapping[str, str]]) -> Column:
+    where: dict[str, set[str]] = {}
+    counts: Counter[str] = Counter()
+    for stem, row in rows.items():
+        value = row[name]
+        if value.casefold() not in _UNKNOWN:
+            where.setdefault(value, set()).add(row["split"] if has_split else row.get("group") or stem)
+            counts[value] += 1
+    crossing = [value for value, _ in counts.most_common() if len(where[value]) > 1]
+    like_group = _named_like_group(name) or _filled_like_group([rows[stem][name] for stem in sorted(rows)], counts)
+    return Column(name, len(counts), len(crossing), crossing[0] if crossing else "", like_group)
+
+
+def _named_like_group(name: str) -> bool:
+    words = [word.casefold() for word in _WORDS.findall(name)] or [name.casefold()]
+    return any(_GROUP_WORD.fullmatch(word) for word in (*words, name.casefold()))
+
+
+def _filled_like_group(values: list[str], counts: Counter[str]) -> bool:
+    """Whether repeated values are many and small, and no measure; values in the order of stems."""
+    n_values, n_rows = len(counts), sum(counts.values())
+    if n_values < _LEAST_VALUES or n_values == n_rows or n_rows / n_values > _MOST_IMAGES_A_VALUE:
+        return False
+    if not all(_is_number(value) for value in counts):
+        return True
+    # Numbers: a measure repeats all over the data set, an identifier's images follow each other.
+    changes = 1 + sum(one != other for one, other in itertools.pairwise(values))
+    return all(value.isdigit() for value in counts) and n_rows / n_values >= 1.5 and changes <= 1.2 * n_values
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _parted(column: Column, has_split: bool, has_group: bool) -> Fault:
+    what = f"{column.n_crossing} of the {column.n_values} values of the column {column.name}, such as {column.example},"
+    if has_split:
+        message = f"{what} have images in more than one split; the column is not read"
+        remedy = "remove the column split to have one made that parts no group, or put each value into one split"
+    else:
+        message = f"{what} may be parted by the split that is made; the column is not read"
+        remedy = "then no split parts its values"
+    first = "put it into the column group" if has_group else f"rename {column.name} to group"
+    remedy = f"if it names a patient, part or series, {first}" + (f" and {remedy}" if has_split else f": {remedy}")
+    return _warning("column across splits", message, remedy)
+
+
+def _groups_by_case(rows: Mapping[str, Mapping[str, str]]) -> list[Fault]:
+    by_plain: dict[str, set[str]] = {}
+    for row in rows.values():
+        by_plain.setdefault(row.get("group", "").casefold(), set()).add(row.get("group", ""))
+    return [
+        _warning("groups by case", f"{' and '.join(sorted(names))} are taken as different groups", "write them alike")
+        for names in by_plain.values()
+        if len(names) > 1
+    ]
+
+
+def _warning(kind: str, message: str, remedy: str) -> Fault:
+    return Fault("meta.csv", kind, message, remedy, "warning")

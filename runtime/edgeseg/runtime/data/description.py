@@ -1,0 +1,133 @@
+"""dataset.yaml as text: found, decoded, held against the keys there are; names as they are written."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeseg.runtime.data.foreign import recognise, seen_in
+from edgeseg.runtime.data.yamltext import Document, YamlError, as_name, plain, quoting, read_yaml
+from edgeseg.runtime.faults import Fault, FaultError
+from edgeseg.runtime.shell import command
+from edgeseg.runtime.textfile import read_text
+
+_NEEDED = ("classes", "color")
+_NEAR_NAMES = ("dataset.yaml", "dataset.yml", "dataset.yaml.txt", "dataset.json", "data.yml")
+
+
+def read_fields(path: Path, known: tuple[str, ...]) -> tuple[dict[str, Any], Mapping[str, int]]:
+    """Reads the file.
+
+    Args:
+        path: dataset.yaml.
+        known: Every key it may have.
+
+    Returns:
+        Its values, with `name`, `licence` and the items of `classes` as text, and the line of each key.
+
+    Raises:
+        DataError: The file or PyYAML is missing, it is no YAML, another tool's, or has unknown or missing keys.
+    """
+    document = _document(path)
+    if not isinstance(document.values, dict):
+        raise bad(path, "holds no keys", "write at least name, classes and color")
+    _check_keys(document, known, path)
+    fields: dict[str, Any] = plain(document.values)
+    for key in ("name", "licence"):
+        if key in fields:
+            fields[key] = None if key == "licence" and fields[key] is None else _name(document, key, path)
+    if isinstance(fields["classes"], list):
+        fields["classes"] = [
+            _name(document, f"classes[{index}]", path, value) for index, value in enumerate(document.values["classes"])
+        ]
+    return fields, document.lines
+
+
+def located(error: FaultError, lines: Mapping[str, int]) -> FaultError:
+    """The same fault with the line of the first key that its message names."""
+    fault = error.fault
+    key = next((word for word in re.findall(r"\w+", fault.message) if word in lines), None)
+    message = fault.message if key is None else f"line {lines[key]}: {fault.message}"
+    return FaultError(Fault(fault.file, fault.kind, message, fault.remedy))
+
+
+def bad(where: object, message: str, remedy: str) -> FaultError:
+    """What is wrong with a description."""
+    return FaultError(Fault(str(where), "bad description", message, remedy))
+
+
+def _document(path: Path) -> Document:
+    if not path.is_file():
+        raise _missing(path)
+    try:
+        return read_yaml(read_text(path))
+    except ImportError as error:
+        remedy = "`pip install pyyaml`, or give classes and color, as a bundle does"
+        raise bad(path, "PyYAML is needed to read it and is not installed", remedy) from error
+    except OSError as error:
+        raise bad(path, f"cannot be read ({error.strerror})", "check its rights and the disk") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise bad(path, f"not valid YAML (line {line} is not UTF-8 text)", "save it as UTF-8") from error
+    except YamlError as error:
+        raise bad(path, f"not valid YAML ({error})", "correct it") from error
+
+
+def _missing(path: Path) -> FaultError:
+    root = path.parent
+    remedy = f"`{command('edgeseg', 'init', root)}` writes one after looking at the images"
+    if not root.is_dir():
+        return bad(path, "no such file", remedy)
+    other = seen_in(root)
+    if other is not None:
+        name, what, how = other
+        return bad(path, f"no such file, but {name}, which is {what}", how)
+    near = [one.name for one in sorted(root.iterdir()) if one.name.strip().casefold() in _NEAR_NAMES and one.is_file()]
+    if near:
+        return bad(path, f"no such file, but {near[0]}", f"rename it to {path.name}")
+    return bad(path, "no such file", remedy)
+
+
+def _check_keys(document: Document, known: tuple[str, ...], path: Path) -> None:
+    keys = list(document.values)
+    unknown = [key for key in keys if key not in known]
+    missing = [key for key in _NEEDED if key not in keys]
+    tool = recognise(keys, path.parent) if unknown else None
+    if tool is not None:
+        what, remedy = tool
+        raise bad(path, f"this is {what}, not a description of edgeseg (its keys: {', '.join(keys[:8])})", remedy)
+    if len(unknown) == 1:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        line = document.lines.get(unknown[0])
+        where = f"line {line}: " if line else ""
+        raise bad(path, f"{where}unknown key {unknown[0]!r}", f"did you mean {near[0]}?" if near else "remove it")
+    if unknown:
+        raise bad(path, f"unknown keys {_listed(unknown, known, document)}", f"known are {', '.join(known)}")
+    if missing:
+        what = f"key {missing[0]} is" if len(missing) == 1 else f"keys {' and '.join(missing)} are"
+        raise bad(path, f"the {what} missing", "add it" if len(missing) == 1 else "add them")
+
+
+def _listed(unknown: list[str], known: tuple[str, ...], document: Document) -> str:
+    words = []
+    for key in unknown:
+        near = difflib.get_close_matches(key, known, n=1)
+        line = f"line {document.lines[key]}" if key in document.lines else ""
+        about = ", ".join(part for part in (line, f"did you mean {near[0]}?" if near else "") if part)
+        words.append(f"{key!r} ({about})" if about else repr(key))
+    return ", ".join(words)
+
+
+def _name(document: Document, place: str, path: Path, value: Any = ...) -> str:
+    """A value that is a name, as it is written."""
+    found = document.values[place] if value is ... else value
+    text = as_name(found)
+    if text is None or not text.strip():
+        shown = "empty" if not found and not isinstance(found, bool) else repr(found)
+        shown = str(found).lower() if isinstance(found, bool) else shown
+        where = f"line {document.lines[place]}: " if place in document.lines else ""
+        raise bad(path, f"{where}{place} is {shown}, which is no name", quoting(found))
+    return text
