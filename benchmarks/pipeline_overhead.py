@@ -51,7 +51,7 @@ class FixedScores(Backend):
     def _infer(self, tensor: np.ndarray) -> np.ndarray:  # noqa: ARG002
         return self._scores
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Nothing to free."""
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from edgeseg.runtime import Segmenter, selection
 from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.commands import describe
 from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.manifest import Manifest
-from edgeseg.runtime.selection import choose, cpu_flags, machine_kind, target_name, unfit_reason
+from edgeseg.runtime.selection import cpu_flags, machine_kind, rank, target_name, unfit_reason
 
 NAMES = ("onnx-fp32", "onnx-int8", "onnx-int8-x86", "tflite-fp32", "tflite-int8")
 
@@ -60,7 +64,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
 )
 def test_without_measurements_the_order_of_the_machine_decides(manifest, machine, kind, engines, wanted) -> None:
     machine(kind, engines)
-    assert choose(manifest).name == wanted
+    assert rank(manifest)[0].name == wanted
 
 
 def test_the_fastest_accepted_of_this_target_wins(manifest, machine) -> None:
@@ -71,34 +75,85 @@ def test_the_fastest_accepted_of_this_target_wins(manifest, machine) -> None:
         "tflite-int8": ({"target": "x86-litert", "status": "ok", "total_p50_ms": 1.5},),
         "onnx-int8": ({"target": "arm64-ort", "status": "ok", "total_p50_ms": 0.1},),
     }
-    assert choose(measured(manifest, rows)).name == "tflite-int8"
+    assert rank(measured(manifest, rows))[0].name == "tflite-int8"
     rows["tflite-int8"] = ({"target": "x86-litert", "status": "refused", "total_p50_ms": 1.5},)
-    assert choose(measured(manifest, rows)).name == "onnx-int8-x86"
+    assert rank(measured(manifest, rows))[0].name == "onnx-int8-x86"
 
 
 def test_a_time_not_measured_does_not_count(manifest, machine) -> None:
     machine("x86-vnni")
     rows = {name: ({"target": "x86-ort", "total_p50_ms": None},) for name in NAMES}
-    assert choose(measured(manifest, rows)).name == "onnx-int8-x86"
+    assert rank(measured(manifest, rows))[0].name == "onnx-int8-x86"
 
 
 def test_the_refused_are_taken_when_nothing_else_is_left(manifest, machine) -> None:
     machine("x86-vnni", ("onnxruntime",))
     rows = {name: ({"target": "x86-ort", "status": "refused"},) for name in NAMES}
-    assert choose(measured(manifest, rows)).name == "onnx-int8-x86"
+    assert rank(measured(manifest, rows))[0].name == "onnx-int8-x86"
 
 
 def test_u8s8_is_not_chosen_without_vnni_even_if_it_was_the_fastest_elsewhere(manifest, machine) -> None:
     machine("x86", ("onnxruntime",))
     rows = {"onnx-int8-x86": ({"target": "x86-ort", "total_p50_ms": 0.5},)}
-    assert choose(measured(manifest, rows)).name == "onnx-fp32"
+    assert rank(measured(manifest, rows))[0].name == "onnx-fp32"
     assert "VNNI" in str(unfit_reason(manifest.variants[NAMES.index("onnx-int8-x86")]))
 
 
-def test_nothing_that_runs_lists_every_reason(manifest, machine) -> None:
+def test_nothing_that_runs_lists_every_reason(tiny_bundle, machine) -> None:
     machine("x86", ())
-    with pytest.raises(BackendError, match=r"onnx-fp32: no engine.*edgeseg\[ort\].*edgeseg\[litert\]"):
-        choose(manifest)
+    with pytest.raises(BackendError, match=r"onnx-fp32: no engine.*edgeseg\[ort\].*onnx-int8-x86: no engine"):
+        Segmenter.open(tiny_bundle)
+
+
+def bundle_with_a_refused_variant(tiny_bundle: Path, target: Path) -> Path:
+    """The tiny bundle, whose integer variant is a file that no onnxruntime opens."""
+    from .test_bundle import contents, summed, write
+
+    entries = contents(tiny_bundle)
+    model = onnx.load_from_string(entries["variants/onnx-int8-x86.onnx"])
+    model.ir_version = 999
+    content = model.SerializeToString()
+    manifest = json.loads(entries["manifest.json"])
+    for variant in manifest["variants"]:
+        if variant["name"] == "onnx-int8-x86":
+            variant["sha256"], variant["bytes"] = hashlib.sha256(content).hexdigest(), len(content)
+    changed = {"variants/onnx-int8-x86.onnx": content, "manifest.json": json.dumps(manifest).encode()}
+    return write(target, summed(entries | changed))
+
+
+def test_what_its_engine_refuses_is_passed_over_for_the_next(tiny_bundle, machine, tmp_path, stripes) -> None:
+    path = bundle_with_a_refused_variant(tiny_bundle, tmp_path / "newer.edgeseg")
+    machine("x86-vnni")
+    with pytest.warns(RuntimeWarning, match=r"onnx-int8-x86 is passed over for onnx-fp32.*999"):
+        segmenter = Segmenter.open(path)
+    with segmenter:
+        assert segmenter.name == "onnx-fp32"
+        assert segmenter(stripes).mask.any()
+    with pytest.raises(BackendError, match=r"999.*pip install -U onnxruntime"):
+        Segmenter.open(path, "onnx-int8-x86")
+
+
+def test_doctor_names_the_variant_that_it_has_opened(tiny_bundle, machine, tmp_path) -> None:
+    path = bundle_with_a_refused_variant(tiny_bundle, tmp_path / "newer.edgeseg")
+    machine("x86-vnni")
+    report = describe(path)
+    assert report["chosen"] == "onnx-fp32"
+    reasons = {row["name"]: row["unfit"] for row in report["variants"]}
+    assert "999" in reasons["onnx-int8-x86"]
+    assert reasons["onnx-fp32"] is None
+
+
+def test_doctor_chooses_nothing_where_nothing_opens(tiny_bundle, machine, monkeypatch) -> None:
+    def refuse(*args: object) -> None:
+        raise BackendError("refused")
+
+    machine("x86-vnni")
+    monkeypatch.setattr(selection, "open_backend", refuse)
+    report = describe(tiny_bundle)
+    assert report["chosen"] is None
+    assert [row["unfit"] for row in report["variants"]] == ["refused", "refused"]
+    with pytest.raises(BackendError, match="onnx-fp32: refused; onnx-int8-x86: refused"):
+        Segmenter.open(tiny_bundle)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +197,7 @@ def test_flags_are_read_from_cpuinfo(text, wanted, monkeypatch: pytest.MonkeyPat
 
 def test_open_takes_the_named_or_the_chosen_variant(tiny_bundle: Path) -> None:
     with Bundle.open(tiny_bundle) as bundle:
-        wanted = choose(bundle.manifest).name
+        wanted = rank(bundle.manifest)[0].name
     with Segmenter.open(tiny_bundle) as segmenter:
         assert segmenter.name == wanted
     with Segmenter.open(tiny_bundle, "onnx-fp32", threads=1) as segmenter:

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgeseg.runtime.telemetry import switch_off
+
 if TYPE_CHECKING:
     from edgeseg.runtime.segmenter import Result, Segmenter
 
 __all__ = ["Result", "Segmenter"]
+
+switch_off()
 
 
 def __getattr__(name: str) -> object:

@@ -147,20 +147,30 @@ def evaluate(
 
 
 def describe(bundle: Path) -> dict[str, Any]:
-    """Return what a bundle would do on this machine: its variants, why one would not run, the one `open` chooses.
+    """Return what a bundle does on this machine: its variants, why one does not run, the one `open` takes.
+
+    That one has been opened. A better one that its engine refused has the reason in `unfit`.
 
     Raises:
         BundleError: If the bundle is damaged.
         ManifestError: If its manifest is wrong.
     """
-    from edgeseg.runtime.selection import choose, unfit_reason
+    from edgeseg.runtime.selection import try_in_order, unfit_reason
 
     with Bundle.open(bundle) as opened:
+        best, refused = try_in_order(opened)
+        if best is not None:
+            best[1].close()
         rows = [
-            {"name": one.name, "bytes": one.bytes, "backend": one.spec.backend, "unfit": unfit_reason(one)}
+            {
+                "name": one.name,
+                "bytes": one.bytes,
+                "backend": one.spec.backend,
+                "unfit": unfit_reason(one) or refused.get(one.name),
+            }
             for one in opened.variants
         ]
-        chosen = choose(opened.manifest).name if any(row["unfit"] is None for row in rows) else None
+        chosen = best[0].name if best is not None else None
         return {"bundle": opened.path.name, "bundle_id": opened.manifest.bundle_id, "chosen": chosen, "variants": rows}
 
 

@@ -85,15 +85,37 @@ def probability(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.n
         ManifestError: If the model returns class ids, which carry no probability.
         BackendError: As for `to_mask`.
     """
+    planes, whole = score_planes(scores, spec, prepared)
+    logits = np.empty((len(spec.classes), *prepared.frame_shape), np.float32)
+    for plane, large in zip(to_logits(planes, spec), logits, strict=True):
+        large[...] = _enlarge(plane, whole)
+    return softmax(logits)
+
+
+def score_planes(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> tuple[np.ndarray, Window]:
+    """Return the low-resolution scores, (planes, h, w) without what is all padding, and the frame's window.
+
+    Raises:
+        ManifestError: If the model returns class ids.
+        BackendError: As for `to_mask`.
+    """
     if spec.output.kind == "class_ids":
         raise ManifestError("This model returns class ids, not scores. Choose a variant with output kind 'scores'.")
-    zero = spec.output.zero_point + (128 if spec.output.dtype == "int8" else 0)
-    planes = _planes(scores, spec, prepared).astype(np.float32)
     whole = _whole(spec, prepared)
-    planes = (planes - zero) * spec.output.scale
-    logits = np.stack([_enlarge(plane, whole) for plane in planes[(slice(None), *whole.cells)]])
+    return _planes(scores, spec, prepared)[(slice(None), *whole.cells)], whole
+
+
+def to_logits(planes: np.ndarray, spec: ModelSpec) -> np.ndarray:
+    """Return the logits of every class, float32 (K, h, w), from planes of `score_planes` or rows of them."""
+    zero = spec.output.zero_point + (128 if spec.output.dtype == "int8" else 0)
+    logits = (planes.astype(np.float32) - np.float32(zero)) * np.float32(spec.output.scale)
     if spec.output.activation == "sigmoid":
-        logits = np.concatenate([np.zeros_like(logits), logits])  # sigmoid(x) is the softmax of (0, x).
+        return np.concatenate([np.zeros_like(logits), logits])  # sigmoid(x) is the softmax of (0, x).
+    return logits
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Turn logits, float32 (K, H, W), into probabilities in place, and return them."""
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=0)

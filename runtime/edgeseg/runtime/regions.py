@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.runtime.components import Components
 from edgeseg.runtime.errors import FrameError
 
 UInt8 = npt.NDArray[np.uint8]
+# Pixels looked at in one go: as many as make most frames one strip, few beside a large frame.
+_STRIP_PX = 1 << 20
+
 Scores = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
@@ -31,13 +36,24 @@ class Region:
     mean_score: float | None = None
 
 
-def find_regions(mask: UInt8, scores: Scores | None = None) -> tuple[Region, ...]:
+class RowScores(Protocol):
+    """Scores of every class that are made when their rows are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(K, H, W)."""
+
+    def rows(self, first: int, last: int) -> npt.NDArray[np.float32]:
+        """Scores of the rows from ``first`` up to but not ``last``, shape (K, last - first, W)."""
+
+
+def find_regions(mask: UInt8, scores: Scores | RowScores | None = None) -> tuple[Region, ...]:
     """Lists the regions of a mask.
 
     Args:
         mask: Class ids, uint8, shape (H, W); 0 is the background.
         scores: Probability of the class each pixel was given, shape (H, W), or of every class, shape (K, H, W).
-            float32 in [0, 1], or uint8 where 255 is 1.
+            float32 in [0, 1], or uint8 where 255 is 1. Or what makes them by rows.
 
     Returns:
         The regions, by class, the largest first; regions of equal area from top to bottom.
@@ -48,23 +64,33 @@ def find_regions(mask: UInt8, scores: Scores | None = None) -> tuple[Region, ...
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise FrameError(f"A mask must be uint8 (H, W), found {mask.dtype} {mask.shape}; pass class ids of one frame")
     found: list[Region] = []
-    for class_id in foreground_ids(mask):
-        of_class = (mask == class_id).view(np.uint8)
-        x, y, width, height = cv2.boundingRect(of_class)
-        window = (slice(y, y + height), slice(x, x + width))
-        n, labels, stats, _ = cv2.connectedComponentsWithStats(of_class[window], connectivity=8, ltype=cv2.CV_32S)
-        means = None if scores is None else _means(_plane(scores, class_id, mask.shape)[window], labels, n)
-        pieces = [
-            Region(
-                class_id=class_id,
-                area_px=int(row[cv2.CC_STAT_AREA]),
-                box=(int(row[0]) + x, int(row[1]) + y, int(row[2]), int(row[3])),
-                mean_score=None if means is None else float(means[label]),
-            )
-            for label, row in enumerate(stats[1:n], start=1)
-        ]
-        found += sorted(pieces, key=lambda region: -region.area_px)
+    for class_id, components in _by_class(mask, scores).items():
+        areas, boxes, sums = components.result()
+        means = None if sums is None else sums / areas / (255 if _is_uint8(scores) else 1)
+        for index in np.argsort(-areas, kind="stable").tolist():
+            left, top, right, bottom = boxes[index].tolist()
+            box = (left, top, right - left, bottom - top)
+            found.append(Region(class_id, int(areas[index]), box, None if means is None else float(means[index])))
     return tuple(found)
+
+
+def _by_class(mask: UInt8, scores: Scores | RowScores | None) -> dict[int, Components]:
+    """The components of every foreground class, found strip by strip."""
+    height, width = mask.shape
+    found = {class_id: Components(width) for class_id in foreground_ids(mask)}
+    _check_scores(scores, mask.shape, max(found, default=0))
+    # Even, since OpenCV labels blocks of two rows: so labels come in the same order as of the whole mask.
+    step = max(2, _STRIP_PX // max(width, 1) // 2 * 2)
+    for top in range(0, height, step) if found else ():
+        _, y, _, n = cv2.boundingRect(mask[top : top + step])
+        if n == 0:
+            continue
+        first, last = top + y, top + y + n
+        planes = _rows(scores, first, last)
+        for class_id, components in found.items():
+            own = planes[class_id] if planes is not None and planes.ndim == 3 else planes
+            components.add((mask[first:last] == class_id).view(np.uint8), first, own)
+    return found
 
 
 def foreground_ids(mask: UInt8) -> list[int]:
@@ -101,15 +127,19 @@ def best_ious(truth: UInt8, pred: UInt8) -> tuple[npt.NDArray[np.int64], npt.NDA
     return truth_areas[1:], best[1:], n_pred - 1
 
 
-def _plane(scores: Scores, class_id: int, shape: tuple[int, ...]) -> Scores:
-    if scores.shape[-2:] != shape or scores.ndim not in (2, 3) or (scores.ndim == 3 and len(scores) <= class_id):
-        raise FrameError(f"Scores of shape {scores.shape} do not fit a mask of {shape} with class {class_id}")
-    return scores if scores.ndim == 2 else scores[class_id]
+def _check_scores(scores: Scores | RowScores | None, shape: tuple[int, ...], class_id: int) -> None:
+    if scores is None or class_id == 0:
+        return
+    found = scores.shape
+    if found[-2:] != shape or len(found) not in (2, 3) or (len(found) == 3 and found[0] <= class_id):
+        raise FrameError(f"Scores of shape {found} do not fit a mask of {shape} with class {class_id}")
 
 
-def _means(scores: Scores, labels: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.float64]:
-    inside = labels > 0
-    flat = labels[inside]
-    sums = np.bincount(flat, weights=scores[inside], minlength=n)
-    means: npt.NDArray[np.float64] = sums / np.maximum(np.bincount(flat, minlength=n), 1)
-    return means / 255 if scores.dtype == np.uint8 else means
+def _rows(scores: Scores | RowScores | None, first: int, last: int) -> Scores | None:
+    if scores is None:
+        return None
+    return scores[..., first:last, :] if isinstance(scores, np.ndarray) else scores.rows(first, last)
+
+
+def _is_uint8(scores: Scores | RowScores | None) -> bool:
+    return isinstance(scores, np.ndarray) and scores.dtype == np.uint8

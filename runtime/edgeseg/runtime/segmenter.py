@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
-from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.out_of_memory import FrameMemory
+from edgeseg.runtime.ownership import Owned
 from edgeseg.runtime.postprocess import Scratch, to_mask
 from edgeseg.runtime.postprocess import probability as to_probability
 from edgeseg.runtime.preprocess import Prepared, prepare
+from edgeseg.runtime.result import Result, times_ms
 
-if TYPE_CHECKING:
-    from edgeseg.runtime.regions import Region
+__all__ = ["Result", "Segmenter"]
 
 # Frames of one engine call in `Segmenter.batch`: beyond a few, a small CPU gains nothing and memory grows.
 _FRAMES_PER_CALL = 8
 
 
-@dataclass(frozen=True)
-class Result:
-    """What was seen in one frame.
-
-    Attributes:
-        mask: Class ids, uint8 (H, W) at the frame's size.
-        probability: float32 (K, H, W) per class, summing to 1 over K; None unless asked for.
-        regions: Connected regions of the mask, or None unless asked for.
-        timings_ms: `pre` (colour, resize, pad), `infer`, `post` (up to the full-size mask) and their sum `total`
-            [ms]. Probability and regions are outside, under `extras` where asked for. From `batch`, times of frames
-            that shared an engine call are equal shares of it.
-    """
-
-    mask: np.ndarray
-    probability: np.ndarray | None
-    regions: tuple[Region, ...] | None
-    timings_ms: Mapping[str, float]
-
-
-class Segmenter:
-    """A model ready to segment frames of any size its geometry takes. One per thread.
+class Segmenter(Owned):
+    """A model ready to segment frames of any size its geometry takes.
 
     Use as a context manager, or call `close`:
 
         with Segmenter.open(Path("part.edgeseg")) as segmenter:
             mask = segmenter(frame).mask
+
+    Threads may share one: every mask is right, but each call waits for the one before. To run in parallel, open one per
+    thread, each with few `threads`. It belongs to the process that opened it: a forked process gets a BackendError, and
+    so does whoever pickles or copies it. Open one in each process, too.
 
     Args:
         backend: An open backend; the segmenter closes it.
@@ -59,13 +43,16 @@ class Segmenter:
     """
 
     def __init__(self, backend: Backend, name: str) -> None:
+        super().__init__()
         self._backend = backend
         self._scratch = Scratch()
         self.name = name
 
     @classmethod
     def open(cls, path: Path, variant: str | None = None, threads: int | None = None) -> Segmenter:
-        """Open a bundle with the named variant, or the best one for this machine (see `selection.choose`).
+        """Open a bundle with the named variant, or the best one for this machine (see `selection.rank`).
+
+        A variant of no name that its engine refuses is passed over for the next best, with a RuntimeWarning.
 
         Args:
             path: The .edgeseg file.
@@ -77,12 +64,15 @@ class Segmenter:
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
         from edgeseg.runtime.bundle import Bundle
-        from edgeseg.runtime.selection import choose
+        from edgeseg.runtime.selection import open_best
 
         with Bundle.open(path) as bundle:
-            entry = bundle.variant(variant) if variant is not None else choose(bundle.manifest)
-            content = bundle.read(entry.file)
-        return cls(open_backend(content, entry.spec, threads), entry.name)
+            if variant is None:
+                entry, backend = open_best(bundle, threads)
+            else:
+                entry = bundle.variant(variant)
+                backend = open_backend(bundle.read(entry.file), entry.spec, threads)
+        return cls(backend, entry.name)
 
     @classmethod
     def from_file(cls, model: Path, spec: ModelSpec, threads: int | None = None) -> Segmenter:
@@ -107,32 +97,37 @@ class Segmenter:
         """Stage 1: bring a uint8 (H, W) or (H, W, 3) RGB frame into the network's shape.
 
         Raises:
-            FrameError: If it is no such frame or does not fit.
+            FrameError: If it is no such frame, does not fit, or memory runs out.
+            BackendError: In a forked process.
         """
-        try:
+        self._check_process()
+        with FrameMemory(np.shape(frame)):
             return prepare(frame, self.spec.input)
-        except MemoryError as err:
-            raise _out_of_memory(frame) from err
 
     def infer(self, prepared: Prepared) -> np.ndarray:
         """Stage 2: run the network; tiles go through it one by one.
 
         Returns:
             The engine's output, (N, ...) as in the spec, N = 1 or the number of tiles.
+
+        Raises:
+            FrameError: If memory runs out.
+            BackendError: If the engine fails, after `close`, or in a forked process.
         """
-        tensor = self._as_input(prepared.tensor)
-        if len(tensor) == 1:
-            return self._backend.infer(tensor)
-        first = self._backend.infer(tensor[:1])
-        scores = np.empty((len(tensor), *first.shape[1:]), first.dtype)
-        scores[0] = first[0]
-        for index in range(1, len(tensor)):
-            scores[index] = self._backend.infer(tensor[index : index + 1])[0]
-        return scores
+        with self._turn():
+            self._check_open()
+            return self._infer(prepared)
 
     def finish(self, scores: np.ndarray, prepared: Prepared) -> np.ndarray:
-        """Stage 3: turn the output of `infer` into the mask, uint8 (H, W) at the frame's size."""
-        return to_mask(scores, self.spec, prepared, self._scratch)
+        """Stage 3: turn the output of `infer` into the mask, uint8 (H, W) at the frame's size.
+
+        Raises:
+            FrameError: If memory runs out.
+            BackendError: If the scores are not what the spec promises, after `close`, or in a forked process.
+        """
+        with self._turn():
+            self._check_open()
+            return self._finish(scores, prepared)
 
     def __call__(self, frame: np.ndarray, *, probability: bool = False, regions: bool = False) -> Result:
         """Segment one frame.
@@ -143,18 +138,20 @@ class Segmenter:
             regions: Also return the connected regions, with mean scores where the model gives scores.
 
         Raises:
-            FrameError: If it is no such frame or does not fit.
-            BackendError: If the engine fails.
+            FrameError: If it is no such frame, does not fit, or memory runs out.
+            BackendError: If the engine fails, after `close`, or in a forked process.
         """
-        start = perf_counter_ns()
-        prepared = self.prepare(frame)
-        ready = perf_counter_ns()
-        scores = self.infer(prepared)
-        inferred = perf_counter_ns()
-        mask = self._finish(scores, prepared, frame)
-        done = perf_counter_ns()
-        times_ms = _times_ms(ready - start, inferred - ready, done - inferred)
-        return self._result(mask, scores, prepared, times_ms, (probability, regions))
+        with self._turn():
+            self._check_open()
+            start = perf_counter_ns()
+            prepared = self.prepare(frame)
+            ready = perf_counter_ns()
+            scores = self._infer(prepared)
+            inferred = perf_counter_ns()
+            mask = self._finish(scores, prepared)
+            done = perf_counter_ns()
+            times = times_ms(ready - start, inferred - ready, done - inferred)
+            return self._result(mask, scores, prepared, times, (probability, regions))
 
     def batch(self, frames: Sequence[np.ndarray], *, probability: bool = False, regions: bool = False) -> list[Result]:
         """Segment frames in order; those of equal size share an engine call where the model takes several.
@@ -165,17 +162,15 @@ class Segmenter:
             regions: As for a call.
 
         Raises:
-            FrameError: If one of them does not fit; none is returned then.
-            BackendError: If the engine fails.
+            FrameError: If one of them does not fit, or memory runs out; none is returned then.
+            BackendError: As for a call.
         """
         results: list[Result] = []
-        for group in self._groups(frames):
-            results.extend(self._run_group(group, (probability, regions)))
+        with self._turn():
+            self._check_open()
+            for group in self._groups(frames):
+                results.extend(self._run_group(group, (probability, regions)))
         return results
-
-    def close(self) -> None:
-        """Free the engine; a second call does nothing."""
-        self._backend.close()
 
     def __enter__(self) -> Segmenter:
         return self
@@ -184,6 +179,30 @@ class Segmenter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _close(self) -> None:
+        self._backend.close()
+
+    def _infer(self, prepared: Prepared) -> np.ndarray:
+        with FrameMemory(prepared.frame_shape):
+            tensor = self._as_input(prepared.tensor)
+            if len(tensor) == 1:
+                return self._backend.infer(tensor)
+            first = self._backend.infer(tensor[:1])
+            scores = np.empty((len(tensor), *first.shape[1:]), first.dtype)
+            scores[0] = first[0]
+            for index in range(1, len(tensor)):
+                scores[index] = self._backend.infer(tensor[index : index + 1])[0]
+            return scores
+
+    def _finish(self, scores: np.ndarray, prepared: Prepared) -> np.ndarray:
+        # Whoever calls in the middle of this, as a signal handler may, gets planes of its own.
+        scratch, self._scratch = self._scratch, Scratch()
+        try:
+            with FrameMemory(prepared.frame_shape):
+                return to_mask(scores, self.spec, prepared, scratch)
+        finally:
+            self._scratch = scratch
 
     def _as_input(self, tensor: np.ndarray) -> np.ndarray:
         # pixel - 128 as int8 is the pixel with its top bit flipped.
@@ -207,56 +226,43 @@ class Segmenter:
     def _run_group(self, group: list[tuple[Prepared, int]], extras: tuple[bool, bool]) -> list[Result]:
         start = perf_counter_ns()
         if len(group) == 1:
-            scores = self.infer(group[0][0])
+            scores = self._infer(group[0][0])
         else:
-            scores = self._backend.infer(self._as_input(np.concatenate([prepared.tensor for prepared, _ in group])))
+            with FrameMemory(group[0][0].frame_shape):
+                tensor = np.concatenate([prepared.tensor for prepared, _ in group])
+                scores = self._backend.infer(self._as_input(tensor))
         share_ns = (perf_counter_ns() - start) // len(group)
         results: list[Result] = []
         for index, (prepared, pre_ns) in enumerate(group):
             own = scores if len(group) == 1 else scores[index : index + 1]
             start = perf_counter_ns()
-            mask = self.finish(own, prepared)
-            times_ms = _times_ms(pre_ns, share_ns, perf_counter_ns() - start)
-            results.append(self._result(mask, own, prepared, times_ms, extras))
+            mask = self._finish(own, prepared)
+            times = times_ms(pre_ns, share_ns, perf_counter_ns() - start)
+            results.append(self._result(mask, own, prepared, times, extras))
         return results
-
-    def _finish(self, scores: np.ndarray, prepared: Prepared, frame: np.ndarray) -> np.ndarray:
-        try:
-            return self.finish(scores, prepared)
-        except MemoryError as err:
-            raise _out_of_memory(frame) from err
 
     def _result(
         self,
         mask: np.ndarray,
         scores: np.ndarray,
         prepared: Prepared,
-        times_ms: dict[str, float],
+        times: dict[str, float],
         extras: tuple[bool, bool],
     ) -> Result:
         """Add what was asked for beyond the mask: `extras` = (probability, regions)."""
         if not any(extras):
-            return Result(mask, None, None, times_ms)
+            return Result(mask, None, None, times)
         from edgeseg.runtime.regions import find_regions
+        from edgeseg.runtime.row_probability import RowProbability
 
+        has_scores = self.spec.output.kind == "scores"
         start = perf_counter_ns()
         wanted, with_regions = extras
-        has_scores = self.spec.output.kind == "scores"
-        planes = to_probability(scores, self.spec, prepared) if wanted or has_scores else None
-        found = find_regions(mask, planes) if with_regions else None
-        times_ms["extras"] = (perf_counter_ns() - start) / 1e6
-        return Result(mask, planes if wanted else None, found, times_ms)
-
-
-def _times_ms(pre_ns: int, infer_ns: int, post_ns: int) -> dict[str, float]:
-    return {
-        "pre": pre_ns / 1e6,
-        "infer": infer_ns / 1e6,
-        "post": post_ns / 1e6,
-        "total": (pre_ns + infer_ns + post_ns) / 1e6,
-    }
-
-
-def _out_of_memory(frame: np.ndarray) -> FrameError:
-    size = f"{frame.shape[1]}x{frame.shape[0]} px"
-    return FrameError(f"Memory ran out on a frame of {size}. Use geometry 'tile' or 'resize', or a smaller frame.")
+        with FrameMemory(prepared.frame_shape):
+            planes = to_probability(scores, self.spec, prepared) if wanted else None
+            found = None
+            if with_regions:
+                by_rows = RowProbability(scores, self.spec, prepared) if has_scores and planes is None else None
+                found = find_regions(mask, by_rows if planes is None else planes)
+        times["extras"] = (perf_counter_ns() - start) / 1e6
+        return Result(mask, planes, found, times)

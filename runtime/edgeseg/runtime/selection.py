@@ -1,12 +1,16 @@
-"""Choosing the variant of a bundle that suits this machine."""
+"""Choosing and opening the variant of a bundle that suits this machine."""
 
 from __future__ import annotations
 
 import platform
+import warnings
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 
-from edgeseg.runtime.backends import BACKENDS, installed_package
+from edgeseg.runtime.backends import BACKENDS, installed_package, open_backend
+from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.manifest import Manifest, Variant
 
@@ -25,32 +29,66 @@ _ARCHITECTURES = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm64", "arm64": 
 _ENGINES = {"onnxruntime": "ort", "litert": "litert"}
 
 
-def choose(manifest: Manifest) -> Variant:
-    """Return the best variant for this machine.
+def open_best(bundle: Bundle, threads: int | None = None) -> tuple[Variant, Backend]:
+    """Open the best variant that opens; warns of each better one that its engine refused.
+
+    Args:
+        bundle: The open bundle.
+        threads: Threads of the engine.
+
+    Raises:
+        BackendError: If no variant can run here, with what to install, or every engine refuses its file, with why.
+        BundleError: If a model file is damaged.
+    """
+    opened, refused = try_in_order(bundle, threads)
+    if opened is None:
+        reasons = "; ".join(f"{one.name}: {unfit_reason(one) or refused[one.name]}" for one in bundle.variants)
+        raise BackendError(f"No variant of bundle {bundle.manifest.name!r} can run on this machine ({reasons}).")
+    for name, reason in refused.items():
+        warnings.warn(f"Variant {name} is passed over for {opened[0].name}: {reason}", RuntimeWarning, stacklevel=3)
+    return opened
+
+
+def try_in_order(bundle: Bundle, threads: int | None = None) -> tuple[tuple[Variant, Backend] | None, dict[str, str]]:
+    """Open what `rank` puts first, and where its engine refuses that, the next.
+
+    Returns:
+        The variant and its open backend, or None where none opens; and by name, why engines refused those before it.
+
+    Raises:
+        BundleError: If a model file is damaged.
+    """
+    refused: dict[str, str] = {}
+    for variant in rank(bundle.manifest):
+        content = bundle.read(variant.file)
+        try:
+            return (variant, open_backend(content, variant.spec, threads)), refused
+        except BackendError as err:
+            refused[variant.name] = str(err)
+    return None, refused
+
+
+def rank(manifest: Manifest) -> list[Variant]:
+    """Return the variants that can run on this machine, the best first.
 
     The rule, in this order:
     1. Only variants whose engine is installed; `onnx-int8-x86` only on a processor with VNNI.
-    2. Not those a `measured` row of this machine's target calls anything but `ok` (e.g. `refused` by a latency
-       gate), unless no other is left.
-    3. Where `measured` rows of this target have `total_p50_ms`, the fastest of those.
-    4. Else the order documented in `_PREFERENCE` for x86 with VNNI, x86, arm64; variants it does not name come last,
+    2. Last those a `measured` row of this machine's target calls anything but `ok` (e.g. `refused` by a latency gate).
+    3. Where `measured` rows of this target have `total_p50_ms`, those first, by that time.
+    4. Then the order documented in `_PREFERENCE` for x86 with VNNI, x86, arm64; variants it does not name come last,
        in the manifest's order.
 
     A target is `ARCHITECTURE-ENGINE`, e.g. `x86-ort`, `x86-litert`, `arm64-litert`.
-
-    Raises:
-        BackendError: If no variant can run here, with what to install.
     """
     runnable = [variant for variant in manifest.variants if unfit_reason(variant) is None]
-    if not runnable:
-        reasons = "; ".join(f"{variant.name}: {unfit_reason(variant)}" for variant in manifest.variants)
-        raise BackendError(f"No variant of bundle {manifest.name!r} can run on this machine ({reasons}).")
-    accepted = [variant for variant in runnable if _status(variant) == "ok"] or runnable
-    timed = [(time_ms, variant) for variant in accepted if (time_ms := _measured_ms(variant)) is not None]
-    if timed:
-        return min(timed, key=lambda pair: pair[0])[1]
     order = _PREFERENCE.get(machine_kind(), ())
-    return min(accepted, key=lambda variant: order.index(variant.name) if variant.name in order else len(order))
+
+    def place(variant: Variant) -> tuple[bool, float, int]:
+        time_ms = _measured_ms(variant)
+        preferred = order.index(variant.name) if variant.name in order else len(order)
+        return _status(variant) != "ok", inf if time_ms is None else time_ms, preferred
+
+    return sorted(runnable, key=place)
 
 
 def unfit_reason(variant: Variant) -> str | None:

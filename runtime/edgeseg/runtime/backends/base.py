@@ -11,15 +11,20 @@ import numpy as np
 
 from edgeseg.runtime.errors import BackendError, FrameError
 from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.ownership import Owned
 
 # A student of about a millisecond does not gain from more, and a device has other work to do.
 _MOST_DEFAULT_THREADS = 4
 
+# Engines put the cause at the end of a message, behind the names of their own files and functions.
+_MESSAGE_HEAD, _MESSAGE_TAIL = 200, 400
 
-class Backend(ABC):
+
+class Backend(Owned, ABC):
     """One model file in one engine, ready to run.
 
-    A backend writes `_open`, `_infer` and `close`. Not safe to share between threads: open one per thread.
+    A backend writes `_open`, `_infer` and `_close`. Shared between threads it runs one inference at a time; open one
+    per thread to run several. It belongs to the process that opened it.
 
     Args:
         model: Path or content of the file.
@@ -40,9 +45,15 @@ class Backend(ABC):
     def __init__(self, model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise BackendError(f"threads must be at least 1, found {threads}. Pass None for the default.")
+        super().__init__()
         self.spec = spec
         self.threads = threads or default_threads()
-        self._open(_read(model))
+        self._running = False
+        content = _read(model)
+        try:
+            self._open(content)
+        except MemoryError as err:
+            raise BackendError(f"Memory ran out while a model of {len(content)} bytes was opened.") from err
 
     def infer(self, tensor: np.ndarray) -> np.ndarray:
         """Run the network once.
@@ -55,10 +66,13 @@ class Backend(ABC):
 
         Raises:
             FrameError: If the tensor does not fit the spec.
-            BackendError: If the engine fails or returns another type than the spec says.
+            BackendError: If the engine fails or returns another type than the spec says, after `close`, or in a forked
+                process.
         """
-        self._check_input(tensor)
-        output = self._infer(tensor)
+        with self._turn():
+            self._check_open()
+            self._check_input(tensor)
+            output = self._run(tensor)
         if output.dtype != self.spec.output.dtype:
             found = f"The model returned {output.dtype} where its spec says {self.spec.output.dtype}"
             raise BackendError(f"{found}. The spec belongs to another file: export both again.")
@@ -73,7 +87,7 @@ class Backend(ABC):
         """Run the engine on a checked tensor."""
 
     @abstractmethod
-    def close(self) -> None:
+    def _close(self) -> None:
         """Free the engine; a second call does nothing."""
 
     def __enter__(self) -> Backend:
@@ -83,6 +97,20 @@ class Backend(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _run(self, tensor: np.ndarray) -> np.ndarray:
+        if self._running:  # the turn is re-entrant, the engine is not: its input would be another one's
+            raise BackendError("Called again from within its own inference, as a signal handler may. Call it after.")
+        self._running = True
+        try:
+            return self._infer(tensor)
+        except MemoryError as err:
+            raise BackendError(
+                f"Memory ran out in {self.engine} on an input of shape {tensor.shape}. "
+                "Use geometry 'tile' or a smaller frame."
+            ) from err
+        finally:
+            self._running = False
 
     def _check_input(self, tensor: np.ndarray) -> None:
         spec = self.spec
@@ -96,6 +124,14 @@ class Backend(ABC):
             height, width = (-(-size // stride) * stride for size in tensor.shape[1:3])
             found = f"Height and width must be multiples of {stride} px, found {tensor.shape[1]}x{tensor.shape[2]}"
             raise FrameError(f"{found}. Pad to {height}x{width}, or use Segmenter.prepare.")
+
+
+def engine_message(error: Exception) -> str:
+    """Return what an engine said, on one line; of a long text the beginning and, more of it, the end."""
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if len(text) <= _MESSAGE_HEAD + _MESSAGE_TAIL:
+        return text
+    return f"{text[:_MESSAGE_HEAD]} ... {text[-_MESSAGE_TAIL:]}"
 
 
 def default_threads() -> int:

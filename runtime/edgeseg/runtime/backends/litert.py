@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.backends.base import Backend, engine_message
 from edgeseg.runtime.errors import BackendError
 
 # (module with the class Interpreter, distribution it comes in), the preferred first.
@@ -24,11 +24,13 @@ class LiteRtBackend(Backend):
 
     def _open(self, content: bytes) -> None:
         interpreter_class, self.engine = import_interpreter()
+        # Of the input the interpreter is set up for; None while it is being set up for another.
+        self._shape: tuple[int, ...] | None = None
         try:
             interpreter = interpreter_class(model_content=content, num_threads=self.threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as err:
-            raise BackendError(f"{self.engine} refused the model: {err}. Export it again.") from err
+            raise BackendError(f"{self.engine} refused the model: {engine_message(err)}. Export it again.") from err
         self._interpreter: Any = interpreter
         self._check_tensors()
         self._input_index = interpreter.get_input_details()[0]["index"]
@@ -36,30 +38,32 @@ class LiteRtBackend(Backend):
         self._shape = tuple(int(size) for size in interpreter.get_input_details()[0]["shape"])
 
     def _infer(self, tensor: np.ndarray) -> np.ndarray:
-        if self._interpreter is None:
-            raise BackendError("This backend is closed. Open the model again.")
+        interpreter = self._interpreter
         try:
-            self._fit(tensor.shape)
-            self._interpreter.set_tensor(self._input_index, np.ascontiguousarray(tensor))
-            self._interpreter.invoke()
+            self._fit(interpreter, tensor.shape)
+            interpreter.set_tensor(self._input_index, np.ascontiguousarray(tensor))
+            interpreter.invoke()
             # get_tensor copies, so the caller owns the array; tensor() would hand out the engine's buffer.
-            output: np.ndarray = self._interpreter.get_tensor(self._output_index)
+            output: np.ndarray = interpreter.get_tensor(self._output_index)
         except (ValueError, RuntimeError) as err:
-            raise BackendError(f"{self.engine} failed on an input of shape {tensor.shape}: {err}.") from err
+            raise BackendError(
+                f"{self.engine} failed on an input of shape {tensor.shape}: {engine_message(err)}. "
+                "If memory ran out, use geometry 'tile' or a smaller frame."
+            ) from err
         return output
 
-    def close(self) -> None:
-        """Free the interpreter."""
+    def _close(self) -> None:
         self._interpreter = None
 
-    def _fit(self, shape: tuple[int, ...]) -> None:
+    def _fit(self, interpreter: Any, shape: tuple[int, ...]) -> None:
         if shape == self._shape:
             return
         if not self.spec.dynamic:
             found = f"This model takes the shape {self._shape} only, found {shape}"
             raise BackendError(f"{found}. Use geometry 'resize' or 'tile', or a variant with a free size.")
-        self._interpreter.resize_tensor_input(self._input_index, shape)
-        self._interpreter.allocate_tensors()
+        self._shape = None
+        interpreter.resize_tensor_input(self._input_index, shape)
+        interpreter.allocate_tensors()
         self._shape = shape
 
     def _check_tensors(self) -> None:

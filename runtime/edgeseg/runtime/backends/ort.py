@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnxruntime as ort
 
-from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.backends.base import Backend, engine_message
 from edgeseg.runtime.errors import BackendError
 
 _NUMPY_NAMES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
@@ -23,25 +25,23 @@ class OrtBackend(Backend):
         try:
             session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as err:  # The runtime's exceptions share no base class but Exception.
-            raise BackendError(f"{self.engine} refused the model: {_first_line(err)}. Export it again.") from err
+            message = engine_message(err)
+            raise BackendError(f"{self.engine} refused the model: {message}. {_remedy(message)}") from err
         self._check_tensors(session)
-        self._session: ort.InferenceSession | None = session
+        self._session: Any = session
         self._input_name = session.get_inputs()[0].name
 
     def _infer(self, tensor: np.ndarray) -> np.ndarray:
-        if self._session is None:
-            raise BackendError("This backend is closed. Open the model again.")
         try:
             output: np.ndarray = self._session.run(None, {self._input_name: tensor})[0]
         except Exception as err:  # See _open.
             raise BackendError(
-                f"{self.engine} failed on an input of shape {tensor.shape}: {_first_line(err)}. "
+                f"{self.engine} failed on an input of shape {tensor.shape}: {engine_message(err)}. "
                 "If memory ran out, use geometry 'tile' or a smaller frame."
             ) from err
         return output
 
-    def close(self) -> None:
-        """Free the session."""
+    def _close(self) -> None:
         self._session = None
 
     def _check_tensors(self, session: ort.InferenceSession) -> None:
@@ -55,5 +55,7 @@ class OrtBackend(Backend):
                 raise BackendError(f"{found}. The spec belongs to another file: export both again.")
 
 
-def _first_line(err: Exception) -> str:
-    return str(err).strip().split("\n", 1)[0][:300]
+def _remedy(message: str) -> str:
+    if "IR version" in message or "opset" in message.lower():
+        return f"The file is newer than onnxruntime {ort.__version__}: run pip install -U onnxruntime"
+    return "Export it again."
