@@ -19,6 +19,7 @@ from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.imagefile import Color, read_image, read_mask
+from edgeseg.runtime.names import name_bytes
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 __all__ = [
@@ -185,4 +186,4 @@ def _unusable(root: Path, faults: Sequence[Fault]) -> DataError:
 
 
 def _lines_sha256(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(name_bytes("\n".join(lines))).hexdigest()
