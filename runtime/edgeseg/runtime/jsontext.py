@@ -67,8 +67,9 @@ def json_rows(
         count += 1
 
     reason: str | None = None
-    write("{\n" + "".join(f"{member},\n" for member in _members(head, ascii_only)) + '  "images": [')
+    begin = "{\n" + "".join(f"{member},\n" for member in _members(head, ascii_only)) + '  "images": ['
     try:
+        write(begin)
         yield row
     except BaseException as error:
         reason = str(error) or type(error).__name__

@@ -11,7 +11,9 @@ import codecs
 import errno
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, TextIO
@@ -164,13 +166,37 @@ def _nowhere() -> TextIO:
 
 def _put_json_text(text: str) -> None:
     """Write JSON as bytes: the stream's own error handler would put escapes into it that JSON does not know."""
-    sys.stdout.flush()
-    buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:
-        sys.stdout.write(text)
-    else:
-        buffer.write(text.encode())
-    sys.stdout.flush()
+    with _uninterrupted():
+        sys.stdout.flush()
+        buffer = getattr(sys.stdout, "buffer", None)
+        if buffer is None:
+            sys.stdout.write(text)
+        else:
+            buffer.write(text.encode())
+        sys.stdout.flush()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a first Ctrl-C wait until a piece of a document is out; a second one, where nobody reads, does not wait."""
+    own = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not own or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def later(number: int, _: object) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    signal.signal(signal.SIGINT, later)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _speaks_utf8(stream: TextIO) -> bool:

@@ -43,7 +43,8 @@ class Film:
         self.frames_read = 0
 
     def frames(self, every: int = 1, most: int | None = None) -> Iterator[tuple[int, UInt8]]:
-        """Yield (number from 1, frame), the frame uint8 (H, W, 3) in BGR order, upright; sizes may change.
+        """Yield (number from 1, frame), the frame uint8 (H, W, 3) in BGR order, upright. OpenCV brings
+        frames of another size, as some recorders write them, to the first one's.
 
         Args:
             every: Yield the first frame and from there each such one.

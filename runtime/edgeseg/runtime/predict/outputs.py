@@ -46,7 +46,7 @@ def check_outputs(inputs: Sequence[Input], out: Path, read: Iterable[Path], *, o
         for path in _written(one, out, roots):
             found = _stat(path)
             if found is not None and (found.st_dev, found.st_ino) in kept:
-                it = "it" if path.name == one.path.name else f"{path}, which is read too"
+                it = "it" if one.path.exists() and path.samefile(one.path) else f"{path}, which is read too"
                 raise ConfigError(f"The mask of {one.path} would replace {it}. Choose another --out folder.")
             _check_parents(path, out)
             if path.is_dir() and not path.is_symlink():

@@ -42,10 +42,12 @@ def is_own(path: Path) -> bool:
         content = path.read_bytes()
     except OSError:
         return False
-    for size, tail in ((_PNG_TAIL, _png_tail), (_MP4_TAIL, _mp4_tail)):
-        if _WORDS in content[-size:]:
-            return content[-size:] == tail(hashlib.sha256(content[:-size]).hexdigest())
-    return False
+    if _WORDS not in content[-_PNG_TAIL:]:  # nearly all foreign files; no hash of them is needed
+        return False
+    return any(
+        content[-size:] == tail(hashlib.sha256(content[:-size]).hexdigest())
+        for size, tail in ((_PNG_TAIL, _png_tail), (_MP4_TAIL, _mp4_tail))
+    )
 
 
 def _png_tail(digest: str) -> bytes:
