@@ -43,3 +43,35 @@ def test_run_and_fit_leave_a_folder_in_use_alone(recipe: Recipe, tmp_path: Path)
         with pytest.raises(ConfigError, match="is being filled"):
             run_fit(recipe, budget, order, no_progress)
     assert not (tmp_path / "tiny" / "steps").exists()
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.json", "parts.edgeseg", "lock"])
+def test_a_file_of_the_user_s_is_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=rf"its {name} would be replaced"), alone_in(tmp_path):
+        pass
+    assert (tmp_path / name).read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_run_s_own_folder_is_renewed(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with alone_in(tmp_path):
+        (tmp_path / "report.html").touch()
+    with alone_in(tmp_path):
+        pass
+    (tmp_path / "lock").unlink()  # as copied from another machine
+    (tmp_path / "steps" / "teacher").mkdir(parents=True)
+    (tmp_path / "steps" / "teacher" / "done.json").touch()
+    with alone_in(tmp_path):
+        pass
+
+
+def test_a_data_set_is_no_run_folder(recipe: Recipe, tmp_path: Path) -> None:
+    for name in ("images", "masks"):
+        (tmp_path / "tiny" / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="is a data set"):
+        run_recipe(recipe, out=tmp_path)
+    assert {path.name for path in (tmp_path / "tiny").iterdir()} == {"images", "masks"}
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="is no folder"), alone_in(tmp_path / "file"):
+        pass

@@ -5,7 +5,6 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 error, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,9 @@ from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.result_file import read_result, to_json, write_result
 from edgeseg.benchmarks.sources import load_frame, open_source
 from edgeseg.benchmarks.table import align, to_csv, to_text
-from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError
+from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError, MeasureError
+from edgeseg.runtime.terminal import put, put_json, say
+from edgeseg.runtime.terminal import run as run_command
 
 _DEFAULT = HarnessConfig()
 
@@ -42,6 +43,7 @@ def run(
         Path | None, typer.Option(help="Image to time on. Without: the bundle's first golden image, else noise.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the result with every sample to this JSON file.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an OUT that is no bench result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
     seconds: Annotated[
@@ -73,8 +75,8 @@ def run(
     with _errors():
         if as_json and as_csv:
             raise ConfigError("--json and --csv exclude each other: choose one, and --out FILE.json beside it")
-        if out is not None and out.is_dir():
-            raise ConfigError(f"--out {out} is a folder: name a file in it")
+        if out is not None:
+            _check_out(out, (bundle, frame), overwrite=overwrite)
         config = HarnessConfig(
             threads=threads,
             processes=processes,
@@ -88,12 +90,14 @@ def run(
             timeout_s=timeout,
         )
         result = _measure(bundle, variant, frame, config)
-        if as_json:
-            typer.echo(json.dumps(to_json(result), ensure_ascii=False))
-        else:
-            typer.echo(to_csv(result) if as_csv else to_text(result), nl=not as_csv)
-        if out is not None:  # after printing, so that a full disk does not cost the numbers
-            write_result(result, out)
+        try:
+            if out is not None:
+                write_result(result, out)
+        finally:  # a full disk does not cost the numbers
+            if as_json:
+                put_json(to_json(result), indent=None)
+            else:
+                put((to_csv(result) if as_csv else to_text(result)).removesuffix("\n"))
         if any(row.status == "failed" for row in result.rows) or not any(row.processes for row in result.rows):
             raise typer.Exit(1)
 
@@ -116,9 +120,9 @@ def compare(
     with _errors():
         found = _compare(results, a, b)
         if as_json:
-            typer.echo(json.dumps([comparison.to_json() for comparison in found], ensure_ascii=False))
+            put_json([comparison.to_json() for comparison in found], indent=None)
         else:
-            typer.echo(_comparison_text(found))
+            put(_comparison_text(found))
         slower = [comparison.b for comparison in found if comparison.verdict == "slower"]
         if fail_if_slower and slower:
             raise GateError(f"slower than the reference: {', '.join(slower)}")
@@ -133,18 +137,35 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] 
         "state": read_state().to_json(),
     }
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        put_json(found, indent=None)
         return
     for part, values in found.items():
-        typer.echo(part)
+        put(part)
         for key, value in values.items():
-            typer.echo(f"  {key:16} {_shown(value)}")
+            put(f"  {key:16} {_shown(value)}")
 
 
 def _measure(bundle: Path, variant: str, frame: Path | None, config: HarnessConfig) -> BenchResult:
     with open_source(bundle, variant) as source, shown_progress() as progress:
         pixels, name = load_frame(frame, source)
         return measure(source.subjects, pixels, config, frame_name=name, progress=progress)
+
+
+def _check_out(out: Path, inputs: tuple[Path | None, ...], *, overwrite: bool) -> None:
+    """Refuse, before anything is measured, a file that is not ours to replace."""
+    if out.is_dir():
+        raise ConfigError(f"--out {out} is a folder: name a file in it")
+    if not out.exists():
+        return
+    if any(one is not None and one.exists() and one.samefile(out) for one in inputs):
+        raise ConfigError(f"--out {out} would replace what is measured: name another file")
+    try:
+        read_result(out)
+    except MeasureError as error:
+        if not overwrite:
+            raise ConfigError(
+                f"--out {out} exists and is no bench result: name another file, or say --overwrite"
+            ) from error
 
 
 def _compare(results: list[Path], a: str | None, b: str | None) -> list[Comparison]:
@@ -183,10 +204,10 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except EdgesegError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
         code = 3 if isinstance(error, GateError) else 2 if isinstance(error, ConfigError) else 1
         raise typer.Exit(code) from error
 
 
 if __name__ == "__main__":
-    app()
+    run_command(app)

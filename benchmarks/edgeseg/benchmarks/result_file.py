@@ -15,7 +15,7 @@ from typing import Any
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.result import SCHEMA_VERSION, BenchResult, Caution, ModelFile, Row, TestFrame
 from edgeseg.benchmarks.samples import STAGES, Block, Cold, ProcessRun
-from edgeseg.runtime.atomic import write_text
+from edgeseg.runtime.atomic import write_json_text
 from edgeseg.runtime.errors import EdgesegError, MeasureError
 from edgeseg.runtime.textfile import read_text
 
@@ -89,7 +89,9 @@ def from_json(obj: Any, source: str = "the result") -> BenchResult:
 
 def write_result(result: BenchResult, path: Path) -> None:
     """Writes the document, whole or not at all."""
-    write_text(path, json.dumps(to_json(result), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+    write_json_text(
+        path, json.dumps(to_json(result), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    )
 
 
 def read_result(path: Path) -> BenchResult:

@@ -33,6 +33,8 @@ from edgeseg.pipeline.crossval_cli import crossval
 from edgeseg.pipeline.doctor_cli import doctor_app
 from edgeseg.pipeline.failures import ERROR, GATE, OK, Stop, reported
 from edgeseg.pipeline.order import Order, carry_out
+from edgeseg.pipeline.predict_cli import predict
+from edgeseg.runtime import terminal
 
 _CHAIN = "The chain"
 _STEPS = "One step and what it needs (run RECIPE --only STEP)"
@@ -54,7 +56,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(f"edgeseg {version('edgeseg')}")
+        terminal.put(f"edgeseg {version('edgeseg')}")
         raise typer.Exit()
 
 
@@ -227,28 +229,9 @@ def evaluate(
         raise Stop(OK if report.get("gate", {}).get("passed", True) else GATE)
 
 
-@app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg predict part.edgeseg a.png b.png --out masks. {EXITS}")
-def predict(
-    bundle: BundleFile,
-    images: Annotated[list[Path], typer.Argument(help="8-bit gray or RGB image files.", metavar="IMAGE...")],
-    out: Annotated[Path, typer.Option(help="Folder the masks are written to, as OUT/STEM.png.", metavar="DIR")],
-    decision: Annotated[bool, typer.Option("--decision", help="Also decide good or reject.")] = False,
-    variant: Variant = None,
-    threads: Threads = None,
-    as_json: Json = False,
-) -> None:
-    """Segment images and write each mask as a PNG of class ids."""
-    with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.printed import predict_text, show
-        from edgeseg.pipeline.progress import count_progress
-        from edgeseg.runtime.commands import BundleChoice
-        from edgeseg.runtime.commands import predict as segment
-
-        with count_progress("segmenting images") as progress:
-            choice = BundleChoice(bundle, variant, threads)
-            report = segment(choice, images, out, decision=decision, progress=progress)
-        show(report, predict_text(report), as_json=as_json)
-        raise Stop(ERROR if any(row["status"] == "failed" for row in report["images"]) else OK)
+app.command(
+    rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg predict part.edgeseg frames --out masks --overlay. {EXITS}"
+)(predict)
 
 
 @app.command(
@@ -297,4 +280,4 @@ def _add_step(name: str, *, hidden: bool) -> None:
 _add_steps()
 
 if __name__ == "__main__":
-    app()
+    terminal.run(app)

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.pipeline.linked_folder import link
-from edgeseg.runtime.atomic import write_bytes, write_text
+from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.dataset import DataSet, file_hash
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.imagefile import present_values
+from edgeseg.runtime.names import name_bytes
 from edgeseg.runtime.splits import draw_key
 
 # One fold is test and one is val; without a third there is nothing to train on.
@@ -126,7 +127,7 @@ def write_fold(folder: Path, data: DataSet, split: Mapping[str, str]) -> Path:
     writer.writerow(("stem", "split", "group", *columns))
     for one in data.samples:
         writer.writerow((one.stem, split[one.stem], one.group, *(one.columns[column] for column in columns)))
-    write_text(folder / "meta.csv", text.getvalue())
+    write_bytes(folder / "meta.csv", name_bytes(text.getvalue()))
     return folder
 
 

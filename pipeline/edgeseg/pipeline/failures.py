@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError
+from edgeseg.runtime.terminal import say
 
 OK, ERROR, USAGE, GATE = 0, 1, 2, 3
 
@@ -70,7 +70,7 @@ def exit_code(err: EdgesegError) -> int:
 def _exit(message: str, code: int, debug: bool) -> SystemExit:
     if debug:
         traceback.print_exc()
-    sys.stderr.write(f"error: {message}\n")
+    say(f"error: {message}")
     return SystemExit(code)
 
 

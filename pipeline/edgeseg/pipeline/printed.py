@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from edgeseg.runtime.names import shown, shown_lines
+from edgeseg.runtime.terminal import put_json
+
 # Without a terminal nobody sets a width: wide enough that no line is folded for a file or a pipe.
 _PIPE_WIDTH = 240
 _CLASS_COLUMNS = 4  # of the first table of `evaluate`; more would not fit a line
@@ -21,20 +23,32 @@ _CLASS_COLUMNS = 4  # of the first table of `evaluate`; more would not fit a lin
 def show(report: object, rendered: RenderableType, *, as_json: bool) -> None:
     """Print a result: the whole of it as JSON, or its rendered form."""
     if as_json:
-        sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        put_json(report)
         return
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(file=sys.stdout, width=width, highlight=False, markup=False).print(rendered, crop=False)
+    Console(file=sys.stdout, width=width, highlight=False, markup=False).print(_Readable(rendered), crop=False)
+    sys.stdout.flush()
 
 
 @dataclass(frozen=True)
 class Verbatim:
-    """A line that is neither folded nor cut nor cleaned: a command that is pasted must stay as it is."""
+    """A line that is neither folded nor cut: a command that is pasted must stay as it is."""
 
     line: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         yield Segment(f"{self.line}\n")
+
+
+@dataclass
+class _Readable:
+    """What names bring along cannot steer the terminal: controls that are not rich's own are shown as escapes."""
+
+    rendered: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for part in console.render(self.rendered, options):
+            yield part if part.control else Segment(shown_lines(part.text), part.style)
 
 
 def simple_table(columns: Sequence[str], rows: Sequence[Sequence[object]], left: int = 2) -> Table:
@@ -43,7 +57,7 @@ def simple_table(columns: Sequence[str], rows: Sequence[Sequence[object]], left:
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < left else "right", no_wrap=index < left)
     for row in rows:
-        table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("-" if cell is None else shown(str(cell))) for cell in row))
     return table
 
 
@@ -74,19 +88,6 @@ def verify_text(report: Mapping[str, Any]) -> RenderableType:
         *(Text(f"  not checked: {one}", "dim") for one in report["not_checked"]),
         simple_table(("variant", "status", "engine", "pixels that differ", "reason"), rows, left=3),
     )
-
-
-def predict_text(report: Mapping[str, Any]) -> RenderableType:
-    """One line per image, and what ran."""
-    rows = [
-        (
-            *(one["image"], one["status"], one.get("mask") or one["reason"], one.get("decision")),
-            *(len(one["regions"]) if "regions" in one else None, _ms(one.get("timings_ms", {}).get("total"))),
-        )
-        for one in report["images"]
-    ]
-    table = simple_table(("image", "status", "mask", "decision", "regions", "ms"), rows, left=4)
-    return Group(table, Text(f"variant {report['variant']}, {report['engine']}", "dim"))
 
 
 def evaluate_text(report: Mapping[str, Any]) -> RenderableType:
@@ -162,7 +163,3 @@ def _three(value: float | None) -> str | None:
 def _worst(variant: Mapping[str, Any]) -> str | None:
     shares = [golden["differing_share"] for golden in variant["golden"]]
     return f"{max(shares):.3%}" if shares else None
-
-
-def _ms(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"

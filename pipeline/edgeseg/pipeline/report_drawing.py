@@ -14,15 +14,13 @@ import numpy.typing as npt
 
 from edgeseg.pipeline.report_crop import Window
 from edgeseg.runtime.ignored import IGNORED, as_background, leave_out
+from edgeseg.runtime.predict.overlay import CLASS_COLORS
 
 UInt8 = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # RGB
 
 SHOWN_PX = 320  # longest side of a picture
 _DRAWN_PX = 2 * SHOWN_PX
-
-# After Okabe and Ito 2008. Errors and classes share no hue.
-CLASS_COLORS: tuple[Color, ...] = ((240, 228, 66), (46, 204, 150), (190, 150, 255), (235, 235, 235))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun, no_progress
 from edgeseg.pipeline.data_words import say_data
-from edgeseg.pipeline.folder_lock import alone_in
+from edgeseg.pipeline.folder_lock import alone_in, check_own
 from edgeseg.pipeline.plan import plan_steps
 from edgeseg.pipeline.recipe import Recipe, find_data
 from edgeseg.pipeline.settled import settled
@@ -97,8 +97,10 @@ def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = ""
     """The chain of a recipe in a folder, with its data found or drawn; nothing is run yet.
 
     Raises:
-        EdgesegError: If the data set, or the folder of calibration images, is not there or cannot be used.
+        EdgesegError: If the data set, or the folder of calibration images, is not there or cannot be used, or `root`
+            is a folder of the user's.
     """
+    check_own(root)
     opened = data_of(recipe, data, root)
     folder = recipe_folder(opened, recipe.quantize.folder)
     known = None if folder is None else folder.sha256

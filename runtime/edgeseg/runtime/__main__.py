@@ -7,18 +7,19 @@ their tolerance, Dice below --min-dice). Needs numpy, cv2 and one engine; `docto
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from edgeseg.runtime import terminal
 
 OK, ERROR, USAGE, GATE = 0, 1, 2, 3
 
 _EPILOG = """examples:
   python -m edgeseg.runtime doctor
   python -m edgeseg.runtime verify part.edgeseg
-  python -m edgeseg.runtime predict part.edgeseg frames/*.png --out masks
+  python -m edgeseg.runtime predict part.edgeseg frames --out masks --overlay
   python -m edgeseg.runtime evaluate part.edgeseg --data dataset --by kind
 
 exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed"""
@@ -26,6 +27,10 @@ exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed"""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    return terminal.run(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         report, code = options.run(options)
@@ -40,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(err, EdgesegError):
             raise
         return _fail(str(err))
-    print(json.dumps(report, indent=2, ensure_ascii=False))
+    if report is not None:
+        terminal.put_json(report)
     return int(code)
 
 
@@ -56,12 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = _command(commands, "verify", "check hashes and re-run the golden inputs", _verify)
     _add_bundle(verify)
 
-    predict = _command(commands, "predict", "segment images, write masks of class ids", _predict)
-    _add_bundle(predict)
-    predict.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="8-bit gray or RGB image files")
-    predict.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder the masks are written to")
-    predict.add_argument("--decision", action="store_true", help="also decide good or reject by the bundle")
-    _add_variant(predict)
+    _add_predict(commands)
 
     evaluate = _command(commands, "evaluate", "score a bundle on a data set", _evaluate)
     _add_bundle(evaluate)
@@ -92,6 +93,24 @@ def _add_bundle(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads", type=_positive, help="threads of the engine (default: all cores, at most 4)")
 
 
+def _add_predict(commands: Any) -> None:
+    predict = _command(commands, "predict", "segment images and films, write masks of class ids", _predict)
+    _add_bundle(predict)
+    inputs = "image and film files, and folders, whose tree is kept"
+    predict.add_argument("inputs", metavar="INPUT", nargs="*", type=Path, help=inputs)
+    predict.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder the masks are written to")
+    predict.add_argument("--decision", action="store_true", help="also decide good or reject by the bundle")
+    predict.add_argument("--overlay", action="store_true", help="also draw the masks over the frames, in OUT/overlays")
+    predict.add_argument("--overwrite", action="store_true", help="replace files that edgeseg did not write")
+    predict.add_argument("--camera", metavar="N", type=int, help="segment this camera's frames instead of files")
+    predict.add_argument(
+        "--every", metavar="N", type=_positive, default=1, help="of films, each such frame (default: 1)"
+    )
+    predict.add_argument("--frames", metavar="N", type=_positive, help="of films and cameras, at most so many frames")
+    predict.set_defaults(usage_error=predict.error)
+    _add_variant(predict)
+
+
 def _add_variant(command: argparse.ArgumentParser) -> None:
     command.add_argument("--variant", metavar="NAME", help="variant to run (default: the best one here)")
 
@@ -107,20 +126,26 @@ def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     return report, GATE if "differs" in statuses and "failed" not in statuses else ERROR
 
 
-def _predict(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.commands import BundleChoice, predict
+def _predict(options: argparse.Namespace) -> tuple[None, int]:
+    from edgeseg.runtime.commands import BundleChoice
+    from edgeseg.runtime.predict.order import PredictOrder
+    from edgeseg.runtime.predict.session import predict
 
-    report = predict(
-        BundleChoice(options.bundle, options.variant, options.threads),
-        options.images,
-        options.out,
-        decision=options.decision,
-        progress=_progress,
-    )
-    failed = [row for row in report["images"] if row["status"] != "ok"]
-    for row in failed:
-        print(f"{row['image']}: {row['reason']}", file=sys.stderr)
-    return report, ERROR if failed else OK
+    if not options.inputs and options.camera is None:
+        options.usage_error("name images, films or folders (INPUT), or a camera (--camera N)")
+    names = ("decision", "overlay", "overwrite", "camera", "every", "frames")
+    order = PredictOrder(tuple(options.inputs), options.out, **{name: getattr(options, name) for name in names})
+    with (
+        predict(BundleChoice(options.bundle, options.variant, options.threads), order) as prediction,
+        terminal.put_json_rows(prediction.head, prediction.tail) as put,
+    ):
+        for row in prediction:
+            put(row)
+            if row["status"] != "ok":
+                reason = row["reason"].removeprefix(f"{row['image']}: ")
+                terminal.say(f"{row['image']}: {reason}")
+            _progress(prediction.done, prediction.total)
+    return None, ERROR if prediction.failed else OK
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
@@ -158,7 +183,8 @@ def _doctor(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 def _progress(done: int, total: int) -> None:
     if sys.stderr.isatty() and total > 1:
-        print(f"\r{done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        sys.stderr.write(f"\r{done}/{total}" + ("\n" if done == total else ""))
+        sys.stderr.flush()
 
 
 def _positive(text: str) -> int:
@@ -169,7 +195,7 @@ def _positive(text: str) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    terminal.say(f"error: {message}")
     return ERROR
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.jsontext import encodable
+from edgeseg.runtime.names import without_bytes
 
 
 @contextlib.contextmanager
@@ -34,8 +36,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
         EdgesegError: The disk is full, or the folder cannot be written.
     """
     path = Path(path)
-    # The short random part keeps two processes that write the same file from sharing one temporary name.
-    tmp = path.with_name(f".{path.stem[:64]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    # The short random part keeps two processes that write the same file from sharing one temporary name; of the stem
+    # as much as fits a name of 255 bytes, four of them a letter.
+    tmp = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield tmp
@@ -55,8 +58,11 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Writes ``text`` as UTF-8 with the line ends it has, whole or not at all."""
-    write_bytes(path, text.encode("utf-8"))
+    r"""Writes ``text`` as UTF-8 with the line ends it has, whole or not at all.
+
+    Bytes of file names that are no UTF-8 (lone surrogates) are written as escapes, ``\xbc``.
+    """
+    write_bytes(path, without_bytes(text).encode("utf-8"))
 
 
 def write_json(path: Path | str, obj: object) -> None:
@@ -65,7 +71,12 @@ def write_json(path: Path | str, obj: object) -> None:
     Raises:
         ValueError: ``obj`` holds NaN or an infinity, which JSON has no word for (use ``None`` and a reason).
     """
-    write_text(path, json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_json_text(path, json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_json_text(path: Path | str, text: str) -> None:
+    """Writes JSON text that was made with ``ensure_ascii=False``; names in it may hold any bytes."""
+    write_bytes(path, encodable(text).encode("utf-8"))
 
 
 def _flush(path: Path) -> None:

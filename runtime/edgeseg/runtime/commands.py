@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.decision import decide
-from edgeseg.runtime.errors import ConfigError, DataError, EdgesegError
+from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.evaluate import evaluate as score
-from edgeseg.runtime.golden import encode_png
-from edgeseg.runtime.imagefile import read_image
 from edgeseg.runtime.metrics import ImageScore, summarize, summarize_classes
 from edgeseg.runtime.score.choice import check_split, choose_samples, column_values, unused_columns
 from edgeseg.runtime.score.opening import open_for
@@ -43,48 +39,6 @@ class BundleChoice:
     def open(self) -> Segmenter:
         """Open it; raises BundleError, ManifestError or BackendError as `Segmenter.open` does."""
         return Segmenter.open(self.path, self.variant, self.threads)
-
-
-def predict(
-    bundle: BundleChoice,
-    images: Sequence[Path],
-    out: Path,
-    *,
-    decision: bool = False,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Segment image files and write each mask as a PNG of class ids, `OUT/STEM.png`.
-
-    An image that cannot be segmented is a row with its reason; the others are written all the same.
-
-    Args:
-        bundle: What to run.
-        images: Image files; their stems must differ, for they name the masks.
-        out: Folder of the masks, made if missing.
-        decision: Also decide good or reject by the bundle's thresholds.
-        progress: Called with (done, total) after every image.
-
-    Returns:
-        `variant`, `engine`, `classes`, and `images`: `image`, `status` `ok | failed`, `reason`, `mask`, `height_px`,
-        `width_px`, `regions`, `timings_ms` and, where asked for, `decision`.
-
-    Raises:
-        ConfigError: If two images would write the same mask, or a mask would replace an image.
-        BundleError: If the bundle is damaged or has no such variant.
-        BackendError: If no engine for it is installed.
-    """
-    _check_names(images, out)
-    with bundle.open() as segmenter:
-        rows: list[dict[str, Any]] = []
-        for done, image in enumerate(images, start=1):
-            try:
-                rows.append(_predict_one(segmenter, image, out / f"{image.stem}.png", decision))
-            except EdgesegError as err:
-                rows.append({"image": str(image), "status": "failed", "reason": str(err)})
-            if progress is not None:
-                progress(done, len(images))
-        classes = list(segmenter.spec.classes)
-        return {"variant": segmenter.name, "engine": segmenter.engine, "classes": classes, "images": rows}
 
 
 def evaluate(
@@ -172,38 +126,6 @@ def describe(bundle: Path) -> dict[str, Any]:
         ]
         chosen = best[0].name if best is not None else None
         return {"bundle": opened.path.name, "bundle_id": opened.manifest.bundle_id, "chosen": chosen, "variants": rows}
-
-
-def _predict_one(segmenter: Segmenter, image: Path, target: Path, decision: bool) -> dict[str, Any]:
-    frame = read_image(image, segmenter.spec.input.color)
-    result = segmenter(frame, regions=True)
-    with replacing(target) as temporary:
-        temporary.write_bytes(encode_png(result.mask))
-    regions = result.regions or ()
-    row: dict[str, Any] = {
-        "image": str(image),
-        "status": "ok",
-        "reason": None,
-        "mask": str(target),
-        "height_px": frame.shape[0],
-        "width_px": frame.shape[1],
-        "regions": [asdict(region) for region in regions],
-        "timings_ms": dict(result.timings_ms),
-    }
-    if decision:
-        row["decision"] = decide(regions, segmenter.spec.decision).decision
-    return row
-
-
-def _check_names(images: Sequence[Path], out: Path) -> None:
-    seen: dict[str, Path] = {}
-    for image in images:
-        if image.stem in seen:
-            found = f"{seen[image.stem]} and {image} would both write {out / image.stem}.png"
-            raise ConfigError(f"{found}. Rename one, or run them with different --out folders.")
-        if (out / f"{image.stem}.png").resolve() == image.resolve():
-            raise ConfigError(f"The mask of {image} would replace it. Choose another --out folder.")
-        seen[image.stem] = image
 
 
 def _accuracy_by(scores: Sequence[ImageScore], values: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:

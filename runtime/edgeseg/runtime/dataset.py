@@ -25,6 +25,7 @@ from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.ignored import check_ignore
 from edgeseg.runtime.imagefile import Color, UInt8, read_image, read_mask
+from edgeseg.runtime.names import name_bytes
 from edgeseg.runtime.shell import command
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
@@ -238,4 +239,4 @@ def _unusable(root: Path, faults: Sequence[Fault]) -> DataError:
 
 
 def _lines_sha256(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(name_bytes("\n".join(lines))).hexdigest()

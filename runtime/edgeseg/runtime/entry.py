@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import sys
+
+from edgeseg.runtime import terminal
 
 # By name and late: this file is the one place that hands over to whatever else is installed beside the runtime,
 # which stands alone and knows nothing of either.
@@ -16,6 +17,15 @@ _HOST_PACKAGES = {"typer", "rich", "click", "yaml", "jinja2", "torch", "lightnin
 
 def main() -> int:
     """Run `edgeseg`: the host's commands, or the device's where the host's extras are missing."""
+    return terminal.run(_edgeseg)
+
+
+def bench() -> int:
+    """Run `bench`, which is `edgeseg bench`; without its extras it says what to install."""
+    return terminal.run(_bench)
+
+
+def _edgeseg() -> int:
     try:
         app = importlib.import_module(_HOST_COMMANDS).app
     except ModuleNotFoundError as err:
@@ -26,14 +36,13 @@ def main() -> int:
     return 0
 
 
-def bench() -> int:
-    """Run `bench`, which is `edgeseg bench`; without its extras it says what to install."""
+def _bench() -> int:
     try:
         app = importlib.import_module(_BENCH_COMMANDS).app
     except ModuleNotFoundError as err:
         if not _is_host_only(err):
             raise
-        sys.stderr.write(f"error: bench needs {err.name}. Run: pip install 'edgeseg[bench]'\n")
+        terminal.say(f"error: bench needs {err.name}. Run: pip install 'edgeseg[bench]'")
         return 1
     app()
     return 0
@@ -42,9 +51,9 @@ def bench() -> int:
 def _device(err: ModuleNotFoundError) -> int:
     from edgeseg.runtime.__main__ import main as device_main
 
-    sys.stderr.write(
+    terminal.say(
         f"edgeseg: the host's commands need {err.name} (pip install 'edgeseg[pipeline]'); "
-        "these are the device's: verify, predict, evaluate, doctor.\n"
+        "these are the device's: verify, predict, evaluate, doctor."
     )
     return device_main()
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.runtime.atomic import write_text
+from edgeseg.runtime.atomic import write_json_text
 from edgeseg.runtime.dataset import Color, Sample, read_image
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.image_score import ImageScore, score_image
@@ -101,7 +101,7 @@ def evaluate_each(
 def save_scores(path: Path | str, scores: Sequence[ImageScore]) -> None:
     """Writes scores as JSON, one image a line, whole or not at all."""
     lines = ",\n".join(json.dumps(_to_json(score), ensure_ascii=False, allow_nan=False) for score in scores)
-    write_text(path, f'{{"schema_version": {_SCHEMA_VERSION}, "images": [\n{lines}\n]}}\n')
+    write_json_text(path, f'{{"schema_version": {_SCHEMA_VERSION}, "images": [\n{lines}\n]}}\n')
 
 
 def load_scores(path: Path | str) -> list[ImageScore]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.names import name_bytes
 
 SPLITS = ("train", "val", "test")
 _SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
@@ -46,13 +47,15 @@ def make_split(groups: Mapping[str, str], seed: int = 0) -> dict[str, str]:
 
 
 def write_split(path: Path, splits: Mapping[str, str], groups: Mapping[str, str]) -> None:
-    """Writes a split as CSV (``stem,split,group``), sorted by stem; these columns can be copied into meta.csv."""
+    """Writes a split as CSV (``stem,split,group``), sorted by stem; these columns can be copied into meta.csv.
+
+    A stem that is no UTF-8 is written with the bytes of its file's name.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("stem", "split", "group"))
     writer.writerows((stem, splits[stem], groups[stem]) for stem in sorted(splits))
-    # A name that is no text (bytes of another encoding) comes back from the file as it was.
-    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    write_bytes(path, name_bytes(text.getvalue()))
 
 
 def read_split(path: Path, groups: Mapping[str, str]) -> dict[str, str]:
@@ -84,4 +87,4 @@ def read_split(path: Path, groups: Mapping[str, str]) -> dict[str, str]:
 
 def draw_key(group: str, seed: int) -> str:
     """Where a group comes in the drawn order; the same on every machine and library version."""
-    return hashlib.sha256(f"{seed}/{group}".encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(name_bytes(f"{seed}/{group}")).hexdigest()

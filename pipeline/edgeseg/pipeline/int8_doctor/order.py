@@ -20,6 +20,8 @@ from edgeseg.runtime.backends.base import default_threads
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
 
+_JSON, _PAGE = "int8_doctor.json", "int8_doctor.html"
+
 
 @dataclass(frozen=True)
 class DoctorOrder:
@@ -80,12 +82,23 @@ def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
         EdgesegError: If there is nothing to examine, or it cannot be quantised or scored.
     """
     patient, folder, threads = _onnx(order) if order.subject.endswith(".onnx") else _run(order)
+    _check_own(folder)
     settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
     with count_progress("trying layers in INT8") as progress:
         report = examine_patient(patient, folder, settings, progress)
-    write_json(folder / "int8_doctor.json", report)
-    write_page(report, folder / "int8_doctor.html")
+    write_json(folder / _JSON, report)
+    write_page(report, folder / _PAGE)
     return report, folder
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse, before minutes of work, to replace files that only bear the report's names."""
+    for name, mark in ((_JSON, b'"settings_to_use"'), (_PAGE, b"INT8 doctor")):
+        path = folder / name
+        if path.exists() and not (path.is_file() and mark in path.read_bytes()):
+            raise ConfigError(
+                f"{path} is no report of `edgeseg doctor int8` and would be replaced; choose another --out"
+            )
 
 
 def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:

@@ -1,0 +1,1 @@
+"""The command `predict`: images, folders, films and cameras in; masks, overlays and rows out."""
