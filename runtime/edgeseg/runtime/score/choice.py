@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgeseg.runtime.dataset import SPLITS, DataSet, Sample
 from edgeseg.runtime.errors import ConfigError, DataError
-from edgeseg.runtime.score.names import folded
+from edgeseg.runtime.score.spelling import folded
 
 CHOICES = (*SPLITS, "all")
 

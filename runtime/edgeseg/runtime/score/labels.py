@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.score.names import folded, positions
+from edgeseg.runtime.score.spelling import folded, positions
 
 
 @dataclass(frozen=True)
