@@ -63,7 +63,7 @@ def test_the_winner_ships_as_a_bundle_that_verifies(tmp_path: Path, engine: str,
     assert found["accuracy"]["val"]["n_images"] == len(scores) and found["accuracy"]["test"]["n_images"] > 0
     assert found["speedup_vs_teacher"]["ratio"] > 0 and (tmp_path / found["file"]).stat().st_size == found["bytes"]
     assert verify_bundle(tmp_path / found["bundle"], 1)["ok"]
-    scored = evaluate(BundleChoice(tmp_path / found["bundle"]), chain.data_root, split="all")
+    scored = evaluate(BundleChoice(tmp_path / found["bundle"], variant), chain.data_root, split="all")
     counts = {name: len(data.split(name)) for name in ("train", "val", "test")}
     assert scored["seen"] == counts | {"unknown_to_bundle": 0} and scored["notes"] == []
     assert scored["accuracy_unseen"]["dice_mean"] == found["accuracy"]["test"]["dice_mean"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgeseg.runtime.dataset import SPLITS, DataSet, Sample
 from edgeseg.runtime.errors import ConfigError, DataError
-from edgeseg.runtime.score.names import folded
+from edgeseg.runtime.score.spelling import folded
 
 CHOICES = (*SPLITS, "all")
 
@@ -48,11 +48,11 @@ def choose_samples(data: DataSet, asked: str | None) -> Choice:
     if asked == "all":
         return Choice(data.samples, "all", "as asked")
     if not data.split_given:
-        none = f"{data.root}: the data bring no split (no column split in meta.csv)"
+        none = "the data bring no split (no column split in meta.csv)"
         if asked is None:
-            return Choice(data.samples, "all", f"{none.removeprefix(f'{data.root}: ')}, so all images are scored")
+            return Choice(data.samples, "all", f"{none}, so all images are scored")
         remedy = "Leave --split out to score all images, or copy the columns of the run's split.csv into meta.csv"
-        raise DataError(f"{none}, so which images are {asked} is not known. {remedy}.")
+        raise DataError(f"{data.root}: {none}, so which images are {asked} is not known. {remedy}.")
     split = asked or "test"
     samples = tuple(sample for sample in data.samples if sample.split == split)
     if not samples:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.score.names import folded, positions
+from edgeseg.runtime.score.spelling import folded, positions
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _differences(data: Sequence[str], bundle: Sequence[str]) -> str:
     guesses = ", ".join(f"{name!r} may be {found[0]!r}" for name, found in near.items() if found)
     sides = f"Only the data have {added}, only the bundle has {lacking}." if added else "Two names differ only in case."
     remedy = "Write the bundle's names into dataset.yaml, or give --classes-by-id if equal ids mean the same"
-    return f"{sides}{f' {guesses[0].upper()}{guesses[1:]}.' if guesses else ''} {remedy}."
+    return f"{sides} {guesses}. {remedy}." if guesses else f"{sides} {remedy}."
 
 
 def _arrows(data: Sequence[str], ids: Sequence[int]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgeseg.runtime.score.names import folded, positions
+from edgeseg.runtime.score.spelling import folded, positions
 
 
 @pytest.mark.parametrize(
