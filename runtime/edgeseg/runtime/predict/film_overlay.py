@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from edgeseg.runtime.atomic import replacing, write_bytes
 from edgeseg.runtime.errors import DataError, EdgesegError
-from edgeseg.runtime.golden import encode_png
 from edgeseg.runtime.predict.outputs import OVERLAYS, mask_file, overlay_film
-from edgeseg.runtime.predict.own_files import seal_mp4, sealed_png
+from edgeseg.runtime.predict.own_files import encode_own, seal_mp4
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -55,7 +54,7 @@ class FilmOverlay:
             self._open(size)
         if self._writer is None:
             path = mask_file(self._out / OVERLAYS, self._place, frame)
-            write_bytes(path, sealed_png(encode_png(picture)))
+            write_bytes(path, encode_own(picture))
             return path
         if size != self._size:
             width, height = self._size
