@@ -102,7 +102,7 @@ def test_overlays_of_films_whose_names_opencv_cannot_be_given(
 ) -> None:
     (tmp_path / "in" / GBK).mkdir(parents=True)
     write_film(tmp_path / "in" / "a.avi", 3).rename(tmp_path / "in" / f"{GBK}.avi")
-    write_film(tmp_path / "in" / GBK / "b.avi", 3)
+    write_film(tmp_path / "b.avi", 3).rename(tmp_path / "in" / GBK / "b.avi")
     out = tmp_path / "out"
     for _ in range(2):
         code, report, _ = run(capsys, tiny_bundle, tmp_path / "in", "--out", out, "--overlay")

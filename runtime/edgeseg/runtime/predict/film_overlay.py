@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgeseg.runtime.atomic import replacing, write_bytes
 from edgeseg.runtime.errors import DataError, EdgesegError
+from edgeseg.runtime.names import has_bytes
 from edgeseg.runtime.predict.outputs import OVERLAYS, mask_file, overlay_film
 from edgeseg.runtime.predict.own_files import encode_own, seal_mp4
 
@@ -87,14 +88,13 @@ class FilmOverlay:
         target = overlay_film(self._out, self._place)
         target.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = target.with_name(f".film.{uuid.uuid4().hex[:8]}.tmp.mp4")
-        try:
-            writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*_CODEC), self._fps, size)
-            if writer.isOpened():
-                self._writer = writer
-                return
-        except (cv2.error, UnicodeEncodeError, TypeError):  # a name that OpenCV cannot be given
-            pass
-        self._temporary.unlink(missing_ok=True)
+        if has_bytes(str(self._temporary)):  # of a folder of the output: a name that OpenCV cannot be given
+            return
+        writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*_CODEC), self._fps, size)
+        if writer.isOpened():
+            self._writer = writer
+        else:
+            self._temporary.unlink(missing_ok=True)
 
 
 def _count(film: Path) -> int:
