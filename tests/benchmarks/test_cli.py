@@ -39,6 +39,26 @@ def test_run_prints_the_table_and_writes_the_result(bundle, tmp_path):
     assert result.config.threads == 1
 
 
+def test_only_a_result_is_replaced(bundle, tmp_path):
+    own, foreign = tmp_path / "r.json", tmp_path / "notes.json"
+    foreign.write_text("{}")
+    run = ("run", bundle, *QUICK, "--variant", "onnx-fp32", "--out")
+    assert [bench(*run, own).exit_code for _ in range(2)] == [0, 0]
+    done = bench(*run, foreign)
+    assert done.exit_code == 2 and "is no bench result" in done.stderr and foreign.read_text() == "{}"
+    for more in ((), ("--overwrite",)):
+        before = bundle.read_bytes()
+        done = bench(*run, bundle, *more)
+        assert done.exit_code == 2 and "would replace what is measured" in done.stderr and bundle.read_bytes() == before
+    assert bench(*run, foreign, "--overwrite").exit_code == 0 and read_result(foreign)
+
+
+def test_a_result_that_cannot_be_written_is_printed_all_the_same(bundle, tmp_path):
+    (tmp_path / "file").touch()
+    done = bench("run", bundle, *QUICK, "--variant", "onnx-fp32", "--out", tmp_path / "file" / "r.json")
+    assert done.exit_code == 1 and "onnx-fp32" in done.stdout and "Cannot write" in done.stderr
+
+
 def test_json_is_the_whole_result_and_nothing_else_is_on_stdout(bundle, tmp_path, frame):
     cv2.imwrite(str(tmp_path / "part.png"), frame)
     done = bench("run", bundle, *QUICK, "--variant", "onnx-wide", "--frame", tmp_path / "part.png", "--json")

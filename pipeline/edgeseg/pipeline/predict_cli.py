@@ -12,6 +12,7 @@ import typer
 
 from edgeseg.pipeline.cli_options import BundleFile, Json, Threads, Variant, invocation
 from edgeseg.pipeline.failures import ERROR, OK, Stop, reported
+from edgeseg.runtime.errors import EdgesegError
 
 if TYPE_CHECKING:
     from edgeseg.runtime.predict.session import Prediction
@@ -23,7 +24,7 @@ def predict(  # noqa: PLR0913, PLR0917 - the command's own options
     bundle: BundleFile,
     out: Annotated[Path, typer.Option(help="Folder the masks are written to, as OUT/STEM.png.", metavar="DIR")],
     inputs: Annotated[
-        list[Path] | None, typer.Argument(help="Images, films, and folders, whose tree is kept.", metavar="INPUT...")
+        list[Path] | None, typer.Argument(help="Images, films, and folders, whose tree is kept.", metavar="INPUT")
     ] = None,
     decision: Annotated[bool, typer.Option("--decision", help="Also decide good or reject.")] = False,
     overlay: Annotated[
@@ -61,10 +62,13 @@ def predict(  # noqa: PLR0913, PLR0917 - the command's own options
         silent = sys.stdout.isatty() and not as_json
         with segment(BundleChoice(bundle, variant, threads), order) as prediction:
             bar = nullcontext(_no_progress) if silent else count_progress("segmenting")
-            with bar as progress, _rows(prediction, as_json=as_json) as put:
-                for row in prediction:
-                    put(row)
-                    progress(prediction.done, prediction.total)
+            try:
+                with bar as progress, _rows(prediction, as_json=as_json) as put:
+                    for row in prediction:
+                        put(row)
+                        progress(prediction.done, prediction.total)
+            except KeyboardInterrupt:  # how a camera's pictures usually end
+                raise EdgesegError(f"stopped; {prediction.ok} masks are written") from None
         raise Stop(ERROR if prediction.failed else OK)
 
 

@@ -28,7 +28,7 @@ def name_bytes(text: str) -> bytes:
 
 def rejoined(text: str) -> str:
     """Letters where a locale without UTF-8 has read a name byte by byte; bytes that are no UTF-8 stay surrogates."""
-    return name_bytes(text).decode("utf-8", "surrogateescape") if _has_bytes(text) else text
+    return name_bytes(text).decode("utf-8", "surrogateescape") if not text.isascii() and has_bytes(text) else text
 
 
 def shown(text: str) -> str:
@@ -46,13 +46,14 @@ def without_bytes(text: str) -> str:
     return _LONE.sub(_escape, rejoined(text))
 
 
+def has_bytes(text: str) -> bool:
+    """Whether a name has bytes that are no UTF-8. OpenCV's films crash the process when they are given such a path."""
+    return _LONE.search(text) is not None
+
+
 def folded(name: str) -> str:
     """Equal for names that are one file where case or Unicode form do not count (Windows, macOS, SD cards)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def _has_bytes(text: str) -> bool:
-    return not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def _escape(found: re.Match[str]) -> str:

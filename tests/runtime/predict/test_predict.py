@@ -97,6 +97,21 @@ def test_a_film(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert sorted(path.name for path in (out / "a").iterdir()) == ["000001.png", "000002.png"]
 
 
+def test_overlays_of_films_whose_names_opencv_cannot_be_given(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in" / GBK).mkdir(parents=True)
+    write_film(tmp_path / "in" / "a.avi", 3).rename(tmp_path / "in" / f"{GBK}.avi")
+    write_film(tmp_path / "b.avi", 3).rename(tmp_path / "in" / GBK / "b.avi")
+    out = tmp_path / "out"
+    for _ in range(2):
+        code, report, _ = run(capsys, tiny_bundle, tmp_path / "in", "--out", out, "--overlay")
+        assert code == 0 and [one["segmented"] for one in report["films"]] == [3, 3]
+        assert all(Path(row["mask"]).is_file() and Path(row["overlay"]).is_file() for row in report["images"])
+    # Where no film can be written, pictures are.
+    assert mask_of(out / "overlays" / GBK / "b" / "000003.png").shape == (64, 96, 3)
+
+
 def test_colours_of_a_film_are_not_swapped(tiny_onnx, tmp_path: Path) -> None:
     red = np.zeros((64, 96, 3), np.uint8)
     red[..., 2] = 250  # BGR

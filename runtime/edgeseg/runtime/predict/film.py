@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.names import has_bytes
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -152,12 +153,10 @@ def open_camera(number: int) -> Iterator[Film]:
 def _plain_name(path: Path) -> Iterator[str]:
     """The absolute path (no URL, no option), through a link where OpenCV cannot be given the name."""
     full = path.absolute()
-    try:
-        str(full).encode()
-    except UnicodeEncodeError:
-        with tempfile.TemporaryDirectory() as folder:
-            link = Path(folder) / f"film{path.suffix if path.suffix.isascii() else ''}"
-            link.symlink_to(full)
-            yield str(link)
-    else:
+    if not has_bytes(str(full)):
         yield str(full)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"film{path.suffix if path.suffix.isascii() else ''}"
+        link.symlink_to(full)
+        yield str(link)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from edgeseg.runtime.atomic import replacing, write_bytes
 from edgeseg.runtime.errors import DataError, EdgesegError
-from edgeseg.runtime.golden import encode_png
+from edgeseg.runtime.names import has_bytes
 from edgeseg.runtime.predict.outputs import OVERLAYS, mask_file, overlay_film
-from edgeseg.runtime.predict.own_files import seal_mp4, sealed_png
+from edgeseg.runtime.predict.own_files import encode_own, seal_mp4
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -55,7 +55,7 @@ class FilmOverlay:
             self._open(size)
         if self._writer is None:
             path = mask_file(self._out / OVERLAYS, self._place, frame)
-            write_bytes(path, sealed_png(encode_png(picture)))
+            write_bytes(path, encode_own(picture))
             return path
         if size != self._size:
             width, height = self._size
@@ -88,14 +88,13 @@ class FilmOverlay:
         target = overlay_film(self._out, self._place)
         target.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = target.with_name(f".film.{uuid.uuid4().hex[:8]}.tmp.mp4")
-        try:
-            writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*_CODEC), self._fps, size)
-            if writer.isOpened():
-                self._writer = writer
-                return
-        except (cv2.error, UnicodeEncodeError, TypeError):  # a name that OpenCV cannot be given
-            pass
-        self._temporary.unlink(missing_ok=True)
+        if has_bytes(str(self._temporary)):  # of a folder of the output: a name that OpenCV cannot be given
+            return
+        writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*_CODEC), self._fps, size)
+        if writer.isOpened():
+            self._writer = writer
+        else:
+            self._temporary.unlink(missing_ok=True)
 
 
 def _count(film: Path) -> int:

@@ -54,9 +54,9 @@ def gather(inputs: Sequence[Path], out: Path) -> Inputs:
     """
     gathered = Inputs()
     for path in inputs:
-        if path.is_dir() and len(inputs) > 1 and path.resolve() == out.resolve():  # a shell's `*` names it too
+        if is_folder(path) and len(inputs) > 1 and path.resolve() == out.resolve():  # a shell's `*` names it too
             gathered.not_taken.append({"file": str(path), "reason": "the output folder"})
-        elif path.is_dir():
+        elif is_folder(path):
             _walk(path, out, gathered)
         else:
             gathered.found.append(Input(path, Path(path.stem), _is_film(path)))
@@ -65,6 +65,11 @@ def gather(inputs: Sequence[Path], out: Path) -> Inputs:
         kinds = ", ".join((*IMAGE_SUFFIXES, *FILM_SUFFIXES))
         raise ConfigError(f"{', '.join(map(str, inputs))}: no image or film in it{others}. Taken are {kinds}.")
     return gathered
+
+
+def is_folder(path: Path) -> bool:
+    """As `Path.is_dir`, also for a name that is too long for any file."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _walk(root: Path, out: Path, gathered: Inputs) -> None:
@@ -93,7 +98,7 @@ def _files(folder: Path, out: Path, gathered: Inputs, seen: set[Path]) -> Iterat
         path = folder / entry.name
         if entry.name.startswith("."):
             gathered.not_taken.append({"file": str(path), "reason": "hidden"})
-        elif path.is_dir():
+        elif is_folder(path):
             yield from _files(path, out, gathered, seen)
         else:
             yield path

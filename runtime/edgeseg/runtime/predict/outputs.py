@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.names import folded
-from edgeseg.runtime.predict.inputs import Input
+from edgeseg.runtime.predict.inputs import Input, is_folder
 from edgeseg.runtime.predict.own_files import is_own
 
 OVERLAYS = "overlays"  # apart, so that the masks can be fed back as masks/ of a data set
@@ -46,10 +46,10 @@ def check_outputs(inputs: Sequence[Input], out: Path, read: Iterable[Path], *, o
         for path in _written(one, out, roots):
             found = _stat(path)
             if found is not None and (found.st_dev, found.st_ino) in kept:
-                it = "it" if one.path.exists() and path.samefile(one.path) else f"{path}, which is read too"
+                it = "it" if _stat(one.path) == found else f"{path}, which is read too"
                 raise ConfigError(f"The mask of {one.path} would replace {it}. Choose another --out folder.")
             _check_parents(path, out)
-            if path.is_dir() and not path.is_symlink():
+            if is_folder(path) and not path.is_symlink():
                 raise ConfigError(
                     f"{path} is a folder, and a mask is to be written there. Choose another --out folder."
                 )
@@ -112,7 +112,7 @@ def _check_collisions(inputs: Sequence[Input], roots: Sequence[Path]) -> None:
 
 def _check_parents(path: Path, root: Path) -> None:
     for parent in path.parents:
-        if parent.is_dir():
+        if is_folder(parent):
             return
         if os.path.lexists(parent):
             raise ConfigError(f"{parent} is no folder, so {path} cannot be written. Choose another --out folder.")

@@ -14,6 +14,8 @@ Color = tuple[int, int, int]  # RGB
 # After Okabe and Ito 2008; the report draws with them too, and its marks of errors share no hue with them.
 CLASS_COLORS: tuple[Color, ...] = ((240, 228, 66), (46, 204, 150), (190, 150, 255), (235, 235, 235))
 _TINT = 0.35
+# Drawn in strips: a frame of 48 megapixels would take five such pictures at once.
+_STRIP_PX = 512
 
 
 def overlay(frame: UInt8, mask: UInt8) -> UInt8:
@@ -26,14 +28,15 @@ def overlay(frame: UInt8, mask: UInt8) -> UInt8:
     Returns:
         RGB, uint8 (H, W, 3), a new array.
     """
-    base = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) if frame.ndim == 2 else frame
-    colors = cv2.LUT(cv2.merge([mask] * 3), _TABLE)
-    tinted = cv2.addWeighted(base, 1 - _TINT, colors, _TINT, 0)
-    drawn = np.where(mask[..., None] > 0, tinted, base)
+    drawn = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) if frame.ndim == 2 else frame.copy()
     # The inner outline: pixels of a class with a pixel of a smaller id beside them, so that a line is one pixel wide.
-    edge = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) < mask)
-    drawn[edge] = colors[edge]
-    return np.ascontiguousarray(drawn, np.uint8)
+    edge = cv2.erode(mask, np.ones((3, 3), np.uint8)) < mask
+    for top in range(0, len(mask), _STRIP_PX):
+        part, ids = drawn[top : top + _STRIP_PX], mask[top : top + _STRIP_PX]
+        colors = _TABLE[ids]
+        np.copyto(part, cv2.addWeighted(part, 1 - _TINT, colors, _TINT, 0), where=ids[..., None] > 0)
+        np.copyto(part, colors, where=edge[top : top + _STRIP_PX, :, None])
+    return np.asarray(drawn, np.uint8)
 
 
 def _color(class_id: int) -> Color:
@@ -44,4 +47,4 @@ def _color(class_id: int) -> Color:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-_TABLE = np.array([(0, 0, 0), *(_color(class_id) for class_id in range(1, 256))], np.uint8).reshape(1, 256, 3)
+_TABLE = np.array([(0, 0, 0), *(_color(class_id) for class_id in range(1, 256))], np.uint8)

@@ -16,7 +16,6 @@ from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.commands import BundleChoice
 from edgeseg.runtime.decision import decide
 from edgeseg.runtime.errors import EdgesegError
-from edgeseg.runtime.golden import encode_png
 from edgeseg.runtime.imagefile import read_image, to_color
 from edgeseg.runtime.predict.film import Film, open_camera, open_film
 from edgeseg.runtime.predict.film_overlay import FilmOverlay
@@ -24,7 +23,7 @@ from edgeseg.runtime.predict.inputs import Input, Inputs, gather
 from edgeseg.runtime.predict.order import PredictOrder
 from edgeseg.runtime.predict.outputs import OVERLAYS, check_outputs, mask_file, remove_own_frames
 from edgeseg.runtime.predict.overlay import overlay
-from edgeseg.runtime.predict.own_files import sealed_png
+from edgeseg.runtime.predict.own_files import encode_own
 from edgeseg.runtime.segmenter import Segmenter
 
 Row = dict[str, Any]
@@ -118,7 +117,7 @@ class Prediction:
     def _image(self, one: Input) -> Row:
         def draw(picture: npt.NDArray[np.uint8]) -> Path:
             path = mask_file(self._order.out / OVERLAYS, one.place)
-            write_bytes(path, sealed_png(encode_png(picture)))
+            write_bytes(path, encode_own(picture))
             return path
 
         row: Row = {"image": str(one.path)}
@@ -160,7 +159,7 @@ class Prediction:
 
     def _segment(self, frame: npt.NDArray[np.uint8], target: Path, draw: Draw) -> Row:
         result = self._segmenter(frame, regions=True)
-        write_bytes(target, sealed_png(encode_png(result.mask)))
+        write_bytes(target, encode_own(result.mask))
         regions = result.regions or ()
         row: Row = {"status": "ok", "reason": None, "mask": str(target)}
         if self._order.overlay:
