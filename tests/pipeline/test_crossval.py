@@ -143,6 +143,25 @@ def validated(job: Crossval) -> tuple[dict[Path, int], CrossvalResult]:
     return early, job.run(ABOUT, no_progress)
 
 
+def test_a_fold_that_has_learned_nothing_fails_the_gate(validated: Any) -> None:
+    result = validated[1]
+    said = {"kind": "no_skill", "step": "shipped", "message": "it has learned nothing", "remedy": "train longer"}
+    fine = {**result.record["pooled"], "drop": {**result.record["pooled"]["drop"], "verdict": "not worse"}}
+    record = result.record | {"pooled": fine}
+    assert CrossvalResult(record, result.path).passed
+    first, *others = record["folds"]
+    record |= {"folds": [first | {"not_learned": "it has learned nothing"}, *others], "warnings": [said | {"fold": 0}]}
+    assert not CrossvalResult(record, result.path).passed
+    assert "warning: fold 0: shipped: it has learned nothing" in printed(CrossvalResult(record, result.path))
+
+
+def test_folds_keep_what_their_fits_warn_of(validated: Any) -> None:
+    record = validated[1].record
+    assert all(row["not_learned"] is None and isinstance(row["warnings"], list) for row in record["folds"])
+    assert {one["fold"] for one in record["warnings"]} <= {0, 1, 2}
+    assert len(record["warnings"]) == sum(len(row["warnings"]) for row in record["folds"])
+
+
 def test_every_image_is_tested_once_and_pooled(job: Crossval, validated: Any) -> None:
     result = validated[1]
     record = json.loads(result.path.read_text())

@@ -16,7 +16,7 @@ from rich.console import Console
 from edgeseg.compress.budget import Budget
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.probe import Measurement
-from edgeseg.pipeline.fit import FitResult, _detail, _over_budget, fit_network
+from edgeseg.pipeline.fit import FitResult, _detail, _learned, _over_budget, fit_network
 from edgeseg.pipeline.fit_baselines import largest_fitting
 from edgeseg.pipeline.fit_cut import Way, cut_to
 from edgeseg.pipeline.fit_finalists import Finalist, contest
@@ -149,6 +149,28 @@ def test_losses_and_the_plans_other_files_are_told(fitted: Any, tmp_path: Path) 
     told = console.file.getvalue()  # type: ignore[attr-defined]
     assert "tflite-int8: failed: a made-up reason" in told
     assert "onnx-int8-x86 and onnx-int8 are 0.16 % of the pixels and 0.12 points of Dice apart on val, beyond" in told
+
+
+def test_a_fit_that_has_learned_nothing_fails_its_gate(fitted: Any, tmp_path: Path) -> None:
+    run, _, result = fitted
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    of_it = {"value": 0.01, "dice": 0.05, "trivial_dice": 0.04, "trivial": "pit", "n_positive": 9, "n_groups": 9}
+    of_it |= {"images_with": {"background": 9, "pit": 9}, "predicted_share": {"background": 0.9, "pit": 0.1}}
+    chosen = result.record["chosen"] | {"shipped": {"skill": of_it}}
+    record = result.record | _learned(lab, {"chosen": chosen})
+    assert result.passed and not FitResult(record, result.fit_json, result.fit_html).passed
+    assert record["not_learned"].startswith(
+        "it has learned nothing: val Dice 0.050, where 'pit' on every pixel has 0.040"
+    )
+    assert [one["kind"] for one in record["warnings"]] == ["no_skill"]
+    console = Console(width=200, file=io.StringIO())
+    record["chosen"] = result.record["chosen"]
+    console.print(fit_text(FitResult(record, tmp_path / "fit.json", tmp_path / "fit.html")))
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "a gate failed (exit code 3): it has learned nothing" in told and "warning: shipped: it has learned" in told
+    render_fit(record, tmp_path / "fit.html")
+    page = (tmp_path / "fit.html").read_text()
+    assert page.count('<section class="verdict bad">') == 2 and "Do not use this as it is" in page
 
 
 def test_a_way_that_failed_is_not_tried_again(fitted: Any) -> None:

@@ -84,6 +84,7 @@ def test_set_overrides_the_file(write) -> None:
         ("fit: {way: taylor-depth, depth: false}", "fit.way is taylor-depth, but fit.depth is false"),
         ("decision: {objective: recall}", "decision.objective is 'recall'; use one of dice, region_recall"),
         ("decision: {objective: dice}", "a threshold belongs to one output; set binary_output: true"),
+        ("gates: {min_skill: 1.5}", "gates.min_skill is 1.5; set it from 0 to below 1"),
         ("fit: {epochs: 2}", "fit.epochs is no known key"),
         ("data: synthetic", "data is 'synthetic', but must be a section"),
     ],

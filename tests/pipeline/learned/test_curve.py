@@ -46,6 +46,7 @@ def test_cut_off_after_a_quarter_they_had_not(name: str) -> None:
         ((0.5, 0.8, 0.82, 0.4, 0.81, 0.82), "settled"),  # one bad look
         ((0.0, 0.0, 0.0, 0.0), "flat"),
         ((0.871, 0.877, 0.871), "flat"),
+        ((0.871, 0.7, 0.689, 0.746), "settled"),  # pruned and not quite recovered: more would not have been better
         ((0.9, 0.6, 0.3), "settled"),  # it fell; the best look is kept
     ],
 )

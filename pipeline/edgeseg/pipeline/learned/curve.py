@@ -33,10 +33,11 @@ def read_curve(history: Sequence[Mapping[str, Any]]) -> Curve:
     """How a training ended, by its looks at val.
 
     The rule, for a curve of n looks and q = n / 4 (at least 1), where the whole rise is from the first look to the
-    best: it is rising if the median of the last q looks lies more than a tenth of the whole rise, and more than a point
-    of Dice, above the median of the q looks before them; or if the last look is the best by more than a twentieth of
-    the whole rise, and more than a point. Medians, for a single look may lie several points off. A curve that
-    approaches its end exponentially counts as rising where its time constant is above about 0.4 of the training.
+    best: it is rising if the best look is one of the last q, and their median lies more than a tenth of the whole rise,
+    and more than a point of Dice, above the median of the q looks before them; or if the last look is the best by more
+    than a twentieth of the whole rise, and more than a point. Medians, for a single look may lie several points off. A
+    curve that approaches its end exponentially counts as rising where its time constant is above about 0.4 of the
+    training.
 
     Args:
         history: Rows `epoch val_dice`; a row without Dice was no look at val.
@@ -53,7 +54,8 @@ def read_curve(history: Sequence[Mapping[str, Any]]) -> Curve:
     words = f"val Dice went from {dice[0]:.3f} to {dice[-1]:.3f} in {epochs} epochs"
     whole = max(dice) - dice[0]
     above = dice[-1] - max(dice[:-1])
-    if last - before > max(_POINT, _STEEP * whole) or above > max(_POINT, _STEEP / 2 * whole):
+    steep = last - before > max(_POINT, _STEEP * whole) and max(dice[-quarter:]) == max(dice)
+    if steep or above > max(_POINT, _STEEP / 2 * whole):
         points = 100 * max(last - before, above)
         return Curve("rising", f"{words} and was still rising, by {points:.1f} points at its end", epochs)
     if max(dice) - min(dice) < _POINT:

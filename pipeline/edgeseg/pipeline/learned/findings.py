@@ -26,7 +26,7 @@ _SETTINGS = {
     "final": ("fit.final_epochs", "fit.learning_rate"),
 }
 _FROM_SCRATCH = ("teacher", "student_alone", "student_distilled")
-_LOOK_AT_DATA = "hold masks against images (`edgeseg data check` shows the share of each class; are they inverted?)"
+_LOOK_AT_DATA = "hold masks against images (edgeseg data check shows the share of each class; are they inverted?)"
 
 Row = Mapping[str, Any]
 Histories = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -125,7 +125,7 @@ def _of_val(skill: Row) -> Iterator[Finding]:
     if skill["n_positive"] < _FEW_IMAGES or skill["n_groups"] < 2:
         size = f"{skill['n_positive']} images with foreground in {skill['n_groups']} group(s)"
         message = f"val has {size}: too few to tell two networks apart, so every choice is near chance"
-        yield Finding("val_too_small", None, message, "give more images to val, or use `edgeseg crossval`")
+        yield Finding("val_too_small", None, message, "give more images to val, or use edgeseg crossval")
     for name, count in list(skill["images_with"].items())[1:]:
         if not count:
             message = f"no mask of val has the class {name}: nothing was decided on it, and its Dice says nothing"
@@ -172,7 +172,7 @@ def _of_curve(name: str, curve: Curve, *, unlearned: bool) -> Iterator[Finding]:
 def _remedy(name: str, curve: Curve | None) -> str:
     epochs, rate = _settings(name)
     if curve is None:
-        return "it is the export that lost it: `edgeseg doctor int8` says where"
+        return "it is the export that lost it: edgeseg doctor int8 says where"
     if curve.end in ("short", "rising"):
         return f"train longer (raise {epochs}; so far {curve.epochs}); if that does not help, {_LOOK_AT_DATA}"
     other = "" if curve.end == "flat" else f"another {rate}, "
