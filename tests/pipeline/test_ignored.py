@@ -20,6 +20,8 @@ from edgeseg.pipeline.int8_judge import Judge
 from edgeseg.pipeline.mask_agreement import Masks, compare_pairs, masks_of
 from edgeseg.pipeline.probe import FOLDER, probe_frame
 from edgeseg.pipeline.provenance import data_summary
+from edgeseg.pipeline.report_crop import Window
+from edgeseg.pipeline.report_drawing import draw_errors, draw_frame, draw_mask
 from edgeseg.pipeline.report_panels import Panel, panels_section
 from edgeseg.pipeline.report_record import data_table
 from edgeseg.pipeline.steps.scoring import agreement
@@ -99,11 +101,20 @@ def test_init_reads_masks_as_the_description_that_is_there_says(tmp_path: Path) 
 
 
 def test_folds_hand_the_key_on_and_ignored_pixels_are_no_class_to_spread(tmp_path: Path) -> None:
-    masks = _folder(tmp_path / "a", 1, 255, about="classes: [good, pit]\ncolor: gray\nignore: 255\n", n=9)
-    plain = _folder(tmp_path / "b", 1, 0, about="classes: [good, pit]\ncolor: gray\n", n=9)
-    ignoring, without = (open_dataset(root) for root in (masks, plain))
-    splits = divide(ignoring, 3, seed=0)
-    assert splits == divide(without, 3, seed=0)
+    about = "classes: [good, pit]\ncolor: gray\n"
+    roots = [
+        _folder(tmp_path / "a", 1, about=f"{about}ignore: 255\n", n=9),
+        _folder(tmp_path / "b", 1, about=about, n=9),
+    ]
+    without = open_dataset(roots[1])
+    splits = divide(without, 3, seed=0)
+    for stem in (stem for stem, split in splits[0].items() if split == "test"):  # a class of these would be spread
+        path = roots[0] / "masks" / f"{stem}.png"
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        mask[50:] = 255
+        cv2.imwrite(str(path), mask)
+    ignoring = open_dataset(roots[0])
+    assert divide(ignoring, 3, seed=0) == splits
     fold = open_dataset(write_fold(tmp_path / "fold", ignoring, splits[0]))
     assert fold.ignore == 255 and content_hash(fold) == content_hash(ignoring)
 
@@ -203,6 +214,32 @@ def test_pictures_show_ignored_pixels_and_no_error_there() -> None:
     clear = Panel(panel.stem, panel.frame, panel.teacher, panel.teacher, np.roll(panel.teacher, 4, 1), 0.8, True)
     page = str(panels_section([clear], ["pit"]))
     assert "ignored" not in page and page != pages[0]
+
+
+def test_what_is_ignored_is_hatched_in_every_picture_of_a_mask() -> None:
+    panel = _panel(1)
+    whole = Window(0, 0, 128, 96)
+    blank = np.zeros_like(panel.truth)
+    for drawn in (
+        draw_mask(panel.frame, panel.truth, whole),
+        draw_errors(panel.frame, panel.teacher, panel.truth, whole),
+    ):
+        plain = draw_frame(panel.frame, whole)
+        assert (drawn != plain)[:, 240:].any(axis=2).mean() > 0.9, "grayed all over"
+        assert not (drawn != plain)[:60, :200].any(), "and nothing else"
+    assert np.array_equal(draw_mask(panel.frame, blank, whole), draw_errors(panel.frame, blank, blank, whole))
+
+
+def test_a_large_frame_is_cut_and_counted_where_pixels_count() -> None:
+    """The part shown is the one around the object, not around what was said of ignored pixels."""
+    truth = np.zeros((200, 1500), np.uint8)
+    truth[90:110, 90:110], truth[:, 700:] = 1, IGNORED
+    shipped = np.where(truth == 1, truth, np.uint8(0))
+    shipped[0, 5] = 1  # one false pixel outside of the part shown
+    shipped[:, 800:] = 1
+    panel = Panel("part", np.full(truth.shape, 90, np.uint8), truth, shipped, shipped, 0.9, True)
+    page = str(panels_section([panel], ["pit"]))
+    assert "176 × 176 px of 1500 × 200 px" in page and "of its" not in page, "the one wrong pixel is in this part"
 
 
 def test_the_report_names_the_ignored_share(bright: DataSet, synthetic_data: DataSet) -> None:
