@@ -7,7 +7,6 @@ heavy is imported by the command that needs it.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -215,13 +214,14 @@ def evaluate(
         from edgeseg.pipeline.progress import count_progress
         from edgeseg.runtime.commands import BundleChoice
         from edgeseg.runtime.commands import evaluate as score
+        from edgeseg.runtime.terminal import say
 
         columns = tuple(column.strip() for column in by.split(",") if column.strip())
         with count_progress("scoring images") as progress:
             choice = BundleChoice(bundle, variant, threads)
             report = score(choice, data, split=split, by=columns, classes_by_id=classes_by_id, progress=progress)
         for warning in report["warnings"]:
-            print(f"warning: {warning}", file=sys.stderr)
+            say(f"warning: {warning}")
         if min_dice is not None:
             dice = report["accuracy"]["dice_mean"]
             report["gate"] = {"min_dice": min_dice, "passed": dice is not None and dice >= min_dice}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from edgeseg.pipeline.printed import faults_text, simple_table
 from edgeseg.runtime.splits import SPLITS
+from edgeseg.runtime.terminal import say
 
 if TYPE_CHECKING:
     from edgeseg.runtime.data.columns import Column
@@ -24,8 +24,8 @@ def say_data(data: DataSet) -> None:
     """Say on stderr which images a command works on, and what it leaves out."""
     counts = {name: sum(sample.split == name for sample in data.samples) for name in SPLITS}
     lines = [f"data {data.root}: {len(data.samples)} images with masks ({split_words(counts)})", *data.remarks]
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
-    sys.stderr.flush()
+    for line in lines:
+        say(line)
 
 
 def check_json(checked: Checked, folder: str) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     )
     for kind, sentences in (("warning", report["warnings"]), ("note", report["notes"])):
         for sentence in sentences:
-            print(f"{kind}: {sentence}", file=sys.stderr)
+            terminal.say(f"{kind}: {sentence}")
     if options.min_dice is None:
         return report, OK
     dice = report["accuracy"]["dice_mean"]
