@@ -36,13 +36,15 @@ def read_fields(path: Path, known: tuple[str, ...]) -> tuple[dict[str, Any], Map
         raise bad(path, "holds no keys", "write at least name, classes and color")
     _check_keys(document, known, path)
     fields: dict[str, Any] = plain(document.values)
-    for key in ("name", "licence"):
-        if key in fields:
-            fields[key] = None if key == "licence" and fields[key] is None else _name(document, key, path)
+    names: dict[str, object] = {key: document.values[key] for key in ("name", "licence") if key in fields}
     if isinstance(fields["classes"], list):
-        fields["classes"] = [
-            _name(document, f"classes[{index}]", path, value) for index, value in enumerate(document.values["classes"])
-        ]
+        names |= {f"classes[{index}]": value for index, value in enumerate(document.values["classes"])}
+    if names.get("licence", "") is None:
+        del names["licence"]
+    texts = _names(names, document.lines, path)
+    fields |= {key: texts[key] for key in ("name", "licence") if key in texts}
+    if isinstance(fields["classes"], list):
+        fields["classes"] = [text for key, text in texts.items() if key.startswith("classes")]
     return fields, document.lines
 
 
@@ -121,13 +123,19 @@ def _listed(unknown: list[str], known: tuple[str, ...], document: Document) -> s
     return ", ".join(words)
 
 
-def _name(document: Document, place: str, path: Path, value: Any = ...) -> str:
-    """A value that is a name, as it is written."""
-    found = document.values[place] if value is ... else value
-    text = as_name(found)
-    if text is None or not text.strip():
-        shown = "empty" if not found and not isinstance(found, bool) else repr(found)
-        shown = str(found).lower() if isinstance(found, bool) else shown
-        where = f"line {document.lines[place]}: " if place in document.lines else ""
-        raise bad(path, f"{where}{place} is {shown}, which is no name", quoting(found))
-    return text
+def _names(values: Mapping[str, object], lines: Mapping[str, int], path: Path) -> dict[str, str]:
+    """Values that are names, by their place, as they are written; what is no name is told of all of them at once."""
+    texts = {place: as_name(value) for place, value in values.items()}
+    wrong = {place: values[place] for place, text in texts.items() if text is None or not text.strip()}
+    if wrong:
+        first = next(iter(wrong))
+        told = ", ".join(f"{place} is {_written(value)}" for place, value in wrong.items())
+        message = f"line {lines[first]}: {told}, which is no name"
+        raise bad(path, message, "; ".join(dict.fromkeys(map(quoting, wrong.values()))))
+    return {place: text for place, text in texts.items() if text is not None}
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "empty" if value is None or value == "" else repr(value)

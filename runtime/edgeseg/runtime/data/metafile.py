@@ -93,7 +93,7 @@ def _table(text: str) -> Meta:
 def _parsed(text: str) -> tuple[Iterator[tuple[int, list[str]]], list[str]]:
     """The rows below the header with their line numbers, and the header; all without blanks around values."""
     first, _, rest = text.partition("\n")
-    given = first.strip().casefold()
+    given = first.rstrip("\r").casefold()
     if given.startswith("sep=") and len(given) == 5:  # what Excel writes for itself
         text, delimiter = rest, given[4]
     else:
