@@ -98,6 +98,17 @@ def test_a_table_under_another_case_is_not_left_out_in_silence(tmp_path: Path) -
     assert "metadata.csv: not read" in remark
 
 
+def test_a_folder_or_a_dead_link_in_place_of_the_table(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, meta=None)
+    (root / "meta.csv").mkdir()
+    with pytest.raises(DataError, match=r"meta\.csv: cannot be read"):
+        open_dataset(root)
+    (root / "meta.csv").rmdir()
+    (root / "meta.csv").symlink_to("moved.csv")
+    with pytest.raises(DataError, match=r"meta\.csv: cannot be read"):
+        open_dataset(root)
+
+
 def test_names_that_are_no_text_pair_with_a_table_in_their_bytes(tmp_path: Path) -> None:
     root = write_folder(tmp_path, meta=None)
     name = os.fsdecode("检".encode("gbk"))

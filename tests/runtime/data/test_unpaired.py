@@ -99,6 +99,26 @@ def test_all_masks_named_otherwise_are_one_fault(tmp_path: Path, change, says: s
     assert len(examine(root).faults) == 1
 
 
+def test_other_files_in_place_of_masks_say_what_reads_them(tmp_path: Path) -> None:
+    for suffix, says in ((".json", "data import"), (".txt", "--from yolo"), (".npy", "8-bit gray PNG")):
+        root = write_folder(tmp_path / suffix, meta=None)
+        rename(root / "masks", lambda name, suffix=suffix: name.replace(".png", suffix))
+        with pytest.raises(DataError, match=f"only {suffix} in it.*{says}"):
+            open_dataset(root)
+
+
+def test_what_an_archive_of_macos_leaves_is_no_fault(tmp_path: Path) -> None:
+    root = write_folder(tmp_path)
+    (root / "images" / "__MACOSX").mkdir()
+    (root / "images" / "__MACOSX" / "._0.png").write_text("x")
+    assert len(open_dataset(root).samples) == 9 and examine(root).faults == ()
+
+
+def test_rows_that_pair_with_no_image_are_not_told_as_empty_splits(tmp_path: Path) -> None:
+    meta = "stem,split\n" + "".join(f"X{i},{('train', 'val', 'test')[i % 3]}\n" for i in range(9))
+    assert {fault.kind for fault in examine(write_folder(tmp_path, meta=meta)).faults} == {"row without image"}
+
+
 def test_a_few_masks_named_otherwise_are_one_fault_and_one_missing_another(tmp_path: Path) -> None:
     root = write_folder(tmp_path, meta=None)
     for stem in "123":

@@ -87,6 +87,7 @@ def test_names_in_a_description_are_taken_as_written(tmp_path: Path) -> None:
             r"'colour' \(line 3, did you mean color\?\), 'foo' \(line 4\)",
         ),
         ("classes: {0: a, 1: b}\ncolor: gray\n", r"line 1: classes is a section.*write a list"),
+        ("classes: a, b\ncolor: gray\n", r"line 1: classes is one text: 'a, b'; write a list of names by id: \[a, b\]"),
         ("licence: x\nclasses: [a, a]\ncolor: gray\n", "line 2: the classes are"),
         (
             "path: .\ntrain: images\nval: images\nnc: 1\nnames: [crack]\n",

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeseg.runtime.data.foreign import recognise, seen_in
 from edgeseg.runtime.data.yamltext import Document, YamlError, as_name, plain, quoting, read_yaml
-from edgeseg.runtime.faults import Fault, FaultError
+from edgeseg.runtime.faults import Fault, FaultError, bad_description
 from edgeseg.runtime.shell import command
 from edgeseg.runtime.textfile import read_text
 
@@ -33,7 +33,7 @@ def read_fields(path: Path, known: tuple[str, ...]) -> tuple[dict[str, Any], Map
     """
     document = _document(path)
     if not isinstance(document.values, dict):
-        raise bad(path, "holds no keys", "write at least name, classes and color")
+        raise bad_description(path, "holds no keys", "write at least name, classes and color")
     _check_keys(document, known, path)
     fields: dict[str, Any] = plain(document.values)
     names: dict[str, object] = {key: document.values[key] for key in ("name", "licence") if key in fields}
@@ -56,11 +56,6 @@ def located(error: FaultError, lines: Mapping[str, int]) -> FaultError:
     return FaultError(Fault(fault.file, fault.kind, message, fault.remedy))
 
 
-def bad(where: object, message: str, remedy: str) -> FaultError:
-    """What is wrong with a description."""
-    return FaultError(Fault(str(where), "bad description", message, remedy))
-
-
 def _document(path: Path) -> Document:
     if not path.is_file():
         raise _missing(path)
@@ -68,29 +63,29 @@ def _document(path: Path) -> Document:
         return read_yaml(read_text(path))
     except ImportError as error:
         remedy = "`pip install pyyaml`, or give classes and color, as a bundle does"
-        raise bad(path, "PyYAML is needed to read it and is not installed", remedy) from error
+        raise bad_description(path, "PyYAML is needed to read it and is not installed", remedy) from error
     except OSError as error:
-        raise bad(path, f"cannot be read ({error.strerror})", "check its rights and the disk") from error
+        raise bad_description(path, f"cannot be read ({error.strerror})", "check its rights and the disk") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise bad(path, f"not valid YAML (line {line} is not UTF-8 text)", "save it as UTF-8") from error
+        raise bad_description(path, f"not valid YAML (line {line} is not UTF-8 text)", "save it as UTF-8") from error
     except YamlError as error:
-        raise bad(path, f"not valid YAML ({error})", "correct it") from error
+        raise bad_description(path, f"not valid YAML ({error})", "correct it") from error
 
 
 def _missing(path: Path) -> FaultError:
     root = path.parent
     remedy = f"`{command('edgeseg', 'init', root)}` writes one after looking at the images"
     if not root.is_dir():
-        return bad(path, "no such file", remedy)
+        return bad_description(path, "no such file", remedy)
     other = seen_in(root)
     if other is not None:
         name, what, how = other
-        return bad(path, f"no such file, but {name}, which is {what}", how)
+        return bad_description(path, f"no such file, but {name}, which is {what}", how)
     near = [one.name for one in sorted(root.iterdir()) if one.name.strip().casefold() in _NEAR_NAMES and one.is_file()]
     if near:
-        return bad(path, f"no such file, but {near[0]}", f"rename it to {path.name}")
-    return bad(path, "no such file", remedy)
+        return bad_description(path, f"no such file, but {near[0]}", f"rename it to {path.name}")
+    return bad_description(path, "no such file", remedy)
 
 
 def _check_keys(document: Document, known: tuple[str, ...], path: Path) -> None:
@@ -100,17 +95,23 @@ def _check_keys(document: Document, known: tuple[str, ...], path: Path) -> None:
     tool = recognise(keys, path.parent) if unknown else None
     if tool is not None:
         what, remedy = tool
-        raise bad(path, f"this is {what}, not a description of edgeseg (its keys: {', '.join(keys[:8])})", remedy)
+        raise bad_description(
+            path, f"this is {what}, not a description of edgeseg (its keys: {', '.join(keys[:8])})", remedy
+        )
     if len(unknown) == 1:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         line = document.lines.get(unknown[0])
         where = f"line {line}: " if line else ""
-        raise bad(path, f"{where}unknown key {unknown[0]!r}", f"did you mean {near[0]}?" if near else "remove it")
+        raise bad_description(
+            path, f"{where}unknown key {unknown[0]!r}", f"did you mean {near[0]}?" if near else "remove it"
+        )
     if unknown:
-        raise bad(path, f"unknown keys {_listed(unknown, known, document)}", f"known are {', '.join(known)}")
+        raise bad_description(
+            path, f"unknown keys {_listed(unknown, known, document)}", f"known are {', '.join(known)}"
+        )
     if missing:
         what = f"key {missing[0]} is" if len(missing) == 1 else f"keys {' and '.join(missing)} are"
-        raise bad(path, f"the {what} missing", "add it" if len(missing) == 1 else "add them")
+        raise bad_description(path, f"the {what} missing", "add it" if len(missing) == 1 else "add them")
 
 
 def _listed(unknown: list[str], known: tuple[str, ...], document: Document) -> str:
@@ -131,7 +132,7 @@ def _names(values: Mapping[str, object], lines: Mapping[str, int], path: Path) -
         first = next(iter(wrong))
         told = ", ".join(f"{place} is {_written(value)}" for place, value in wrong.items())
         message = f"line {lines[first]}: {told}, which is no name"
-        raise bad(path, message, "; ".join(dict.fromkeys(map(quoting, wrong.values()))))
+        raise bad_description(path, message, "; ".join(dict.fromkeys(map(quoting, wrong.values()))))
     return {place: text for place, text in texts.items() if text is not None}
 
 
