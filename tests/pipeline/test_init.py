@@ -55,7 +55,7 @@ def test_what_it_writes_is_taken_by_the_reader_the_check_and_the_chain(tmp_path:
     assert check_dataset(root) == []
     assert open_dataset(root).name == "my_parts_v2" == recipe_of(root).name
     assert recipe_of(root).binary_output and recipe_of(root).train.loss.terms == "bce+dice"
-    assert report["next"][1] == f"edgeseg run {root / 'recipe.yaml'} --data {root}"
+    assert report["next"][1] == f"edgeseg run '{root / 'recipe.yaml'}' --data '{root}'"
 
 
 def test_more_classes_in_colour(tmp_path: Path) -> None:

@@ -134,3 +134,60 @@ def test_data_is_found_by_option_then_by_name(write, tmp_path: Path, monkeypatch
         find_data(named(recipe, "other"), None)
     with pytest.raises(ConfigError, match="is no folder"):
         find_data(recipe, tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SMALL + "techer: {}\ntrain: {batchsize: 1, seeds: 2}\n", "line 4: techer is no known key"),
+        (SMALL + "techer: {}\ntrain: {batchsize: 1, seeds: 2}\n", "line 5: train.batchsize is no known key"),
+        (SMALL + "techer: {}\ntrain: {batchsize: 1, seeds: 2}\n", "line 5: train.seeds is no known key"),
+        (SMALL + "teacher:\n  epochs: many\n", "line 5: teacher.epochs is 'many'"),
+        (SMALL + "prune:\n  ratio: 1.5\n", "line 5: prune.ratio is 1.5"),
+        (SMALL + "name: other\n", "line 4: name is there twice, first in line 1"),
+        (SMALL + "student: {learning_rate: .nan}\n", "student.learning_rate is nan, but must be a finite number"),
+        (
+            SMALL.replace("name: small", "name: no"),
+            "line 1: name is False (bool), but must be of type str; YAML reads no",
+        ),
+        (
+            SMALL.replace("name: small", "name: ~"),
+            "line 1: name is nothing, but must be of type str; it is empty, or null",
+        ),
+        (SMALL.replace("name: small", "name: " + "x" * 300), "use a short name"),
+        (SMALL.replace("name: small", 'name: "a\\nb"'), "use a short name"),
+        (SMALL.replace("name: small", "name: -x"), "use a short name"),
+        ("classes: [a, b]\ncolor: gray\n", "it describes a data set; give a recipe"),
+        ("path: .\ntrain: a\nval: b\nnc: 1\nnames: [x]\n", "it is the data.yaml of YOLO"),
+    ],
+)
+def test_a_wrong_recipe_says_file_line_and_key(write, text: str, words: str) -> None:
+    path = write(text)
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(path)
+    assert words in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_value_set_on_the_command_line_is_no_line_of_the_file(write) -> None:
+    with pytest.raises(ConfigError, match=r"--set: teacher.epochs is 'x'"):
+        load_recipe(write(SMALL + "teacher: {epochs: 3}\n"), ["teacher.epochs=x"])
+
+
+@pytest.mark.parametrize("name", ["2024", "007", "2024-01-05", "0x10", "1_000", "1e3"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_numbers_and_dates_are_names_as_they_are_written(write, name: str, encoding: str) -> None:
+    path = write("")
+    path.write_bytes(SMALL.replace("name: small", f"name: {name}").encode(encoding))
+    assert load_recipe(path).name == name
+    assert load_recipe(path, [f"name={name}"]).name == name
+    assert type(load_recipe(path).geometry.height_px) is int
+
+
+def test_a_folder_in_place_of_a_recipe(write, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder; `edgeseg init .*` writes a recipe"):
+        find_recipe(str(tmp_path))
+    path = write(SMALL)
+    with pytest.raises(ConfigError, match=f"is a folder; give {path}"):
+        find_recipe(str(tmp_path))
+    with pytest.raises(ConfigError, match="is no file"):
+        find_recipe("x" * 300)

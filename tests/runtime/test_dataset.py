@@ -103,7 +103,7 @@ def test_an_unknown_or_empty_split_is_refused_with_the_counts(tmp_path):
         ("classes: background\ncolor: gray\n", r"1 class\(es\)"),
         ("classes: []\ncolor: gray\n", r"0 class\(es\)"),
         ("classes: [a, a]\ncolor: gray\n", "different, non-empty"),
-        ("classes: [a, 3]\ncolor: gray\n", "different, non-empty"),
+        ("classes: [a, [3]]\ncolor: gray\n", r"classes\[1\] is \[3\], which is no name"),
         ("classes: [a, b]\ncolor: bgr\n", "color is 'bgr'; write gray or rgb"),
         ("classes: [a, b]\ncolor: gray\ntask: multiclass\n", "contradicts 2 classes"),
         ("classes: [a, b]\ncolor: gray\npixel_mm: -1\n", "pixel_mm is -1"),

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.runtime.data.columns import column_warnings, group_faults
-from edgeseg.runtime.data.description import bad, located, read_fields
 from edgeseg.runtime.data.layout import near_files, no_files
 from edgeseg.runtime.data.listing import LeftOut, Listing, list_files
 from edgeseg.runtime.data.metafile import read_meta
 from edgeseg.runtime.data.unpaired import pair_faults, row_faults
-from edgeseg.runtime.faults import Fault, FaultError
+from edgeseg.runtime.faults import Fault, FaultError, bad_description
 from edgeseg.runtime.ignored import check_ignore
 from edgeseg.runtime.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
 from edgeseg.runtime.splits import SPLITS
@@ -133,6 +132,8 @@ def read_description(root: Path) -> Description:
     Raises:
         DataError: The file or PyYAML is missing, or a key is unknown, missing, or of a wrong type.
     """
+    from edgeseg.runtime.data.description import located, read_fields  # a device reads none
+
     path = root / "dataset.yaml"
     fields, lines = read_fields(path, _KEYS)
     try:
@@ -153,25 +154,29 @@ def check_classes(classes: Sequence[object], where: object) -> tuple[str, ...]:
     """
     names = tuple(name for name in classes if isinstance(name, str) and name.strip())
     if len(names) != len(classes) or len(set(names)) != len(names):
-        raise bad(where, f"the classes are {list(classes)!r}", "give each a different, non-empty name")
+        raise bad_description(where, f"the classes are {list(classes)!r}", "give each a different, non-empty name")
     if not 2 <= len(names) <= 255:
         remedy = "list 2 to 255: the background first, then at least one kind of foreground"
-        raise bad(where, f"classes has {len(names)} class(es): {', '.join(names[:3])}", remedy)
+        raise bad_description(where, f"classes has {len(names)} class(es): {', '.join(names[:3])}", remedy)
     return names
 
 
 def _description(fields: Mapping[str, object], path: Path) -> Description:
     color, redistribute = fields["color"], fields.get("may_redistribute", False)
     if color not in ("gray", "rgb"):
-        raise bad(path, f"color is {color!r}", "write gray or rgb")
+        raise bad_description(path, f"color is {color!r}", "write gray or rgb")
     if not isinstance(redistribute, bool):
-        raise bad(path, f"may_redistribute is {redistribute!r}", "write true or false")
+        raise bad_description(path, f"may_redistribute is {redistribute!r}", "write true or false")
     classes = fields["classes"]
     if isinstance(classes, dict):
-        raise bad(path, f"classes is a section: {classes!r}", "write a list of names by id: [background, ...]")
+        raise bad_description(
+            path, f"classes is a section: {classes!r}", "write a list of names by id: [background, ...]"
+        )
+    if isinstance(classes, str) and "," in classes:
+        raise bad_description(path, f"classes is one text: {classes!r}", f"write a list of names by id: [{classes}]")
     names = check_classes(classes if isinstance(classes, list) else [classes], path)
     if fields.get("task") not in (None, "binary" if len(names) == 2 else "multiclass"):
-        raise bad(path, f"task {fields['task']!r} contradicts {len(names)} classes", "remove the key task")
+        raise bad_description(path, f"task {fields['task']!r} contradicts {len(names)} classes", "remove the key task")
     return Description(
         name=str(fields.get("name") or path.resolve().parent.name),
         classes=names,
@@ -187,7 +192,9 @@ def _pixel_mm(value: object, path: Path) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
-        raise bad(path, f"pixel_mm is {value!r}", "give the edge length of a pixel in mm, or remove it if unknown")
+        raise bad_description(
+            path, f"pixel_mm is {value!r}", "give the edge length of a pixel in mm, or remove it if unknown"
+        )
     return float(value)
 
 

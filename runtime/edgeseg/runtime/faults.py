@@ -30,6 +30,11 @@ class Fault:
         return f"{self.file}: {self.message}; {self.remedy}"
 
 
+def bad_description(where: object, message: str, remedy: str) -> FaultError:
+    """What is wrong with a description of a data set."""
+    return FaultError(Fault(str(where), "bad description", message, remedy))
+
+
 class FaultError(DataError):
     """A fault that ends what was being done; its text is the fault's."""
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from edgeseg.runtime.data.metafile import KNOWN, near_known
 from edgeseg.runtime.faults import Fault
 
+# Patterns are texts here: they are compiled when first needed, not whenever a device starts.
 # What images are taken of, or with, many at a time: by any of these names a column is probably a group.
-_GROUP_WORD = re.compile(
+_GROUP_WORD = (
     "(patient|subject|person|participant|volunteer|donor|animal|mouse|case|exam|examination|study|series|serie|scan|"
     "visit|session|acquisition|slide|biopsy|volume|stack|sequence|video|clip|recording|movie|track|scene|part|piece|"
     "component|workpiece|sample|specimen|coupon|wafer|panel|board|lot|batch|charge|serial|barcode|roll|coil|parent|"
     "original|mrn)s?(id|ids|no|nr|num|number|name|code|key|uid|index|idx)?"
 )
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_WORDS = r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+"
 _UNKNOWN = frozenset(("", "-", "?", "na", "n/a", "nan", "none", "null", "unknown", "unbekannt"))
 # A category (a camera, a kind of defect) has few values with many images each, an identifier many with few.
 _LEAST_VALUES, _MOST_IMAGES_A_VALUE = 6, 20
@@ -95,8 +96,8 @@ def _look_at(name: str, has_split: bool, rows: Mapping[str, Mapping[str, str]]) 
 
 
 def _named_like_group(name: str) -> bool:
-    words = [word.casefold() for word in _WORDS.findall(name)] or [name.casefold()]
-    return any(_GROUP_WORD.fullmatch(word) for word in (*words, name.casefold()))
+    words = [word.casefold() for word in re.findall(_WORDS, name)] or [name.casefold()]
+    return any(re.fullmatch(_GROUP_WORD, word) for word in (*words, name.casefold()))
 
 
 def _filled_like_group(values: list[str], counts: Counter[str]) -> bool:

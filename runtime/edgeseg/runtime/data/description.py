@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeseg.runtime.data.foreign import recognise, seen_in
 from edgeseg.runtime.data.yamltext import Document, YamlError, as_name, plain, quoting, read_yaml
-from edgeseg.runtime.faults import Fault, FaultError
+from edgeseg.runtime.faults import Fault, FaultError, bad_description
 from edgeseg.runtime.shell import command
 from edgeseg.runtime.textfile import read_text
 
@@ -33,16 +33,18 @@ def read_fields(path: Path, known: tuple[str, ...]) -> tuple[dict[str, Any], Map
     """
     document = _document(path)
     if not isinstance(document.values, dict):
-        raise bad(path, "holds no keys", "write at least name, classes and color")
+        raise bad_description(path, "holds no keys", "write at least name, classes and color")
     _check_keys(document, known, path)
     fields: dict[str, Any] = plain(document.values)
-    for key in ("name", "licence"):
-        if key in fields:
-            fields[key] = None if key == "licence" and fields[key] is None else _name(document, key, path)
+    names: dict[str, object] = {key: document.values[key] for key in ("name", "licence") if key in fields}
     if isinstance(fields["classes"], list):
-        fields["classes"] = [
-            _name(document, f"classes[{index}]", path, value) for index, value in enumerate(document.values["classes"])
-        ]
+        names |= {f"classes[{index}]": value for index, value in enumerate(document.values["classes"])}
+    if names.get("licence", "") is None:
+        del names["licence"]
+    texts = _names(names, document.lines, path)
+    fields |= {key: texts[key] for key in ("name", "licence") if key in texts}
+    if isinstance(fields["classes"], list):
+        fields["classes"] = [text for key, text in texts.items() if key.startswith("classes")]
     return fields, document.lines
 
 
@@ -54,11 +56,6 @@ def located(error: FaultError, lines: Mapping[str, int]) -> FaultError:
     return FaultError(Fault(fault.file, fault.kind, message, fault.remedy))
 
 
-def bad(where: object, message: str, remedy: str) -> FaultError:
-    """What is wrong with a description."""
-    return FaultError(Fault(str(where), "bad description", message, remedy))
-
-
 def _document(path: Path) -> Document:
     if not path.is_file():
         raise _missing(path)
@@ -66,29 +63,29 @@ def _document(path: Path) -> Document:
         return read_yaml(read_text(path))
     except ImportError as error:
         remedy = "`pip install pyyaml`, or give classes and color, as a bundle does"
-        raise bad(path, "PyYAML is needed to read it and is not installed", remedy) from error
+        raise bad_description(path, "PyYAML is needed to read it and is not installed", remedy) from error
     except OSError as error:
-        raise bad(path, f"cannot be read ({error.strerror})", "check its rights and the disk") from error
+        raise bad_description(path, f"cannot be read ({error.strerror})", "check its rights and the disk") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise bad(path, f"not valid YAML (line {line} is not UTF-8 text)", "save it as UTF-8") from error
+        raise bad_description(path, f"not valid YAML (line {line} is not UTF-8 text)", "save it as UTF-8") from error
     except YamlError as error:
-        raise bad(path, f"not valid YAML ({error})", "correct it") from error
+        raise bad_description(path, f"not valid YAML ({error})", "correct it") from error
 
 
 def _missing(path: Path) -> FaultError:
     root = path.parent
     remedy = f"`{command('edgeseg', 'init', root)}` writes one after looking at the images"
     if not root.is_dir():
-        return bad(path, "no such file", remedy)
+        return bad_description(path, "no such file", remedy)
     other = seen_in(root)
     if other is not None:
         name, what, how = other
-        return bad(path, f"no such file, but {name}, which is {what}", how)
+        return bad_description(path, f"no such file, but {name}, which is {what}", how)
     near = [one.name for one in sorted(root.iterdir()) if one.name.strip().casefold() in _NEAR_NAMES and one.is_file()]
     if near:
-        return bad(path, f"no such file, but {near[0]}", f"rename it to {path.name}")
-    return bad(path, "no such file", remedy)
+        return bad_description(path, f"no such file, but {near[0]}", f"rename it to {path.name}")
+    return bad_description(path, "no such file", remedy)
 
 
 def _check_keys(document: Document, known: tuple[str, ...], path: Path) -> None:
@@ -98,17 +95,23 @@ def _check_keys(document: Document, known: tuple[str, ...], path: Path) -> None:
     tool = recognise(keys, path.parent) if unknown else None
     if tool is not None:
         what, remedy = tool
-        raise bad(path, f"this is {what}, not a description of edgeseg (its keys: {', '.join(keys[:8])})", remedy)
+        raise bad_description(
+            path, f"this is {what}, not a description of edgeseg (its keys: {', '.join(keys[:8])})", remedy
+        )
     if len(unknown) == 1:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         line = document.lines.get(unknown[0])
         where = f"line {line}: " if line else ""
-        raise bad(path, f"{where}unknown key {unknown[0]!r}", f"did you mean {near[0]}?" if near else "remove it")
+        raise bad_description(
+            path, f"{where}unknown key {unknown[0]!r}", f"did you mean {near[0]}?" if near else "remove it"
+        )
     if unknown:
-        raise bad(path, f"unknown keys {_listed(unknown, known, document)}", f"known are {', '.join(known)}")
+        raise bad_description(
+            path, f"unknown keys {_listed(unknown, known, document)}", f"known are {', '.join(known)}"
+        )
     if missing:
         what = f"key {missing[0]} is" if len(missing) == 1 else f"keys {' and '.join(missing)} are"
-        raise bad(path, f"the {what} missing", "add it" if len(missing) == 1 else "add them")
+        raise bad_description(path, f"the {what} missing", "add it" if len(missing) == 1 else "add them")
 
 
 def _listed(unknown: list[str], known: tuple[str, ...], document: Document) -> str:
@@ -121,13 +124,19 @@ def _listed(unknown: list[str], known: tuple[str, ...], document: Document) -> s
     return ", ".join(words)
 
 
-def _name(document: Document, place: str, path: Path, value: Any = ...) -> str:
-    """A value that is a name, as it is written."""
-    found = document.values[place] if value is ... else value
-    text = as_name(found)
-    if text is None or not text.strip():
-        shown = "empty" if not found and not isinstance(found, bool) else repr(found)
-        shown = str(found).lower() if isinstance(found, bool) else shown
-        where = f"line {document.lines[place]}: " if place in document.lines else ""
-        raise bad(path, f"{where}{place} is {shown}, which is no name", quoting(found))
-    return text
+def _names(values: Mapping[str, object], lines: Mapping[str, int], path: Path) -> dict[str, str]:
+    """Values that are names, by their place, as they are written; what is no name is told of all of them at once."""
+    texts = {place: as_name(value) for place, value in values.items()}
+    wrong = {place: values[place] for place, text in texts.items() if text is None or not text.strip()}
+    if wrong:
+        first = next(iter(wrong))
+        told = ", ".join(f"{place} is {_written(value)}" for place, value in wrong.items())
+        message = f"line {lines[first]}: {told}, which is no name"
+        raise bad_description(path, message, "; ".join(dict.fromkeys(map(quoting, wrong.values()))))
+    return {place: text for place, text in texts.items() if text is not None}
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "empty" if value is None or value == "" else repr(value)

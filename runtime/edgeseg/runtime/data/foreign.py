@@ -46,6 +46,7 @@ _TOOLS: tuple[tuple[str, tuple[frozenset[str], ...], str], ...] = (
     ("the meta.json of Supervisely", (frozenset({"classes", "projectType"}), frozenset({"classes", "tags"})), "color"),
 )
 _IMPORTED = ("yolo", "coco", "labelme", "color")
+_OR_INIT = "; where masks are pictures of class ids already, move it away and run `edgeseg init` on the folder"
 # A file's keys are looked for at its two ends: annotations of a whole data set are large.
 _LOOKED_AT_BYTES = 1 << 16
 _JSON_KEY = re.compile(r'"(\w+)"\s*:')
@@ -86,7 +87,7 @@ def seen_in(root: Path) -> tuple[str, str, str] | None:
 
 
 def _import(kind: str, root: Path) -> str:
-    return f"`{command('edgeseg', 'data', 'import', '--from', kind, root)} DST` makes a data set of it"
+    return f"`{command('edgeseg', 'data', 'import', '--from', kind, root)} DST` makes a data set of it{_OR_INIT}"
 
 
 def _keys_in(path: Path) -> set[str]:

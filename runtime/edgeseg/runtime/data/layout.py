@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from edgeseg.runtime.data.listing import Listing, is_picture, kinds
+from edgeseg.runtime.data.unpaired import mask_remedy
 from edgeseg.runtime.faults import Fault
 
 # What others call the two folders, without capitals, blanks, dashes and underscores.
 _OTHER_NAMES = {
-    "images": re.compile(
+    "images": (
         "images?|imgs?|img_?dir|image_?dir|pictures?|pics?|photos?|frames?|inputs?|x|data|raw|rgb|jpegimages|imagestr|"
         "originals?|src"
     ),
-    "masks": re.compile(
+    "masks": (
         "masks?|mask_?dir|labels?|annotations?|ann_?dir|anns?|annots?|gts?|groundtruths?|segs?|segmentations?|"
         "segmentationclass|segmasks?|labelstr|labelids|targets?|truths?|y|manual"
     ),
@@ -32,10 +33,10 @@ def no_files(listing: Listing, suffixes: Iterable[str]) -> list[Fault]:
     if listing.exists:
         seen = f"only {kinds(listing.left_out)}" if listing.left_out else "nothing"
         message, remedy = f"no usable file, {seen} in it", f"put {', '.join(suffixes)} files there"
-        if folder.name == "masks" and kinds(listing.left_out).startswith((".jpg", ".jpeg")):
-            remedy = (
-                "JPEG changes class ids: write masks as 8-bit PNG; if images and masks are swapped, rename the folders"
-            )
+        suffixes_seen = [one.path.suffix.lower() for one in listing.left_out if not one.path.is_dir()]
+        if folder.name == "masks" and suffixes_seen:
+            remedy += f"; {mask_remedy(suffixes_seen[0])}"
+            remedy += "; if images and masks are swapped, rename the folders" * (".jp" in suffixes_seen[0])
         if any(one.is_folder for one in listing.left_out):
             remedy += "; folders in it are not looked into, so move their files up"
         return [Fault(f"{folder.name}/", "empty folder", message, remedy)]
@@ -63,7 +64,7 @@ def _near_folder(root: Path, wanted: str) -> tuple[str, str]:
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     taken = ("images", "masks")
     other = _OTHER_NAMES.get(wanted)
-    near = [one for one in folders if other and one.name not in taken and other.fullmatch(_plain(one.name))]
+    near = [one for one in folders if other and one.name not in taken and re.fullmatch(other, _plain(one.name))]
     if near:
         return f", but {near[0].name}/ is there", f"rename {near[0].name} to {wanted}"
     split = [one.name for one in folders if any((one / name).is_dir() for name in taken)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from edgeseg.runtime.imagefile import IMAGE_SUFFIXES
 
 # Pictures and volumes that are not read; beside our own suffixes, what tells a forgotten image from a note.
-_OTHER_PICTURES = re.compile(
+_OTHER_PICTURES = (
     r"\.(avif|bmp|cr2|cr3|dcm|dicom|dng|exr|gif|hdr|heic|heif|ima|jfif|jp2|jpe|jpeg|jpg|jxl|mat|mha|mhd|nef|nii|npy|npz|"
     r"nrrd|pbm|pcx|pgm|png|pnm|ppm|psd|raw|svs|tga|tif|tiff|webp)"
 )
@@ -107,15 +107,17 @@ def kinds(left_out: Iterable[LeftOut]) -> str:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name is that of a picture or volume, readable or not."""
+    """Whether this is a file, not hidden, with the name of a picture or volume, readable or not."""
+    if path.name.startswith(".") or path.is_dir():
+        return False
     name = path.name.strip().lower().removesuffix(".gz")
-    return bool(_OTHER_PICTURES.fullmatch(Path(name).suffix)) or name.endswith(IMAGE_SUFFIXES)
+    return bool(re.fullmatch(_OTHER_PICTURES, Path(name).suffix)) or name.endswith(IMAGE_SUFFIXES)
 
 
 def _why_not(path: Path, suffixes: tuple[str, ...]) -> LeftOut | None:
     picture = int(is_picture(path))
     if path.is_dir():
-        within = 0 if path.name.startswith(".") else sum(is_picture(one) for one in path.rglob("*") if one.is_file())
+        within = 0 if path.name.startswith(".") else sum(is_picture(one) for one in path.rglob("*"))
         return LeftOut(path, _FOLDER if within else "a folder without pictures", within)
     if path.name.startswith("."):
         return LeftOut(path, _HIDDEN, 0)

@@ -52,7 +52,7 @@ def read_meta(path: Path, *, as_bytes: bool = False) -> Meta:
         path: The file.
         as_bytes: Whether it may hold names that are no UTF-8, because files have such names.
     """
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():  # a link to nothing is a table that is lost
         return Meta()
     try:
         return _table(read_text(path))
@@ -62,7 +62,7 @@ def read_meta(path: Path, *, as_bytes: bool = False) -> Meta:
         line = error.object[: error.start].count(b"\n") + 1
         return _refused("unreadable", f"line {line} is not UTF-8 text", "save it as CSV in UTF-8")
     except OSError as error:
-        return _refused("unreadable", f"cannot be read ({error.strerror})", "check its rights and the disk")
+        return _refused("unreadable", f"cannot be read ({error.strerror})", "make it a file that can be read")
     except csv.Error as error:
         return _refused("unreadable", f"not a table ({error})", "save it as CSV in UTF-8")
 
@@ -93,7 +93,7 @@ def _table(text: str) -> Meta:
 def _parsed(text: str) -> tuple[Iterator[tuple[int, list[str]]], list[str]]:
     """The rows below the header with their line numbers, and the header; all without blanks around values."""
     first, _, rest = text.partition("\n")
-    given = first.strip().casefold()
+    given = first.rstrip("\r").casefold()
     if given.startswith("sep=") and len(given) == 5:  # what Excel writes for itself
         text, delimiter = rest, given[4]
     else:

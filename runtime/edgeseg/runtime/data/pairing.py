@@ -20,7 +20,7 @@ _SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("in the form of Unicode (as macOS and Linux write them)", lambda stem: unicodedata.normalize("NFC", stem)),
     ("in blanks", lambda stem: "".join(unicodedata.normalize("NFKC", stem).split())),
     ("in capitals", lambda stem: unicodedata.normalize("NFC", stem).casefold()),
-    ("in leading zeros", lambda stem: re.sub(r"0+(?=\d)", "", re.sub(r"(?<=\d)0", "\0", stem)).replace("\0", "0")),
+    ("in leading zeros", lambda stem: re.sub(r"(?<!\d)0+(?=\d)", "", stem)),
     ("in how they are spelled", lambda stem: re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", stem)).casefold()),
 )
 

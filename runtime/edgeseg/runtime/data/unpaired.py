@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeseg.runtime.data.listing import LeftOut, Listing, is_picture
-from edgeseg.runtime.data.pairing import Rule, find_rule
 from edgeseg.runtime.faults import Fault
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.data.pairing import Rule
 
 # Names may differ in several ways at once, each of them by its own rule.
 _MOST_RULES = 3
 # So many images without a mask are told one by one, even if no image has one.
 _TOLD_SINGLY = 3
 _REMEDIES = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jfif"), "JPEG changes class ids: write them from their source as 8-bit PNG"),
+    **dict.fromkeys((".jpg", ".jpeg", ".jfif"), "JPEG changes class ids: write masks from their source as 8-bit PNG"),
     ".json": "`edgeseg data import` draws masks from such files (--from labelme or coco)",
     ".txt": "`edgeseg data import --from yolo` draws masks from such files",
     ".xml": "`edgeseg data import --from cvat` draws masks from such files",
 }
 _AS_PNG = "write their class ids as 8-bit gray PNG"
+
+
+def mask_remedy(suffix: str) -> str:
+    """What to do about masks with a suffix that is not read."""
+    return _REMEDIES.get(suffix.strip().lower(), _AS_PNG)
 
 
 def pair_faults(images: Listing, masks: Listing) -> tuple[list[Fault], tuple[str, ...]]:
@@ -78,6 +86,10 @@ def row_faults(images: Mapping[str, Path], rows: Collection[str]) -> list[Fault]
 def _rules(lonely: list[str], orphans: list[str], called: str, place: str) -> tuple[list[Rule], list[str], list[str]]:
     """The rules that pair what is left, and what they leave."""
     rules: list[Rule] = []
+    if not (lonely and orphans):
+        return rules, lonely, orphans
+    from edgeseg.runtime.data.pairing import find_rule  # a right folder needs none
+
     while lonely and orphans and len(rules) < _MOST_RULES and (rule := find_rule(lonely, orphans, called, place)):
         rules.append(rule)
         paired = set(rule.pairs.values())
@@ -126,7 +138,7 @@ def _masks_left_out(lonely: list[str], masks: Listing) -> tuple[list[Fault], lis
     faults = []
     for reason, group in groups.items():
         first = group[0]
-        remedy = "move them up" if first.is_folder else _REMEDIES.get(first.path.suffix.strip().lower(), _AS_PNG)
+        remedy = "move them up" if first.is_folder else mask_remedy(first.path.suffix)
         message = (
             f"{len(group)} image(s) have a mask that is not taken, such as masks/{first.path.name}: it is {reason}"
         )

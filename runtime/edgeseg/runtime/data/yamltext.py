@@ -50,8 +50,8 @@ def read_yaml(text: str) -> Document:
     """
     import yaml
 
-    loader = _loader()(text)
     try:
+        loader = _loader()(text)
         node = loader.get_single_node()
         lines: dict[str, int] = {}
         if node is not None:
@@ -66,8 +66,6 @@ def read_yaml(text: str) -> Document:
         raise YamlError(" ".join(str(error).split())) from error
     except RecursionError as error:
         raise YamlError("too deeply nested") from error
-    finally:
-        loader.dispose()
 
 
 def as_name(value: object) -> str | None:
