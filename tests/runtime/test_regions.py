@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgeseg.runtime import regions
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.regions import Region, best_ious, find_regions
 
@@ -63,6 +64,34 @@ def test_scores_may_be_one_plane_and_uint8():
         Region(1, 1, (0, 2, 1, 1), pytest.approx(0.4)),
         Region(2, 2, (1, 0, 2, 1), pytest.approx(0.6)),
     )
+
+
+@settings(deadline=None)
+@given(
+    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.integers(0, 2)), st.data()
+)
+def test_regions_of_strips_are_those_of_the_whole(mask, data):
+    scores = np.random.default_rng(0).random((3, *mask.shape), np.float32)
+    whole = find_regions(mask, scores)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regions, "_STRIP_PX", data.draw(st.integers(1, 100)))
+        strips = find_regions(mask, scores)
+    assert [(one.class_id, one.area_px) for one in strips] == [(one.class_id, one.area_px) for one in whole]
+    assert sorted(strips, key=str) == [
+        Region(one.class_id, one.area_px, one.box, pytest.approx(one.mean_score, abs=1e-5))
+        for one in sorted(whole, key=str)
+    ]
+
+
+def test_a_spiral_through_every_strip_is_one_region(monkeypatch):
+    mask = np.zeros((41, 41), np.uint8)
+    for inset in range(0, 20, 4):
+        mask[inset : 41 - inset, inset : 41 - inset] = 1
+        mask[inset + 2 : 39 - inset, inset + 2 : 39 - inset] = 0
+        mask[inset + 1 : inset + 4, inset + 1 : inset + 4] |= np.eye(3, dtype=np.uint8)  # to the next ring, diagonally
+    monkeypatch.setattr(regions, "_STRIP_PX", 82)
+    (found,) = find_regions(mask)
+    assert (found.area_px, found.box) == (int(mask.sum()), (0, 0, 41, 41))
 
 
 def test_no_foreground_and_no_pixels_have_no_regions():

@@ -44,10 +44,10 @@ class Components:
             return
         window = (slice(y, y + height), slice(x, x + width))
         n, labels, stats, _ = cv2.connectedComponentsWithStats(of_class[window], connectivity=8, ltype=cv2.CV_32S)
-        corner = np.array([x, y + top, x, y + top])
-        stats = stats[1:].astype(np.int64)
-        self._areas.append(stats[:, int(cv2.CC_STAT_AREA)])
-        self._boxes.append(np.concatenate([stats[:, :2], stats[:, :2] + stats[:, 2:4]], axis=1) + corner)
+        left, upper, wide, high, area = stats[1:].astype(np.int64).T
+        left, upper = left + x, upper + y + top
+        self._areas.append(area)
+        self._boxes.append(np.stack([left, upper, left + wide, upper + high], axis=1))
         if scores is not None:
             inside = labels > 0
             sums = np.bincount(labels[inside], weights=scores[window][inside], minlength=n)[1:]

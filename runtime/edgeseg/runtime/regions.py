@@ -14,7 +14,7 @@ from edgeseg.runtime.errors import FrameError
 
 UInt8 = npt.NDArray[np.uint8]
 # Pixels looked at in one go: as many as make most frames one strip, few beside a large frame.
-_STRIP_PX = 1 << 20
+_STRIP_PX = 1 << 18
 
 Scores = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
