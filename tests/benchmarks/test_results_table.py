@@ -48,6 +48,17 @@ def run(*arguments: object):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def test_a_child_stands_below_its_own_parent_and_warnings_are_told(recorded):
+    steps = [{"name": name, "parent": "teacher", "status": "ok"} for name in ("alone", "distilled")]
+    steps = [REPORT["steps"][0], *steps, {"name": "pruned", "parent": "alone", "status": "ok"}]
+    warning = {"kind": "no_skill", "step": "teacher", "message": "it has learned nothing", "remedy": "more epochs"}
+    recorded.write_text(json.dumps(REPORT | {"steps": steps, "warnings": [warning, warning | {"step": None}]}))
+    text = run(recorded).stdout
+    rows = [line.split(" | ")[0].strip("| ").replace("&nbsp;", " ") for line in text.splitlines() if "| ok" in line]
+    assert rows == ["teacher", "└ alone", "  └ pruned", "└ distilled"]
+    assert "Warning: teacher: it has learned nothing." in text and "Warning: val: it has learned nothing." in text
+
+
 def test_headline_and_rows(recorded):
     text = run(recorded).stdout
     assert (

@@ -127,7 +127,8 @@ def test_where_nothing_has_learned_anything_nothing_holds_all_budgets() -> None:
     rows = [_variant("a", 3.0, 0.01), _variant("b", 1.0, -0.1), _variant("c", 1.0, 0.9, status="refused")]
     shipped = what_ships(rows, GateSection())
     assert (
-        shipped["step"] is None and "no variant is of use (it has learned nothing: val Dice 0.050" in shipped["reason"]
+        shipped["step"] is None
+        and "no variant is of use, for it has learned nothing: val Dice 0.050" in shipped["reason"]
     )
     mixed = [*rows, _variant("d", 1.0, 0.9, refused_for={"x86-ort": "too slow"})]
     assert what_ships(mixed, GateSection())["reason"] == "no variant holds all budgets"

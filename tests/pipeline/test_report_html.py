@@ -129,7 +129,7 @@ class TestWarnings:
         ("warnings", "tone", "head"),
         [
             ([WARNING], "warn", "One warning: what follows is less sure than it looks."),
-            ([WARNING, WARNING], "warn", "2 warnings: what follows"),
+            ([WARNING, WARNING | {"step": "student_alone"}], "warn", "2 warnings: what follows"),
             ([NOTHING, WARNING], "bad", "Do not use this as it is: something here has learned nothing."),
         ],
     )

@@ -68,7 +68,7 @@ def what_ships(rows: Sequence[Row], gates: GateSection) -> dict[str, Any]:
     if not accepted:
         unlearned = [skill_refusal(row["skill"], gates.min_skill) for row in good]
         of_no_use = bool(unlearned) and all(unlearned)
-        reason = f"no variant is of use ({unlearned[0]})" if of_no_use else "no variant holds all budgets"
+        reason = f"no variant is of use, for {unlearned[0]}" if of_no_use else "no variant holds all budgets"
         return {"step": None, "variant": None, "target": None, "reason": reason}
     best = min(accepted, key=lambda row: row["latency_ms"]["total"]["p50"])
     p50 = best["latency_ms"]["total"]["p50"]
