@@ -73,7 +73,7 @@ def init_text(report: Mapping[str, Any]) -> RenderableType:
 
 def _describe(root: Path, look: Look) -> Description:
     names = ("foreground",) if look.n_classes == 2 else tuple(f"class_{k}" for k in range(1, look.n_classes))
-    return Description(root.resolve().name, ("background", *names), look.color)
+    return Description(root.resolve().name, ("background", *names), look.color, window=look.window)
 
 
 def _description_text(about: Description, look: Look) -> str:
@@ -82,10 +82,16 @@ def _description_text(about: Description, look: Look) -> str:
 name: {_short_name(about.name)}
 classes: [{", ".join(about.classes)}] # by class id, the background first; give the others their names
 color: {about.color} # gray or rgb
-# pixel_mm: 0.05 # edge length of a pixel, if known: distances are then also given in mm
+{_window_line(about)}# pixel_mm: 0.05 # edge length of a pixel, if known: distances are then also given in mm
 licence: unknown # of the images
 may_redistribute: false # true: images may be shown in reports and packed into bundles
 """
+
+
+def _window_line(about: Description) -> str:
+    if about.window is None:
+        return ""
+    return f"window: {list(about.window)} # 16-bit values that become 0 and 255 in every image, also on the device\n"
 
 
 def _short_name(name: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from edgeseg.runtime.datafolder import Folder, list_folder
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.imagefile import Color, decode, present_values, read_mask
+from edgeseg.runtime.intensity import IntensityWindow, apply_window
 from edgeseg.runtime.splits import SPLITS
 
 # Colour is a property of the camera, so a few images tell; masks are all read, since a class may be rare.
@@ -37,6 +38,7 @@ class Look:
             long side, in [0, 1].
         splits: Images by split of meta.csv; empty if it has none.
         columns: Other columns of meta.csv.
+        window: Of 16-bit images: what nearly all values of those looked at lie between. None for 8-bit images.
     """
 
     n_images: int
@@ -47,6 +49,7 @@ class Look:
     small_region: float
     splits: dict[str, int]
     columns: tuple[str, ...]
+    window: IntensityWindow | None = None
 
     @property
     def n_train(self) -> int:
@@ -76,13 +79,17 @@ def look_at(root: Path, progress: Callable[[int, int], None] | None = None) -> L
         raise DataError(f"{root} cannot be used yet, {len(folder.faults)} fault(s):\n{shown}")
     every = max(1, len(folder.images) // _IMAGES_LOOKED_AT)
     sizes, ids, sides, colours, negative = Counter[tuple[int, int]](), set[int](), list[float](), 0, 0
+    levels: list[tuple[int, int]] = []
     for index, (stem, image) in enumerate(folder.images.items()):
         mask = read_mask(folder.masks[stem], 256)
         sizes[(mask.shape[0], mask.shape[1])] += 1
         ids.update(present_values(mask))
         sides += _region_sides(mask)
         negative += not mask.any()
-        colours += index % every == 0 and _is_coloured(decode(image))
+        if index % every == 0:
+            stored = decode(image)
+            levels += [_levels(stored)] if stored.dtype == np.uint16 else []
+            colours += _is_coloured(apply_window(stored, levels[-1]) if stored.dtype == np.uint16 else stored)
         if progress is not None:
             progress(index + 1, len(folder.images))
     return Look(
@@ -94,6 +101,7 @@ def look_at(root: Path, progress: Callable[[int, int], None] | None = None) -> L
         small_region=float(np.quantile(sides, 0.25)),
         splits=_splits(folder),
         columns=tuple(name for name in folder.columns if name not in ("split", "group")),
+        window=(min(lo for lo, _ in levels), max(hi for _, hi in levels)) if levels else None,
     )
 
 
@@ -124,6 +132,13 @@ def _is_coloured(stored: np.ndarray) -> bool:
         return False
     spread = stored[..., :3].max(axis=2).astype(np.int16) - stored[..., :3].min(axis=2)
     return float(np.mean(spread > _TINT_SPREAD)) > _COLOUR_SHARE
+
+
+def _levels(stored: np.ndarray) -> tuple[int, int]:
+    """Values that 0.1 % of the pixels are below and above; a few dead or saturated pixels say nothing."""
+    low, high = np.quantile(stored[..., :3] if stored.ndim == 3 else stored, (0.001, 0.999))
+    lo = min(int(low), 65534)
+    return lo, max(int(np.ceil(high)), lo + 1)
 
 
 def _splits(folder: Folder) -> dict[str, int]:

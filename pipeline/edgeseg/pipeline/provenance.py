@@ -30,6 +30,7 @@ def data_summary(data: DataSet) -> dict[str, Any]:
         "licence": data.licence,
         "classes": list(data.classes),
         "color": data.color,
+        **({"window": list(data.window)} if data.window else {}),
         "may_redistribute": data.may_redistribute,
         "counts": counts,
     }

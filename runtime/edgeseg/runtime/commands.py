@@ -112,7 +112,7 @@ def evaluate(
     """
     with bundle.open() as segmenter:
         spec = segmenter.spec
-        opened = open_dataset(data, classes=spec.classes, color=spec.input.color)
+        opened = open_dataset(data, classes=spec.classes, color=spec.input.color, window=spec.input.window)
         samples = opened.samples if split == "all" else opened.split(split)
         values = {column: _column(samples, column) for column in by}
         scores = score(segmenter, samples, spec.classes, opened.pixel_mm, progress, color=spec.input.color)
@@ -145,7 +145,8 @@ def describe(bundle: Path) -> dict[str, Any]:
 
 
 def _predict_one(segmenter: Segmenter, image: Path, target: Path, decision: bool) -> dict[str, Any]:
-    frame = read_image(image, segmenter.spec.input.color)
+    spec = segmenter.spec.input
+    frame = read_image(image, spec.color, spec.window, thorough=True)
     result = segmenter(frame, regions=True)
     with replacing(target) as temporary:
         temporary.write_bytes(encode_png(result.mask))

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
+from edgeseg.runtime.intensity import WINDOW_FORM, IntensityWindow, read_window
 from edgeseg.runtime.splits import SPLITS
 
 _KEYS = (
-    *("name", "task", "classes", "color", "pixel_mm", "licence", "may_redistribute"),
+    *("name", "task", "classes", "color", "window", "pixel_mm", "licence", "may_redistribute"),
     *("description", "citation", "source"),  # for people; not read
 )
 
@@ -32,6 +33,7 @@ class Description:
         pixel_mm: Edge length of a pixel [mm], or None if unknown.
         licence: Licence of the data.
         may_redistribute: Whether images may be put into reports and bundles.
+        window: (lo, hi) of 16-bit images, or None where they have 8 bits.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Description:
     pixel_mm: float | None = None
     licence: str = "unknown"
     may_redistribute: bool = False
+    window: IntensityWindow | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def _description(fields: Mapping[object, object], path: Path) -> Description:
         pixel_mm=_pixel_mm(fields.get("pixel_mm"), path),
         licence=str(fields.get("licence") or "unknown"),
         may_redistribute=redistribute,
+        window=_window(fields.get("window"), path),
     )
 
 
@@ -171,6 +175,13 @@ def _check_keys(fields: Mapping[object, object], path: Path) -> None:
     for needed in ("classes", "color"):
         if needed not in fields:
             raise _bad(path, f"the key {needed} is missing", "add it")
+
+
+def _window(value: object, path: Path) -> IntensityWindow | None:
+    window = None if value is None else read_window(value)
+    if value is not None and window is None:
+        raise _bad(path, f"window is {value!r}", f"give {WINDOW_FORM}, or remove it where all images have 8 bits")
+    return window
 
 
 def _pixel_mm(value: object, path: Path) -> float | None:

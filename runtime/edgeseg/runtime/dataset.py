@@ -2,9 +2,10 @@
 
 A data set is a folder::
 
-    images/        STEM.png | .jpg | .bmp | .tif      8-bit gray or RGB
-    masks/         STEM.png | .bmp | .tif             8-bit, one channel of class ids (or 0 / 255 with two classes)
-    dataset.yaml   name, classes (background first), color: gray | rgb, pixel_mm, licence, may_redistribute
+    images/        STEM.png | .jpg | .bmp | .tif | .webp   gray or RGB, 8-bit, or 16-bit with a window
+    masks/         STEM.png | .bmp | .tif | .webp          one channel of class ids (or 0 / 255 with two classes)
+    dataset.yaml   name, classes (background first), color: gray | rgb, window: [lo, hi] of 16-bit images, pixel_mm,
+                   licence, may_redistribute
     meta.csv       optional: stem, split (train / val / test), group (never split across), any other column
 """
 
@@ -12,18 +13,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, list_images, read_description
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.faults import Fault
-from edgeseg.runtime.imagefile import Color, read_image, read_mask
+from edgeseg.runtime.faults import Fault, FaultError
+from edgeseg.runtime.imagefile import Color, Frame, UInt8, read_image, read_mask
+from edgeseg.runtime.intensity import IntensityWindow
+from edgeseg.runtime.pairing import size_mismatch
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 __all__ = [
-    "SPLITS", "Color", "DataSet", "Sample", "content_hash", "file_hash", "list_images", "open_dataset", "read_image",
-    "read_mask", "split_hash",
+    "SPLITS", "Color", "DataSet", "Sample", "check_sizes", "content_hash", "file_hash", "list_images", "open_dataset",
+    "read_image", "read_mask", "split_hash",
 ]  # fmt: skip
 
 
@@ -38,6 +41,7 @@ class Sample:
         split: ``train``, ``val`` or ``test``.
         group: Part, patient or series it belongs to; the stem where no group is known.
         columns: The other columns of meta.csv, as text.
+        window: The data set's, with which the image is read (`read_image`).
     """
 
     stem: str
@@ -46,6 +50,7 @@ class Sample:
     split: str
     group: str
     columns: Mapping[str, str] = field(default_factory=dict)
+    window: IntensityWindow | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class DataSet:
         licence: Licence of the data.
         may_redistribute: Whether images may be put into reports and bundles.
         samples: All samples, sorted by stem.
+        window: (lo, hi) of its 16-bit images (`read_image`), or None where they have 8 bits.
     """
 
     root: Path
@@ -71,6 +77,7 @@ class DataSet:
     licence: str
     may_redistribute: bool
     samples: tuple[Sample, ...]
+    window: IntensityWindow | None = None
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, sorted by stem.
@@ -92,6 +99,7 @@ def open_dataset(
     *,
     classes: Sequence[str] | None = None,
     color: Color | None = None,
+    window: IntensityWindow | None = None,
     split_file: Path | None = None,
     seed: int = 0,
 ) -> DataSet:
@@ -101,6 +109,7 @@ def open_dataset(
         root: The folder.
         classes: Class names by id. With ``color`` given too, dataset.yaml is not read (a device has no yaml).
         color: ``gray`` or ``rgb``.
+        window: Of 16-bit images, where dataset.yaml is not read.
         split_file: Where the split is kept if meta.csv has none: read when it exists, else made and written.
             Without it the same split is made each time and written nowhere. The data folder is never written to.
         seed: Draws the split that is made.
@@ -116,7 +125,7 @@ def open_dataset(
     if folder.faults:
         raise _unusable(root, folder.faults)
     if classes is not None and color is not None:
-        about = Description(root.resolve().name, check_classes(classes, root), color)
+        about = Description(root.resolve().name, check_classes(classes, root), color, window=window)
     else:
         about = read_description(root)
         if classes is not None and check_classes(classes, root) != about.classes:
@@ -131,17 +140,37 @@ def open_dataset(
         pixel_mm=about.pixel_mm,
         licence=about.licence,
         may_redistribute=about.may_redistribute,
-        samples=_samples(folder, split_file, seed),
+        samples=tuple(replace(sample, window=about.window) for sample in _samples(folder, split_file, seed)),
+        window=about.window,
     )
 
 
+def check_sizes(sample: Sample, frame: Frame, mask: UInt8) -> None:
+    """Refuses a mask that has not its image's size.
+
+    Args:
+        sample: Where they were read.
+        frame: The image, (H, W) or (H, W, 3).
+        mask: (H, W).
+
+    Raises:
+        DataError: The sizes differ.
+    """
+    fault = size_mismatch(sample.image, sample.mask, frame.shape[:2], mask.shape)
+    if fault is not None:
+        raise FaultError(fault)
+
+
 def content_hash(data: DataSet) -> str:
-    """SHA-256 (hex) of what can be learnt from: classes, colour, and every image and mask file under its stem.
+    """SHA-256 (hex) of what can be learnt from: classes, colour, window, and every image and mask file under its stem.
 
     Independent of the folder's place, of order, of file dates, and of the split (see `split_hash`).
     """
     files = (f"{s.stem}\0{file_hash(s.image)}\0{file_hash(s.mask)}" for s in data.samples)
-    return _lines_sha256([f"classes\0{chr(0).join(data.classes)}", f"color\0{data.color}", *sorted(files)])
+    head = [f"classes\0{chr(0).join(data.classes)}", f"color\0{data.color}"]
+    if data.window is not None:
+        head.append("window\0{}\0{}".format(*data.window))
+    return _lines_sha256([*head, *sorted(files)])
 
 
 def split_hash(data: DataSet) -> str:

@@ -19,6 +19,7 @@ from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, Sample, open_dataset, read_image, read_mask
 from edgeseg.runtime.evaluate import load_scores
 from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.intensity import apply_window
 from edgeseg.runtime.metrics import image_dice
 
 SCHEMA_VERSION = 1
@@ -108,7 +109,7 @@ def _panel(
 
     return Panel(
         stem=sample.stem,
-        frame=read_image(sample.image, data.color),
+        frame=apply_window(read_image(sample.image, data.color, data.window), data.window),
         truth=read_mask(sample.mask, len(data.classes)),
         teacher=mask(ROWS[0]),
         shipped=mask(shown),
