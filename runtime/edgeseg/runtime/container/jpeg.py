@@ -68,7 +68,7 @@ class _Reader:
         self.turned = 1
         self.tables: list[tuple[int, int]] = []
         self.scans: list[Scan] = []
-        self.zeros_are_blank = [False]  # one per table of AC codes; where none is in the file, the usual ones hold
+        self.zeros_are_blank: list[bool] = []  # one per table of AC codes
         self._markers: npt.NDArray[np.int64] | None = None
         self._codes: npt.NDArray[np.uint8] | None = None
 
@@ -118,12 +118,10 @@ class _Reader:
 
     def _codes_of(self, content: bytes) -> None:
         """Notes for each table of AC codes whether its first symbol, coded by zeros alone, ends a block."""
-        blank = []
         while len(content) > 17:
             if content[0] & 0x10:
-                blank.append(content[17] == 0)
+                self.zeros_are_blank.append(content[17] == 0)
             content = content[17 + sum(content[1:17]) :]
-        self.zeros_are_blank = [*(self.zeros_are_blank if self.scans else []), *blank] or [False]
 
     def _scan(self, header: int, begin: int) -> int:
         """Finds the end of a scan: the next marker that is no restart."""
@@ -142,10 +140,17 @@ class _Reader:
         end = marker = int(self._markers[index])
         while end > begin and self.data[end - 1] == 0xFF:
             end -= 1
-        if not all(self.zeros_are_blank) and self.data.find(_ZEROS, begin, end) >= 0:
+        if self._blanked(begin, end):
             raise DamagedError("damaged, a part of its pixels is blanked")
         self.scans.append(Scan(header, begin, end))
         return marker
+
+    def _blanked(self, begin: int, end: int) -> bool:
+        # A progressive scan may be zeros alone: it adds nothing to what earlier ones said.
+        sequential = self.data[self.frame + 1] in _SEQUENTIAL
+        # Without tables the usual ones hold, in which zeros are not blank.
+        blank = all(self.zeros_are_blank) if self.zeros_are_blank else False
+        return sequential and not blank and self.data.find(_ZEROS, begin, end) >= 0
 
     def restarts(self, scan: Scan) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Positions and codes of the restart markers in a scan."""
