@@ -88,6 +88,22 @@ def test_a_procedural_frame_fits_the_spec_and_repeats(spec, geometry, color, sha
     assert np.array_equal(pixels, procedural_frame(changed)[0])
 
 
+def test_a_16_bit_model_gets_16_bit_frames(spec, bundle, tmp_path):
+    import dataclasses
+
+    import cv2
+
+    window = (500, 4000)
+    deep = dataclasses.replace(spec, input=InputSpec("gray", Geometry("native"), 2, window=window))
+    pixels, _ = procedural_frame(deep)
+    assert pixels.dtype == np.uint16 and window[0] <= pixels.min() and pixels.max() <= window[1]
+    cv2.imwrite(str(tmp_path / "deep.png"), pixels)
+    with open_source(bundle, "all") as source:
+        subjects = tuple(dataclasses.replace(one, spec=deep) for one in source.subjects)
+        found, _ = load_frame(tmp_path / "deep.png", dataclasses.replace(source, subjects=subjects))
+    assert found.dtype == np.uint16 and np.array_equal(found, pixels)
+
+
 def test_a_frame_that_is_no_image(bundle, tmp_path):
     (tmp_path / "empty.png").write_bytes(b"")
     with open_source(bundle, "all") as source, pytest.raises(DataError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from edgeseg.pipeline.run import make_chain
 from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.input_spec import Geometry, InputSpec
+from edgeseg.runtime.intensity import spread
 from edgeseg.train.synthetic import write_dataset
 
 SPEC = InputSpec("gray", Geometry("resize", 64, 64), 16)
@@ -72,6 +74,22 @@ def test_a_relative_path_starts_at_the_data_set(synthetic_dir: Path, line: Path,
     assert relative and absolute and relative.path == root / "line 3" and absolute.path == line
     # Known by its images, wherever it lies.
     assert relative.sha256 == absolute.sha256
+
+
+def test_16_bit_images_are_calibrated_on_through_their_window(synthetic_dir: Path, tmp_path: Path) -> None:
+    window = (700, 4000)
+    root = Path(shutil.copytree(synthetic_dir, tmp_path / "deep"))
+    for path in (root / "images").iterdir():
+        assert cv2.imwrite(str(path), spread(read_image(path, "gray"), window))
+    with (root / "dataset.yaml").open("a") as file:
+        file.write(f"window: {list(window)}\n")
+    flat, deep = open_dataset(synthetic_dir), open_dataset(root)
+    for geometry in (SPEC.geometry, Geometry("tile", tile_px=48, overlap_px=16)):
+        spec = InputSpec("gray", geometry, 16)
+        images, deep_images = (draw_images(data, None, N, 0, spec).images for data in (flat, deep))
+        expected = list(calibration_tensors(flat, images, spec))
+        found = list(calibration_tensors(deep, deep_images, dataclasses.replace(spec, window=window)))
+        assert all(np.array_equal(one, other) for one, other in zip(expected, found, strict=True))
 
 
 def test_a_tile_is_chosen_without_a_mask(synthetic_data: DataSet, own: Path) -> None:

@@ -142,3 +142,16 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     (cut / "masks" / "00.png").write_bytes((cut / "masks" / "00.png").read_bytes()[:60])
     with pytest.raises(DataError, match="truncated"):
         init_folder(cut)
+
+
+def test_16_bit_images_get_a_window_that_the_check_takes(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "deep")
+    for path in (root / "images").iterdir():
+        deep = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 10 + 500
+        deep[0, 0] = 65535  # a dead pixel
+        cv2.imwrite(str(path), deep)
+    init_folder(root)
+    window = open_dataset(root).window
+    assert window is not None
+    assert 500 <= window[0] < 530 and 3000 < window[1] <= 3050
+    assert check_dataset(root) == []

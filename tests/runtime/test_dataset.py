@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from edgeseg.runtime.datafolder import Description
 from edgeseg.runtime.dataset import (
     SPLITS,
     content_hash,
@@ -44,19 +45,11 @@ def test_a_device_needs_no_yaml(tmp_path, monkeypatch):
         return found(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_yaml)
-    data = open_dataset(root, classes=CLASSES, color="gray")
+    data = open_dataset(root, about=Description("d", tuple(CLASSES), "gray"))
     assert (data.name, data.classes, data.may_redistribute) == ("d", tuple(CLASSES), False)
     (root / "dataset.yaml").write_text("classes: [a, b]\ncolor: gray\n")
     with pytest.raises(DataError, match="pip install pyyaml"):
         open_dataset(root)
-
-
-def test_given_classes_must_agree_with_dataset_yaml(tmp_path):
-    root = write_folder(tmp_path)
-    with pytest.raises(DataError, match=r"has the classes \['background', 'pit', 'scratch'\]"):
-        open_dataset(root, classes=["background", "pit"])
-    with pytest.raises(DataError, match="says color gray, not rgb"):
-        open_dataset(root, color="rgb")
 
 
 def test_without_splits_one_is_made_kept_and_used_again(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeseg.runtime.datacheck import check_dataset
+from edgeseg.runtime.datafolder import Description
 from edgeseg.runtime.dataset import content_hash, file_hash, open_dataset, read_mask
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.evaluate import evaluate, load_scores, save_scores
@@ -82,13 +84,10 @@ def test_an_empty_key_declares_nothing(tmp_path: Path) -> None:
 
 def test_where_dataset_yaml_is_not_read_the_caller_says_it(tmp_path: Path) -> None:
     root = ignoring_folder(tmp_path / "d")
-    data = open_dataset(root, classes=CLASSES, color="gray", ignore=255)
+    told = Description("d", tuple(CLASSES), "gray", ignore=255)
+    data = open_dataset(root, about=told)
     assert data.ignore == 255 and (data.samples[0].read_truth(K) == IGNORED).any()
-    assert open_dataset(root, classes=CLASSES, color="gray").ignore is None
-    with pytest.raises(DataError, match=r"dataset\.yaml says ignore 255, not 254"):
-        open_dataset(root, ignore=254)
-    with pytest.raises(DataError, match="ignore is 1, which is the id of the class 'pit'"):
-        open_dataset(root, classes=CLASSES, color="gray", ignore=1)
+    assert open_dataset(root, about=replace(told, ignore=None)).ignore is None
 
 
 def test_only_a_declared_value_is_part_of_the_content(tmp_path: Path) -> None:

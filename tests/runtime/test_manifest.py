@@ -47,7 +47,14 @@ def geometries(draw: st.DrawFn, stride_px: int = 1) -> Geometry:
 
 
 @st.composite
-def specs(draw: st.DrawFn, classes: tuple[str, ...] | None = None, color: str | None = None) -> ModelSpec:
+def inputs(draw: st.DrawFn) -> dict[str, Any]:
+    """What all variants of a bundle share of their input."""
+    window = draw(st.none() | st.tuples(st.integers(0, 100), st.integers(101, 65535)))
+    return {"color": draw(st.sampled_from(("gray", "rgb"))), "window": window}
+
+
+@st.composite
+def specs(draw: st.DrawFn, classes: tuple[str, ...] | None = None, shared: dict[str, Any] | None = None) -> ModelSpec:
     stride_px = draw(strides)
     geometry = draw(geometries(stride_px))
     kind = draw(st.sampled_from(("scores", "class_ids")))
@@ -58,7 +65,7 @@ def specs(draw: st.DrawFn, classes: tuple[str, ...] | None = None, color: str | 
     return ModelSpec(
         backend=draw(st.sampled_from(("onnxruntime", "litert"))),
         precision=draw(st.sampled_from(("fp32", "fp16", "int8"))),
-        input=InputSpec(color or draw(st.sampled_from(("gray", "rgb"))), geometry, stride_px),
+        input=InputSpec(geometry=geometry, stride_px=stride_px, **(shared or draw(inputs()))),
         output=OutputSpec(
             kind=kind,
             stride_px=draw(st.sampled_from([size for size in (1, 2, 8, 32) if stride_px % size == 0])),
@@ -79,8 +86,9 @@ def specs(draw: st.DrawFn, classes: tuple[str, ...] | None = None, color: str | 
 
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
-    first = draw(specs())
-    others = draw(st.lists(specs(first.classes, first.input.color), max_size=2))
+    shared = draw(inputs())
+    first = draw(specs(shared=shared))
+    others = draw(st.lists(specs(first.classes, shared), max_size=2))
     variants = tuple(
         Variant(
             name=f"variant-{index}",

@@ -14,6 +14,7 @@ import torch
 from edgeseg.runtime.dataset import DataSet, open_dataset, read_image, read_mask
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.intensity import spread
 from edgeseg.train import datamodule
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import (
@@ -274,3 +275,25 @@ def test_an_unreadable_file_is_named(tmp_path: Path, synthetic_dir: Path) -> Non
     broken.write_bytes(broken.read_bytes()[:100])
     with pytest.raises(DataError, match=broken.name):
         SegmentationData(data, NATIVE, 16, _config(), p_defect=0.5).setup()
+
+
+def test_16_bit_frames_are_trained_on_through_their_window(tmp_path: Path) -> None:
+    masks = {f"f{i:02d}": np.full((16, 16), i % 3, np.uint8) for i in range(3)}
+    data = _folder(tmp_path, masks, {"f00": "train", "f01": "train", "f02": "val"})
+    flat = FrameCache(data.split("train"), data, NATIVE, 8)
+    for path in (tmp_path / "images").iterdir():
+        cv2.imwrite(str(path), spread(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), (400, 3000)))
+    with (tmp_path / "dataset.yaml").open("a") as file:
+        file.write("window: [400, 3000]\n")
+    deep_data = open_dataset(tmp_path)
+    deep = FrameCache(deep_data.split("train"), deep_data, NATIVE, 8)
+    assert all(image.dtype == np.uint8 for image in deep.images)
+    assert np.array_equal(np.stack(flat.images), np.stack(deep.images))
+
+
+def test_a_mask_of_another_size_than_its_image_is_refused_before_training(tmp_path: Path) -> None:
+    masks = {f"f{i:02d}": np.full((16, 32), i % 3, np.uint8) for i in range(3)}
+    data = _folder(tmp_path, masks, {"f00": "train", "f01": "train", "f02": "val"})
+    cv2.imwrite(str(tmp_path / "masks" / "f01.png"), masks["f01"].T)
+    with pytest.raises(DataError, match=r"masks/f01\.png: 16x32, but its image"):
+        FrameCache(data.split("train"), data, Geometry("resize", 16, 16), 8)

@@ -183,5 +183,5 @@ def _refuse_nonsense(subjects: Sequence[Subject], frame: Frame) -> None:
     for subject in subjects:
         if not subject.model.is_file():
             raise MeasureError(f"the model of {subject.name} is not there: {subject.model}")
-    if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or 0 in frame.shape:
+    if frame.dtype not in (np.uint8, np.uint16) or frame.ndim not in (2, 3) or 0 in frame.shape:
         raise FrameError(f"the test frame is {frame.dtype} {frame.shape}: it must be uint8 (H, W) or (H, W, 3)")

@@ -14,6 +14,7 @@ import numpy as np
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ConfigError, MeasureError
+from edgeseg.runtime.intensity import spread
 from edgeseg.runtime.manifest import ModelSpec
 
 _MODEL_NAMES = ("model.onnx", "model.tflite")
@@ -117,7 +118,8 @@ def procedural_frame(spec: ModelSpec, seed: int = 0) -> tuple[Frame, str]:
     """A frame for bundles that come without one: soft noise, the same in every run.
 
     Returns:
-        The frame, uint8, shape (H, W) or (H, W, 3), of the size the spec works at (two tiles a side), and its name.
+        The frame, uint8 (with a window uint16), shape (H, W) or (H, W, 3), of the size the spec works at (two tiles a
+        side), and its name.
     """
     import cv2
 
@@ -126,7 +128,7 @@ def procedural_frame(spec: ModelSpec, seed: int = 0) -> tuple[Frame, str]:
     width = geometry.width_px or 2 * (geometry.tile_px or 0) or _DEFAULT_SIDE_PX
     shape = (height, width) if spec.input.color == "gray" else (height, width, 3)
     noise = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    frame: Frame = cv2.GaussianBlur(noise, (0, 0), 3).astype(np.uint8)
+    frame: Frame = spread(cv2.GaussianBlur(noise, (0, 0), 3).astype(np.uint8), spec.input.window)
     return frame, f"procedural {width}x{height} seed {seed}"
 
 
@@ -141,4 +143,4 @@ def load_frame(path: Path | None, source: Source) -> tuple[Frame, str]:
         return source.frame or procedural_frame(spec)
     from edgeseg.runtime.imagefile import read_image
 
-    return read_image(path, spec.input.color), path.name
+    return read_image(path, spec.input.color, spec.input.window), path.name

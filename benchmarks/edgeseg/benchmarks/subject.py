@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgeseg.runtime.manifest import ModelSpec
 
-Frame = npt.NDArray[np.uint8]
+Frame = npt.NDArray[Any]  # uint8, or uint16 for a model with a window
 
 
 @dataclass(frozen=True)

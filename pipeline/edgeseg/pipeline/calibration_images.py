@@ -100,7 +100,7 @@ def calibration_tensors(data: DataSet, images: Sequence[Sample | Path], spec: In
     of most contrast stands for the one with most foreground.
 
     Args:
-        data: For its colour and classes.
+        data: For its colour, window and classes.
         images: With masks, or files without.
         spec: What the network eats.
 
@@ -110,14 +110,15 @@ def calibration_tensors(data: DataSet, images: Sequence[Sample | Path], spec: In
     Raises:
         DataError: If an image or mask cannot be read.
     """
+    as_ids = dataclasses.replace(spec, color="gray", window=None)
     for one in images:
-        tensor = prepare(read_image(one.image if isinstance(one, Sample) else one, data.color), spec).tensor
+        image = one.image if isinstance(one, Sample) else one
+        tensor = prepare(read_image(image, data.color, data.window), spec).tensor
         if spec.geometry.mode != "tile":
             yield tensor
             continue
         if isinstance(one, Sample):
-            mask = as_background(one.read_truth(len(data.classes)))
-            tiles = prepare(mask, dataclasses.replace(spec, color="gray")).tensor
+            tiles = prepare(as_background(one.read_truth(len(data.classes))), as_ids).tensor
             worth = (tiles > 0).sum(axis=(1, 2, 3))
         else:
             worth = tensor.std(axis=(1, 2, 3))

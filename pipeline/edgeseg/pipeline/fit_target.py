@@ -113,7 +113,7 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
     """
     if recipe.geometry.mode == "native":
         raise ConfigError("geometry.mode is native, but a search needs frames of one size; use resize or tile")
-    spec = InputSpec(color=data.color, geometry=recipe.geometry, stride_px=stride_px)
+    spec = InputSpec(data.color, recipe.geometry, stride_px, window=data.window)
     folder = recipe_folder(data, recipe.quantize.folder)
     drawn = draw_images(data, folder, recipe.quantize.images, recipe.train.seed, spec)
     # Candidates are compared with ranges of one kind; for what ships `auto` tries all of them.
@@ -122,7 +122,7 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
         target=target,
         input_spec=spec,
         classes=tuple(data.classes),
-        frame=read_image(min(data.split("test"), key=lambda one: one.stem).image, data.color),
+        frame=read_image(min(data.split("test"), key=lambda one: one.stem).image, data.color, data.window),
         calibration=tuple(calibration_tensors(data, drawn.images, spec)),
         method=method,
         threads=recipe.bench.threads,

@@ -109,7 +109,7 @@ def _link_data(place: Path, root: Path) -> None:
 
 def _describe(root: Path, look: Look) -> Description:
     names = ("foreground",) if look.n_classes == 2 else tuple(f"class_{k}" for k in range(1, look.n_classes))
-    return Description(root.resolve().name, ("background", *names), look.color, ignore=look.ignore)
+    return Description(root.resolve().name, ("background", *names), look.color, ignore=look.ignore, window=look.window)
 
 
 def _description_text(about: Description, look: Look) -> str:
@@ -119,7 +119,7 @@ name: {yaml_word(_short_name(about.name))}
 classes: [{", ".join(map(yaml_word, about.classes))}] # by class id, the background first; give the others their names
 {_ignore_text(about)}
 color: {about.color} # gray or rgb
-# pixel_mm: 0.05 # edge length of a pixel, if known: distances are then also given in mm
+{_window_line(about)}# pixel_mm: 0.05 # edge length of a pixel, if known: distances are then also given in mm
 licence: unknown # of the images
 may_redistribute: false # true: images may be shown in reports and packed into bundles
 """
@@ -144,6 +144,12 @@ def _notes(look: Look, about: Description) -> list[str]:
             "masks hold 0 and 255: 255 is taken for the foreground; if it marks pixels to leave out, add ignore: 255"
         ]
     return []
+
+
+def _window_line(about: Description) -> str:
+    if about.window is None:
+        return ""
+    return f"window: {list(about.window)} # 16-bit values that become 0 and 255 in every image, also on the device\n"
 
 
 def _short_name(name: str) -> str:

@@ -19,6 +19,7 @@ from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.imagefile import Color, decode, read_stored_mask
+from edgeseg.runtime.intensity import IntensityWindow, apply_window
 
 # Colour is a property of the camera, so a few images tell; masks are all read, since a class may be rare.
 _IMAGES_LOOKED_AT = 64
@@ -47,6 +48,7 @@ class Look:
         shares: What each class id covers.
         not_taken: What lies in images/ and masks/ and is not taken, as `listing.summary` gives it.
         warnings: What is probably not meant so, by names alone.
+        window: Of 16-bit images: what nearly all values of those looked at lie between. None for 8-bit images.
     """
 
     n_images: int
@@ -62,6 +64,7 @@ class Look:
     shares: Shares
     not_taken: tuple[Mapping[str, object], ...]
     warnings: tuple[Fault, ...]
+    window: IntensityWindow | None = None
 
     @property
     def n_train(self) -> int:
@@ -96,6 +99,7 @@ def look_at(root: Path, progress: Callable[[int, int], None] | None = None, igno
     every = max(1, len(folder.images) // _IMAGES_LOOKED_AT)
     sizes, ids, sides, colours, negative = Counter[tuple[int, int]](), set[int](), list[float](), 0, 0
     shares = Shares()
+    levels: list[tuple[int, int]] = []
     for index, (stem, image) in enumerate(folder.images.items()):
         mask = read_stored_mask(folder.masks[stem])
         sizes[(mask.shape[0], mask.shape[1])] += 1
@@ -104,7 +108,10 @@ def look_at(root: Path, progress: Callable[[int, int], None] | None = None, igno
             mask = np.where(mask == ignore, np.uint8(0), mask)
         sides += _region_sides(mask)
         negative += not mask.any()
-        colours += index % every == 0 and _is_coloured(decode(image))
+        if index % every == 0:
+            stored = decode(image)
+            levels += [_levels(stored)] if stored.dtype == np.uint16 else []
+            colours += _is_coloured(apply_window(stored, levels[-1]) if stored.dtype == np.uint16 else stored)
         if progress is not None:
             progress(index + 1, len(folder.images))
     if ignore is None and _marks_ignored(ids):
@@ -124,6 +131,7 @@ def look_at(root: Path, progress: Callable[[int, int], None] | None = None, igno
         shares=shares.binary() if set(ids) <= {0, 255} else shares,
         not_taken=tuple(summary(folder.left_out, root)),
         warnings=(*folder.warnings, *_orphans(folder)),
+        window=(min(lo for lo, _ in levels), max(hi for _, hi in levels)) if levels else None,
     )
 
 
@@ -173,3 +181,10 @@ def _orphans(folder: Folder) -> list[Fault]:
         Fault(f"masks/{folder.masks[stem].name}", "mask without image", "no image of this stem", remedy, "warning")
         for stem in folder.orphans
     ]
+
+
+def _levels(stored: np.ndarray) -> tuple[int, int]:
+    """Values that 0.1 % of the pixels are below and above; a few dead or saturated pixels say nothing."""
+    low, high = np.quantile(stored[..., :3] if stored.ndim == 3 else stored, (0.001, 0.999))
+    lo = min(int(low), 65534)
+    return lo, max(int(np.ceil(high)), lo + 1)

@@ -40,6 +40,7 @@ def data_summary(data: DataSet) -> dict[str, Any]:
         "classes": list(data.classes),
         "color": data.color,
         "pixel_mm": data.pixel_mm,
+        **({"window": list(data.window)} if data.window else {}),
         "may_redistribute": data.may_redistribute,
         "counts": counts,
         **({} if data.ignore is None else {"ignore": data.ignore, "ignored_share": _ignored_share(data)}),

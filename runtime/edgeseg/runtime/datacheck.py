@@ -15,7 +15,9 @@ from edgeseg.runtime.data.shares import Share, Shares
 from edgeseg.runtime.data.swapped import swapped
 from edgeseg.runtime.datafolder import Description, Folder, list_folder, read_description
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.imagefile import Color, UInt8, decode, present_values, read_stored_mask, to_color
+from edgeseg.runtime.imagefile import UInt8, decode, present_values, read_stored_mask, to_color
+from edgeseg.runtime.intensity import apply_window
+from edgeseg.runtime.pairing import size_mismatch, undecided_turn
 from edgeseg.runtime.pixel_hash import pixel_hash
 from edgeseg.runtime.splits import SPLITS
 
@@ -141,7 +143,7 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
     faults: list[Fault] = []
     image = mask = None
     try:
-        image = _check_image(folder.images[stem], about.color if about else "rgb", faults)
+        image = _check_image(folder.images[stem], about, faults)
         seen.stems_by_hash.setdefault(pixel_hash(image), []).append(stem)
     except FaultError as error:
         faults.append(error.fault)
@@ -154,21 +156,23 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
         seen.unread_splits.add(split)
     else:
         seen.present.update((split, class_id) for class_id in seen.shares.add(mask))
-    if image is not None and mask is not None and image.shape[:2] != mask.shape:
-        message = f"{_size(mask)}, but its image is {_size(image)}"
-        remedy = "make the mask for this very image, or resize it with nearest-neighbour interpolation"
-        faults.append(Fault(str(folder.masks[stem]), "size mismatch", message, remedy))
+    if image is not None and mask is not None:
+        size = image.shape[:2]
+        found = size_mismatch(folder.images[stem], folder.masks[stem], size, mask.shape)
+        found = found or undecided_turn(folder.images[stem], size)
+        faults += [found] if found else []
     return faults
 
 
-def _check_image(path: Path, color: Color, faults: list[Fault]) -> UInt8:
+def _check_image(path: Path, about: Description | None, faults: list[Fault]) -> UInt8:
     """Reads an image, adds to ``faults`` what keeps a readable one from being used well, and returns it."""
-    stored = decode(path)
-    image = to_color(stored, color, path)
+    stored = decode(path, thorough=True)
+    color, window = (about.color, about.window) if about else ("rgb", None)
+    image = apply_window(to_color(stored, color, path, window), window)
     if min(image.shape[:2]) < _SMALLEST_SIDE_PX:
         message = f"only {_size(image)} px, too small to learn from (under {_SMALLEST_SIDE_PX})"
         faults.append(Fault(str(path), "tiny image", message, "remove it with its mask and row"))
-    share = _colour_share(stored) if color == "gray" else 0.0
+    share = _colour_share(apply_window(stored, window)) if color == "gray" else 0.0
     if share > _COLOUR_SHARE:
         message = f"a colour image ({share:.0%} of its pixels), while dataset.yaml says gray"
         faults.append(Fault(str(path), "colour in gray", message, "write color: rgb, or convert the images"))

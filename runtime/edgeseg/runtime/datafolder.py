@@ -17,10 +17,11 @@ from edgeseg.runtime.data.unpaired import pair_faults, row_faults
 from edgeseg.runtime.faults import Fault, FaultError, bad_description
 from edgeseg.runtime.ignored import check_ignore
 from edgeseg.runtime.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
+from edgeseg.runtime.intensity import WINDOW_FORM, IntensityWindow, read_window
 from edgeseg.runtime.splits import SPLITS
 
 _KEYS = (
-    *("name", "task", "classes", "ignore", "color", "pixel_mm", "licence", "may_redistribute"),
+    *("name", "task", "classes", "ignore", "color", "window", "pixel_mm", "licence", "may_redistribute"),
     *("description", "citation", "source"),  # for people; not read
 )
 
@@ -37,6 +38,7 @@ class Description:
         licence: Licence of the data.
         may_redistribute: Whether images may be put into reports and bundles.
         ignore: The value in mask files of pixels that do not count, or None.
+        window: (lo, hi) of 16-bit images, or None where they have 8 bits.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Description:
     licence: str = "unknown"
     may_redistribute: bool = False
     ignore: int | None = None
+    window: IntensityWindow | None = None
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,16 @@ def _description(fields: Mapping[str, object], path: Path) -> Description:
         licence=str(fields.get("licence") or "unknown"),
         may_redistribute=redistribute,
         ignore=check_ignore(fields.get("ignore"), names, path),
+        window=_window(fields.get("window"), path),
     )
+
+
+def _window(value: object, path: Path) -> IntensityWindow | None:
+    window = None if value is None else read_window(value)
+    if value is not None and window is None:
+        found = f"window is {value!r}"
+        raise bad_description(path, found, f"give {WINDOW_FORM}, or remove it where all images have 8 bits")
+    return window
 
 
 def _pixel_mm(value: object, path: Path) -> float | None:

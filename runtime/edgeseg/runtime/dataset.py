@@ -2,10 +2,10 @@
 
 A data set is a folder::
 
-    images/        STEM.png | .jpg | .bmp | .tif      8-bit gray or RGB
-    masks/         STEM.png | .bmp | .tif             8-bit, one channel of class ids (or 0 / 255 with two classes)
-    dataset.yaml   name, classes (background first), color: gray | rgb, pixel_mm, licence, may_redistribute,
-                   ignore: value of mask pixels that do not count
+    images/        STEM.png | .jpg | .bmp | .tif | .webp   gray or RGB, 8-bit, or 16-bit with a window
+    masks/         STEM.png | .bmp | .tif | .webp          one channel of class ids (or 0 / 255 with two classes)
+    dataset.yaml   name, classes (background first), color: gray | rgb, window: [lo, hi] of 16-bit images, pixel_mm,
+                   licence, may_redistribute, ignore: value of mask pixels that do not count
     meta.csv       optional: stem, split (train / val / test), group (never split across), any other column
 """
 
@@ -20,18 +20,19 @@ import cv2
 import numpy as np
 
 from edgeseg.runtime.data.listing import summary
-from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_folder, list_images, read_description
+from edgeseg.runtime.datafolder import Description, Folder, list_folder, list_images, read_description
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.faults import Fault
-from edgeseg.runtime.ignored import check_ignore
-from edgeseg.runtime.imagefile import Color, UInt8, read_image, read_mask
+from edgeseg.runtime.faults import Fault, FaultError
+from edgeseg.runtime.imagefile import Color, Frame, UInt8, read_image, read_mask
+from edgeseg.runtime.intensity import IntensityWindow
 from edgeseg.runtime.names import name_bytes
+from edgeseg.runtime.pairing import size_mismatch
 from edgeseg.runtime.shell import command
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 
 __all__ = [
-    "SPLITS", "Color", "DataSet", "Sample", "content_hash", "file_hash", "list_images", "open_dataset", "read_image",
-    "read_mask", "split_hash",
+    "SPLITS", "Color", "DataSet", "Sample", "check_sizes", "content_hash", "file_hash", "list_images", "open_dataset",
+    "read_image", "read_mask", "split_hash",
 ]  # fmt: skip
 
 
@@ -48,6 +49,7 @@ class Sample:
         columns: The other columns of meta.csv, as text.
         ids: The class id that each id of the mask stands for, or None where it is the same; see `score.labels`.
         ignore: The value in the mask file of pixels that do not count, or None.
+        window: The data set's, with which the image is read (`read_image`).
     """
 
     stem: str
@@ -58,6 +60,7 @@ class Sample:
     columns: Mapping[str, str] = field(default_factory=dict)
     ids: tuple[int, ...] | None = None
     ignore: int | None = None
+    window: IntensityWindow | None = None
 
     def read_truth(self, n_classes: int) -> UInt8:
         """Its mask as class ids mapped by `ids`, `ignored.IGNORED` where pixels do not count; see `read_mask`."""
@@ -81,6 +84,7 @@ class DataSet:
         split_given: Whether meta.csv has the split; if not it was drawn, or kept in a file of a run.
         ignore: The value in mask files of pixels that do not count, or None; every sample has it too.
         remarks: Sentences on what was not taken of the folder, and on what is probably not meant so.
+        window: (lo, hi) of its 16-bit images (`read_image`), or None where they have 8 bits.
     """
 
     root: Path
@@ -94,6 +98,7 @@ class DataSet:
     split_given: bool = True
     ignore: int | None = None
     remarks: tuple[str, ...] = ()
+    window: IntensityWindow | None = None
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, sorted by stem.
@@ -113,9 +118,7 @@ class DataSet:
 def open_dataset(
     root: Path | str,
     *,
-    classes: Sequence[str] | None = None,
-    color: Color | None = None,
-    ignore: int | None = None,
+    about: Description | None = None,
     split_file: Path | None = None,
     seed: int = 0,
 ) -> DataSet:
@@ -123,9 +126,7 @@ def open_dataset(
 
     Args:
         root: The folder.
-        classes: Class names by id. With ``color`` given too, dataset.yaml is not read (a device has no yaml).
-        color: ``gray`` or ``rgb``.
-        ignore: The value in mask files of pixels that do not count; None takes it from dataset.yaml, if that is read.
+        about: What dataset.yaml would say, which is not read then (a device has no yaml). None reads it.
         split_file: Where the split is kept if meta.csv has none: read when it exists, else made and written.
             Without it the same split is made each time and written nowhere. The data folder is never written to.
         seed: Draws the split that is made.
@@ -140,17 +141,8 @@ def open_dataset(
     folder = list_folder(root)
     if folder.faults:
         raise _unusable(root, folder.faults)
-    if classes is not None and color is not None:
-        names = check_classes(classes, root)
-        about = Description(root.resolve().name, names, color, ignore=check_ignore(ignore, names, root))
-    else:
+    if about is None:
         about = read_description(root)
-        if classes is not None and check_classes(classes, root) != about.classes:
-            raise DataError(f"{root}: dataset.yaml has the classes {list(about.classes)}, not {list(classes)}")
-        if color not in (None, about.color):
-            raise DataError(f"{root}: dataset.yaml says color {about.color}, not {color}")
-        if ignore not in (None, about.ignore):
-            raise DataError(f"{root}: dataset.yaml says ignore {about.ignore}, not {ignore}")
     return DataSet(
         root=root,
         name=about.name,
@@ -159,22 +151,45 @@ def open_dataset(
         pixel_mm=about.pixel_mm,
         licence=about.licence,
         may_redistribute=about.may_redistribute,
-        samples=tuple(replace(one, ignore=about.ignore) for one in _samples(folder, split_file, seed)),
+        samples=tuple(
+            replace(one, ignore=about.ignore, window=about.window) for one in _samples(folder, split_file, seed)
+        ),
         split_given="split" in folder.columns,
         ignore=about.ignore,
         remarks=_remarks(folder, root),
+        window=about.window,
     )
 
 
+def check_sizes(sample: Sample, frame: Frame, mask: UInt8) -> None:
+    """Refuses a mask that has not its image's size.
+
+    Args:
+        sample: Where they were read.
+        frame: The image, (H, W) or (H, W, 3).
+        mask: (H, W).
+
+    Raises:
+        DataError: The sizes differ.
+    """
+    fault = size_mismatch(sample.image, sample.mask, frame.shape[:2], mask.shape)
+    if fault is not None:
+        raise FaultError(fault)
+
+
 def content_hash(data: DataSet) -> str:
-    """SHA-256 (hex) of what can be learnt from: classes, colour, ignored value, every image and mask under its stem.
+    """SHA-256 (hex) of what can be learnt from: classes, colour, ignored value, window, and every file under its stem.
 
     Independent of the folder's place, of order, of file dates, and of the split (see `split_hash`).
     """
     files = (f"{s.stem}\0{file_hash(s.image)}\0{file_hash(s.mask)}" for s in data.samples)
-    # Named only where there is one: data sets without it keep the hash they always had.
-    ignore = [] if data.ignore is None else [f"ignore\0{data.ignore}"]
-    return _lines_sha256([f"classes\0{chr(0).join(data.classes)}", f"color\0{data.color}", *ignore, *sorted(files)])
+    head = [f"classes\0{chr(0).join(data.classes)}", f"color\0{data.color}"]
+    # Named only where there is one: data sets without them keep the hash they always had.
+    if data.ignore is not None:
+        head.append(f"ignore\0{data.ignore}")
+    if data.window is not None:
+        head.append("window\0{}\0{}".format(*data.window))
+    return _lines_sha256([*head, *sorted(files)])
 
 
 def split_hash(data: DataSet) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.atomic import write_json_text
-from edgeseg.runtime.dataset import Color, Sample, read_image
+from edgeseg.runtime.dataset import Color, Sample, check_sizes, read_image
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.image_score import ImageScore, score_image
 from edgeseg.runtime.textfile import read_text
@@ -42,7 +42,8 @@ def evaluate(
     """Runs a segmenter over samples and scores every mask at the frame's own size.
 
     Args:
-        segmenter: Takes a uint8 frame, gray (H, W) or RGB (H, W, 3), and returns an object with a ``mask``.
+        segmenter: Takes a frame, gray (H, W) or RGB (H, W, 3), uint8 or with a window uint16, and returns an object
+            with a ``mask``.
         samples: What to score, e.g. ``data.split("val")``. What their masks mark as ignored counts nowhere.
         classes: Class names by id, background first.
         pixel_mm: Edge length of a pixel [mm], if known.
@@ -86,11 +87,8 @@ def evaluate_each(
     """
     rows = []
     for done, sample in enumerate(samples, start=1):
-        frame, truth = read_image(sample.image, color), sample.read_truth(len(classes))
-        if frame.shape[:2] != truth.shape:
-            raise DataError(
-                f"{sample.mask}: {truth.shape} (H, W) but the image is {frame.shape[:2]}; correct one of them"
-            )
+        frame, truth = read_image(sample.image, color, sample.window), sample.read_truth(len(classes))
+        check_sizes(sample, frame, truth)
         about = {"stem": sample.stem, "group": sample.group}
         rows.append(tuple(score_image(mask, truth, len(classes), pixel_mm, **about) for mask in masks_of(frame)))
         if progress is not None:

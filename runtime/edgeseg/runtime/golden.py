@@ -8,20 +8,22 @@ import numpy as np
 from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.preprocess import check_frame
 
+_ANY_WINDOW = (0, 65535)  # which window it is does not matter here
+
 
 def encode_png(image: np.ndarray) -> bytes:
-    """Return a uint8 (H, W) gray frame or mask, or a (H, W, 3) RGB frame, as lossless PNG.
+    """Return a (H, W) gray frame or mask, or a (H, W, 3) RGB frame, uint8 or uint16, as lossless PNG.
 
     Raises:
         FrameError: If it is no such array.
     """
-    check_frame(image)
+    check_frame(image, _ANY_WINDOW if getattr(image, "dtype", None) == np.uint16 else None)
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 and image.shape[2] == 3 else image
     return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
 
 
 def decode_png(content: bytes, name: str) -> np.ndarray:
-    """Return what `encode_png` was given, uint8 (H, W) or (H, W, 3) RGB.
+    """Return what `encode_png` was given, uint8 or uint16, (H, W) or (H, W, 3) RGB.
 
     Raises:
         BundleError: If the content is no such PNG.
@@ -32,8 +34,8 @@ def decode_png(content: bytes, name: str) -> np.ndarray:
             pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error:
             pixels = None
-    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
-        raise BundleError(f"{name}: not an 8-bit gray or RGB PNG. Pack the bundle again.")
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
+        raise BundleError(f"{name}: not a gray or RGB PNG. Pack the bundle again.")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels
 
 

@@ -1,74 +1,82 @@
 """Reading one image or mask file, and refusing what would be read as something else.
 
-``cv2`` decodes what it can and says little: a truncated file becomes a half-grey picture, a palette becomes
-colours, 2-bit class ids are multiplied by 85. The container is therefore checked first, then decoded.
+``cv2`` decodes what it can and says little: a damaged scan becomes half gray, a palette becomes colours, 2-bit class
+ids are multiplied by 85. The file's content is therefore looked at first (`container`), then decoded; its name says
+nothing.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.runtime import container
 from edgeseg.runtime.class_ids import to_class_ids
+from edgeseg.runtime.container.rules import unfit
 from edgeseg.runtime.faults import Fault, FaultError
+from edgeseg.runtime.intensity import IntensityWindow
 
 Color = Literal["gray", "rgb"]
 UInt8 = npt.NDArray[np.uint8]
+Frame = npt.NDArray[Any]  # uint8, or uint16 where a window maps it
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # No JPEG: its losses change class ids.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")  # No JPEG: its losses change class ids.
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_JPEG_SIGNATURE = b"\xff\xd8"
-_PNG_PALETTE = 3  # colour type in IHDR
+_LIMIT = re.compile(r"CV_IO_MAX_IMAGE_(?:WIDTH|HEIGHT|PIXELS)")
 
 
-def read_image(path: Path | str, color: Color) -> UInt8:
-    """Reads an image as the data set declares it.
+def read_image(path: Path | str, color: Color, window: IntensityWindow | None = None, *, thorough: bool = False) -> Any:
+    """Reads an image as the data set declares it: the frame that a camera would hand to the device.
 
     Gray files are repeated to three channels where ``rgb`` is asked for. Colour files are turned to luma (BT.601,
     as ``cv2.COLOR_RGB2GRAY``) where ``gray`` is asked for; three equal channels give exactly that channel. A JPEG's
     EXIF orientation is applied. An alpha channel is dropped if it is opaque everywhere.
 
     Args:
-        path: A PNG, JPEG, BMP or TIFF file with 8 bits a channel.
+        path: A PNG, JPEG, BMP, TIFF or WebP file, whatever its name.
         color: What the caller wants to get.
+        window: The data set's window; its files have 16 bits a channel then, and 8 without.
+        thorough: Also looks for damage that decodes without a word, which takes up to half as long again.
 
     Returns:
-        uint8, shape (H, W) for ``gray``, (H, W, 3) in RGB order for ``rgb``; a new contiguous array.
+        uint8, shape (H, W) for ``gray``, (H, W, 3) in RGB order for ``rgb``; a new contiguous array. With a window
+        uint16, as stored: `intensity.apply_window` maps it.
 
     Raises:
-        DataError: The file is missing, empty, truncated, not 8-bit, a palette PNG, or partly transparent.
+        DataError: The file is missing, empty, damaged, of another depth, partly transparent, or one that programs
+            show differently (`container.rules`).
     """
-    return to_color(decode(path), color, path)
+    return to_color(decode(path, thorough=thorough), color, path, window)
 
 
-def to_color(stored: UInt8, color: Color, path: Path | str) -> UInt8:
+def to_color(stored: Frame, color: Color, path: Path | str, window: IntensityWindow | None = None) -> Frame:
     """Turns what `decode` returned into gray (H, W) or RGB (H, W, 3), as `read_image` says.
 
     Raises:
-        DataError: Partly transparent; ``path`` is named in the message.
+        DataError: Partly transparent, or not of the depth that the window asks for; ``path`` is named in the message.
     """
+    _check_depth(stored, path, window)
     pixels = _opaque(stored, path)
     if color == "gray":
-        return pixels if pixels.ndim == 2 else _uint8(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
+        return pixels if pixels.ndim == 2 else np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
     code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
-    return _uint8(cv2.cvtColor(pixels, code))
+    return np.ascontiguousarray(cv2.cvtColor(pixels, code))
 
 
 def read_mask(path: Path | str, n_classes: int, ignore: int | None = None) -> UInt8:
     """Reads a mask as class ids.
 
-    With two classes, a mask of 0 and 255 means 0 and 1. Three equal channels are read as one.
+    With two classes, a mask of 0 and 255 means 0 and 1. Three equal channels are read as one. Ids may be stored in more
+    than 8 bits, as long as none is above 255.
 
     Args:
-        path: A PNG, BMP or TIFF file, one channel, 8 bits.
+        path: A PNG, BMP, TIFF or lossless WebP file, one channel, whatever its name.
         n_classes: Number of classes, background included; ids run from 0 to ``n_classes - 1``.
         ignore: The value in the file of pixels that do not count, or None. It becomes `ignored.IGNORED`.
 
@@ -76,7 +84,8 @@ def read_mask(path: Path | str, n_classes: int, ignore: int | None = None) -> UI
         Class ids, uint8, shape (H, W); a new contiguous array.
 
     Raises:
-        DataError: The file is missing, empty, truncated, not 8-bit, coloured, a palette PNG, or has unknown ids.
+        DataError: The file is missing, empty, damaged, coloured, has unknown ids, or is one whose ids may not be
+            what was drawn (`container.rules`).
     """
     stored = read_stored_mask(path)
     return to_class_ids(stored, present_values(stored), n_classes, ignore, Path(path))
@@ -85,10 +94,7 @@ def read_mask(path: Path | str, n_classes: int, ignore: int | None = None) -> UI
 def read_stored_mask(path: Path | str) -> UInt8:
     """Reads a mask's values as they are in the file; arguments and errors as for `read_mask`, but for unknown ids."""
     path = Path(path)
-    if path.suffix.lower() not in MASK_SUFFIXES:
-        message = f"a mask as {path.suffix or 'a file without suffix'}, which may have lost class ids in compression"
-        raise _refusal(path, "bad mask format", message, "write it from its source as an 8-bit gray PNG")
-    return _one_channel(decode(path, is_mask=True), path)
+    return _ids(_one_channel(decode(path, is_mask=True, thorough=True), path), path)
 
 
 def present_values(mask: UInt8) -> list[int]:
@@ -96,37 +102,45 @@ def present_values(mask: UInt8) -> list[int]:
     return np.flatnonzero(cv2.calcHist([mask], [0], None, [256], [0, 256])).tolist()
 
 
-def decode(path: Path | str, *, is_mask: bool = False) -> UInt8:
-    """Decodes a file as it is stored, after checking that it is whole and plain 8-bit.
+def decode(path: Path | str, *, is_mask: bool = False, thorough: bool = False) -> Frame:
+    """Decodes a file as it is stored, after checking that it is whole and shows one thing only.
 
     Args:
         path: The file.
-        is_mask: Also refuses the 1-, 2- and 4-bit gray PNGs whose values ``cv2`` would rescale.
+        is_mask: Whether class ids are wanted, which must come out as the numbers that were stored.
+        thorough: As for `read_image`.
 
     Returns:
-        uint8, shape (H, W), (H, W, 3) in BGR order, or (H, W, 4) in BGRA order.
+        Shape (H, W), (H, W, 3) in BGR order, or (H, W, 4) in BGRA order; uint8, or what is stored.
 
     Raises:
-        DataError: The file is missing, empty, truncated, not decodable, not 8-bit, or a palette PNG.
+        DataError: The file is missing, empty, damaged, not decodable, or not fit for its use (`container.rules`).
     """
     path = Path(path)
     data = _read_bytes(path)
-    _check_container(data, path, is_mask)
-    # UNCHANGED keeps alpha but ignores EXIF orientation, which only JPEGs carry in practice.
-    flags = cv2.IMREAD_ANYCOLOR if data.startswith(_JPEG_SIGNATURE) else cv2.IMREAD_UNCHANGED
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        content = container.look(data)
+        fault = unfit(content, path, is_mask=is_mask)
+        if fault is not None:
+            raise FaultError(fault)
+        pixels = container.decode(data, content)
+        if thorough and pixels is not None:
+            container.verify(data, content)
+    except container.DamagedError as error:
+        raise _refusal(path, error.kind, error.found, "copy or export the file again") from error
     except (cv2.error, MemoryError) as error:
-        message = f"too large or damaged to decode ({' '.join(str(error).split())[:120]})"
-        raise _refusal(path, "unreadable", message, "export it again, or cut it into smaller frames") from error
+        raise _too_large(path, error) from error
     if pixels is None:
-        message = "not a readable image (damaged, or not PNG, JPEG, BMP or TIFF)"
-        raise _refusal(path, "unreadable", message, "export it again")
-    if pixels.dtype != np.uint8:
-        raise _not_8_bit(path, f"{pixels.dtype}")
+        message = f"not a readable {content.container} (damaged, or of a rare kind)"
+        raise _refusal(path, "unreadable", message, "export it again, e.g. as PNG")
     if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
         raise _refusal(path, "bad channels", f"has {pixels.shape[2]} channels", "save it as gray or RGB")
-    return _uint8(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+    return np.ascontiguousarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+
+
+def orientation(path: Path | str) -> int:
+    """The EXIF orientation of a readable image file, 1 (as stored) to 8; of JPEGs it is applied when reading."""
+    return container.look(_read_bytes(Path(path))).orientation
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -140,58 +154,37 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _check_container(data: bytes, path: Path, is_mask: bool) -> None:
-    if data.startswith(_PNG_SIGNATURE):
-        _check_png(data, path, is_mask)
-    elif data.startswith(_JPEG_SIGNATURE) and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        # Inside a scan 0xFF is always followed by 0x00 or a restart marker, so the end marker is not found by chance.
-        raise _truncated(path)
+def _check_depth(stored: Frame, path: Path | str, window: IntensityWindow | None) -> None:
+    """Refuses an image whose depth is not the one that the window, or its absence, asks for."""
+    if stored.dtype == (np.uint8 if window is None else np.uint16):
+        return
+    if stored.dtype == np.uint16:
+        message = f"16 bits a channel (values {stored.min()} to {stored.max()}), but 8 are needed without a window"
+        remedy = (
+            "write `window: [lo, hi]` into dataset.yaml, the values that become 0 and 255 in every image, here and on "
+            "the device: choose lo and hi so that what matters lies between them in all images"
+        )
+    elif window is not None and stored.dtype == np.uint8:
+        message = f"8 bits a channel, but the window {list(window)} maps 16-bit values"
+        remedy = "export it in 16 bits, as the camera gave it; without any 16-bit image remove the window"
+    else:
+        message = f"{stored.dtype} values, but whole numbers of 8 bits are needed, or of 16 with a window"
+        remedy = "save it as unsigned 16-bit with one fixed shift and scale for all images, and give the window"
+    raise _refusal(path, "not 8-bit" if window is None else "not 16-bit", message, remedy)
 
 
-def _check_png(data: bytes, path: Path, is_mask: bool) -> None:
-    """Walks the chunks (PNG specification, section 5) to the end, with their checksums."""
-    position = len(_PNG_SIGNATURE)
-    while True:
-        if position + 12 > len(data):
-            raise _truncated(path)
-        length, kind = struct.unpack_from(">I4s", data, position)
-        end = position + 12 + length
-        if end > len(data):
-            raise _truncated(path)
-        if zlib.crc32(data[position + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            message = f"damaged, wrong checksum in its {kind.decode('latin-1')} chunk"
-            raise _refusal(path, "unreadable", message, "copy or export the file again")
-        if kind == b"IHDR":
-            _check_png_header(depth=data[position + 16], color_type=data[position + 17], path=path, is_mask=is_mask)
-        if kind == b"IEND":
-            return
-        position = end
-
-
-def _check_png_header(depth: int, color_type: int, path: Path, is_mask: bool) -> None:
-    if color_type == _PNG_PALETTE:
-        message = "a palette PNG, whose values may be meant as colours or as numbers"
-        open_it = "np.array(Image.open(f)), which keeps the numbers," if is_mask else "Image.open(f).convert('RGB')"
-        raise _refusal(path, "palette", message, f"convert it, e.g. with PIL's {open_it} and save an 8-bit PNG")
-    if depth == 16:
-        raise _not_8_bit(path, "16-bit")
-    if is_mask and depth in (2, 4):
-        message = f"a {depth}-bit mask, whose ids would be rescaled"
-        raise _refusal(path, "not 8-bit", message, "save it as an 8-bit gray PNG")
-
-
-def _opaque(pixels: UInt8, path: Path | str) -> UInt8:
-    """Drops an alpha channel that is 255 everywhere."""
+def _opaque(pixels: Frame, path: Path | str) -> Frame:
+    """Drops an alpha channel that is full everywhere."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
-    lowest = int(pixels[..., 3].min())
-    if lowest < 255:
+    lowest, full = int(pixels[..., 3].min()), 255 if pixels.dtype == np.uint8 else 65535
+    if lowest < full:
         message = f"partly transparent (smallest alpha {lowest}), and nothing says on which background"
         raise _refusal(path, "transparent", message, "flatten it and save it as gray or RGB")
-    return _uint8(pixels[..., :3])
+    return np.ascontiguousarray(pixels[..., :3])
 
 
-def _one_channel(pixels: UInt8, path: Path) -> UInt8:
+def _one_channel(pixels: Frame, path: Path) -> Frame:
     pixels = _opaque(pixels, path)
     if pixels.ndim == 2:
         return pixels
@@ -199,24 +192,31 @@ def _one_channel(pixels: UInt8, path: Path) -> UInt8:
     if not (np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2])):
         remedy = "write class ids (0, 1, 2, ...) into one channel and save an 8-bit gray PNG"
         raise _refusal(path, "coloured mask", "a mask in colours", remedy)
-    return _uint8(first)
+    return np.ascontiguousarray(first)
 
 
-def _uint8(pixels: npt.ArrayLike) -> UInt8:
-    return np.ascontiguousarray(pixels, dtype=np.uint8)
+def _ids(stored: Frame, path: Path) -> UInt8:
+    """Class ids as uint8, from whole numbers of any width."""
+    if stored.dtype == np.uint8:
+        return stored
+    whole = np.issubdtype(stored.dtype, np.integer)
+    if whole and stored.min() >= 0 and stored.max() <= 255:
+        return stored.astype(np.uint8)
+    found = f"{stored.dtype} values from {stored.min()} to {stored.max()}, but class ids are whole numbers up to 255"
+    remedy = "replace each value by its class id (0, 1, 2, ...; a scaling would mix them up) and save an 8-bit gray PNG"
+    raise _refusal(path, "not 8-bit", found, remedy)
+
+
+def _too_large(path: Path, error: Exception) -> FaultError:
+    text = " ".join(str(error).split())
+    limit = _LIMIT.search(text)
+    if limit is None:
+        message = f"too large or damaged to decode ({text[:120]})"
+        return _refusal(path, "unreadable", message, "export it again, or cut it into smaller frames")
+    message = "too large: more pixels, or a longer side, than OpenCV reads unless told otherwise"
+    remedy = f"cut it into smaller frames, or set the environment variable OPEN{limit[0]} before the start"
+    return _refusal(path, "unreadable", message, remedy)
 
 
 def _refusal(path: Path | str, kind: str, message: str, remedy: str) -> FaultError:
     return FaultError(Fault(str(path), kind, message, remedy))
-
-
-def _truncated(path: Path) -> FaultError:
-    return _refusal(path, "truncated", "truncated, its end is missing", "copy or export the file again")
-
-
-def _not_8_bit(path: Path, found: str) -> FaultError:
-    remedy = (
-        "map the values to 0..255 with one fixed window for the whole data set (the device must do the same) "
-        "and save it again"
-    )
-    return _refusal(path, "not 8-bit", f"{found}, but 8 bits a channel are needed", remedy)

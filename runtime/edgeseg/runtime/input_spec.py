@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from edgeseg.runtime.errors import ManifestError
-from edgeseg.runtime.fields import Fields, one_of, whole
+from edgeseg.runtime.fields import Fields, one_of, show, whole
+from edgeseg.runtime.intensity import WINDOW_FORM, IntensityWindow, read_window
 
 Color = Literal["gray", "rgb"]
 Interpolation = Literal["area", "linear", "nearest"]
@@ -80,17 +81,21 @@ class InputSpec:
         geometry: From a frame to the tensor.
         stride_px: Height and width of the tensor are multiples of this [px]; the runtime pads to it.
         padding: How the border is filled; only `reflect`, as in training.
+        window: (lo, hi) of 16-bit frames, which `intensity.apply_window` maps to 8 bits; None for 8-bit frames.
     """
 
     color: Color
     geometry: Geometry
     stride_px: int
     padding: Literal["reflect"] = "reflect"
+    window: IntensityWindow | None = None
 
     def __post_init__(self) -> None:
         one_of(self.color, ("gray", "rgb"), "input.color")
         one_of(self.padding, ("reflect",), "input.padding")
         whole(self.stride_px, "input.stride_px", 1, MAX_SIDE_PX)
+        if self.window is not None and read_window(self.window) is None:
+            raise ManifestError(f"input.window: expected {WINDOW_FORM}; found {show(self.window)}. Correct it.")
         for name in ("tile_px", "overlap_px"):
             value = getattr(self.geometry, name)
             if value is not None and value % self.stride_px:
@@ -112,8 +117,17 @@ class InputSpec:
             geometry=Geometry.from_json(fields.raw("geometry"), f"{where}.geometry"),
             stride_px=fields.typed("stride_px", int),
             padding=cast(Any, fields.default("padding", str, "reflect")),
+            window=fields.sequence("window", _level) if fields.has("window") else None,  # type: ignore[arg-type]
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object of this spec."""
-        return asdict(self)
+        """Return the JSON object of this spec; without a window it has no such key, as before there were any."""
+        fields = asdict(self)
+        window = fields.pop("window")
+        return fields if window is None else fields | {"window": list(window)}
+
+
+def _level(value: object, where: str) -> int:
+    if type(value) is not int:
+        raise ManifestError(f"{where}: expected a whole number, found {show(value)}. Correct this value.")
+    return value

@@ -188,8 +188,9 @@ class Manifest:
         if len(set(names)) != len(names):
             raise ManifestError(f"manifest.variants: names must differ, found {names}. Rename one.")
         for variant in self.variants:
-            if variant.spec.classes != self.classes or variant.spec.input.color != self.input.color:
-                found = f"variant {variant.name!r} has other classes or another colour than the manifest"
+            own, its = self.input, variant.spec.input
+            if variant.spec.classes != self.classes or (its.color, its.window) != (own.color, own.window):
+                found = f"variant {variant.name!r} has other classes, another colour or window than the manifest"
                 raise ManifestError(f"manifest: {found}. Pack only variants of one model.")
         for expected in (one for golden in self.golden for one in golden.expected):
             if expected.variant not in names:

@@ -179,7 +179,7 @@ class ModelSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that `from_json` reads back to an equal spec."""
-        return {**asdict(self), "classes": list(self.classes)}
+        return {**asdict(self), "input": self.input.to_json(), "classes": list(self.classes)}
 
 
 def check_classes(classes: tuple[str, ...]) -> None:

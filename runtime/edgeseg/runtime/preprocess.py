@@ -1,4 +1,4 @@
-"""From a frame to the tensor of a network: colour, geometry, padding.
+"""From a frame to the tensor of a network: colour, window, geometry, padding.
 
 The training loader, calibration, scoring and the Segmenter all use these functions, so they cannot drift apart.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.input_spec import Color, InputSpec, Interpolation
+from edgeseg.runtime.intensity import IntensityWindow, apply_window
 from edgeseg.runtime.padding import pad_to_multiple, pad_to_shape
 from edgeseg.runtime.tiling import TileGrid, extract, plan_tiles
 
@@ -51,7 +53,7 @@ def prepare(frame: np.ndarray, spec: InputSpec) -> Prepared:
     """Bring a frame into the colour, size and padding a network eats.
 
     Args:
-        frame: uint8 (H, W) gray or (H, W, 3) RGB.
+        frame: uint8 (H, W) gray or (H, W, 3) RGB; uint16 where the spec has a window.
         spec: The network's input.
 
     Returns:
@@ -61,7 +63,7 @@ def prepare(frame: np.ndarray, spec: InputSpec) -> Prepared:
         FrameError: If the frame is not such an array, does not fit a file of fixed size, or needs more memory than
             the machine has.
     """
-    image = to_color(frame, spec.color)
+    image = apply_window(to_color(frame, spec.color, spec.window), spec.window)
     height, width = image.shape[:2]
     geometry = spec.geometry
     grid: TileGrid | None = None
@@ -80,20 +82,22 @@ def prepare(frame: np.ndarray, spec: InputSpec) -> Prepared:
     return Prepared(tensor, (height, width), content_shape, grid)
 
 
-def to_color(frame: np.ndarray, color: Color) -> np.ndarray:
+def to_color(frame: np.ndarray, color: Color, window: IntensityWindow | None = None) -> np.ndarray:
     """Return the frame in the colour a network eats.
 
     Args:
-        frame: uint8 (H, W) gray, (H, W, 1) gray or (H, W, 3) RGB.
+        frame: uint8 (H, W) gray, (H, W, 1) gray or (H, W, 3) RGB; uint16 with a window.
         color: `gray` gives the luma of an RGB frame (ITU-R BT.601), `rgb` repeats a gray frame three times.
+        window: Of the network's input; it is not applied here.
 
     Returns:
-        uint8 (H, W) for gray, (H, W, 3) for RGB; the frame itself or a view of it where nothing is to be done.
+        (H, W) for gray, (H, W, 3) for RGB, of the frame's dtype; the frame itself or a view of it where nothing is to
+        be done.
 
     Raises:
         FrameError: If the frame is not such an array.
     """
-    check_frame(frame)
+    check_frame(frame, window)
     if frame.ndim == 3 and frame.shape[2] == 1:
         frame = frame[:, :, 0]
     if color == "gray":
@@ -125,22 +129,33 @@ def resize(
     return cv2.resize(image, (width_px, height_px), dst=out, interpolation=_INTERPOLATION[interpolation])
 
 
-def check_frame(frame: object) -> None:
-    """Refuse anything but a uint8 (H, W), (H, W, 1) or (H, W, 3) array with at least one pixel.
+def check_frame(frame: object, window: IntensityWindow | None = None) -> None:
+    """Refuse anything but a uint8 (with a window uint16) (H, W), (H, W, 1) or (H, W, 3) array with at least one pixel.
 
     Raises:
         FrameError: With what was found and how to convert it.
     """
     if not isinstance(frame, np.ndarray):
         raise FrameError(f"A frame must be a numpy array, found {type(frame).__name__}. Read image files first.")
-    if frame.dtype != np.uint8:
-        raise FrameError(f"A frame must be uint8, found {frame.dtype}. Scale it to 0..255 as in training, then cast.")
+    _check_depth(frame.dtype, window)
     channels = frame.shape[2] if frame.ndim == 3 else 1
     if frame.ndim not in (2, 3) or channels not in (1, 3):
         remedy = "Drop the alpha channel: frame[:, :, :3]." if channels == 4 else "Pass (H, W) gray or (H, W, 3) RGB."
         raise FrameError(f"A frame must have the shape (H, W) or (H, W, 3), found {frame.shape}. {remedy}")
     if frame.size == 0:
         raise FrameError(f"The frame is empty: shape {frame.shape}. Check the camera or the file it came from.")
+
+
+def _check_depth(found: np.dtype[Any], window: IntensityWindow | None) -> None:
+    if found == (np.uint8 if window is None else np.uint16):
+        return
+    if window is not None:
+        expected = f"This model maps 16-bit frames by its window {list(window)}: a frame must be uint16, found {found}"
+        raise FrameError(f"{expected}. Hand over the camera's own values, neither scaled nor cast.")
+    if found == np.uint16:
+        problem = "A frame must be uint8, found uint16, and this model has no window that maps 16-bit frames"
+        raise FrameError(f"{problem}. Scale it to 0..255 as in training, or train with `window` in dataset.yaml.")
+    raise FrameError(f"A frame must be uint8, found {found}. Scale it to 0..255 as in training, then cast.")
 
 
 def _check_native(height: int, width: int, spec: InputSpec) -> None:

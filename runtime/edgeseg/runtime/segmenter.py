@@ -94,7 +94,7 @@ class Segmenter(Owned):
         return self._backend.engine
 
     def prepare(self, frame: np.ndarray) -> Prepared:
-        """Stage 1: bring a uint8 (H, W) or (H, W, 3) RGB frame into the network's shape.
+        """Stage 1: bring a (H, W) or (H, W, 3) RGB frame, uint8 or as the spec's window says, into the network's shape.
 
         Raises:
             FrameError: If it is no such frame, does not fit, or memory runs out.
@@ -133,7 +133,7 @@ class Segmenter(Owned):
         """Segment one frame.
 
         Args:
-            frame: uint8 (H, W) gray or (H, W, 3) RGB.
+            frame: uint8 (H, W) gray or (H, W, 3) RGB; uint16 where `spec.input.window` is given, and then only that.
             probability: Also return the class probabilities.
             regions: Also return the connected regions, with mean scores where the model gives scores.
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from edgeseg.runtime.datafolder import Description
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.pixel_hash import pixel_hash, short_pixel_hash
@@ -30,7 +31,7 @@ def test_a_picture_is_found_in_another_file(tmp_path, changed):
     for i, picture in enumerate([*pictures, frame(77)]):
         save(other / f"other{i}.{suffix}", picture)
         save(tmp_path / "b" / "masks" / f"other{i}.png", np.zeros((24, 32), np.uint8))
-    again = open_dataset(tmp_path / "b", classes=("a", "b"), color="gray").samples
+    again = open_dataset(tmp_path / "b", about=Description("b", ("a", "b"), "gray")).samples
     found = SeenImages.of_samples(again, "gray")
     hashes = [one for split in found.hashes.values() for one in split]
     assert known.count(hashes) == {"train": 5, "val": 2, "test": 2, "unknown_to_bundle": 1}

@@ -12,10 +12,11 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from edgeseg.runtime.dataset import DataSet, Sample, read_image
+from edgeseg.runtime.dataset import DataSet, Sample, check_sizes, read_image
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.ignored import as_background
 from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.intensity import apply_window
 from edgeseg.runtime.preprocess import resize
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.transforms import Augment, draw_seed
@@ -43,13 +44,15 @@ class FrameCache:
         """Read every frame once.
 
         Raises:
-            DataError: For a file that cannot be read, with its name.
+            DataError: For a file that cannot be read, or a mask of another size, with its name.
         """
         self.ignores = data.ignore is not None
         self.images: list[np.ndarray] = []  # uint8 (H, W, C)
         self.masks: list[np.ndarray] = []  # uint8 (H, W), class ids and IGNORED
         for sample in samples:
-            image, mask = read_image(sample.image, data.color), sample.read_truth(len(data.classes))
+            frame = read_image(sample.image, data.color, sample.window)
+            image, mask = apply_window(frame, sample.window), sample.read_truth(len(data.classes))
+            check_sizes(sample, image, mask)
             if geometry.mode == "resize":
                 height, width = int(geometry.height_px or 0), int(geometry.width_px or 0)
                 image = resize(image, height, width, geometry.interpolation)

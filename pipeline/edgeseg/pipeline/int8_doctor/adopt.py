@@ -197,7 +197,7 @@ def _spec(
     return ModelSpec(
         backend="onnxruntime",
         precision="fp32",
-        input=InputSpec("gray" if channels == 1 else "rgb", geometry, stride),
+        input=InputSpec("gray" if channels == 1 else "rgb", geometry, stride, window=data.window),
         output=OutputSpec(
             "scores",
             stride,

@@ -185,7 +185,7 @@ def _target(files: dict[str, File], scored: ScoredPatient, scorer: ValScorer) ->
 
 def _times(patient: Patient, scorer: ValScorer, candidate: Path, threads: int) -> dict[str, NodeTimes]:
     """Per-layer times of the float file and of the file with everything in INT8."""
-    frame = read_image(scorer.samples[0].image, patient.data.color)
+    frame = read_image(scorer.samples[0].image, patient.data.color, patient.data.window)
     tensor = prepare(frame, patient.float_spec.input).tensor[:1]
     names = patient.layer_names()
     patient.write(frozenset(), candidate)

@@ -67,7 +67,8 @@ class OnnxPatient:
         self._layers = {layer.name: layer for layer in onnx_layers(self._graph)}
         self._constants = {one.name: numpy_helper.to_array(one) for one in self._graph.graph.initializer}
         self._stats = self._observe()
-        pixels = [data.color, data.classes, self._drawn.stems, self._drawn.contents]
+        pixels: list[Any] = [data.color, data.classes, self._drawn.stems, self._drawn.contents]
+        pixels += [data.window] if data.window else []
         text = json.dumps([repr(feeding), pixels, ort.__version__])
         self.identity = hashlib.sha256(self._prepared.read_bytes() + text.encode()).hexdigest()
         self._cache = work / f"calibration-{self.identity[:16]}.json"

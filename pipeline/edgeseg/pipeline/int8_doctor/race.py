@@ -12,7 +12,6 @@ from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.pipeline.int8_doctor.patient import File
 from edgeseg.runtime.dataset import Sample, read_image
-from edgeseg.runtime.image_score import UInt8
 from edgeseg.runtime.imagefile import Color
 
 Progress = Callable[[float, str], None]
@@ -69,7 +68,7 @@ def race(
         progress: Told how far it is.
         config: How patiently; default `quick(threads)`, five processes.
     """
-    frame: UInt8 = read_image(sample.image, color)
+    frame = read_image(sample.image, color, sample.window)
     subjects = [Subject(name, *models[name]) for name in ("float", "int8")]
     result = measure(subjects, frame, config or quick(threads), frame_name=sample.stem, progress=progress)
     failed = [row for row in result.rows if row.status != "ok"]

@@ -15,8 +15,7 @@ import numpy as np
 from edgeseg.compress.calibration_set import draw_balanced
 from edgeseg.compress.sensitivity import FloatLayers, Score
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.dataset import DataSet, Sample, content_hash, read_image
-from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.dataset import DataSet, Sample, check_sizes, content_hash, read_image
 from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.image_score import ImageScore
 from edgeseg.runtime.model_spec import ModelSpec
@@ -61,7 +60,7 @@ class ValScorer:
         if not self._reference:
             with Segmenter.from_file(model, spec, self._threads) as segmenter:
                 for sample in self.samples:
-                    self._reference[sample.stem] = segmenter(read_image(sample.image, self._data.color)).mask
+                    self._reference[sample.stem] = self._mask(segmenter, sample)
 
     def score(self, model: Path, spec: ModelSpec, samples: Sequence[Sample]) -> list[ImageCounts]:
         """Count hits and misses of a file.
@@ -72,12 +71,14 @@ class ValScorer:
         with Segmenter.from_file(model, spec, self._threads) as segmenter:
             return [self._count(segmenter, sample) for sample in samples]
 
+    def _mask(self, segmenter: Segmenter, sample: Sample) -> np.ndarray:
+        return segmenter(read_image(sample.image, self._data.color, sample.window)).mask
+
     def _count(self, segmenter: Segmenter, sample: Sample) -> ImageCounts:
         n = len(self._data.classes)
-        mask = segmenter(read_image(sample.image, self._data.color)).mask
+        mask = self._mask(segmenter, sample)
         truth = sample.read_truth(n)
-        if truth.shape != mask.shape:
-            raise DataError(f"{sample.mask}: {truth.shape} (H, W) but the image is {mask.shape}; correct one of them")
+        check_sizes(sample, mask, truth)
         # Ignored pixels fall behind the last pair of classes.
         pairs = np.bincount((truth.astype(np.int64) * n + mask).ravel(), minlength=n * n)[: n * n].reshape(n, n)
         hit = np.diagonal(pairs)

@@ -18,7 +18,7 @@ def run_bench(context: StepContext) -> dict[str, Any]:
     """Measure pre, infer, post and total of every file that was exported."""
     data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
     sample = min(data.split("test"), key=lambda one: one.stem)
-    frame = read_image(sample.image, data.color)
+    frame = read_image(sample.image, data.color, data.window)
     subjects = []
     for name, record in context.results.items():
         if record["result"]["status"] == "ok":

@@ -43,7 +43,7 @@ Result = dict[str, Any]
 
 def input_spec(context: StepContext, data: DataSet, model: SegmentationNet) -> InputSpec:
     """The input of a network in this recipe."""
-    return InputSpec(color=data.color, geometry=context.recipe.geometry, stride_px=int(model.stride))  # type: ignore[arg-type]
+    return InputSpec(data.color, context.recipe.geometry, int(model.stride), window=data.window)  # type: ignore[arg-type]
 
 
 def _reporting(step: Callable[[StepContext], ModelSpec]) -> Callable[[StepContext], Result]:
@@ -88,7 +88,7 @@ def _failed_parent(context: StepContext) -> str | None:
 def _check(context: StepContext, spec: ModelSpec) -> Any:
     data = open_data(context)
     model, _ = load_checkpoint(context.folders[_source(context)].files)
-    frames = [read_image(sample.image, data.color) for sample in data.split("train")[:PARITY_FRAMES]]
+    frames = [read_image(sample.image, data.color, data.window) for sample in data.split("train")[:PARITY_FRAMES]]
     return parity(model, model_file(context.folder.files), spec, frames)
 
 

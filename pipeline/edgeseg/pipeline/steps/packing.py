@@ -18,6 +18,7 @@ from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
+from edgeseg.runtime.intensity import spread
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.train.synthetic import write_dataset
@@ -82,8 +83,9 @@ def golden_frames(data: DataSet, seed: int) -> list[np.ndarray]:
     """Frames stored with their expected masks: from test where the licence lets them travel, else drawn ones."""
     if data.may_redistribute:
         samples = sorted(data.split("test"), key=lambda one: one.stem)[:GOLDEN_FRAMES]
-        return [read_image(sample.image, data.color) for sample in samples]
+        return [read_image(sample.image, data.color, data.window) for sample in samples]
     with tempfile.TemporaryDirectory(prefix="edgeseg-golden-") as folder:
         drawn = Path(folder) / "drawn"
         write_dataset(drawn, n=2 * GOLDEN_FRAMES, seed=seed)
-        return [read_image(path, data.color) for path in sorted((drawn / "images").iterdir())[:GOLDEN_FRAMES]]
+        images = [read_image(path, data.color) for path in sorted((drawn / "images").iterdir())[:GOLDEN_FRAMES]]
+        return [spread(image, data.window) for image in images]

@@ -21,6 +21,7 @@ from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, Sample, open_dataset, read_image
 from edgeseg.runtime.evaluate import load_scores
 from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.intensity import apply_window
 from edgeseg.runtime.metrics import image_dice
 
 SCHEMA_VERSION = 1
@@ -109,7 +110,7 @@ def _panel(
 
     return Panel(
         stem=sample.stem,
-        frame=read_image(sample.image, data.color),
+        frame=apply_window(read_image(sample.image, data.color, data.window), data.window),
         truth=sample.read_truth(len(data.classes)),
         teacher=mask(ROWS[0]),
         shipped=mask(shown),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgeseg.runtime.datafolder import Description
 from edgeseg.runtime.dataset import DataSet, open_dataset
 from edgeseg.runtime.manifest import Manifest
 from edgeseg.runtime.score.labels import match_labels
@@ -51,7 +52,10 @@ def open_for(manifest: Manifest, root: Path, *, classes_by_id: bool = False) -> 
     unread = _why_unread(root / "dataset.yaml")
     if unread is not None:
         about = f"class names, order, colour and pixel size of the data: {unread}; class ids are taken as the bundle's"
-        return Opened(open_dataset(root, classes=manifest.classes, color=manifest.input.color), not_checked=(about,))
+        own = Description(
+            root.resolve().name, tuple(manifest.classes), manifest.input.color, window=manifest.input.window
+        )
+        return Opened(open_dataset(root, about=own), not_checked=(about,))
     data = open_dataset(root)
     labels = match_labels(data.classes, manifest.classes, root / "dataset.yaml", by_id=classes_by_id)
     color = _COLORS.get((data.color, manifest.input.color))

@@ -48,7 +48,7 @@ class SeenImages:
         """
         found: dict[str, set[str]] = {split: set() for split in SPLITS}
         for sample in samples:
-            found[sample.split].add(short_pixel_hash(read_image(sample.image, color)))
+            found[sample.split].add(short_pixel_hash(read_image(sample.image, color, sample.window)))
         return cls({split: frozenset(hashes) for split, hashes in found.items()})
 
     @classmethod

@@ -1,0 +1,73 @@
+"""Whether the compressed strips or tiles of a TIFF hold their pixels exactly.
+
+OpenCV does not ask libtiff for errors where it reads 8-bit pixels: a damaged strip becomes black or noise. Of 16-bit
+pixels it does. So each strip is put into a 16-bit picture of its own, which must decode, while one of a few pixels more
+must not.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgeseg.runtime.container.content import DamagedError, truncated
+from edgeseg.runtime.container.directory import directories
+from edgeseg.runtime.container.tiff import DEFLATE, LZMA, LZW, PACKBITS, ZSTANDARD, compression_of, parts
+
+_FILL_ORDER = 266
+_WIDEST = 1 << 19
+_MORE_PX = 8
+_SMALLEST = 64  # bytes of pixels
+
+
+def verify(data: bytes) -> None:
+    """Decodes every compressed strip or tile of the first page again.
+
+    Raises:
+        DamagedError: One is damaged.
+    """
+    tags = next(directories(data))
+    compression = compression_of(tags)
+    for part in parts(tags):
+        strip = data[part.begin : part.begin + part.stored]
+        if compression in DEFLATE:
+            _inflate(strip)
+        elif compression in (LZW, PACKBITS, LZMA, ZSTANDARD) and tags.get(_FILL_ORDER, (1,)) == (1,):
+            _decode(strip, part.pixels, compression)
+
+
+def _inflate(strip: bytes) -> None:
+    """Deflate has a checksum of its own."""
+    stream = zlib.decompressobj()
+    try:
+        stream.decompress(strip)
+    except zlib.error as error:
+        raise DamagedError("damaged, a part of its pixels cannot be inflated") from error
+    if not stream.eof:
+        raise truncated()
+
+
+def _decode(strip: bytes, size: int, compression: int) -> None:
+    if size < _SMALLEST:
+        return
+    rows = -(-size // 2 // _WIDEST)
+    width = size // 2 // rows
+    if _picture(strip, width, rows, compression) is None:
+        # A coding that this OpenCV does not know at all was refused before: it gave no pixels.
+        raise DamagedError("damaged, a part of its pixels ends early")
+    if _picture(strip, width + _MORE_PX, rows, compression) is not None:
+        raise DamagedError("damaged, more data than pixels")
+
+
+def _picture(strip: bytes, width: int, rows: int, compression: int) -> Any:
+    """Decodes a strip as the only one of a gray 16-bit TIFF."""
+    tags = {256: width, 257: rows, 258: 16, 259: compression, 262: 1, 273: 8, 277: 1, 278: rows, 279: len(strip)}
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    body = strip + b"\x00" * (len(strip) % 2)
+    head = b"II*\x00" + struct.pack("<I", 8 + len(body))
+    file = head + body + struct.pack("<H", len(tags)) + directory + bytes(4)
+    return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)

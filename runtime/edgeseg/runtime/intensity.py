@@ -1,0 +1,79 @@
+"""The fixed window of 16-bit images: which values become 0 and 255.
+
+One function maps them, for training, calibration, scoring and the device alike; the manifest carries the window.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntensityWindow = tuple[int, int]  # (lo, hi), 0 <= lo < hi <= 65535
+
+_MOST = 65535
+# Looked up in blocks, since numpy makes an eight-byte index of every pixel.
+_BLOCK_PX = 1 << 16
+
+
+def read_window(value: object) -> IntensityWindow | None:
+    """Returns a window as it stands in a file, a list of two whole numbers.
+
+    Returns:
+        (lo, hi), or None where it is no window; `WINDOW_FORM` says what one is.
+    """
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or any(type(one) is not int for one in value):
+        return None
+    lo, hi = value
+    return (lo, hi) if 0 <= lo < hi <= _MOST else None
+
+
+WINDOW_FORM = f"two whole numbers [lo, hi] with 0 <= lo < hi <= {_MOST}: the values that become 0 and 255"
+
+
+def apply_window(frame: npt.NDArray[Any], window: IntensityWindow | None) -> npt.NDArray[np.uint8]:
+    """Maps a 16-bit frame to 8 bits: ``floor(255 (v - lo) / (hi - lo) + 0.5)``, clipped to [0, 255].
+
+    Args:
+        frame: uint16, any shape; without a window uint8.
+        window: (lo, hi), or None.
+
+    Returns:
+        uint8 of the same shape, a new array; ``frame`` itself without a window.
+    """
+    if window is None:
+        assert frame.dtype == np.uint8, "a 16-bit frame needs a window"
+        return frame
+    assert frame.dtype == np.uint16, "a window maps 16-bit frames"
+    table, flat = _table(window), np.ascontiguousarray(frame).reshape(-1)
+    mapped = np.empty(flat.shape, np.uint8)
+    for begin in range(0, len(flat), _BLOCK_PX):
+        np.take(table, flat[begin : begin + _BLOCK_PX], out=mapped[begin : begin + _BLOCK_PX], mode="clip")
+    return mapped.reshape(frame.shape)
+
+
+def spread(pixels: npt.NDArray[np.uint8], window: IntensityWindow | None) -> npt.NDArray[Any]:
+    """Makes of drawn 8-bit pixels a frame such as a camera would give for this window.
+
+    Args:
+        pixels: uint8, any shape.
+        window: (lo, hi), or None.
+
+    Returns:
+        uint16 of the same shape, which `apply_window` maps back to ``pixels`` where hi - lo >= 255; ``pixels`` itself
+        without a window.
+    """
+    if window is None:
+        return pixels
+    lo, hi = window
+    levels = lo + (np.arange(256) * (hi - lo) + 127) // 255
+    return levels.astype(np.uint16)[pixels]
+
+
+@functools.lru_cache(maxsize=4)
+def _table(window: IntensityWindow) -> npt.NDArray[np.uint8]:
+    lo, hi = window
+    values = np.arange(_MOST + 1, dtype=np.int64).clip(lo, hi)
+    return ((510 * (values - lo) + hi - lo) // (2 * (hi - lo))).astype(np.uint8)
