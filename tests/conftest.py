@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import edgeseg.runtime  # noqa: F401  switches telemetry off before a test imports an engine
+
 # A busy machine must not fail a test: nothing here asserts a time.
 settings.register_profile("edgeseg", deadline=None)
 settings.load_profile("edgeseg")
