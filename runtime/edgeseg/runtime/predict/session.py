@@ -16,7 +16,8 @@ from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.commands import BundleChoice
 from edgeseg.runtime.decision import decide
 from edgeseg.runtime.errors import EdgesegError
-from edgeseg.runtime.imagefile import read_image, to_color
+from edgeseg.runtime.imagefile import Frame, read_image, to_color
+from edgeseg.runtime.intensity import apply_window
 from edgeseg.runtime.predict.film import Film, open_camera, open_film
 from edgeseg.runtime.predict.film_overlay import FilmOverlay
 from edgeseg.runtime.predict.inputs import Input, Inputs, gather
@@ -122,7 +123,8 @@ class Prediction:
 
         row: Row = {"image": str(one.path)}
         try:
-            frame = read_image(one.path, self._segmenter.spec.input.color)
+            spec = self._segmenter.spec.input
+            frame = read_image(one.path, spec.color, spec.window, thorough=True)
             return row | self._segment(frame, mask_file(self._order.out, one.place), draw)
         except _FAILURES as error:
             return row | _failure(error)
@@ -151,19 +153,20 @@ class Prediction:
 
     def _frame(self, one: Input, number: int, stored: npt.NDArray[np.uint8], pictures: FilmOverlay) -> Row:
         try:
-            frame = to_color(stored, self._segmenter.spec.input.color, one.path)
+            spec = self._segmenter.spec.input
+            frame = to_color(stored, spec.color, one.path, spec.window)
             target = mask_file(self._order.out, one.place, number)
             return self._segment(frame, target, lambda picture: pictures.write(picture, number))
         except _FAILURES as error:
             return _failure(error)
 
-    def _segment(self, frame: npt.NDArray[np.uint8], target: Path, draw: Draw) -> Row:
+    def _segment(self, frame: Frame, target: Path, draw: Draw) -> Row:
         result = self._segmenter(frame, regions=True)
         write_bytes(target, encode_own(result.mask))
         regions = result.regions or ()
         row: Row = {"status": "ok", "reason": None, "mask": str(target)}
         if self._order.overlay:
-            row["overlay"] = str(draw(overlay(frame, result.mask)))
+            row["overlay"] = str(draw(overlay(apply_window(frame, self._segmenter.spec.input.window), result.mask)))
         row |= {"height_px": frame.shape[0], "width_px": frame.shape[1]}
         row |= {"regions": [asdict(region) for region in regions], "timings_ms": dict(result.timings_ms)}
         if self._order.decision:
