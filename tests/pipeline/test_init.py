@@ -155,3 +155,12 @@ def test_16_bit_images_get_a_window_that_the_check_takes(tmp_path: Path) -> None
     assert window is not None
     assert 500 <= window[0] < 530 and 3000 < window[1] <= 3050
     assert check_dataset(root) == []
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "dataset.yaml"])
+def test_a_broken_link_is_not_replaced(tmp_path: Path, name: str) -> None:
+    root = write_folder(tmp_path / "parts")
+    (root / name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=name):
+        init_folder(root)
+    assert (root / name).is_symlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -46,8 +47,10 @@ def init_folder(
     """
     place = root if out is None or out.resolve() == root.resolve() else out
     recipe, description = place / "recipe.yaml", place / "dataset.yaml"
-    if recipe.exists():
+    if os.path.lexists(recipe):
         raise ConfigError(f"{recipe} exists and is not overwritten; remove or rename it to have a new one written")
+    if description.is_symlink() and not description.exists():
+        raise ConfigError(f"{description} is a link that leads nowhere, and is not overwritten; remove or mend it")
     described = next((one for one in (place, root) if (one / "dataset.yaml").exists()), None)
     known = None if described is None else read_description(described)
     look = look_at(root, progress, known.ignore if known else None)
