@@ -37,7 +37,9 @@ app = typer.Typer(
 def run(
     models: Annotated[
         list[Path],
-        typer.Argument(help="A .edgeseg bundle; or steps' folders (model file and spec.json); or .onnx and .tflite files."),
+        typer.Argument(
+            help="A .edgeseg bundle; or steps' folders (model file and spec.json); or .onnx and .tflite files."
+        ),
     ],
     *,
     variant: Annotated[str, typer.Option(help="'all', or names with commas between.")] = "all",

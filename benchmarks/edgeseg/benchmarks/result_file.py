@@ -14,6 +14,7 @@ from typing import Any
 
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
+from edgeseg.benchmarks.foreign_json import read_json_file, whose
 from edgeseg.benchmarks.result import ENGINE_ONLY, SCHEMA_VERSION, BenchResult, Caution, ModelFile, Row, TestFrame
 from edgeseg.benchmarks.samples import STAGES, Block, Cold, ProcessRun
 from edgeseg.runtime.atomic import write_text
@@ -31,7 +32,9 @@ _NOT_MEASURED = {
 }
 # Likewise where the engine was timed alone.
 _NO_PIPELINE = {
-    **dict.fromkeys(("stages_ms.pre", "stages_ms.post", "throughput_fps"), "engine only: nothing before or after it was run"),
+    **dict.fromkeys(
+        ("stages_ms.pre", "stages_ms.post", "throughput_fps"), "engine only: nothing before or after it was run"
+    ),
     "precision": "a foreign file does not say",
     "batch": "see engine_only.inputs",
 }
@@ -70,7 +73,9 @@ def from_json(obj: Any, source: str = "the result") -> BenchResult:
         MeasureError: It is no result, of another schema version, or a key is missing or of a wrong type.
     """
     if not isinstance(obj, Mapping) or obj.get("kind") != KIND:
-        raise MeasureError(f"{source} is no benchmark result: write one with `bench run BUNDLE --out FILE.json`")
+        raise MeasureError(
+            f"{source} is no benchmark result, but {whose(obj)}: write one with `bench run BUNDLE --out FILE.json`"
+        )
     if obj.get("schema_version") != SCHEMA_VERSION:
         raise MeasureError(
             f"{source} has schema_version {obj.get('schema_version')!r}, this edgeseg reads {SCHEMA_VERSION}: "
@@ -91,7 +96,8 @@ def from_json(obj: Any, source: str = "the result") -> BenchResult:
             warnings=tuple(Caution(**caution) for caution in obj["warnings"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, EdgesegError) as error:
-        raise MeasureError(f"{source} is damaged or was edited: {error!r}; measure again") from error
+        missing = f"the key {error} is missing" if isinstance(error, KeyError) else f"{error!r}"
+        raise MeasureError(f"{source} is damaged or was edited: {missing}; measure again") from error
 
 
 def write_result(result: BenchResult, path: Path) -> None:
@@ -105,13 +111,7 @@ def read_result(path: Path) -> BenchResult:
     Raises:
         MeasureError: It cannot be read, or is no result.
     """
-    try:
-        obj = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MeasureError(f"{path} cannot be read: {error}") from error
-    except ValueError as error:
-        raise MeasureError(f"{path} is no JSON ({error}): was it cut off? Measure again") from error
-    return from_json(obj, str(path))
+    return from_json(read_json_file(path), str(path))
 
 
 def _frame_from_json(obj: Mapping[str, Any]) -> TestFrame | None:

@@ -52,12 +52,12 @@ class EngineOnly:
 
 
 @contextmanager
-def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineOnly()) -> Iterator[Source]:  # noqa: B008
+def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineOnly()) -> Iterator[Source]:
     """Makes the subjects of a bundle (its variants), of steps' folders or of model files ready to be measured.
 
     Args:
-        paths: One bundle; or folders and model files. A model file with ``spec.json`` beside it is its folder's step; one
-            without is foreign, and its engine is timed alone.
+        paths: One bundle; or folders and model files. A model file with ``spec.json`` beside it is its folder's step;
+            one without is foreign, and its engine is timed alone.
         variant: ``all``, or names with commas between.
         alone: How foreign files are timed.
 
@@ -95,8 +95,8 @@ def _from_files(paths: Sequence[Path], alone: EngineOnly) -> Sequence[AnySubject
     if not all(steps):
         foreign = paths[steps.index(False)]
         raise ConfigError(
-            f"{foreign} has no spec.json beside it, so its engine alone can be timed, but {paths[steps.index(True)]} is "
-            "a pipeline: they are never compared. --engine-only times the engines of all"
+            f"{foreign} has no spec.json beside it, so its engine alone can be timed, but {paths[steps.index(True)]} "
+            "is a pipeline: they are never compared. --engine-only times the engines of all"
         )
     names = [folders[0].name] if len(folders) == 1 else distinct_names(folders)
     return [subject_from_folder(folder, name) for folder, name in zip(folders, names, strict=True)]

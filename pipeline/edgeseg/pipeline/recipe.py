@@ -15,7 +15,9 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.config_reader import read_config, set_value
 from edgeseg.pipeline.export_config import DecisionSection, QuantizeSection
 from edgeseg.pipeline.fit_config import FitSection
+from edgeseg.pipeline.foreign_yaml import whose
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.file_kind import kind_of, refusal
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
 
@@ -235,12 +237,17 @@ def load_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:
 
     if not path.is_file():
         raise ConfigError(f"recipe {path} does not exist; `edgeseg init DIR` writes one for your own data")
+    kind = kind_of(path)
+    if kind.key not in ("text", "json", "empty"):
+        raise ConfigError(refusal(path, "a recipe (YAML)", kind))
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as err:
         raise ConfigError(f"recipe {path} is no valid YAML: {err}") from err
     if not isinstance(values, dict):
         raise ConfigError(f"recipe {path} holds {type(values).__name__}, but must hold keys such as name and data")
+    if (other := whose(values)) is not None:
+        raise ConfigError(f"{path} is {other}, no recipe; `edgeseg init DIR` writes one for your own data")
     for assignment in assignments:
         set_value(values, assignment)
     try:

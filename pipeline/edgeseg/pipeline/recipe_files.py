@@ -29,6 +29,8 @@ def find_recipe(recipe: str) -> Path:
         return path
     if recipe in shipped:
         return shipped[recipe]
+    if path.is_dir():
+        raise ConfigError(f"recipe {recipe!r} is a folder; name the recipe file in it")
     near = difflib.get_close_matches(path.stem, shipped, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "`edgeseg init DIR` writes one for your own data."
     raise ConfigError(

@@ -100,7 +100,7 @@ def refusal(path: Path, wanted: str, kind: FileKind | None = None) -> str:
     return f"{path} is {found.words}{needed}" + (f"; {found.remedy}" if found.remedy else f"; name {wanted}")
 
 
-def _by_content(path: Path, head: bytes) -> FileKind:
+def _by_content(path: Path, head: bytes) -> FileKind:  # noqa: PLR0911 - one return a kind
     for offset, magic, kind in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return kind
@@ -138,7 +138,7 @@ def _zip_kind(path: Path) -> FileKind:
     return FileKind("zip", words, _UNPACK)
 
 
-def _text_kind(head: bytes) -> FileKind | None:
+def _text_kind(head: bytes) -> FileKind | None:  # noqa: PLR0911 - one return a kind
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return FileKind("utf16", "text in UTF-16", "save it as UTF-8")
     try:

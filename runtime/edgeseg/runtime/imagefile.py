@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.faults import Fault, FaultError
 
 Color = Literal["gray", "rgb"]
@@ -118,7 +119,7 @@ def decode(path: Path | str, *, is_mask: bool = False) -> UInt8:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except (cv2.error, MemoryError) as error:
-        message = f"too large or damaged to decode ({' '.join(str(error).split())[:120]})"
+        message = f"too large or damaged to decode ({condensed(error, 300)})"
         raise _refusal(path, "unreadable", message, "export it again, or cut it into smaller frames") from error
     if pixels is None:
         message = "not a readable image (damaged, or not PNG, JPEG, BMP or TIFF)"

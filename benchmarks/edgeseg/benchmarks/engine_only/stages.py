@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from edgeseg.benchmarks.engine_only.engines import OpenFile, open_file, results_hash
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
+from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.engine_only.tensors import Tensor, Values, made_up
-from edgeseg.benchmarks.subject import Frame, Subject
+from edgeseg.benchmarks.subject import Frame
 from edgeseg.runtime.errors import MeasureError
 
 _NOTHING: npt.NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
@@ -49,13 +50,12 @@ class EngineStages:
         self._file.close()
 
 
-def open_engine_only(subject: Subject, threads: int) -> EngineStages:
-    """Opens a subject whose spec is an `EngineSpec`.
+def open_engine_only(subject: EngineSubject, threads: int) -> EngineStages:
+    """Opens and feeds a foreign file.
 
     Raises:
         BackendError, MeasureError: From the engine.
     """
-    assert isinstance(subject.spec, EngineSpec)
     return EngineStages(open_file(subject.model, subject.spec.backend, threads), subject.spec)
 
 

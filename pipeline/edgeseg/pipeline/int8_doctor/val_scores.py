@@ -62,6 +62,15 @@ class ValScorer:
                 for sample in self.samples:
                     self._reference[sample.stem] = segmenter(read_image(sample.image, self._data.color)).mask
 
+    def confusion(self) -> np.ndarray:
+        """Pixels of val by class, int64 (K truth, K answers of the float file); after `float_masks`."""
+        n = len(self._data.classes)
+        pairs = np.zeros(n * n, np.int64)
+        for sample in self.samples:
+            truth = read_mask(sample.mask, n).astype(np.int64)
+            pairs += np.bincount((truth * n + self._reference[sample.stem]).ravel(), minlength=n * n)
+        return pairs.reshape(n, n)
+
     def score(self, model: Path, spec: ModelSpec, samples: Sequence[Sample]) -> list[ImageCounts]:
         """Count hits and misses of a file.
 
