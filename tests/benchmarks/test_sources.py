@@ -21,7 +21,7 @@ def bundle(tmp_path, make_model, spec, frame):
 
 
 def test_the_variants_of_a_bundle_byte_for_byte(bundle, tmp_path, frame):
-    with open_source(bundle, "all") as source:
+    with open_source([bundle], "all") as source:
         first, second = source.subjects
         assert (first.name, second.name) == ("onnx-fp32", "onnx-wide")
         assert first.model.read_bytes() == (tmp_path / "a" / "model.onnx").read_bytes()
@@ -34,9 +34,9 @@ def test_the_variants_of_a_bundle_byte_for_byte(bundle, tmp_path, frame):
 
 
 def test_only_the_variants_asked_for(bundle):
-    with open_source(bundle, "onnx-wide") as source:
+    with open_source([bundle], "onnx-wide") as source:
         assert [subject.name for subject in source.subjects] == ["onnx-wide"]
-    with pytest.raises(ConfigError, match="there are onnx-fp32, onnx-wide"), open_source(bundle, "onnx-int8"):
+    with pytest.raises(ConfigError, match="there are onnx-fp32, onnx-wide"), open_source([bundle], "onnx-int8"):
         pass
 
 
@@ -56,7 +56,7 @@ def test_the_folder_of_a_step(make_model, spec):
     (folder / "spec.json").write_text(json.dumps(spec.to_json()))
     subject = subject_from_folder(folder)
     assert (subject.name, subject.spec) == ("student", spec)
-    with open_source(folder, "all") as source:
+    with open_source([folder], "all") as source:
         assert load_frame(None, source)[1] == "procedural 256x256 seed 0"
 
 
@@ -106,5 +106,5 @@ def test_a_16_bit_model_gets_16_bit_frames(spec, bundle, tmp_path):
 
 def test_a_frame_that_is_no_image(bundle, tmp_path):
     (tmp_path / "empty.png").write_bytes(b"")
-    with open_source(bundle, "all") as source, pytest.raises(DataError):
+    with open_source([bundle], "all") as source, pytest.raises(DataError):
         load_frame(tmp_path / "empty.png", source)

@@ -16,9 +16,11 @@ import torch
 from edgeseg.compress.plan import make_plan
 from edgeseg.compress.sensitivity import Sensitivity, Trial
 from edgeseg.pipeline.calibration_folder import open_folder
-from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
+from edgeseg.pipeline.int8_doctor.adopt import adopt
 from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
+from edgeseg.pipeline.int8_doctor.feeding import Feeding
 from edgeseg.pipeline.int8_doctor.onnx_patient import OnnxPatient
+from edgeseg.pipeline.int8_doctor.pixels import with_pixels
 from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient
 from edgeseg.pipeline.int8_doctor.race import Race
 from edgeseg.pipeline.int8_doctor.run_files import read_run

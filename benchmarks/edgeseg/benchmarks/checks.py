@@ -205,10 +205,11 @@ def _few_samples(row: Row) -> Iterator[Caution]:
 def _unsteady_mask(row: Row) -> Iterator[Caution]:
     masks = {process.mask_sha256 for process in row.processes}
     if len(masks) > 1:
+        made = "masks of the same frame" if row.engine_only is None else "results of the same inputs"
         yield Caution(
             "masks differ",
             row.name,
-            f"equal processes made {len(masks)} different masks of the same frame",
+            f"equal processes made {len(masks)} different {made}",
             "--threads 1 shows whether the order of sums is to blame",
         )
 

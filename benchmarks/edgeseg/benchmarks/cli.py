@@ -14,13 +14,14 @@ import typer
 
 from edgeseg.benchmarks.compare import Comparison, compare_results, compare_rows
 from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.engine_only.tensors import Sizes
 from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.machine_state import read_state
 from edgeseg.benchmarks.progress import shown_progress
 from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.result_file import read_result, to_json, write_result
-from edgeseg.benchmarks.sources import load_frame, open_source
+from edgeseg.benchmarks.sources import EngineOnly, load_frame, open_source
 from edgeseg.benchmarks.table import align, to_csv, to_text
 from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError, MeasureError
 from edgeseg.runtime.terminal import put, put_json, say
@@ -35,7 +36,12 @@ app = typer.Typer(
 
 @app.command(epilog="Example: edgeseg bench run part.edgeseg --variant onnx-fp32,onnx-int8-x86 --out result.json")
 def run(
-    bundle: Annotated[Path, typer.Argument(help="A .edgeseg bundle, or a step's folder (model file and spec.json).")],
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A .edgeseg bundle; or steps' folders (model file and spec.json); or .onnx and .tflite files."
+        ),
+    ],
     *,
     variant: Annotated[str, typer.Option(help="'all', or names with commas between.")] = "all",
     threads: Annotated[int, typer.Option(help="Threads of the engine.")] = _DEFAULT.threads,
@@ -46,6 +52,17 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an OUT that is no bench result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
+    size: Annotated[
+        str, typer.Option(help="Foreign files: height and width of images they leave open.", metavar="HxW")
+    ] = "",
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="Foreign files: an input's whole shape, once per input.", metavar="NAME=1x3x224x224"),
+    ] = None,
+    zeros: Annotated[bool, typer.Option("--zeros", help="Foreign files: feed zeros, not seeded noise.")] = False,
+    engine_only: Annotated[
+        bool, typer.Option("--engine-only", help="Time the engine alone, also of files with a spec.json.")
+    ] = False,
     seconds: Annotated[
         float, typer.Option(help="Measuring time per variant, without warm-up, in seconds.")
     ] = _DEFAULT.seconds,
@@ -70,13 +87,14 @@ def run(
 ) -> None:
     """Measure pre, infer and post of every variant, in turns, over several fresh processes.
 
+    Of .onnx and .tflite files without a spec.json the engine alone is timed, on made-up inputs, and the result says so.
     A variant that cannot run here is a row with its reason. Exit code 1 if a variant failed or none could run.
     """
     with _errors():
         if as_json and as_csv:
             raise ConfigError("--json and --csv exclude each other: choose one, and --out FILE.json beside it")
         if out is not None:
-            _check_out(out, (bundle, frame), overwrite=overwrite)
+            _check_out(out, (*models, frame), overwrite=overwrite)
         config = HarnessConfig(
             threads=threads,
             processes=processes,
@@ -89,7 +107,9 @@ def run(
             pause_s=pause,
             timeout_s=timeout,
         )
-        result = _measure(bundle, variant, frame, config)
+        sizes = Sizes.parse(size, shape or [])
+        alone = EngineOnly(engine_only, sizes, "zeros" if zeros else "random", timeout)
+        result = _measure(models, variant, frame, config, alone)
         try:
             if out is not None:
                 write_result(result, out)
@@ -145,8 +165,10 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] 
             put(f"  {key:16} {_shown(value)}")
 
 
-def _measure(bundle: Path, variant: str, frame: Path | None, config: HarnessConfig) -> BenchResult:
-    with open_source(bundle, variant) as source, shown_progress() as progress:
+def _measure(
+    models: list[Path], variant: str, frame: Path | None, config: HarnessConfig, alone: EngineOnly
+) -> BenchResult:
+    with open_source(models, variant, alone) as source, shown_progress() as progress:
         pixels, name = load_frame(frame, source)
         return measure(source.subjects, pixels, config, frame_name=name, progress=progress)
 

@@ -34,7 +34,7 @@ class Comparison:
     Attributes:
         a: Name of the reference row.
         b: Name of the other row.
-        a_p50_ms: Median of A, pre + infer + post [ms].
+        a_p50_ms: Median of A, pre + infer + post, or the engine alone as `notes` then say [ms].
         b_p50_ms: Median of B [ms].
         ratio: How many times faster B is.
         lo95: Lower end of its 95 % interval, ``None`` with one process.
@@ -71,7 +71,7 @@ def compare_rows(result: BenchResult, a: str, b: str) -> Comparison:
         MeasureError: A name is unknown, or its row has no samples.
     """
     row_a, row_b = _measured(result, a), _measured(result, b)
-    return _compare(row_a, row_b, same_run=True, floor=0.0, notes=())
+    return _compare(row_a, row_b, same_run=True, floor=0.0, notes=_fed(row_a, row_b))
 
 
 def compare_results(
@@ -95,7 +95,9 @@ def compare_results(
     for name_a, name_b in pairs:
         row_a, row_b = _measured(first, name_a), _measured(second, name_b)
         floor = max(MIN_FLOOR, _between_processes(row_a), _between_processes(row_b))
+        _refuse_other_sizes(row_a, row_b)
         note = () if row_a.model.sha256 == row_b.model.sha256 else ("the model files differ",)
+        note = (*_fed(row_a, row_b), *note)
         found.append(_compare(row_a, row_b, same_run=False, floor=floor, notes=(*note, *notes)))
     return found
 
@@ -151,7 +153,13 @@ def _refuse_unlike(first: BenchResult, second: BenchResult) -> None:
     ]
     if unlike:
         raise MeasureError(f"the results are of different machines ({'; '.join(unlike)}): measure both on one")
-    if (first.frame.sha256, first.frame.shape) != (second.frame.sha256, second.frame.shape):
+    if first.frame is None or second.frame is None:
+        if first.pipeline != second.pipeline:
+            raise MeasureError(
+                f"one result times {first.pipeline}, the other {second.pipeline}: they are never compared. Measure "
+                "both as bundles or steps' folders, or both with --engine-only"
+            )
+    elif (first.frame.sha256, first.frame.shape) != (second.frame.sha256, second.frame.shape):
         frames = f"{first.frame.name} {first.frame.shape} and {second.frame.name} {second.frame.shape}"
         raise MeasureError(f"the results are of different frames ({frames}): measure both with one --frame")
     if first.config.threads != second.config.threads:
@@ -159,6 +167,25 @@ def _refuse_unlike(first: BenchResult, second: BenchResult) -> None:
         raise MeasureError(f"the results used {threads} threads: measure both with one --threads")
     if first.evidence != second.evidence:
         raise MeasureError(f"one result is {first.evidence}, the other {second.evidence}: they are never compared")
+
+
+def _refuse_other_sizes(a: Row, b: Row) -> None:
+    """Engines timed alone take inputs of any size; two runs at two sizes say nothing of the files."""
+    if a.engine_only and b.engine_only and a.engine_only.n_values != b.engine_only.n_values:
+        raise MeasureError(
+            f"{a.name} was fed {a.engine_only.words}, {b.name} {b.engine_only.words}: measure both with one --size or "
+            "--shape"
+        )
+
+
+def _fed(a: Row, b: Row) -> tuple[str, ...]:
+    """What a reader of times of engines alone must know."""
+    if a.engine_only is None or b.engine_only is None:
+        return ()
+    alone = "engine only: nothing before or after the engine is in these times"
+    if a.engine_only.words == b.engine_only.words:
+        return (alone,)
+    return (alone, f"inputs differ: {a.name} was fed {a.engine_only.words}, {b.name} {b.engine_only.words}")
 
 
 def _differences(first: BenchResult, second: BenchResult) -> tuple[str, ...]:

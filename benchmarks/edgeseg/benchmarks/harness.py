@@ -19,8 +19,9 @@ import numpy as np
 
 from edgeseg.benchmarks.checks import check
 from edgeseg.benchmarks.config import HarnessConfig, quick
+from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.job import Job
+from edgeseg.benchmarks.job import AnySubject, Job
 from edgeseg.benchmarks.launch import WorkerDied, run_worker
 from edgeseg.benchmarks.machine_state import read_state
 from edgeseg.benchmarks.result import BenchResult, ModelFile, Row, Status, TestFrame
@@ -38,8 +39,8 @@ Progress = Callable[[float, str], None]
 
 
 def measure(
-    subjects: Sequence[Subject],
-    frame: Frame,
+    subjects: Sequence[AnySubject],
+    frame: Frame | None,
     config: HarnessConfig = HarnessConfig(),  # noqa: B008  frozen
     *,
     frame_name: str = "frame",
@@ -50,7 +51,8 @@ def measure(
 
     Args:
         subjects: What to measure; their blocks take turns in this order, begun elsewhere in each process.
-        frame: One decoded frame, uint8, shape (H, W) or (H, W, 3) RGB, as the subjects' specs want it.
+        frame: One decoded frame, uint8, shape (H, W) or (H, W, 3) RGB, as the subjects' specs want it; ``None`` where
+            every subject is an ``EngineSubject``, whose engine is timed alone.
         config: How much and how patiently.
         frame_name: What the result calls the frame; no path.
         progress: Told how far it is, between blocks and never during one.
@@ -60,15 +62,14 @@ def measure(
         One row per subject, in the order given. What cannot run is a row with its reason.
 
     Raises:
-        MeasureError: No subjects, a name twice, or a file that is not there.
+        MeasureError: No subjects, a name twice, a file that is not there, or engines alone beside pipelines.
         FrameError: The frame is no uint8 image.
     """
     _refuse_nonsense(subjects, frame)
     with Turns().measuring(), tempfile.TemporaryDirectory(prefix="edgeseg-bench-") as folder:
         began, created = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
         before = read_state()
-        frame_file = Path(folder) / "frame.npy"
-        np.save(frame_file, frame, allow_pickle=False)
+        frame_file = _saved(frame, Path(folder))
         run = _Run(list(subjects), frame_file, config, runner, progress or (lambda _done, _what: None))
         run.measure_cold()
         run.measure_timing()
@@ -76,7 +77,7 @@ def measure(
         created=created.isoformat(timespec="seconds"),
         evidence="device",
         config=config,
-        frame=TestFrame(frame_name, hashlib.sha256(np.ascontiguousarray(frame).tobytes()).hexdigest(), frame.shape),
+        frame=_described(frame, frame_name),
         device=read_device().to_json(),
         software=read_software(),
         before=before.to_json(),
@@ -91,8 +92,8 @@ def measure(
 class _Run:
     """One measurement in progress."""
 
-    subjects: list[Subject]
-    frame_file: Path
+    subjects: list[AnySubject]
+    frame_file: Path | None
     config: HarnessConfig
     runner: Runner
     progress: Progress
@@ -124,7 +125,7 @@ class _Run:
                 if values is not None:
                     self.runs.setdefault(subject.name, []).append(process_from_json(values))
 
-    def row(self, subject: Subject) -> Row:
+    def row(self, subject: AnySubject) -> Row:
         """What became of ``subject``."""
         status: Status = "ok"
         reason: str | None = None
@@ -134,7 +135,7 @@ class _Run:
             name=subject.name,
             status=status,
             reason=reason,
-            model=ModelFile(subject.sha256(), subject.model.stat().st_size, subject.params, subject.macs),
+            model=ModelFile(subject.sha256(), subject.n_bytes(), subject.params, subject.macs),
             backend=subject.spec.backend,
             precision=subject.spec.precision,
             threads=self.config.threads,
@@ -142,9 +143,10 @@ class _Run:
             # Samples of a subject that broke later are no measurement of it.
             processes=tuple(self.runs.get(subject.name, ())) if status == "ok" else (),
             accuracy=subject.accuracy,
+            engine_only=subject.spec if isinstance(subject, EngineSubject) else None,
         )
 
-    def _running(self) -> list[Subject]:
+    def _running(self) -> list[AnySubject]:
         return [subject for subject in self.subjects if subject.name not in self.lost]
 
     def _ask(self, job: Job) -> dict[str, Any] | None:
@@ -176,12 +178,29 @@ class _Run:
         self.steps_done += 1
 
 
-def _refuse_nonsense(subjects: Sequence[Subject], frame: Frame) -> None:
+def _saved(frame: Frame | None, folder: Path) -> Path | None:
+    if frame is None:
+        return None
+    np.save(folder / "frame.npy", frame, allow_pickle=False)
+    return folder / "frame.npy"
+
+
+def _described(frame: Frame | None, name: str) -> TestFrame | None:
+    if frame is None:
+        return None
+    return TestFrame(name, hashlib.sha256(np.ascontiguousarray(frame).tobytes()).hexdigest(), frame.shape)
+
+
+def _refuse_nonsense(subjects: Sequence[AnySubject], frame: Frame | None) -> None:
     names = [subject.name for subject in subjects]
     if not names or len(set(names)) != len(names):
         raise MeasureError(f"subjects need names of their own, and at least one is needed; found {names}")
     for subject in subjects:
         if not subject.model.is_file():
             raise MeasureError(f"the model of {subject.name} is not there: {subject.model}")
+    if {isinstance(subject, EngineSubject) for subject in subjects} != {frame is None}:
+        raise MeasureError("an engine alone and a whole pipeline are never measured together: measure each by itself")
+    if frame is None:
+        return
     if frame.dtype not in (np.uint8, np.uint16) or frame.ndim not in (2, 3) or 0 in frame.shape:
         raise FrameError(f"the test frame is {frame.dtype} {frame.shape}: it must be uint8 (H, W) or (H, W, 3)")

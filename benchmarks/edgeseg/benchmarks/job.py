@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.engine_only.spec import EngineSpec
+from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.runtime.errors import BackendError, MeasureError
 from edgeseg.runtime.manifest import ModelSpec
 
 # A line of the worker's stderr that starts with this is ours; every other line is some library's chatter.
 EVENT_MARK = "@edgeseg-worker "
+
+AnySubject = Subject | EngineSubject
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,14 @@ class Job:
         kind: ``cold`` = memory, load time and first call of one subject; ``timing`` = samples of all of them.
         subjects: Names, files and specs, in the order of the turns.
         frame: A ``.npy`` file holding the test frame. A file, since JSON text would count as the worker's memory.
+            ``None`` where engines are timed alone: then every subject is an ``EngineSubject``, else every one a
+            ``Subject``.
         config: The settings of the measurement.
     """
 
     kind: Literal["cold", "timing"]
-    subjects: tuple[Subject, ...]
-    frame: Path
+    subjects: tuple[AnySubject, ...]
+    frame: Path | None
     config: HarnessConfig
 
     @property
@@ -41,7 +47,8 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         """The job as JSON."""
         subjects = [{"name": s.name, "model": str(s.model), "spec": s.spec.to_json()} for s in self.subjects]
-        return {"kind": self.kind, "subjects": subjects, "frame": str(self.frame), "config": asdict(self.config)}
+        frame = None if self.frame is None else str(self.frame)
+        return {"kind": self.kind, "subjects": subjects, "frame": frame, "config": asdict(self.config)}
 
     @classmethod
     def from_json(cls, obj: Any) -> Job:
@@ -51,14 +58,22 @@ class Job:
             MeasureError: A key is missing or has a wrong type.
         """
         try:
-            subjects = tuple(
-                Subject(s["name"], Path(s["model"]), ModelSpec.from_json(s["spec"])) for s in obj["subjects"]
-            )
+            frame = None if obj["frame"] is None else Path(obj["frame"])
+            read = _engine_subject if frame is None else _subject
+            subjects = tuple(read(s) for s in obj["subjects"])
             if obj["kind"] not in ("cold", "timing") or not subjects:
                 raise ValueError(f"kind {obj['kind']!r} with {len(subjects)} subjects")
-            return cls(obj["kind"], subjects, Path(obj["frame"]), HarnessConfig(**obj["config"]))
+            return cls(obj["kind"], subjects, frame, HarnessConfig(**obj["config"]))
         except (KeyError, TypeError, ValueError) as error:
             raise MeasureError(f"the worker was given a job it cannot read: {error!r}") from error
+
+
+def _subject(obj: Any) -> AnySubject:
+    return Subject(obj["name"], Path(obj["model"]), ModelSpec.from_json(obj["spec"]))
+
+
+def _engine_subject(obj: Any) -> AnySubject:
+    return EngineSubject(obj["name"], Path(obj["model"]), EngineSpec.from_json(obj["spec"]))
 
 
 def event(subject: str) -> str:

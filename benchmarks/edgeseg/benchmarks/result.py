@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.samples import STAGES, Cold, ProcessRun
 from edgeseg.benchmarks.stats import Distribution, describe
 from edgeseg.runtime.errors import MeasureError
@@ -18,6 +19,9 @@ SCHEMA_VERSION = 1
 
 Status = Literal["ok", "unsupported", "failed"]
 Evidence = Literal["device", "emulated", "replayed", "estimate", "imported"]
+Pipeline = Literal["pre + infer + post", "engine only"]
+WHOLE_PIPELINE: Pipeline = "pre + infer + post"
+ENGINE_ONLY: Pipeline = "engine only"
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,12 @@ class Row:
         reason: Why it is not ``ok``, else ``None``.
         model: The file.
         backend: The engine asked for; ``cold.engine`` is the one that ran.
-        precision: Of the file.
+        precision: Of the file; ``None`` where it does not say.
         threads: Given to the engine.
         cold: Load time, first call, memory.
         processes: The samples, one entry per fresh process.
         accuracy: What the bundle says of this file.
+        engine_only: What the engine was fed where it was timed alone; ``None`` in a pipeline.
     """
 
     name: str
@@ -63,11 +68,12 @@ class Row:
     reason: str | None
     model: ModelFile
     backend: str
-    precision: str
+    precision: str | None
     threads: int
     cold: Cold | None = None
     processes: tuple[ProcessRun, ...] = ()
     accuracy: Mapping[str, object] | None = None
+    engine_only: EngineSpec | None = None
 
     def nested_ms(self, stage: str = "total") -> list[list[npt.NDArray[np.float64]]]:
         """Samples of a stage [ms] by process and block."""
@@ -80,6 +86,8 @@ class Row:
 
     def distribution(self, stage: str = "total") -> Distribution | None:
         """Order statistics of a stage [ms], or ``None`` without samples."""
+        if self.engine_only and stage in ("pre", "post"):
+            return None
         samples = self.samples_ms(stage)
         return describe(samples) if samples.size else None
 
@@ -115,7 +123,7 @@ class BenchResult:
         created: Date and time, UTC, ISO 8601.
         evidence: Where the numbers come from; ``device`` = measured on the machine of ``device``.
         config: The settings.
-        frame: The test frame.
+        frame: The test frame; ``None`` where engines were timed alone, each on made-up inputs.
         device: The machine (``environment.Device`` as JSON).
         software: Versions.
         before: The machine's state before, as JSON.
@@ -128,7 +136,7 @@ class BenchResult:
     created: str
     evidence: Evidence
     config: HarnessConfig
-    frame: TestFrame
+    frame: TestFrame | None
     device: Mapping[str, Any]
     software: Mapping[str, str]
     before: Mapping[str, Any]
@@ -136,6 +144,11 @@ class BenchResult:
     duration_s: float
     rows: tuple[Row, ...]
     warnings: tuple[Caution, ...] = ()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What a total is the time of."""
+        return ENGINE_ONLY if self.frame is None else WHOLE_PIPELINE
 
     def row(self, name: str) -> Row:
         """The row of that name.

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.result import SCHEMA_VERSION, BenchResult, Caution, ModelFile, Row, TestFrame
+from edgeseg.benchmarks.engine_only.spec import EngineSpec
+from edgeseg.benchmarks.foreign_json import read_json_file, whose
+from edgeseg.benchmarks.result import ENGINE_ONLY, SCHEMA_VERSION, BenchResult, Caution, ModelFile, Row, TestFrame
 from edgeseg.benchmarks.samples import STAGES, Block, Cold, ProcessRun
 from edgeseg.runtime.atomic import write_json_text
 from edgeseg.runtime.errors import EdgesegError, MeasureError
-from edgeseg.runtime.textfile import read_text
 
 KIND = "edgeseg-benchmark"
 
@@ -28,6 +29,14 @@ _NOT_MEASURED = {
     "data_transfers": "no accelerator takes part",
     "cuda_graph": "no accelerator takes part",
     "layers": "layer times are not taken: a profiler in the engine would slow the samples",
+}
+# Likewise where the engine was timed alone.
+_NO_PIPELINE = {
+    **dict.fromkeys(
+        ("stages_ms.pre", "stages_ms.post", "throughput_fps"), "engine only: nothing before or after it was run"
+    ),
+    "precision": "a foreign file does not say",
+    "batch": "see engine_only.inputs",
 }
 
 
@@ -40,8 +49,9 @@ def to_json(result: BenchResult) -> dict[str, Any]:
         "tool_version": result.software.get("edgeseg"),
         "created": result.created,
         "evidence": result.evidence,
+        "pipeline": result.pipeline,
         "config": result.config.to_json(),
-        "frame": {**asdict(result.frame), "shape": list(result.frame.shape)},
+        "frame": {**asdict(result.frame), "shape": list(result.frame.shape)} if result.frame else None,
         "device": dict(result.device),
         "software": dict(result.software),
         "before": dict(result.before),
@@ -63,7 +73,9 @@ def from_json(obj: Any, source: str = "the result") -> BenchResult:
         MeasureError: It is no result, of another schema version, or a key is missing or of a wrong type.
     """
     if not isinstance(obj, Mapping) or obj.get("kind") != KIND:
-        raise MeasureError(f"{source} is no benchmark result: write one with `bench run BUNDLE --out FILE.json`")
+        raise MeasureError(
+            f"{source} is no benchmark result, but {whose(obj)}: write one with `bench run BUNDLE --out FILE.json`"
+        )
     if obj.get("schema_version") != SCHEMA_VERSION:
         raise MeasureError(
             f"{source} has schema_version {obj.get('schema_version')!r}, this edgeseg reads {SCHEMA_VERSION}: "
@@ -74,7 +86,7 @@ def from_json(obj: Any, source: str = "the result") -> BenchResult:
             created=str(obj["created"]),
             evidence=obj["evidence"],
             config=HarnessConfig(**obj["config"]),
-            frame=TestFrame(obj["frame"]["name"], obj["frame"]["sha256"], tuple(obj["frame"]["shape"])),
+            frame=_frame_from_json(obj),
             device=dict(obj["device"]),
             software=dict(obj["software"]),
             before=dict(obj["before"]),
@@ -84,7 +96,8 @@ def from_json(obj: Any, source: str = "the result") -> BenchResult:
             warnings=tuple(Caution(**caution) for caution in obj["warnings"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, EdgesegError) as error:
-        raise MeasureError(f"{source} is damaged or was edited: {error!r}; measure again") from error
+        missing = f"the key {error} is missing" if isinstance(error, KeyError) else f"{error!r}"
+        raise MeasureError(f"{source} is damaged or was edited: {missing}; measure again") from error
 
 
 def write_result(result: BenchResult, path: Path) -> None:
@@ -100,13 +113,19 @@ def read_result(path: Path) -> BenchResult:
     Raises:
         MeasureError: It cannot be read, or is no result.
     """
-    try:
-        obj = json.loads(read_text(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MeasureError(f"{path} cannot be read: {error}") from error
-    except ValueError as error:
-        raise MeasureError(f"{path} is no JSON ({error}): was it cut off? Measure again") from error
-    return from_json(obj, str(path))
+    return from_json(read_json_file(path), str(path))
+
+
+def _frame_from_json(obj: Mapping[str, Any]) -> TestFrame | None:
+    if obj.get("pipeline") == ENGINE_ONLY:
+        return None
+    return TestFrame(obj["frame"]["name"], obj["frame"]["sha256"], tuple(obj["frame"]["shape"]))
+
+
+def _input_shape(row: Row, result: BenchResult) -> list[int | str] | None:
+    if row.engine_only is not None:
+        return list(row.engine_only.inputs[0].shape) if row.engine_only.inputs else None
+    return [1, *result.frame.shape] if result.frame else None
 
 
 def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
@@ -120,8 +139,8 @@ def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
         "backend": row.backend,
         "backend_version": cold.engine if cold else None,
         "precision": row.precision,
-        "input_shape": [1, *result.frame.shape],
-        "batch": 1,
+        "input_shape": _input_shape(row, result),
+        "batch": 1 if row.engine_only is None else None,
         "threads": row.threads,
         "api": "sync",
         "spin_wait": "the engine's default",
@@ -133,11 +152,12 @@ def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
         "first_inference_ms": cold.first_inference_ms if cold else None,
         "latency_ms": stages["total"],
         "stages_ms": stages,
-        "throughput_fps": 1e3 / total.p50 if total else None,
+        "throughput_fps": 1e3 / total.p50 if total and row.engine_only is None else None,
         "memory_mib": {"baseline": cold.baseline_mib, "init": cold.init_mib, "peak": cold.peak_mib} if cold else None,
         **dict.fromkeys(_NOT_MEASURED),
-        "null_reasons": dict(_NOT_MEASURED),
+        "null_reasons": {**_NOT_MEASURED, **(_NO_PIPELINE if row.engine_only else {})},
         "accuracy": dict(row.accuracy) if row.accuracy is not None else None,
+        "engine_only": row.engine_only.to_json() if row.engine_only else None,
         "cold": asdict(cold) if cold else None,
         "processes": [asdict(process) for process in row.processes],
     }
@@ -158,6 +178,7 @@ def _row_from_json(obj: Mapping[str, Any]) -> Row:
         cold=Cold(**obj["cold"]) if obj["cold"] else None,
         processes=tuple(process_from_json(process) for process in obj["processes"]),
         accuracy=obj["accuracy"],
+        engine_only=EngineSpec.from_json(obj["engine_only"]) if obj.get("engine_only") else None,
     )
 
 
@@ -169,7 +190,8 @@ def process_from_json(obj: Mapping[str, Any]) -> ProcessRun:
 
 def _block_from_json(obj: Mapping[str, Any]) -> Block:
     stages = [tuple(obj[f"{stage}_ns"]) for stage in ("pre", "infer", "post")]
-    if len({len(stage) for stage in stages}) != 1 or not stages[0]:
+    # Where the engine was timed alone there is nothing before and after it.
+    if {len(stages[0]), len(stages[2])} not in ({len(stages[1])}, {0}) or not stages[1]:
         raise ValueError("a block needs equally many samples of every stage, and at least one")
     if not all(isinstance(value, int) and value >= 0 for stage in stages for value in stage):
         raise ValueError("a sample is no whole number of nanoseconds")

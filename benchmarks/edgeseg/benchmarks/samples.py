@@ -12,7 +12,10 @@ STAGES = ("pre", "infer", "post", "total")
 
 @dataclass(frozen=True)
 class Block:
-    """Back-to-back calls of one subject [ns, exact]. ``total`` is the sum of the three stages and not stored."""
+    """Back-to-back calls of one subject [ns, exact]. ``total`` is the sum of the three stages and not stored.
+
+    Where the engine alone was timed, ``pre_ns`` and ``post_ns`` are empty, and ``total`` is ``infer``.
+    """
 
     start_ns: int
     pre_ns: tuple[int, ...]
@@ -22,7 +25,8 @@ class Block:
     def stage_ms(self, stage: str) -> npt.NDArray[np.float64]:
         """Samples of ``stage`` (one of ``STAGES``) in the order they were taken [ms], shape (n,)."""
         if stage == "total":
-            parts = [np.asarray(part, dtype=np.float64) for part in (self.pre_ns, self.infer_ns, self.post_ns)]
+            stages = [part for part in (self.pre_ns, self.infer_ns, self.post_ns) if part]
+            parts = [np.asarray(part, dtype=np.float64) for part in stages]
             return np.asarray(sum(parts) / 1e6)
         return np.asarray(getattr(self, f"{stage}_ns"), dtype=np.float64) / 1e6
 

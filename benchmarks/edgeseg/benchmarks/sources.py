@@ -1,57 +1,106 @@
-"""From what a user names on the command line to subjects and a test frame."""
+"""From what a user names on the command line to subjects and a test frame: files are judged by their content."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from edgeseg.benchmarks.engine_only.files import distinct_names, engine_subjects
+from edgeseg.benchmarks.engine_only.tensors import Sizes, Values
+from edgeseg.benchmarks.job import AnySubject
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ConfigError, MeasureError
+from edgeseg.runtime.file_kind import kind_of
 from edgeseg.runtime.intensity import spread
 from edgeseg.runtime.manifest import ModelSpec
 
 _MODEL_NAMES = ("model.onnx", "model.tflite")
 _DEFAULT_SIDE_PX = 256
+# What the reader of bundles has the better message for.
+_BUNDLES = {"bundle", "missing", "empty", "unreadable", "zip"}
 
 
 @dataclass(frozen=True)
 class Source:
     """What there is to measure: subjects, and the frame that came with them (pixels and name), if any."""
 
-    subjects: tuple[Subject, ...]
+    subjects: tuple[AnySubject, ...]
     frame: tuple[Frame, str] | None
 
 
+@dataclass(frozen=True)
+class EngineOnly:
+    """How foreign files are timed, and whether files that have a spec are timed like them.
+
+    Attributes:
+        asked: Time the engine alone whatever stands beside a file.
+        sizes: Of inputs that a file leaves open.
+        values: What inputs hold.
+        timeout_s: An engine that is silent for longer counts as broken [s].
+    """
+
+    asked: bool = False
+    sizes: Sizes = field(default_factory=Sizes)
+    values: Values = "random"
+    timeout_s: float = 300.0
+
+
 @contextmanager
-def open_source(path: Path, variant: str) -> Iterator[Source]:
-    """Makes the subjects of a bundle (its variants) or of a step's folder (one) ready to be measured.
+def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineOnly()) -> Iterator[Source]:
+    """Makes the subjects of a bundle (its variants), of steps' folders or of model files ready to be measured.
 
     Args:
-        path: A ``.edgeseg`` file or a folder.
+        paths: One bundle; or folders and model files. A model file with ``spec.json`` beside it is its folder's step;
+            one without is foreign, and its engine is timed alone.
         variant: ``all``, or names with commas between.
+        alone: How foreign files are timed.
 
     Yields:
         The subjects. Those of a bundle lie in a temporary folder, byte for byte, until the block ends.
 
     Raises:
-        ConfigError: A variant is asked for that is not there.
-        BundleError, ManifestError, MeasureError: The bundle or folder is not usable.
+        ConfigError: A variant is asked for that is not there, or pipelines and foreign files are mixed.
+        BundleError, ManifestError, MeasureError: A bundle, folder or file is not usable.
     """
-    if path.is_dir():
-        subject = subject_from_folder(path)
-        choose([subject.name], variant)
-        yield Source((subject,), None)
+    kinds = {kind_of(path).key for path in paths}
+    if len(paths) > 1 and "bundle" in kinds:
+        raise ConfigError("a bundle is measured by itself: give one bundle, or folders and model files")
+    if len(paths) > 1 or not kinds & _BUNDLES:
+        subjects = _from_files(paths, alone)
+        wanted = choose([subject.name for subject in subjects], variant)
+        yield Source(tuple(subject for subject in subjects if subject.name in wanted), None)
         return
-    with Bundle.open(path) as bundle, TemporaryDirectory(prefix="edgeseg-bench-") as folder:
+    if alone.asked:
+        raise ConfigError(f"--engine-only is for model files and folders; {paths[0].name} is a bundle: unzip it first")
+    with Bundle.open(paths[0]) as bundle, TemporaryDirectory(prefix="edgeseg-bench-") as folder:
         wanted = choose([entry.name for entry in bundle.variants], variant)
         yield Source(tuple(_unpacked(bundle, name, Path(folder)) for name in wanted), _golden_frame(bundle))
+
+
+def _from_files(paths: Sequence[Path], alone: EngineOnly) -> Sequence[AnySubject]:
+    """Subjects of folders and model files, all of them pipelines or all of them engines alone."""
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    steps = [path.is_dir() or (path.name in _MODEL_NAMES and (path.parent / "spec.json").is_file()) for path in paths]
+    if alone.asked:
+        files = [_model_in(path) if path.is_dir() else path for path in paths]
+        return engine_subjects(files, alone.sizes, alone.values, alone.timeout_s)
+    if not any(steps):
+        return engine_subjects(paths, alone.sizes, alone.values, alone.timeout_s)
+    if not all(steps):
+        foreign = paths[steps.index(False)]
+        raise ConfigError(
+            f"{foreign} has no spec.json beside it, so its engine alone can be timed, but {paths[steps.index(True)]} "
+            "is a pipeline: they are never compared. --engine-only times the engines of all"
+        )
+    names = [folders[0].name] if len(folders) == 1 else distinct_names(folders)
+    return [subject_from_folder(folder, name) for folder, name in zip(folders, names, strict=True)]
 
 
 def _unpacked(bundle: Bundle, name: str, folder: Path) -> Subject:
@@ -83,14 +132,24 @@ def subject_from_folder(folder: Path, name: str | None = None) -> Subject:
         MeasureError: The folder holds no model, or no spec.
         ManifestError: The spec is wrong.
     """
+    model, spec_file = _model_in(folder), folder / "spec.json"
+    if not spec_file.is_file():
+        raise MeasureError(
+            f"{spec_file} cannot be read (it is not there): export the step again, or time the engine alone with "
+            "--engine-only"
+        )
+    try:
+        spec = json.loads(spec_file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise MeasureError(f"{spec_file} cannot be read ({error}): export the step again") from error
+    return Subject(name or folder.name, model, ModelSpec.from_json(spec))
+
+
+def _model_in(folder: Path) -> Path:
     models = [folder / model for model in _MODEL_NAMES if (folder / model).is_file()]
     if len(models) != 1:
         raise MeasureError(f"{folder} must hold one of {' and '.join(_MODEL_NAMES)}; found {len(models)}")
-    try:
-        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise MeasureError(f"{folder / 'spec.json'} cannot be read ({error}): export the step again") from error
-    return Subject(name or folder.name, models[0], ModelSpec.from_json(spec))
+    return models[0]
 
 
 def choose(names: Sequence[str], wanted: str) -> list[str]:
@@ -132,13 +191,21 @@ def procedural_frame(spec: ModelSpec, seed: int = 0) -> tuple[Frame, str]:
     return frame, f"procedural {width}x{height} seed {seed}"
 
 
-def load_frame(path: Path | None, source: Source) -> tuple[Frame, str]:
+def load_frame(path: Path | None, source: Source) -> tuple[Frame | None, str]:
     """The test frame and its name: the image file asked for, else the one that came along, else a procedural one.
 
+    Returns:
+        No frame where engines are timed alone.
+
     Raises:
+        ConfigError: A frame is asked for where there is no use for one.
         DataError: The file is no image the reader takes.
     """
     spec = source.subjects[0].spec
+    if not isinstance(spec, ModelSpec):
+        if path is not None:
+            raise ConfigError(f"--frame {path}: an engine by itself takes tensors, no images; leave it out")
+        return None, ""
     if path is None:
         return source.frame or procedural_frame(spec)
     from edgeseg.runtime.imagefile import read_image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.benchmarks.file_hash import files_hash
 from edgeseg.runtime.manifest import ModelSpec
 
 Frame = npt.NDArray[Any]  # uint8, or uint16 for a model with a window
@@ -38,11 +38,11 @@ class Subject:
 
     def sha256(self) -> str:
         """The hash of the file's bytes, hexadecimal."""
-        digest = hashlib.sha256()
-        with self.model.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        return digest.hexdigest()
+        return files_hash((self.model,))
+
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        return self.model.stat().st_size
 
 
 class Stages(Protocol):

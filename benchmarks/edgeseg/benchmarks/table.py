@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Sequence
 
-from edgeseg.benchmarks.result import BenchResult, Row
+from edgeseg.benchmarks.result import ENGINE_ONLY, BenchResult, Row
 
+_ENGINE_ONLY = "engine only: the engine by itself on made-up inputs, nothing before or after it; no pipeline's time"
 COLUMNS = ("variant", "status", "MB", "Dice", "p50 ms", "p90 ms", "p99 ms", "n", "FPS")
 
 _CSV_COLUMNS = [
@@ -35,6 +36,7 @@ _CSV_COLUMNS = [
     "load_ms",
     "peak_memory_mib",
     "sha256",
+    "pipeline",
 ]
 
 
@@ -45,7 +47,9 @@ def table_rows(result: BenchResult) -> list[tuple[str, ...]]:
 
 def to_text(result: BenchResult) -> str:
     """The table with columns lined up, then the reasons and the warnings."""
-    return "\n".join([align(COLUMNS, table_rows(result)), *_remarks(result)])
+    alone = result.pipeline == ENGINE_ONLY
+    columns = (*COLUMNS[:-1], "runs/s") if alone else COLUMNS
+    return "\n".join([*([_ENGINE_ONLY] if alone else []), align(columns, table_rows(result)), *_remarks(result)])
 
 
 def align(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -66,7 +70,7 @@ def to_csv(result: BenchResult) -> str:
     writer = csv.DictWriter(out, _CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in result.rows:
-        writer.writerow(_csv_values(row))
+        writer.writerow(_csv_values(row) | {"pipeline": result.pipeline})
     return out.getvalue()
 
 
@@ -108,7 +112,8 @@ def _remarks(result: BenchResult) -> list[str]:
     cautions = [
         f"warning: {caution.subject or 'machine'}: {caution.message} ({caution.remedy})" for caution in result.warnings
     ]
-    return ["", *reasons, *cautions] if reasons or cautions else []
+    fed = [f"{row.name}: fed {row.engine_only.words}" for row in result.rows if row.engine_only and row.processes]
+    return ["", *fed, *reasons, *cautions] if fed or reasons or cautions else []
 
 
 def _csv_values(row: Row) -> dict[str, object]:
@@ -132,7 +137,7 @@ def _csv_values(row: Row) -> dict[str, object]:
         **stages,
         **{f"{name}_ms": getattr(total, name) if total else None for name in names},
         "n": total.n if total else 0,
-        "fps": 1e3 / total.p50 if total else None,
+        "fps": 1e3 / total.p50 if total and row.engine_only is None else None,
         "first_inference_ms": cold.first_inference_ms if cold else None,
         "load_ms": cold.load_ms if cold else None,
         "peak_memory_mib": cold.peak_mib if cold else None,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from edgeseg.benchmarks.clock import Clock
 from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.engine_only.stages import EngineStages
 from edgeseg.benchmarks.samples import Block, ProcessRun
 from edgeseg.benchmarks.settle import settle
 from edgeseg.benchmarks.subject import Frame, Stages
@@ -33,11 +34,13 @@ def time_call(stages: Stages, frame: Frame, clock: Clock) -> tuple[int, int, int
 
 
 def mask_hash(stages: Stages, frame: Frame) -> str:
-    """SHA-256 of the mask of ``frame``, hexadecimal.
+    """SHA-256 of the mask of ``frame``, hexadecimal; of an engine alone, of all its results.
 
     Raises:
         MeasureError: What came out is no mask of the frame's size, so its time would be the time of something else.
     """
+    if isinstance(stages, EngineStages):
+        return stages.results_hash()
     prepared = stages.prepare(frame)
     mask = stages.finish(stages.infer(prepared), prepared)
     if mask.dtype.name != "uint8" or mask.shape != frame.shape[:2]:
@@ -64,6 +67,8 @@ def time_block(stages: Stages, frame: Frame, n: int, clock: Clock, start_ns: int
     finally:
         gc.enable()
     pre, infer, post = zip(*calls, strict=True)
+    if isinstance(stages, EngineStages):  # what its empty stages took is no time of anything
+        pre = post = ()
     return Block(begin - start_ns, pre, infer, post)
 
 

@@ -17,11 +17,13 @@ import numpy as np
 
 from edgeseg.benchmarks.clock import Clock, MachineClock
 from edgeseg.benchmarks.cold import measure_cold
-from edgeseg.benchmarks.job import Job, event, failure
-from edgeseg.benchmarks.subject import Frame, Stages, Subject
+from edgeseg.benchmarks.engine_only.stages import open_engine_only
+from edgeseg.benchmarks.engine_only.subject import EngineSubject
+from edgeseg.benchmarks.job import AnySubject, Job, event, failure
+from edgeseg.benchmarks.subject import Frame, Stages
 from edgeseg.benchmarks.timing import time_subjects
 
-Opener = Callable[[Subject, int], Stages]
+Opener = Callable[[AnySubject, int], Stages]
 Report = Callable[[str], None]
 
 
@@ -37,7 +39,7 @@ def run_job(job: Job, open_subject: Opener, clock: Clock, report: Report) -> dic
     Returns:
         Per subject name either ``status: ok`` and its samples, or another status and the reason. JSON-able.
     """
-    frame: Frame = np.load(job.frame, allow_pickle=False)
+    frame: Frame = np.zeros((0, 0), np.uint8) if job.frame is None else np.load(job.frame, allow_pickle=False)
     return (
         _cold(job, frame, open_subject, clock, report)
         if job.kind == "cold"
@@ -72,8 +74,10 @@ def _timing(job: Job, frame: Frame, open_subject: Opener, clock: Clock, report: 
     return reply
 
 
-def open_segmenter(subject: Subject, threads: int) -> Stages:
-    """Loads a subject the way every user of the runtime does."""
+def open_segmenter(subject: AnySubject, threads: int) -> Stages:
+    """Loads a subject the way every user of the runtime does, or a foreign file in its engine alone."""
+    if isinstance(subject, EngineSubject):
+        return open_engine_only(subject, threads)
     from edgeseg.runtime.segmenter import Segmenter
 
     return Segmenter.from_file(subject.model, subject.spec, threads=threads)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
 
 INPUT = "image"
@@ -111,8 +112,8 @@ def record(traced: fx.GraphModule, x: Tensor) -> dict[str, Tensor]:
 
 
 def _culprit(err: Exception) -> str:
-    """The last source line outside torch, and the error's first sentence."""
+    """The last source line outside torch, and what the error says."""
     frames = [f for f in traceback.extract_tb(err.__traceback__) if "/torch/" not in f.filename.replace("\\", "/")]
     line = next((f.line for f in reversed(frames) if f.line and f.name != "trace"), None)
-    message = str(err).splitlines()[0] if str(err) else type(err).__name__
+    message = condensed(err)
     return f"`{line}`: {message}" if line else message

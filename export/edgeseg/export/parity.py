@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from edgeseg.export.muted import muted
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError, ExportError
 from edgeseg.runtime.manifest import ModelSpec, OutputSpec
 from edgeseg.runtime.postprocess import to_mask
@@ -166,7 +167,7 @@ def _runtimes(file: Path, spec: ModelSpec) -> tuple[list[str], dict[str, str]]:
                 run(content)
             loaded.append(full)
         except Exception as err:  # whatever a foreign runtime raises is its reason for refusing
-            refused[full] = str(err).splitlines()[0] if str(err) else type(err).__name__
+            refused[full] = condensed(err)
     return loaded, refused
 
 

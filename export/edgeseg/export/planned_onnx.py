@@ -23,6 +23,7 @@ from edgeseg.export.onnx import INPUT, quiet_session
 from edgeseg.export.placement import CONVS, LAYOUT, MOVES, Placement
 from edgeseg.export.read_back import Numbers
 from edgeseg.export.widen import widen_depthwise
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import ModelSpec
 
@@ -148,7 +149,5 @@ def _tensors(exported: onnx.ModelProto, image: np.ndarray) -> dict[str, np.ndarr
         session = quiet_session(shown, optimise=False)
         results = session.run(None, {INPUT: image})
     except Exception as err:
-        raise ExportError(
-            f"ONNX Runtime cannot run the FP32 file: {str(err).splitlines()[0]}. Export it again."
-        ) from err
+        raise ExportError(f"ONNX Runtime cannot run the FP32 file: {condensed(err)}. Export it again.") from err
     return {output.name: value for output, value in zip(session.get_outputs(), results, strict=True)}

@@ -17,6 +17,7 @@ from edgeseg.export import flatbuffer
 from edgeseg.export.muted import muted
 from edgeseg.export.planned_tflite import PlannedTflite, open_builtin, plan_tflite
 from edgeseg.runtime.atomic import write_bytes
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import ModelSpec
 
@@ -66,7 +67,7 @@ def _quantise(content: bytes, extremes: Extremes, stays: list[str]) -> bytes:
                 )
             result = worker.quantize(extremes, enable_progress_bar=False, enable_progress_report=False)
     except Exception as err:
-        raise ExportError(f"ai-edge-quantizer failed: {str(err).splitlines()[0]}") from err
+        raise ExportError(f"ai-edge-quantizer failed: {condensed(err)}") from err
     shortened = flatbuffer.read(bytes(result.quantized_model))
     shortened.metadata = []
     return flatbuffer.write(shortened)

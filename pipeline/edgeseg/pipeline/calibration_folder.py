@@ -10,6 +10,7 @@ from pathlib import Path
 from edgeseg.compress.calibration_set import MIN_IMAGES
 from edgeseg.runtime.dataset import DataSet, file_hash, list_images
 from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.file_kind import refusal
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def open_folder(path: Path, data: DataSet, named_by: str) -> CalibrationFolder:
         ConfigError: If it is no folder, has fewer than 8 images, or shares images with val or test.
         DataError: If a file cannot be read.
     """
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{named_by}: {refusal(path, 'a folder of images')}")
     if not path.is_dir():
         beside = "a relative path starts at the data set" if named_by == "quantize.folder" else "check its name"
         raise ConfigError(f"{named_by}: there is no folder {path}; {beside}")

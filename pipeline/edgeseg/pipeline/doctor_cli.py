@@ -52,6 +52,10 @@ def doctor_int8(  # noqa: PLR0913, PLR0917 - the command's own options
     images: Annotated[
         int | None, typer.Option(help="Val images to compare layers on; 0 = all. Default: what five minutes allow.")
     ] = None,
+    output: Annotated[
+        str,
+        typer.Option(help="MODEL.onnx: the tensor that holds its answer. Default: its only output.", metavar="NAME"),
+    ] = "",
     size: Annotated[str, typer.Option(help="MODEL.onnx: size it runs at. Default: its own.", metavar="HxW")] = "",
     scale: Annotated[float, typer.Option(help="MODEL.onnx: it eats (pixel * scale - mean) / std.")] = 1 / 255,
     mean: Annotated[str, typer.Option(help="MODEL.onnx: one value, or one a channel with commas between.")] = "0",
@@ -66,8 +70,9 @@ def doctor_int8(  # noqa: PLR0913, PLR0917 - the command's own options
         from edgeseg.pipeline.int8_doctor.text import doctor_int8_text
         from edgeseg.pipeline.printed import show
 
+        feeding = (size, scale, mean, std)
         report, folder = examine_int8(
-            DoctorOrder(subject, data, calibration, runs, out, size, scale, mean, std, max_drop, images, threads, fit)
+            DoctorOrder(subject, data, calibration, runs, out, *feeding, max_drop, images, threads, fit, output)
         )
         show(report, doctor_int8_text(report, folder), as_json=as_json)
         raise Stop(GATE if report["verdict"]["status"] == "refused" else OK)

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeseg.pipeline.foreign_yaml import whose
 from edgeseg.runtime.data.foreign import recognise
 from edgeseg.runtime.data.yamltext import Document, YamlError, read_yaml
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.file_kind import kind_of, refusal
 from edgeseg.runtime.shell import command
 from edgeseg.runtime.textfile import read_text
 
@@ -22,13 +24,16 @@ def read_source(path: Path) -> Document:
     """
     if not path.is_file():
         raise ConfigError(f"recipe {path} does not exist; `edgeseg init DIR` writes one for your own data")
+    kind = kind_of(path)
+    if kind.key not in ("text", "json", "empty", "utf16"):
+        raise ConfigError(refusal(path, "a recipe (YAML)", kind))
     try:
         document = read_yaml(read_text(path))
     except (YamlError, UnicodeDecodeError) as err:
         raise ConfigError(f"recipe {path} is no valid YAML: {err}") from err
     if not isinstance(document.values, dict):
-        kind = type(document.values).__name__
-        raise ConfigError(f"recipe {path} holds {kind}, but must hold keys such as name and data")
+        found = type(document.values).__name__
+        raise ConfigError(f"recipe {path} holds {found}, but must hold keys such as name and data")
     _refuse_others(path, document.values)
     return document
 
@@ -50,6 +55,9 @@ def _refuse_others(path: Path, values: Mapping[str, Any]) -> None:
     if {"classes", "color"} <= values.keys():
         remedy = f"`{command('edgeseg', 'init', path.parent)}` writes a recipe"
         raise ConfigError(f"{here}: it describes a data set; give a recipe. {remedy} for it")
+    own = whose(values)
+    if own is not None:
+        raise ConfigError(f"{here}: it is {own}; `edgeseg init DIR` writes one for your own data")
     tool = recognise(values.keys(), path.parent)
     if tool is not None:
         raise ConfigError(f"{here}: it is {tool[0]} (its keys: {', '.join(list(values)[:8])}); {tool[1]}")

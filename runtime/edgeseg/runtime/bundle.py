@@ -10,6 +10,7 @@ from types import TracebackType
 
 from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.fields import nearest
+from edgeseg.runtime.file_kind import kind_of
 from edgeseg.runtime.manifest import ENTRY_NAME, Manifest, Variant
 
 MANIFEST_ENTRY = "manifest.json"
@@ -138,6 +139,14 @@ class Bundle:
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
+    kind = kind_of(path)
+    if kind.key not in ("bundle", "zip", "cut", "missing", "folder", "empty", "unreadable", "special"):
+        remedy = f"; {kind.remedy}" if kind.remedy else ""
+        raise BundleError(f"{path} is {kind.words}, but an .edgeseg bundle is needed: not a whole zip file{remedy}.")
+    if kind.key == "zip":
+        raise BundleError(
+            f"{path} is {kind.words}, but no bundle: {MANIFEST_ENTRY} or {SUMS_ENTRY} is missing. {_AGAIN}"
+        )
     try:
         size = path.stat().st_size
         if size == 0:

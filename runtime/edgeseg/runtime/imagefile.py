@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edgeseg.runtime import container
 from edgeseg.runtime.class_ids import to_class_ids
 from edgeseg.runtime.container.rules import unfit
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.intensity import IntensityWindow
 
@@ -208,10 +209,9 @@ def _ids(stored: Frame, path: Path) -> UInt8:
 
 
 def _too_large(path: Path, error: Exception) -> FaultError:
-    text = " ".join(str(error).split())
-    limit = _LIMIT.search(text)
+    limit = _LIMIT.search(str(error))
     if limit is None:
-        message = f"too large or damaged to decode ({text[:120]})"
+        message = f"too large or damaged to decode ({condensed(error, 300)})"
         return _refusal(path, "unreadable", message, "export it again, or cut it into smaller frames")
     message = "too large: more pixels, or a longer side, than OpenCV reads unless told otherwise"
     remedy = f"cut it into smaller frames, or set the environment variable OPEN{limit[0]} before the start"

@@ -15,7 +15,9 @@ import torch
 from safetensors.torch import load, save
 
 from edgeseg.runtime.atomic import write_bytes, write_json
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import TrainingError
+from edgeseg.runtime.file_kind import kind_of, refusal
 from edgeseg.train.models import SegmentationNet, build_model
 
 SCHEMA_VERSION = 1
@@ -64,6 +66,8 @@ def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[Se
             f"{folder} holds a {arch['name']!r}, but a {expect_arch!r} is needed; name the folder of that step"
         )
     weights = (folder / WEIGHTS).read_bytes()
+    if (kind := kind_of(folder / WEIGHTS)).key != "safetensors":
+        raise TrainingError(f"{folder / WEIGHTS} is {kind.words}, no safetensors file; train the step again")
     if hashlib.sha256(weights).hexdigest() != description["weights_sha256"]:
         raise TrainingError(
             f"{folder / WEIGHTS} does not match its description (SHA-256 differs); train the step again"
@@ -72,7 +76,7 @@ def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[Se
     try:
         model.load_state_dict(load(weights))
     except RuntimeError as err:
-        raise TrainingError(f"{folder}: weights and architecture differ: {str(err).splitlines()[-1].strip()}") from err
+        raise TrainingError(f"{folder}: weights and architecture differ: {condensed(err)}") from err
     return model.eval(), description["meta"]
 
 
@@ -89,10 +93,12 @@ def load_encoder_weights(model: SegmentationNet, file: Path) -> int:
     Raises:
         TrainingError: If the file cannot be read or no tensor fits.
     """
+    if (kind := kind_of(file)).key != "safetensors":
+        raise TrainingError(refusal(file, "a safetensors file", kind))
     try:
         published = load(file.read_bytes())
     except Exception as err:  # safetensors raises its own, undocumented types
-        raise TrainingError(f"{file} is no readable safetensors file: {err}") from err
+        raise TrainingError(f"{file} is no readable safetensors file: {condensed(err)}") from err
     own = model.state_dict()
     stem = published.get("conv_stem.weight")
     if stem is not None and "conv_stem.weight" in own and own["conv_stem.weight"].shape[1] == 1:
@@ -107,12 +113,14 @@ def load_encoder_weights(model: SegmentationNet, file: Path) -> int:
 
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
+    if not folder.is_dir():
+        raise TrainingError(refusal(folder, f"the folder of a checkpoint ({WEIGHTS} and {DESCRIPTION})"))
     if not path.is_file() or not (folder / WEIGHTS).is_file():
         raise TrainingError(f"{folder} holds no whole checkpoint ({WEIGHTS} and {DESCRIPTION}); run the step again")
     try:
-        description: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as err:
-        raise TrainingError(f"{path} is no JSON ({err}); run the step again") from err
+        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as err:
+        raise TrainingError(f"{path} is {kind_of(path).words}, no JSON ({err}); run the step again") from err
     if not isinstance(description, dict) or not isinstance(description.get("arch"), dict):
         raise TrainingError(f"{path} describes no network; run the step again")
     if description.get("schema_version") != SCHEMA_VERSION:

@@ -15,6 +15,7 @@ import onnxruntime
 
 from edgeseg.compress.int8_causes import causes_of, explain
 from edgeseg.compress.sensitivity import FloatLayers, LayerLoss, Sensitivity, Trial, examine, trial_json
+from edgeseg.pipeline.int8_doctor.findings import correspondence, findings
 from edgeseg.pipeline.int8_doctor.node_times import NodeTimes, node_times
 from edgeseg.pipeline.int8_doctor.patient import File, Patient
 from edgeseg.pipeline.int8_doctor.race import Race, race
@@ -29,7 +30,6 @@ from edgeseg.runtime.preprocess import prepare
 from edgeseg.runtime.selection import target_name
 
 SCHEMA_VERSION = 1
-_HARDLY_WORKS = 0.1  # mean Dice of a float network that was probably fed wrongly
 
 Report = dict[str, Any]
 Racer = Callable[..., Race]
@@ -94,7 +94,8 @@ def examine_patient(
     rows = {name: _target(its, scored, scorer) | {"race": races[name].to_json()} for name, its in targets.items()}
     for its in targets.values():
         its["int8"][0].unlink()
-    verdict = verdict_of(found, races)
+    sure = _sure(patient, scorer, scored, float_layers)
+    verdict = verdict_of(found, races, sure["findings"])
     delivered = patient.deliver(float_layers, folder) if verdict.status == "ok" else None
     outcome = {
         "verdict": dataclasses.asdict(verdict),
@@ -106,9 +107,10 @@ def examine_patient(
         _told(patient, settings)
         | _measured(patient, settings, scored, found, times)
         | outcome
+        | sure
         | {
             "data": _data(patient, scorer, scored),
-            "notes": [*patient.notes(), *_notes(patient, scored, scorer, settings), *notes],
+            "notes": [*patient.notes(), *_notes(scored, scorer, settings), *notes],
         }
     )
 
@@ -206,7 +208,7 @@ def _data(patient: Patient, scorer: ValScorer, scored: ScoredPatient) -> dict[st
     }
 
 
-def _notes(patient: Patient, scored: ScoredPatient, scorer: ValScorer, settings: Settings) -> list[str]:
+def _notes(scored: ScoredPatient, scorer: ValScorer, settings: Settings) -> list[str]:
     part, whole = len(scored.subset), len(scorer.samples)
     compared = f"all {whole} val images" if part == whole else f"a seeded draw of {part} of the {whole} val images"
     return [
@@ -214,18 +216,17 @@ def _notes(patient: Patient, scored: ScoredPatient, scorer: ValScorer, settings:
         f"on all {whole} val images; test was not looked at.",
         f"A layer's time: median of its own nodes in ONNX Runtime's profile, {settings.threads} thread(s), "
         "everything in float and everything in INT8. The whole pipeline was timed apart, both taking turns in one run.",
-        *_doubts(_dice(patient, scored)["float"]),
     ]
 
 
-def _doubts(dice_mean: float | None) -> list[str]:
-    if dice_mean is not None and dice_mean >= _HARDLY_WORKS:
-        return []
-    found = "no Dice" if dice_mean is None else f"a mean Dice of {dice_mean:.3f}"
-    return [
-        f"The float network itself has {found} on val, so losses say little. For an ONNX file, check --scale, --mean, "
-        "--std and --size."
-    ]
+def _sure(patient: Patient, scorer: ValScorer, scored: ScoredPatient, float_layers: FloatLayers) -> Report:
+    """Whether the masks say anything, and which class of the float network lies on which of the truth."""
+    confusion, classes = scorer.confusion(), patient.data.classes
+    int8 = scored.score(float_layers, whole=True).images
+    return {
+        "findings": list(findings(confusion, int8, _dice(patient, scored)["float"], classes)),
+        "class_correspondence": correspondence(confusion, classes),
+    }
 
 
 def _dice(patient: Patient, scored: ScoredPatient) -> dict[str, Any]:

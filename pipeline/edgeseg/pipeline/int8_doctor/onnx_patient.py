@@ -25,13 +25,17 @@ from edgeseg.compress.int8_causes import LayerFacts
 from edgeseg.compress.sensitivity import FloatLayers
 from edgeseg.compress.statistics import Statistics
 from edgeseg.compress.tensor_facts import TensorFacts
+from edgeseg.export.foreign.cut import rejoin
 from edgeseg.pipeline.calibration_folder import CalibrationFolder
 from edgeseg.pipeline.calibration_images import calibration_tensors, draw_images
-from edgeseg.pipeline.int8_doctor.adopt import Feeding, adopt, with_pixels
+from edgeseg.pipeline.int8_doctor.adopt import adopt
+from edgeseg.pipeline.int8_doctor.feeding import Feeding
 from edgeseg.pipeline.int8_doctor.onnx_layers import LAYER_TYPES, kernel_of, onnx_layers
 from edgeseg.pipeline.int8_doctor.patient import File, Repair
+from edgeseg.pipeline.int8_doctor.pixels import with_pixels
 from edgeseg.runtime.atomic import replacing, write_bytes
 from edgeseg.runtime.dataset import DataSet
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.model_spec import ModelSpec
 
@@ -49,13 +53,20 @@ class OnnxPatient:
         feeding: What the file eats.
         work: Folder for files in between.
         folder: Images to calibrate on, or None for training images.
+        output: The tensor that holds its answer; "" for its only output.
     """
 
     def __init__(
-        self, path: Path, data: DataSet, feeding: Feeding, work: Path, folder: CalibrationFolder | None = None
+        self,
+        path: Path,
+        data: DataSet,
+        feeding: Feeding,
+        work: Path,
+        folder: CalibrationFolder | None = None,
+        output: str = "",
     ) -> None:
         self.name, self.data = path.stem, data
-        self._adopted = adopt(path, data, feeding)
+        self._adopted = adopt(path, data, feeding, output)
         self._work = work
         work.mkdir(parents=True, exist_ok=True)
         self._drawn = draw_images(data, folder, _CALIBRATED_ON, 0, self._adopted.spec.input)
@@ -119,7 +130,8 @@ class OnnxPatient:
         return (
             f"Quantised by onnxruntime {ort.__version__}: quant_pre_process, then quantize_static (QDQ, u8 "
             f"activations, s8 weights per channel, min-max over {self._drawn.words}).",
-            f"Fed with (pixel * {feeding.scale:.6g} - {list(feeding.mean)}) / {list(feeding.std)} at "
+            *self._adopted.notes,
+            f"Fed with {feeding.words} at "
             f"{geometry.height_px}x{geometry.width_px}, scaled linearly. Both files were timed with this arithmetic in "
             "front of them.",
         )
@@ -132,7 +144,8 @@ class OnnxPatient:
             "weight_type": "QInt8",
             "per_channel": True,
             "op_types_to_quantize": sorted(LAYER_TYPES & {node.op_type for node in self._graph.graph.node}),
-            "nodes_to_exclude": self._excluded(frozenset(float_layers)),
+            "nodes_to_exclude": self._excluded(frozenset(float_layers))
+            + [str(step.node.name) for step in self._adopted.ending.steps if step.kind in LAYER_TYPES],
         }
         if self._empty():
             settings["extra_options"] = {"TensorQuantOverrides": self._overrides(json_able=True)}
@@ -143,10 +156,12 @@ class OnnxPatient:
         return {}
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path:
-        """The INT8 file with the inputs and outputs of the file it came from."""
+        """The INT8 file with the inputs and the output of the file it came from."""
         path = folder / f"{self.name}.int8.onnx"
         quantised = self._quantise(float_layers, self._work / "quantised.onnx")
-        write_bytes(path, quantised.SerializeToString())
+        adopted = self._adopted
+        whole = rejoin(quantised, adopted.whole, adopted.whole.graph.output[0].name)
+        write_bytes(path, whole.SerializeToString())
         return path
 
     def _prepare(self) -> onnx.ModelProto:
@@ -158,7 +173,7 @@ class OnnxPatient:
                 with _quiet():
                     quant_pre_process(source, temporary, skip_symbolic_shape=True)
             except Exception as err:
-                raise ExportError(f"onnxruntime's quant_pre_process failed: {str(err).splitlines()[0]}") from err
+                raise ExportError(f"onnxruntime's quant_pre_process failed: {condensed(err)}") from err
             model = onnx.load(temporary)
             for index, node in enumerate(model.graph.node):
                 node.name = node.name or f"{node.op_type}_{index}"
@@ -185,7 +200,7 @@ class OnnxPatient:
                 )
             return onnx.load(path)
         except Exception as err:
-            raise ExportError(f"onnxruntime's quantize_static failed: {str(err).splitlines()[0]}") from err
+            raise ExportError(f"onnxruntime's quantize_static failed: {condensed(err)}") from err
 
     def _excluded(self, float_layers: FloatLayers) -> list[str]:
         return [node.name for layer in self._layers.values() if layer.name in float_layers for node in layer.nodes]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.pipeline.calibration_folder import open_folder
-from edgeseg.pipeline.int8_doctor.adopt import Feeding
 from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
+from edgeseg.pipeline.int8_doctor.feeding import Feeding
 from edgeseg.pipeline.int8_doctor.page import write_page
 from edgeseg.pipeline.int8_doctor.patient import Patient
 from edgeseg.pipeline.progress import count_progress
@@ -19,6 +19,7 @@ from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.backends.base import default_threads
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.file_kind import kind_of, refusal
 
 _JSON, _PAGE = "int8_doctor.json", "int8_doctor.html"
 
@@ -41,6 +42,7 @@ class DoctorOrder:
         images: Val images to compare layers on; 0 for all, None to choose.
         threads: Threads of the engine, or None for the recipe's or the default.
         fit: Folder of a fit of the recipe, whose shipped network is examined, or None for the run's student.
+        output: The tensor of an .onnx file that holds its answer; "" for its only output.
     """
 
     subject: str
@@ -56,6 +58,7 @@ class DoctorOrder:
     images: int | None = None
     threads: int | None = None
     fit: Path | None = None
+    output: str = ""
 
     @property
     def command(self) -> str:
@@ -64,6 +67,7 @@ class DoctorOrder:
         words += ["--data", str(self.data)] if self.data is not None else []
         words += ["--fit", str(self.fit)] if self.fit is not None else []
         words += ["--calibration", str(self.calibration)] if self.calibration is not None else []
+        words += ["--output", self.output] if self.output else []
         words += ["--size", self.size] if self.size else []
         fed = (("scale", self.scale, 1 / 255), ("mean", self.mean, "0"), ("std", self.std, "1"))
         limits = (("max-drop", self.max_drop, 0.003), ("images", self.images, None), ("threads", self.threads, None))
@@ -81,7 +85,7 @@ def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
     Raises:
         EdgesegError: If there is nothing to examine, or it cannot be quantised or scored.
     """
-    patient, folder, threads = _onnx(order) if order.subject.endswith(".onnx") else _run(order)
+    patient, folder, threads = _onnx(order) if _names_a_file(order.subject) else _run(order)
     _check_own(folder)
     settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
     with count_progress("trying layers in INT8") as progress:
@@ -99,6 +103,14 @@ def _check_own(folder: Path) -> None:
             raise ConfigError(
                 f"{path} is no report of `edgeseg doctor int8` and would be replaced; choose another --out"
             )
+
+
+def _names_a_file(subject: str) -> bool:
+    """Whether a network is meant, by what the file holds: a recipe is text, whatever it is called."""
+    path = Path(subject)
+    if path.suffix.lower() in (".onnx", ".tflite", ".pt", ".pth", ".edgeseg"):
+        return True
+    return path.exists() and kind_of(path).key not in ("text", "json", "empty", "utf16")
 
 
 def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:
@@ -124,15 +136,18 @@ def _onnx(order: DoctorOrder) -> tuple[Patient, Path, int]:
     path = Path(order.subject)
     if order.fit is not None:
         raise ConfigError(f"--fit {order.fit} is for a recipe; {path.name} is a file. Leave it out, or name the recipe")
-    if not path.is_file():
+    kind = kind_of(path)
+    if kind.key == "missing" and not path.is_symlink():
         raise ConfigError(f"{path} does not exist; name a float ONNX file, or a recipe")
+    if kind.key != "onnx":
+        raise ConfigError(refusal(path, "a float ONNX file, or a recipe", kind))
     if order.data is None:
         raise ConfigError(f"{path.name} needs images to be examined on: --data DIR with images/ and masks/")
     feeding = Feeding(_size(order.size), order.scale, _numbers("mean", order.mean), _numbers("std", order.std))
     folder = order.out or order.runs / path.stem
     data = open_dataset(order.data, split_file=folder / "split.csv")
     own = None if order.calibration is None else open_folder(order.calibration, data, "--calibration")
-    return OnnxPatient(path, data, feeding, folder / "int8_doctor", own), folder, default_threads()
+    return OnnxPatient(path, data, feeding, folder / "int8_doctor", own, order.output), folder, default_threads()
 
 
 def _size(text: str) -> tuple[int, int] | None:

@@ -62,6 +62,14 @@ class ValScorer:
                 for sample in self.samples:
                     self._reference[sample.stem] = self._mask(segmenter, sample)
 
+    def confusion(self) -> np.ndarray:
+        """Pixels of val by class, int64 (K truth, K answers of the float file); after `float_masks`."""
+        n = len(self._data.classes)
+        pairs = np.zeros(n * n, np.int64)
+        for sample in self.samples:
+            pairs += _pairs(sample.read_truth(n), self._reference[sample.stem], n)
+        return pairs.reshape(n, n)
+
     def score(self, model: Path, spec: ModelSpec, samples: Sequence[Sample]) -> list[ImageCounts]:
         """Count hits and misses of a file.
 
@@ -79,8 +87,7 @@ class ValScorer:
         mask = self._mask(segmenter, sample)
         truth = sample.read_truth(n)
         check_sizes(sample, mask, truth)
-        # Ignored pixels fall behind the last pair of classes.
-        pairs = np.bincount((truth.astype(np.int64) * n + mask).ravel(), minlength=n * n)[: n * n].reshape(n, n)
+        pairs = _pairs(truth, mask, n).reshape(n, n)
         hit = np.diagonal(pairs)
         return ImageCounts(
             sample.stem,
@@ -158,3 +165,9 @@ def _image_score(one: ImageCounts, group: str) -> ImageScore:
         region_iou=np.zeros(0),
         n_predicted_regions=np.zeros(len(one.tp), np.int64),
     )
+
+
+def _pairs(truth: np.ndarray, mask: np.ndarray, n: int) -> np.ndarray:
+    """Pixels by true and found class, int64 (n * n,)."""
+    # Ignored pixels fall behind the last pair of classes.
+    return np.bincount((truth.astype(np.int64) * n + mask).ravel(), minlength=n * n)[: n * n]

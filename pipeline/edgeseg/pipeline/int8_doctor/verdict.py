@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,14 @@ from edgeseg.runtime.intervals import Drop
 
 @dataclass(frozen=True)
 class Verdict:
-    """`refused` where INT8 is not shown to be faster than float on any target; `refused_for` names those."""
+    """What the doctor says.
+
+    Attributes:
+        status: `refused` where INT8 is not shown to be faster than float on any target, or where masks say nothing.
+        sentence: The verdict; what was found of the masks comes first.
+        detail: Its figures.
+        refused_for: Targets that INT8 is refused for.
+    """
 
     status: Literal["ok", "refused"]
     sentence: str
@@ -21,44 +28,48 @@ class Verdict:
     refused_for: tuple[str, ...] = ()
 
 
-def verdict_of(found: Sensitivity, races: Mapping[str, Race]) -> Verdict:
+def verdict_of(found: Sensitivity, races: Mapping[str, Race], findings: Sequence[str] = ()) -> Verdict:
     """Judge what was found.
 
     Args:
         found: The search.
         races: Its result against float, by target.
+        findings: What keeps the figures from meaning anything, from `findings`; INT8 is then refused.
     """
     kept = len(found.found.float_layers)
     before, after = found.trials[0].drop, found.found.drop
     layers = f"{kept} layer{'s' if kept > 1 else ''} in float"
-    cost = f"{points(after)} ({hundredths(before.mean)} without)" if kept else points(after)
+    without = f" (without them a loss of {hundredths(before.mean)})" if kept else ""
     with_layers = f" with {layers}" if kept else ""
     threads = next(iter(races.values())).threads
     timed = " ".join(f"{target}: {figures(raced)}" for target, raced in races.items())
     detail = (
-        f"On val INT8{with_layers} {cost}, 95 % interval of the loss {interval(after)}{_shown(after)}. "
+        f"On val INT8{with_layers}: {change(after)}{_shown(after)}{without}. "
         f"Whole pipeline, p50, {threads} thread(s), float and INT8 in one run. {timed}"
     )
+    if findings:
+        words = " ".join(findings)
+        return Verdict("refused", f"{words} So the figures do not speak for INT8.", detail, tuple(races))
     refused = tuple(target for target, raced in races.items() if raced.verdict != "faster")
     refusal = f"Refused for {' and '.join(refused)}: INT8{with_layers} is not faster than float there."
     if len(refused) == len(races):
         return Verdict("refused", refusal, detail, refused)
     speed = ", ".join(f"{races[one].ratio:.2f} times as fast on {one}" for one in races if one not in refused)
-    first = f"Keep {layers}: INT8 then {points(after)}" if kept else f"INT8 is healthy: it {points(after)}"
-    return Verdict("ok", f"{first} and is {speed}.{f' {refusal}' if refused else ''}", detail, refused)
+    health = "INT8 is healthy" if after.verdict in (None, "not worse") else "INT8 looks healthy, which is not shown"
+    first = f"Keep {layers}. In INT8 then {change(after)}" if kept else f"{health}: {change(after)}"
+    return Verdict("ok", f"{first}. It is {speed}.{f' {refusal}' if refused else ''}", detail, refused)
 
 
-def points(drop: Drop) -> str:
-    """`loses 0.31 points of Dice`."""
-    loss = 100 * drop.mean
-    return f"{'loses' if loss >= 0.005 else 'gains' if loss <= -0.005 else 'loses'} {abs(loss):.2f} points of Dice"
-
-
-def interval(drop: Drop) -> str:
-    """`-0.12 to 0.60` points, or that there is none."""
+def change(drop: Drop) -> str:
+    """`loses 0.31 points of Dice, 95 % interval ...`; what the interval does not show is not claimed."""
+    side = "a loss" if drop.mean >= 0 else "a gain"
+    estimate = f"{hundredths(abs(drop.mean))} points"
     if drop.lo95 is None or drop.hi95 is None:
-        return "not known (one group)"
-    return f"{hundredths(drop.lo95)} to {hundredths(drop.hi95)} points"
+        return f"no change of Dice is shown: the estimate is {side} of {estimate}, with no interval (one group)"
+    bounds = f"95 % interval of the loss {hundredths(drop.lo95)} to {hundredths(drop.hi95)} points"
+    if drop.lo95 <= 0 <= drop.hi95:
+        return f"no change of Dice is shown: the estimate is {side} of {estimate}, {bounds}"
+    return f"it {'loses' if drop.mean > 0 else 'gains'} {estimate} of Dice, {bounds}"
 
 
 def hundredths(share: float) -> str:
