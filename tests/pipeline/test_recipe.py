@@ -133,3 +133,25 @@ def test_data_is_found_by_option_then_by_name(write, tmp_path: Path, monkeypatch
         find_data(named(recipe, "other"), None)
     with pytest.raises(ConfigError, match="is no folder"):
         find_data(recipe, tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"train: a\nval: b\nnc: 2\nnames: [a, b]\n", "YOLO"),
+        (b"name: d\nclasses: [a, b]\ncolor: gray\n", r"the description of a data set \(dataset.yaml\)"),
+        (b'{"images": [], "annotations": []}', "COCO"),
+        (b'{"schema_version": 1, "kind": "edgeseg-benchmark"}', "a result of `bench run`"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "no valid YAML, but a PNG image"),
+        (b"PK\x05\x06" + bytes(18), "no valid YAML, but a zip archive"),
+    ],
+)
+def test_files_of_other_kinds_are_named(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("\ufeffname: toy\ndata: {name: synthetic}\ngeometry: {mode: native}\n")
+    assert load_recipe(tmp_path / "recipe.yaml").name == "toy"

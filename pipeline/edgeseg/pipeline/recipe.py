@@ -17,7 +17,7 @@ from edgeseg.pipeline.export_config import DecisionSection, QuantizeSection
 from edgeseg.pipeline.fit_config import FitSection
 from edgeseg.pipeline.foreign_yaml import whose
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of, refusal
+from edgeseg.runtime.file_kind import kind_of
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
 
@@ -239,7 +239,8 @@ def load_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"recipe {path} does not exist; `edgeseg init DIR` writes one for your own data")
     kind = kind_of(path)
     if kind.key not in ("text", "json", "empty"):
-        raise ConfigError(refusal(path, "a recipe (YAML)", kind))
+        remedy = kind.remedy or "name the recipe"
+        raise ConfigError(f"recipe {path} is no valid YAML, but {kind.words}; {remedy}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as err:
