@@ -185,8 +185,8 @@ def run(model: onnx.ModelProto, feed: dict[str, np.ndarray], names: list[str]) -
     options = ort.SessionOptions()
     options.log_severity_level = 4
     session = ort.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    made = dict(zip(names, session.run(names, feed), strict=True))
-    odd = [name for name, value in made.items() if not isinstance(value, np.ndarray)]
+    values = dict(zip(names, session.run(names, feed), strict=True))
+    odd = [name for name, value in values.items() if not isinstance(value, np.ndarray)]
     if odd:
         raise TypeError(f"{odd[0]} is a sequence or a map, no tensor")
-    return made
+    return values
