@@ -133,6 +133,25 @@ def test_scores_that_are_none_but_their_maker_is_known() -> None:
     assert ending.squashed == ("Sigmoid written out",) and threshold(ending, 1) == 0.5
 
 
+def test_one_class_taken_out_of_probabilities() -> None:
+    """The foreground's is a probability; the background's would be taken for it."""
+    softmax = ("Softmax", ["l"], ["p"], {"axis": 1})
+    for place, taken in ((1, "foreground"), (0, "background")):
+        for nodes, constants in (
+            ([softmax, ("Gather", ["p", "i"], ["out"], {"axis": 1})], {"i": np.asarray([place])}),
+            (
+                [softmax, ("Slice", ["p", "i", "e", "a"], ["out"], {})],
+                {"i": np.asarray([place]), "e": np.asarray([place + 1]), "a": np.asarray([1])},
+            ),
+        ):
+            ending = find_ending(graph((nodes, constants), 2))
+            if taken == "foreground":
+                assert threshold(ending, 1) == 0.5
+            else:
+                with pytest.raises(EndingError, match="the background's"):
+                    threshold(ending, 1)
+
+
 def test_a_sigmoid_in_the_middle_is_no_ending() -> None:
     gate = [P, ("Mul", ["l", "p"], ["out"], {})]
     ending = find_ending(graph((gate, {})))

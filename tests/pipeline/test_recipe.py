@@ -191,3 +191,24 @@ def test_a_folder_in_place_of_a_recipe(write, tmp_path: Path) -> None:
         find_recipe(str(tmp_path))
     with pytest.raises(ConfigError, match="is no file"):
         find_recipe("x" * 300)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"train: a\nval: b\nnc: 2\nnames: [a, b]\n", "YOLO"),
+        (b'{"images": [], "annotations": []}', "COCO"),
+        (b'{"schema_version": 1, "kind": "edgeseg-benchmark"}', "a result of `bench run`"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "no valid YAML, but a PNG image"),
+        (b"PK\x05\x06" + bytes(18), "no valid YAML, but a zip archive"),
+    ],
+)
+def test_files_of_other_kinds_are_named(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("\ufeffname: toy\ndata: {name: synthetic}\ngeometry: {mode: native}\n")
+    assert load_recipe(tmp_path / "recipe.yaml").name == "toy"

@@ -205,3 +205,21 @@ def test_unfit_encoder_files_are_refused(tmp_path: Path) -> None:
     save_file({"other": torch.zeros(1)}, tmp_path / "other")
     with pytest.raises(TrainingError, match=r"no tensor of .* fits"):
         load_encoder_weights(student, tmp_path / "other")
+
+
+def test_a_foreign_checkpoint_is_named_and_never_unpickled(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"w": Trap()}, tmp_path / "net.pt")
+    with pytest.raises(TrainingError, match=r"net\.pt is a PyTorch file .a pickle in a zip., but the folder"):
+        load_checkpoint(tmp_path / "net.pt")
+    student = build_model(efficient_unet_arch(1, 2, width=0.25, depth=0.34))
+    with pytest.raises(TrainingError, match=r"it is a PyTorch file .*pickles are never unpickled here"):
+        load_encoder_weights(student, tmp_path / "net.pt")
+    save_checkpoint(tmp_path / "own", _model(), META)
+    (tmp_path / "own" / "model.safetensors").write_bytes((tmp_path / "net.pt").read_bytes())
+    with pytest.raises(TrainingError, match=r"SHA-256 differs; it is a PyTorch file"):
+        load_checkpoint(tmp_path / "own")
+    assert not (tmp_path / "ran").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgeseg.compress.calibration_set import MIN_IMAGES
 from edgeseg.runtime.dataset import DataSet, file_hash, list_images
 from edgeseg.runtime.errors import ConfigError, DataError
-from edgeseg.runtime.file_kind import refusal
+from edgeseg.runtime.file_kind import kind_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def open_folder(path: Path, data: DataSet, named_by: str) -> CalibrationFolder:
         DataError: If a file cannot be read.
     """
     if path.exists() and not path.is_dir():
-        raise ConfigError(f"{named_by}: {refusal(path, 'a folder of images')}")
+        raise ConfigError(
+            f"{named_by}: there is no folder {path}, it is {kind_of(path).words}; name a folder of images"
+        )
     if not path.is_dir():
         beside = "a relative path starts at the data set" if named_by == "quantize.folder" else "check its name"
         raise ConfigError(f"{named_by}: there is no folder {path}; {beside}")

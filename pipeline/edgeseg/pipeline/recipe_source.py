@@ -11,7 +11,7 @@ from edgeseg.pipeline.foreign_yaml import whose
 from edgeseg.runtime.data.foreign import recognise
 from edgeseg.runtime.data.yamltext import Document, YamlError, read_yaml
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of, refusal
+from edgeseg.runtime.file_kind import kind_of
 from edgeseg.runtime.shell import command
 from edgeseg.runtime.textfile import read_text
 
@@ -26,7 +26,8 @@ def read_source(path: Path) -> Document:
         raise ConfigError(f"recipe {path} does not exist; `edgeseg init DIR` writes one for your own data")
     kind = kind_of(path)
     if kind.key not in ("text", "json", "empty", "utf16"):
-        raise ConfigError(refusal(path, "a recipe (YAML)", kind))
+        remedy = kind.remedy or "name the recipe"
+        raise ConfigError(f"recipe {path} is no valid YAML, but {kind.words}; {remedy}")
     try:
         document = read_yaml(read_text(path))
     except (YamlError, UnicodeDecodeError) as err:

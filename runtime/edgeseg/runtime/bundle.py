@@ -143,10 +143,6 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     if kind.key not in ("bundle", "zip", "cut", "missing", "folder", "empty", "unreadable", "special"):
         remedy = f"; {kind.remedy}" if kind.remedy else ""
         raise BundleError(f"{path} is {kind.words}, but an .edgeseg bundle is needed: not a whole zip file{remedy}.")
-    if kind.key == "zip":
-        raise BundleError(
-            f"{path} is {kind.words}, but no bundle: {MANIFEST_ENTRY} or {SUMS_ENTRY} is missing. {_AGAIN}"
-        )
     try:
         size = path.stat().st_size
         if size == 0:
@@ -164,6 +160,8 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 
 def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
     """Refuse entries that packing never writes: whoever unpacks a bundle with another tool must be safe, too."""
+    if not {MANIFEST_ENTRY, SUMS_ENTRY} & set(archive.namelist()):
+        raise BundleError(f"{path} is {kind_of(path).words}, but no bundle: {MANIFEST_ENTRY} is missing. {_AGAIN}")
     seen: set[str] = set()
     for info in archive.infolist():
         problem = None

@@ -66,17 +66,17 @@ def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[Se
             f"{folder} holds a {arch['name']!r}, but a {expect_arch!r} is needed; name the folder of that step"
         )
     weights = (folder / WEIGHTS).read_bytes()
-    if (kind := kind_of(folder / WEIGHTS)).key != "safetensors":
-        raise TrainingError(f"{folder / WEIGHTS} is {kind.words}, no safetensors file; train the step again")
     if hashlib.sha256(weights).hexdigest() != description["weights_sha256"]:
         raise TrainingError(
-            f"{folder / WEIGHTS} does not match its description (SHA-256 differs); train the step again"
+            f"{folder / WEIGHTS} does not match its description (SHA-256 differs; it is "
+            f"{kind_of(folder / WEIGHTS).words}); train the step again"
         )
     model = build_model(arch)
     try:
         model.load_state_dict(load(weights))
     except RuntimeError as err:
-        raise TrainingError(f"{folder}: weights and architecture differ: {condensed(err)}") from err
+        reason = str(err).partition("\n")[2]  # what differs stands below a heading
+        raise TrainingError(f"{folder}: weights and architecture differ: {condensed(reason or err)}") from err
     return model.eval(), description["meta"]
 
 
@@ -94,7 +94,8 @@ def load_encoder_weights(model: SegmentationNet, file: Path) -> int:
         TrainingError: If the file cannot be read or no tensor fits.
     """
     if (kind := kind_of(file)).key != "safetensors":
-        raise TrainingError(refusal(file, "a safetensors file", kind))
+        remedy = kind.remedy or "name one with timm's parameter names"
+        raise TrainingError(f"{file} is no readable safetensors file: it is {kind.words}; {remedy}")
     try:
         published = load(file.read_bytes())
     except Exception as err:  # safetensors raises its own, undocumented types
@@ -113,14 +114,14 @@ def load_encoder_weights(model: SegmentationNet, file: Path) -> int:
 
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise TrainingError(refusal(folder, f"the folder of a checkpoint ({WEIGHTS} and {DESCRIPTION})"))
     if not path.is_file() or not (folder / WEIGHTS).is_file():
         raise TrainingError(f"{folder} holds no whole checkpoint ({WEIGHTS} and {DESCRIPTION}); run the step again")
     try:
         description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as err:
-        raise TrainingError(f"{path} is {kind_of(path).words}, no JSON ({err}); run the step again") from err
+        raise TrainingError(f"{path} is no JSON ({err}); run the step again") from err
     if not isinstance(description, dict) or not isinstance(description.get("arch"), dict):
         raise TrainingError(f"{path} describes no network; run the step again")
     if description.get("schema_version") != SCHEMA_VERSION:

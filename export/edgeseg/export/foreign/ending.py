@@ -61,11 +61,13 @@ class Ending:
         steps: Nodes behind it, the last one first.
         squashed: Operators further up that made probabilities of the scores, which a Resize or a Slice keeps from
             being cut.
+        background: Whether the first class was chosen of them.
     """
 
     scores: str
     steps: tuple[Step, ...]
     squashed: tuple[str, ...]
+    background: bool = False
 
     @property
     def words(self) -> str:
@@ -106,7 +108,7 @@ def find_ending(model: onnx.ModelProto, flat: frozenset[str] = frozenset()) -> E
         turned = next(step.node.name for step in steps if step.scale < 0)
         raise EndingError(f"the node {turned} turns its scores round (1 - x): they say where the class is not")
     scores = _made(seen, len(steps), model)
-    return Ending(scores, tuple(steps), _squashed(scores, makers))
+    return Ending(scores, tuple(steps), *_squashed(scores, makers, constants))
 
 
 def threshold(ending: Ending, planes: int) -> float:
@@ -122,6 +124,8 @@ def threshold(ending: Ending, planes: int) -> float:
                 f"it ends in {ending.words}: {planes} planes of truths, where one class a pixel is needed"
             )
         return 0.0
+    if ending.background and ending.squashed:
+        raise EndingError("it returns the probability of the first class alone, the background's; export all classes")
     limit: float | None = None
     for place, step in enumerate(ending.steps):
         if step.bounds is not None and limit is None and any(one.kind in _SQUASHERS for one in ending.steps[place:]):
@@ -218,11 +222,14 @@ def _clip_bounds(node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> t
     return found[0], found[1]
 
 
-def _squashed(scores: str, makers: Mapping[str, onnx.NodeProto]) -> tuple[str, ...]:
-    """Operators that made probabilities of what the scores come from by keepers alone."""
-    found, names, visited = [], [scores], set()
+def _squashed(
+    scores: str, makers: Mapping[str, onnx.NodeProto], constants: Mapping[str, np.ndarray]
+) -> tuple[tuple[str, ...], bool]:
+    """Operators that made probabilities of what the scores come from by keepers alone; and whether of class 0."""
+    found, names, visited, background = [], [scores], set(), False
     while names:
-        node = makers.get(names.pop())
+        name = names.pop()
+        node = makers.get(name)
         if node is None or node.name in visited:
             continue
         visited.add(node.name)
@@ -230,9 +237,23 @@ def _squashed(scores: str, makers: Mapping[str, onnx.NodeProto]) -> tuple[str, .
             found.append(str(node.op_type))
         elif node.op_type in _KEEPERS:
             names += list(node.input) if node.op_type == "Concat" else [node.input[0]]
+            background |= _takes_the_first(node, name, constants)
         elif node.op_type in ("Div", "Reciprocal") and _is_logistic(node, makers):
             found.append("Sigmoid written out")
-    return tuple(found)
+    return tuple(found), background
+
+
+def _takes_the_first(node: onnx.NodeProto, made: str, constants: Mapping[str, np.ndarray]) -> bool:
+    """Whether a node picks class 0 of the axis that classes are on (the second, or the last)."""
+    given = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    axes, place = given.get("axis", 0), constants.get(node.input[1]) if len(node.input) > 1 else None
+    if node.op_type == "Split":
+        return axes in (1, 3, -1, -3) and made == node.output[0]
+    if node.op_type == "Slice" and len(node.input) > 3 and (named := constants.get(node.input[3])) is not None:
+        axes = int(named.reshape(-1)[0]) if named.size == 1 else 0
+    elif node.op_type not in ("Gather", "Slice"):
+        return False
+    return axes in (1, 3, -1, -3) and place is not None and place.size == 1 and int(place.reshape(-1)[0]) == 0
 
 
 def _is_logistic(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> bool:

@@ -133,7 +133,8 @@ def for_one_image(model: onnx.ModelProto, entry: Entry, feeding: Feeding, file: 
     try:
         whole = run(model, {entry.name: images}, [name])[name]
         parts = [run(alone, {entry.name: image[None]}, [name])[name] for image in images]
-        same = whole.shape[0] == len(parts) and np.allclose(np.concatenate(parts), whole, rtol=1e-3, atol=1e-4)
+        joined = np.concatenate(parts)
+        same = joined.shape == whole.shape and np.allclose(joined, whole, rtol=1e-3, atol=1e-4)
     except Exception as err:
         raise ConfigError(
             f"{file} is made for a batch of {entry.batch}, which is written into its graph ({condensed(err)}). Export "
@@ -184,4 +185,8 @@ def run(model: onnx.ModelProto, feed: dict[str, np.ndarray], names: list[str]) -
     options = ort.SessionOptions()
     options.log_severity_level = 4
     session = ort.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return dict(zip(names, session.run(names, feed), strict=True))
+    values = dict(zip(names, session.run(names, feed), strict=True))
+    odd = [name for name, value in values.items() if not isinstance(value, np.ndarray)]
+    if odd:
+        raise TypeError(f"{odd[0]} is a sequence or a map, no tensor")
+    return values

@@ -115,6 +115,10 @@ def _repairs(report: Mapping[str, Any]) -> Markup:
 
 
 def _advice(report: Mapping[str, Any]) -> Markup:
+    if report["findings"]:
+        rows = [(row["answer"], row["truth"], f"{row['share']:.1%}") for row in report["class_correspondence"]]
+        columns = ("the float network answers", "most of it is", Column("share", True))
+        return join([paragraph("Mend what stands above first; no figure below means much."), table(columns, rows)])
     if report["verdict"]["status"] == "refused":
         words = "Ship the float file. The settings below are what INT8 would need."
         return join([paragraph(words), code(_settings(report))])
