@@ -13,7 +13,8 @@ import numpy as np
 from edgeseg.runtime.datafolder import Folder, list_folder
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.imagefile import Color, decode, present_values, read_mask
-from edgeseg.runtime.intensity import IntensityWindow, apply_window
+from edgeseg.runtime.input_spec import IntensityWindow
+from edgeseg.runtime.intensity import apply_window
 from edgeseg.runtime.splits import SPLITS
 
 # Colour is a property of the camera, so a few images tell; masks are all read, since a class may be rare.

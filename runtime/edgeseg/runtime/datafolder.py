@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
-from edgeseg.runtime.intensity import WINDOW_FORM, IntensityWindow, read_window
+from edgeseg.runtime.input_spec import WINDOW_FORM, IntensityWindow, read_window
 from edgeseg.runtime.splits import SPLITS
 
 _KEYS = (

@@ -20,7 +20,7 @@ from edgeseg.runtime.datafolder import Description, Folder, check_classes, list_
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.imagefile import Color, Frame, UInt8, read_image, read_mask
-from edgeseg.runtime.intensity import IntensityWindow
+from edgeseg.runtime.input_spec import IntensityWindow
 from edgeseg.runtime.pairing import size_mismatch
 from edgeseg.runtime.splits import SPLITS, make_split, read_split, write_split
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edgeseg.runtime import container
 from edgeseg.runtime.container.rules import unfit
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.intensity import IntensityWindow
+from edgeseg.runtime.input_spec import IntensityWindow
 
 Color = Literal["gray", "rgb"]
 UInt8 = npt.NDArray[np.uint8]
