@@ -17,6 +17,7 @@ from edgeseg.runtime.manifest import Manifest, Variant
 # Its unsigned activations times signed weights saturate in the 16-bit sums of x86 processors without VNNI, so its
 # masks would differ there from the ones it was accepted for.
 _NEEDS_VNNI = "onnx-int8-x86"
+SATURATES = "this processor has no VNNI instructions, so that sums of unsigned times signed bytes saturate"
 
 # Best first, where no measurement says otherwise. Reasons: ONNX Runtime on x86 is fast in u8s8 only; on Arm and on
 # x86 without VNNI, XNNPACK is the faster INT8 engine.
@@ -97,8 +98,13 @@ def unfit_reason(variant: Variant) -> str | None:
     if installed_package(backend) is None:
         return f"no engine for {backend} is installed, run {BACKENDS[backend].remedy}"
     if variant.name == _NEEDS_VNNI and machine_kind() != "x86-vnni":
-        return "this processor has no VNNI instructions; ask for it by name to run it nevertheless"
+        return f"{wrong_here(variant) or 'it is made for x86'}; ask for it by name to run it nevertheless"
     return None
+
+
+def wrong_here(variant: Variant) -> str | None:
+    """Return why a variant's masks on this processor are not those it was accepted for, or None."""
+    return SATURATES if variant.name == _NEEDS_VNNI and machine_kind() == "x86" else None
 
 
 def target_name(backend: str) -> str:
