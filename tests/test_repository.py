@@ -7,12 +7,12 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("train", "compress", "export", "runtime", "benchmarks", "pipeline")

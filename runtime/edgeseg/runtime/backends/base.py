@@ -16,9 +16,6 @@ from edgeseg.runtime.ownership import Owned
 # A student of about a millisecond does not gain from more, and a device has other work to do.
 _MOST_DEFAULT_THREADS = 4
 
-# Engines put the cause at the end of a message, behind the names of their own files and functions.
-_MESSAGE_HEAD, _MESSAGE_TAIL = 200, 400
-
 
 class Backend(Owned, ABC):
     """One model file in one engine, ready to run.
@@ -124,14 +121,6 @@ class Backend(Owned, ABC):
             height, width = (-(-size // stride) * stride for size in tensor.shape[1:3])
             found = f"Height and width must be multiples of {stride} px, found {tensor.shape[1]}x{tensor.shape[2]}"
             raise FrameError(f"{found}. Pad to {height}x{width}, or use Segmenter.prepare.")
-
-
-def engine_message(error: Exception) -> str:
-    """Return what an engine said, on one line; of a long text the beginning and, more of it, the end."""
-    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    if len(text) <= _MESSAGE_HEAD + _MESSAGE_TAIL:
-        return text
-    return f"{text[:_MESSAGE_HEAD]} ... {text[-_MESSAGE_TAIL:]}"
 
 
 def default_threads() -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.runtime.backends.base import Backend, engine_message
+from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError
 
 # (module with the class Interpreter, distribution it comes in), the preferred first.
@@ -30,7 +31,7 @@ class LiteRtBackend(Backend):
             interpreter = interpreter_class(model_content=content, num_threads=self.threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as err:
-            raise BackendError(f"{self.engine} refused the model: {engine_message(err)}. Export it again.") from err
+            raise BackendError(f"{self.engine} refused the model: {condensed(err)}. Export it again.") from err
         self._interpreter: Any = interpreter
         self._check_tensors()
         self._input_index = interpreter.get_input_details()[0]["index"]
@@ -47,7 +48,7 @@ class LiteRtBackend(Backend):
             output: np.ndarray = interpreter.get_tensor(self._output_index)
         except (ValueError, RuntimeError) as err:
             raise BackendError(
-                f"{self.engine} failed on an input of shape {tensor.shape}: {engine_message(err)}. "
+                f"{self.engine} failed on an input of shape {tensor.shape}: {condensed(err)}. "
                 "If memory ran out, use geometry 'tile' or a smaller frame."
             ) from err
         return output

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from edgeseg.runtime.backends.base import Backend, engine_message
+from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError
 
 _NUMPY_NAMES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
@@ -25,7 +26,7 @@ class OrtBackend(Backend):
         try:
             session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as err:  # The runtime's exceptions share no base class but Exception.
-            message = engine_message(err)
+            message = condensed(err)
             raise BackendError(f"{self.engine} refused the model: {message}. {_remedy(message)}") from err
         self._check_tensors(session)
         self._session: Any = session
@@ -36,7 +37,7 @@ class OrtBackend(Backend):
             output: np.ndarray = self._session.run(None, {self._input_name: tensor})[0]
         except Exception as err:  # See _open.
             raise BackendError(
-                f"{self.engine} failed on an input of shape {tensor.shape}: {engine_message(err)}. "
+                f"{self.engine} failed on an input of shape {tensor.shape}: {condensed(err)}. "
                 "If memory ran out, use geometry 'tile' or a smaller frame."
             ) from err
         return output
