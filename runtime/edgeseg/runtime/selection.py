@@ -41,32 +41,35 @@ def open_best(bundle: Bundle, threads: int | None = None) -> tuple[Variant, Back
         BackendError: If no variant can run here, with what to install, or every engine refuses its file, with why.
         BundleError: If a model file is damaged.
     """
-    opened, refused = try_in_order(bundle, threads)
-    if opened is None:
-        reasons = "; ".join(f"{one.name}: {unfit_reason(one) or refused[one.name]}" for one in bundle.variants)
-        raise BackendError(f"No variant of bundle {bundle.manifest.name!r} can run on this machine ({reasons}).")
-    for name, reason in refused.items():
-        warnings.warn(f"Variant {name} is passed over for {opened[0].name}: {reason}", RuntimeWarning, stacklevel=3)
-    return opened
-
-
-def try_in_order(bundle: Bundle, threads: int | None = None) -> tuple[tuple[Variant, Backend] | None, dict[str, str]]:
-    """Open what `rank` puts first, and where its engine refuses that, the next.
-
-    Returns:
-        The variant and its open backend, or None where none opens; and by name, why engines refused those before it.
-
-    Raises:
-        BundleError: If a model file is damaged.
-    """
     refused: dict[str, str] = {}
     for variant in rank(bundle.manifest):
         content = bundle.read(variant.file)
         try:
-            return (variant, open_backend(content, variant.spec, threads)), refused
+            backend = open_backend(content, variant.spec, threads)
         except BackendError as err:
             refused[variant.name] = str(err)
-    return None, refused
+            continue
+        for name, reason in refused.items():
+            warnings.warn(f"Variant {name} is passed over for {variant.name}: {reason}", RuntimeWarning, stacklevel=3)
+        return variant, backend
+    reasons = "; ".join(f"{one.name}: {unfit_reason(one) or refused[one.name]}" for one in bundle.variants)
+    raise BackendError(f"No variant of bundle {bundle.manifest.name!r} can run on this machine ({reasons}).")
+
+
+def refusals(bundle: Bundle) -> dict[str, str | None]:
+    """Return by name why a variant does not run on this machine, or None: then its engine has opened it.
+
+    Raises:
+        BundleError: If a model file is damaged.
+    """
+    reasons = {variant.name: unfit_reason(variant) for variant in bundle.variants}
+    for variant in rank(bundle.manifest):
+        content = bundle.read(variant.file)
+        try:
+            open_backend(content, variant.spec).close()
+        except BackendError as err:
+            reasons[variant.name] = str(err)
+    return reasons
 
 
 def rank(manifest: Manifest) -> list[Variant]:
