@@ -100,5 +100,6 @@ def _rgb(path: Path) -> Any:
     except FaultError as error:
         if error.fault.kind != "palette":
             raise
-    stored = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    return to_color(stored, "rgb", path)
+    # The colours of the palette; which of them are shown as transparent says nothing about their class.
+    stored: Any = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    return stored[..., ::-1]

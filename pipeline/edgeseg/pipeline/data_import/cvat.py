@@ -77,7 +77,7 @@ def _item(tree: Tree, path: Path, image: ET.Element, place: str, tally: Tally) -
     name, subset = image.get("name"), image.get("subset") or ""
     if not name:
         raise bad(path, place, "has no name", "export it again")
-    sides = [_number(image, key, path, place) if image.get(key) else None for key in ("height", "width")]
+    height, width = (_number(image, key, path, place) if image.get(key) else None for key in ("height", "width"))
     folders = (path.parent / "images" / subset, path.parent / "images", path.parent / subset, path.parent)
     try:
         found = tree.find(name, *folders, prefer=split_of(subset))
@@ -93,7 +93,7 @@ def _item(tree: Tree, path: Path, image: ET.Element, place: str, tally: Tally) -
     shapes = tuple(_shape(one, path, place) for one in drawn)
     split = split_of(subset) or split_of(path.stem) or folder_split(tree.name(found))
     n_left = len(image) - len(shapes)
-    return Item(tree.name(found), found, shapes, None, size(*sides, path, place), split, len(image) > 0, n_left)
+    return Item(tree.name(found), found, shapes, None, size(height, width, path, place), split, len(image) > 0, n_left)
 
 
 def _is_taken(one: ET.Element, path: Path, place: str, tally: Tally) -> bool:

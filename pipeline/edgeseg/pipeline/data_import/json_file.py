@@ -48,7 +48,7 @@ def objects(value: Any, path: Path, place: str) -> list[dict[str, Any]]:
     return value
 
 
-def size(height: object, width: object, path: Path, place: str) -> Size | None:
+def size(height: Any, width: Any, path: Path, place: str) -> Size | None:
     """(height, width) of a picture, or None where it is not told.
 
     Raises:

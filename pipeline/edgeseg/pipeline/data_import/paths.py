@@ -37,6 +37,8 @@ class Tree:
         Raises:
             ConfigError: There is no such folder.
         """
+        if root.is_file():
+            raise ConfigError(f"{root} is a file; name the folder that holds it and the images, unpacked")
         if not root.is_dir():
             raise ConfigError(f"{root}: no such folder; name the one that holds images and annotations")
         self.root = root
