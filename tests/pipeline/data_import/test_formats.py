@@ -180,6 +180,15 @@ def test_coco_finds_images_by_folder_of_the_split(tmp_path: Path) -> None:
     assert levels == {"train2017_0001": 10, "val2017_0001": 200}
 
 
+def test_coco_finds_images_anywhere_by_the_end_of_their_path(tmp_path: Path) -> None:
+    picture(tmp_path / "src" / "raw" / "day1" / "a.png")
+    coco(tmp_path / "src", [{"id": 1, "file_name": "day1/a.png"}], [SQUARE])
+    assert imported("coco", tmp_path / "src", tmp_path / "new")["images"] == 1
+    picture(tmp_path / "src" / "other" / "day1" / "a.png")
+    told = refused("coco", tmp_path / "src", tmp_path / "two")
+    assert "several of that name" in told
+
+
 def test_nothing_is_written_into_a_folder_that_holds_something(tmp_path: Path) -> None:
     place = tmp_path / "new"
     place.mkdir()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .sources import SHAPE, SQUARE, coco, imported, labelme, picture, reasons, refused
+from .sources import SHAPE, SQUARE, coco, imported, labelme, picture, reasons, refused, run
 
 IMAGE = {"id": 1, "file_name": "a.png", "width": 30, "height": 20}
 
@@ -125,6 +125,31 @@ def write(source: Path, kind: str, name: str) -> None:
         (source / "labels" / "a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
         (source / "list.txt").write_text(f"images/a.png\n{name}\n")
         (source / "data.yaml").write_text("names: [hole]\ntrain: list.txt\n")
+
+
+@pytest.mark.parametrize("kind", ["labelme", "coco", "cvat", "yolo"])
+@pytest.mark.parametrize("name", ["b" * 400 + ".png", "none.png", "b\u2028.png"])
+def test_names_that_no_file_has(kind: str, name: str, tmp_path: Path) -> None:
+    write(tmp_path / "src", kind, name)
+    report = imported(kind, tmp_path / "src", tmp_path / "new")
+    assert report["images"] == 1 and any("missing" in reason for reason in reasons(report))
+
+
+def test_pictures_in_other_folders_are_no_images(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    write(source, "labelme", "images/b.png")
+    picture(source / "images" / "b.png")
+    picture(source / "images" / "c.png")
+    picture(source / "drawn" / "a.png")
+    report = imported("labelme", source, tmp_path / "new")
+    assert report["images"] == 3 and reasons(report) == {"images in folders where none is annotated": 1}
+
+
+def test_a_place_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    write(tmp_path / "src", "coco", "images/a.png")
+    done = run("coco", tmp_path / "src", tmp_path / "file" / "new")
+    assert done.exit_code == 2 and "no folder" in done.stderr and (tmp_path / "file").read_text() == ""
 
 
 @pytest.mark.parametrize("kind", ["labelme", "coco", "cvat", "yolo"])

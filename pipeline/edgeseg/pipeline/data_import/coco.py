@@ -88,7 +88,7 @@ class _File:
         shapes = self._shapes(objects(content["annotations"], self._path, "annotations"))
         listed = []
         for index, image in enumerate(objects(content["images"], self._path, "images")):
-            if not isinstance(image.get("file_name"), str) or not _is_id(image.get("id")):
+            if not isinstance(image.get("file_name"), str) or not image["file_name"] or not _is_id(image.get("id")):
                 raise bad(self._path, f"images[{index}]", "needs a file_name and an id", "export it again")
             item = self._item(image, f"images[{index}]", shapes.pop(image["id"], None))
             if item is not None:

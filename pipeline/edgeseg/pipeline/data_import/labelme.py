@@ -45,9 +45,14 @@ def read(tree: Tree, _: Wishes, tally: Tally) -> Source:
         items[item.name] = item
     if not found:
         raise DataError(f"{tree.root}: no labelme file in it; give the folder with the JSON files that labelme wrote")
+    # Pictures elsewhere may be masks, or drawings of them.
+    folders = {item.image.parent for item in items.values() if isinstance(item.image, Path)}
     for path in tree.pictures():
         name = tree.name(path)
-        items.setdefault(name, Item(name, path, split=folder_split(name), annotated=False))
+        if path.parent in folders:
+            items.setdefault(name, Item(name, path, split=folder_split(name), annotated=False))
+        elif name not in items:
+            tally.skip("images in folders where none is annotated", name)
     labels = sorted({shape.label for item in items.values() for shape in item.shapes})
     return Source(tuple(items[name] for name in sorted(items)), tuple(labels))
 

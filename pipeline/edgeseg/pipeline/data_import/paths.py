@@ -67,9 +67,14 @@ class Tree:
         Raises:
             OutsideError: It lies elsewhere, by its name or through a link.
         """
-        plain = Path(os.path.normpath(path.absolute()))
+        try:
+            return self._inside(Path(os.path.normpath(path.absolute())))
+        except (OSError, ValueError):  # a name that no file can have
+            return None
+
+    def _inside(self, plain: Path) -> Path | None:
         if not plain.is_relative_to(self.root.absolute()) or not plain.resolve().is_relative_to(self._real):
-            raise OutsideError(str(path))
+            raise OutsideError(str(plain))
         return self.root / plain.relative_to(self.root.absolute()) if plain.is_file() else None
 
     def find(self, name: str, *folders: Path, prefer: str | None = None) -> Path | None:
@@ -89,6 +94,8 @@ class Tree:
         plain = PurePosixPath(name.replace("\\", "/"))
         outside = False
         for folder in folders:
+            if not folder.is_relative_to(self.root):  # above the source, whatever the name
+                continue
             try:
                 found = self.inside(folder / plain)
             except OutsideError:

@@ -40,10 +40,16 @@ def polygon(points: Points, size_px: Size) -> UInt8:
     row = np.arange(len(edge)) - np.repeat(np.cumsum(rows_of) - rows_of, rows_of) + first[edge]
     x = x0[edge] + (row + 0.5 - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
     column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
-    # Every crossing changes inside to outside for all pixels right of it.
-    changes = np.zeros((height, width + 1), np.uint8)
-    np.bitwise_xor.at(changes, (row, column), 1)
-    return np.ascontiguousarray(np.bitwise_xor.accumulate(changes, axis=1)[:, :width])
+    found = np.zeros(size_px, np.uint8)
+    if not len(edge):
+        return found
+    # Every crossing changes inside to outside for all pixels right of it, within the rows and columns of the outline.
+    above, left, right = int(row.min()), int(column.min()), int(column.max())
+    changes = np.zeros((int(row.max()) - above + 1, right - left + 1), np.uint8)
+    np.bitwise_xor.at(changes, (row - above, column - left), 1)
+    inside = np.bitwise_xor.accumulate(changes, axis=1)[:, : right - left]
+    found[above : above + len(changes), left:right] = inside
+    return found
 
 
 def polygons(parts: list[Points], size_px: Size) -> UInt8:

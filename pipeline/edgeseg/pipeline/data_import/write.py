@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from edgeseg.pipeline.data_import.classes import Table
@@ -43,7 +44,10 @@ def new_folder(place: Path) -> Iterator[Path]:
     if place.is_dir() and any(place.iterdir()):
         raise ConfigError(f"{place} is not empty, and nothing in it is touched; name a new folder")
     place = place.absolute()
-    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ConfigError(f"{place.parent} is there and no folder; name another place") from error
     made = place.with_name(f".{place.name[:32]}.{uuid.uuid4().hex[:8]}.tmp")
     made.mkdir()
     try:
@@ -197,17 +201,19 @@ class Writer:
                 self._tally.skip(f"objects of a class that is not taken: {shape.label}", shape.where)
                 continue
             try:
-                pixels = shape.draw(size_px) != 0
+                drawn = shape.draw(size_px)
             except ValueError as error:
                 remedy = "export it again, or remove this object"
                 raise bad(*_place(shape.where), str(error), remedy) from error
-            below = mask[pixels]
+            x, y, width, height = cv2.boundingRect(drawn)
+            part, pixels = mask[y : y + height, x : x + width], drawn[y : y + height, x : x + width] != 0
+            below = part[pixels]
             if not below.size:
                 self._tally.note(
                     "objects without the centre of any pixel in the image, not seen in the mask", item.name
                 )
             covered += int(((below != 0) & (below != number)).sum())
-            mask[pixels] = number
+            part[pixels] = number
             kinds.append(shape.kind)
         if n_left:
             self._tally.note("images with objects that are not taken: background there", item.name)

@@ -38,15 +38,21 @@ def read(tree: Tree, wishes: Wishes, tally: Tally) -> Source:
     names = _names(tree, description, values)
     pictures = dict(_listed(tree, description, values, tally) if description else ())
     if not pictures:
-        pictures = {path: folder_split(tree.name(path)) for path in tree.pictures()}
+        pictures = _labelled_folders(tree)
     items = [_item(tree, path, split, names, wishes, tally) for path, split in pictures.items()]
     if not any(item.annotated for item in items):
         remedy = "labels/ has to mirror images/: labels/train/a.txt for images/train/a.jpg"
-        raise DataError(f"{tree.root}: no label file for any of its {len(items)} images; {remedy}")
+        raise DataError(f"{tree.root}: no label file for any of {len(tree.pictures())} images; {remedy}")
     for path in tree.pictures():
         if path not in pictures:
-            tally.skip("images that data.yaml does not list", tree.name(path))
+            tally.skip("images that are not listed, or in folders where none has a label file", tree.name(path))
     return Source(items, tuple(names.values()))
+
+
+def _labelled_folders(tree: Tree) -> dict[Path, str | None]:
+    """Pictures of folders in which one has a label file; those elsewhere may be anything."""
+    folders = {path.parent for path in tree.pictures() if _label_file(tree, path) is not None}
+    return {path: folder_split(tree.name(path)) for path in tree.pictures() if path.parent in folders}
 
 
 def _description(tree: Tree) -> Path | None:
