@@ -166,6 +166,35 @@ def test_no_name_leads_out_of_the_source(kind: str, way: str, tmp_path: Path) ->
     assert [path.read_bytes() != secret.read_bytes() for path in (tmp_path / "new" / "images").iterdir()] == [True]
 
 
+@pytest.mark.parametrize("source", ["src", "src/../src", "linked", "sub/../linked"])
+def test_the_source_may_be_named_in_any_way(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "src", "coco", "../secret.png")
+    picture(tmp_path / "secret.png")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "linked").symlink_to("src")
+    monkeypatch.chdir(tmp_path)
+    for place in (Path(source), Path("..") / tmp_path.name / source):
+        report = imported("coco", place, Path(f"new{place.parts[0] == '..'}"))
+        assert report["images"] == 1 and reasons(report)["images whose name leads out of the source"] == 1
+    monkeypatch.chdir(tmp_path / "src")
+    assert imported("coco", Path(), tmp_path / "third")["images"] == 1
+
+
+def test_a_source_of_boxes_alone_does_not_become_all_background(tmp_path: Path) -> None:
+    picture(tmp_path / "src" / "a.png")
+    box = {"image_id": 1, "category_id": 1, "bbox": [2, 3, 10, 5], "segmentation": []}
+    coco(tmp_path / "src", [IMAGE], [box])
+    told = refused("coco", tmp_path / "src", tmp_path / "new")
+    assert "nothing but background" in told and "--boxes takes them" in told
+    assert imported("coco", tmp_path / "src", tmp_path / "new", "--boxes")["objects"] == {"box": 1}
+
+
+def test_yolo_keypoints_are_no_outlines(tmp_path: Path) -> None:
+    write(tmp_path / "src", "yolo", "none.png")
+    (tmp_path / "src" / "data.yaml").write_text("names: [hole]\nkpt_shape: [2, 3]\n")
+    assert "kpt_shape: these are keypoints" in refused("yolo", tmp_path / "src", tmp_path / "new")
+
+
 def test_links_within_the_source_are_followed(tmp_path: Path) -> None:
     source = tmp_path / "src"
     picture(source / "stored" / "x.png")

@@ -78,6 +78,8 @@ def import_data(order: ImportOrder, progress: Progress | None = None) -> dict[st
         if not writer.n_images:
             raise DataError(f"{order.source}: no image could be taken as {order.kind}; {_reasons(tally)}")
         classes = table.names if table else source.names or _by_id(writer.highest_id)
+        if not writer.highest_id:
+            raise DataError(f"{order.source}: nothing but background in {writer.n_images} image(s); {_reasons(tally)}")
         writer.finish(order.place.absolute().name, classes)
     return _report(order, writer, classes, tally)
 
@@ -135,4 +137,6 @@ def _share(number: int, share: Share) -> dict[str, Any]:
 
 def _reasons(tally: Tally) -> str:
     rows = tally.as_json(tally.not_taken)[:5]
-    return "; ".join(f"{one['reason']} ({one['n']}, such as {one['examples'][0]})" for one in rows) or "it has none"
+    return (
+        "; ".join(f"{one['reason']} ({one['n']}, such as {one['examples'][0]})" for one in rows) or "there is no object"
+    )

@@ -36,7 +36,12 @@ def _read(path: Path) -> dict[str, Colour]:
         fields = line.rsplit(":", 3)
         values = fields[1].split(",") if len(fields) == 4 else []
         if len(fields) == 4 and not fields[1].strip():
-            raise bad(path, f"line {number}", f"{fields[0]} has no colour", "write name:r,g,b:: in each line")
+            raise bad(
+                path,
+                f"line {number}",
+                f"{fields[0]} has no colour",
+                "write name:r,g,b:: in each line, or give --classes",
+            )
         if len(values) != 3 or not all(value.strip().isdigit() and int(value) < 256 for value in values):
             raise bad(path, f"line {number}", f"{line.strip()[:60]!r} is not name:r,g,b:parts:actions", "correct it")
         red, green, blue = (int(value) for value in values)

@@ -68,14 +68,21 @@ class Tree:
             OutsideError: It lies elsewhere, by its name or through a link.
         """
         try:
-            return self._inside(Path(os.path.normpath(path.absolute())))
+            place = self.root / self._relative(path)
+            if not place.resolve().is_relative_to(self._real):
+                raise OutsideError(str(path))
+            return place if place.is_file() else None
         except (OSError, ValueError):  # a name that no file can have
             return None
 
-    def _inside(self, plain: Path) -> Path | None:
-        if not plain.is_relative_to(self.root.absolute()) or not plain.resolve().is_relative_to(self._real):
-            raise OutsideError(str(plain))
-        return self.root / plain.relative_to(self.root.absolute()) if plain.is_file() else None
+    def _relative(self, path: Path) -> str:
+        if path.is_relative_to(self.root):
+            relative = os.path.normpath(path.relative_to(self.root))
+        else:
+            relative = os.path.relpath(path.resolve(), self._real)
+        if Path(relative).parts[:1] == (os.pardir,):
+            raise OutsideError(str(path))
+        return relative
 
     def find(self, name: str, *folders: Path, prefer: str | None = None) -> Path | None:
         """Finds the file that an annotation names.

@@ -35,6 +35,8 @@ def read(tree: Tree, wishes: Wishes, tally: Tally) -> Source:
     """
     description = _description(tree)
     values = {} if description is None else _values(description)
+    if "kpt_shape" in values:
+        raise bad(description, "kpt_shape", "these are keypoints, without outlines", "export as YOLO segmentation")
     names = _names(tree, description, values)
     pictures = dict(_listed(tree, description, values, tally) if description else ())
     if not pictures:
