@@ -13,7 +13,7 @@ import pytest
 
 from edgeseg.runtime.dataset import open_dataset
 
-from .sources import SAMPLES, imported, mask, picture, reasons, refused
+from .sources import SAMPLES, imported, mask, picture, reasons, refused, turned_jpeg
 
 COLOURS = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
 
@@ -128,3 +128,19 @@ def test_jpeg_masks_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "src" / "masks" / "a.jpg", level=0)
     assert "a.jpg" in refused("color", tmp_path / "src", tmp_path / "new", "--classes", "dent=#ff0000")
     assert "a.jpg" in refused("palette", tmp_path / "src", tmp_path / "new")
+
+
+def test_masks_of_other_names_are_named(tmp_path: Path) -> None:
+    picture(tmp_path / "src" / "images" / "a.png")
+    picture(tmp_path / "src" / "masks" / "a_mask.png")
+    told = refused("palette", tmp_path / "src", tmp_path / "new")
+    assert "masks/a_mask.png" in told and "images/a.png" in told
+
+
+def test_a_mask_as_stored_is_turned_with_its_picture(tmp_path: Path) -> None:
+    turned_jpeg(tmp_path / "src" / "images" / "a.jpg", (20, 30), 6)
+    ids = np.zeros((20, 30), np.uint8)
+    ids[:4, :9] = 1
+    palette_png(tmp_path / "src" / "masks" / "a.png", ids)
+    imported("palette", tmp_path / "src", tmp_path / "new")
+    assert np.array_equal(mask(tmp_path / "new", "a"), np.rot90(ids, -1))

@@ -55,7 +55,9 @@ def pairs(tree: Tree, tally: Tally) -> list[Pair]:
             found += _paired(tree, root, both["images"], both["masks"], tally)
     if not any(pair.mask for pair in found):
         remedy = "images/ and masks/, or JPEGImages/ and SegmentationClass/, need files of equal names"
-        raise DataError(f"{tree.root}: no picture with a mask found; {remedy}")
+        left = [f"{reason}: {examples[0]}" for reason, examples in tally.not_taken.items()]
+        seen = f" ({'; '.join([*left, *(f'image: {pair.name}' for pair in found[:1])])})" if found or left else ""
+        raise DataError(f"{tree.root}: no picture with a mask found{seen}; {remedy}")
     return found
 
 

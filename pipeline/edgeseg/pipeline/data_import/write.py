@@ -212,7 +212,7 @@ class Writer:
                 self._tally.note(
                     "objects without the centre of any pixel in the image, not seen in the mask", item.name
                 )
-            covered += int(((below != 0) & (below != number)).sum())
+            covered += int(((below != 0) & (below != number) & (below != IGNORED)).sum())
             part[pixels] = number
             kinds.append(shape.kind)
         if n_left:
