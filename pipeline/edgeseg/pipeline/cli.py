@@ -31,6 +31,7 @@ from edgeseg.pipeline.cli_options import invocation as _invocation
 from edgeseg.pipeline.crossval_cli import crossval
 from edgeseg.pipeline.doctor_cli import doctor_app
 from edgeseg.pipeline.failures import ERROR, GATE, OK, Stop, reported
+from edgeseg.pipeline.import_cli import import_
 from edgeseg.pipeline.order import Order, carry_out
 from edgeseg.pipeline.predict_cli import predict
 from edgeseg.runtime import terminal
@@ -46,7 +47,7 @@ app = typer.Typer(
     help="Get a segmentation network onto a small device, with proof.",
     epilog=f"Start with: edgeseg demo. {EXITS}",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
+data_app = typer.Typer(no_args_is_help=True, help="Look at a data set, or make one of another tool's.")
 app.add_typer(data_app, name="data", rich_help_panel="Your data")
 app.add_typer(doctor_app, name="doctor", rich_help_panel="This machine")
 
@@ -171,6 +172,9 @@ def check(
             report = check_json(examine(folder, progress), str(folder))
         show(report, check_text(report), as_json=as_json)
         raise Stop(OK if report["ok"] else ERROR)
+
+
+data_app.command("import", epilog="Example: edgeseg data import --from coco export data/parts")(import_)
 
 
 @app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg verify part.edgeseg. {EXITS}")
