@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import multiprocessing
 import os
 import pickle
@@ -331,6 +332,20 @@ def test_a_forked_process_is_told_to_open_its_own(engine_model: Model) -> None:
 
         assert forked(own) == "True"
         np.testing.assert_array_equal(segmenter(frame).mask, right)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*")
+def test_a_forked_process_may_drop_it_and_end(engine_model: Model) -> None:
+    held = [Segmenter.from_file(*engine_model, threads=4)]
+    held[0](frames()[0])
+
+    def drop() -> str:
+        held.clear()
+        gc.collect()
+        return "still there"
+
+    assert forked(drop) == "still there"  # an engine that is freed without its threads ends the process
+    held[0].close()
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*")

@@ -207,7 +207,9 @@ def evaluate(
         bool,
         typer.Option("--classes-by-id", help="Take class ids as they are where dataset.yaml has other names."),
     ] = False,
-    min_dice: Annotated[float | None, typer.Option(help="Exit with 3 where Dice is below this, 0 to 1.")] = None,
+    min_dice: Annotated[
+        float | None, typer.Option(help="Exit with 3 where Dice is below this, 0 to 1.", min=0, max=1)
+    ] = None,
     variant: Variant = None,
     threads: Threads = None,
     as_json: Json = False,
