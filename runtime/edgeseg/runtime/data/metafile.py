@@ -57,10 +57,10 @@ def read_meta(path: Path, *, as_bytes: bool = False) -> Meta:
     try:
         return _table(read_text(path))
     except UnicodeDecodeError as error:
-        if as_bytes:
+        if as_bytes and b"\0" not in error.object:
             return _table(path.read_bytes().decode("utf-8", "surrogateescape"))
         line = error.object[: error.start].count(b"\n") + 1
-        return _refused("unreadable", f"line {line} is not UTF-8 text", "save it as CSV in UTF-8")
+        return _refused("unreadable", f"line {line} is not UTF-8 text ({error.reason})", "save it as CSV in UTF-8")
     except OSError as error:
         return _refused("unreadable", f"cannot be read ({error.strerror})", "make it a file that can be read")
     except csv.Error as error:
