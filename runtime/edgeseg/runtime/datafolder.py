@@ -92,7 +92,8 @@ def list_folder(root: Path) -> Folder:
     """
     if not root.is_dir():
         remedy = "give a folder with images/, masks/ and dataset.yaml"
-        raise FaultError(Fault(str(root), "missing folder", "no such folder", remedy))
+        found = "a file, no folder" if root.exists() else "no such folder"
+        raise FaultError(Fault(str(root), "missing folder", found, remedy))
     images, masks = _list(root / "images", IMAGE_SUFFIXES), _list(root / "masks", MASK_SUFFIXES)
     bytes_in_names = any("\udc80" <= sign <= "\udcff" for stem in images.taken for sign in stem)
     meta = read_meta(root / "meta.csv", as_bytes=bytes_in_names)

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
 # Octal with a zero alone in front, and base 60.
 _OTHER_BASES = r"[-+]?0[0-7_]*[0-7]|[^:]*:.*"
 # An exponent without a point or a sign, which YAML 1.1 does not know.
