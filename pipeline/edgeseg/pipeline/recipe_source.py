@@ -25,12 +25,16 @@ def read_source(path: Path) -> Document:
     if not path.is_file():
         raise ConfigError(f"recipe {path} does not exist; `edgeseg init DIR` writes one for your own data")
     kind = kind_of(path)
-    if kind.key not in ("text", "json", "empty", "utf16"):
+    if kind.key not in ("text", "json", "empty", "utf16", "unknown"):
         remedy = kind.remedy or "name the recipe"
         raise ConfigError(f"recipe {path} is no valid YAML, but {kind.words}; {remedy}")
     try:
         document = read_yaml(read_text(path))
-    except (YamlError, UnicodeDecodeError) as err:
+    except UnicodeDecodeError as err:
+        line = err.object[: err.start].count(b"\n") + 1
+        found = f"line {line} is not UTF-8 text ({err.reason})"
+        raise ConfigError(f"recipe {path} is no valid YAML: {found}; save it as UTF-8") from err
+    except YamlError as err:
         raise ConfigError(f"recipe {path} is no valid YAML: {err}") from err
     if not isinstance(document.values, dict):
         found = type(document.values).__name__
