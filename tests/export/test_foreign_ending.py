@@ -113,6 +113,7 @@ def test_ends_that_say_nothing_are_refused(nodes: Any, constants: Any, reason: s
         ([P, ("Less", ["p", "k"], ["out"], {})], {"k": F(0.5)}, "true where the scores are low"),
         ([P, ("Sub", ["k", "p"], ["out"], {})], {"k": F(1)}, "turns its scores round"),
         ([P, ("Mul", ["p", "k"], ["out"], {})], {"k": F(-1)}, "turns its scores round"),
+        ([P, ("Neg", ["p"], ["out"], {})], {}, "turns its scores round"),
     ],
 )
 def test_ends_that_turn_scores_round_are_refused(nodes: Any, constants: Any, reason: str) -> None:
