@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--by", metavar="COLUMN,...", default="", help="columns of meta.csv to score by")
     ids_help = "take class ids as they are where dataset.yaml has other names than the bundle"
     evaluate.add_argument("--classes-by-id", action="store_true", help=ids_help)
-    evaluate.add_argument("--min-dice", metavar="X", type=float, help="exit with 3 where dice_mean is below X (0..1)")
+    evaluate.add_argument("--min-dice", metavar="X", type=_share, help="exit with 3 where dice_mean is below X (0..1)")
     _add_variant(evaluate)
 
     doctor = _command(commands, "doctor", "say what is installed and what is missing", _doctor)
@@ -149,24 +149,20 @@ def _predict(options: argparse.Namespace) -> tuple[None, int]:
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.commands import BundleChoice, evaluate
+    from edgeseg.runtime.commands import BundleChoice, evaluate, listed, passes
 
     report = evaluate(
         BundleChoice(options.bundle, options.variant, options.threads),
         options.data,
         split=options.split,
-        by=tuple(column.strip() for column in options.by.split(",") if column.strip()),
+        by=listed(options.by),
         classes_by_id=options.classes_by_id,
         progress=_progress,
     )
     for kind, sentences in (("warning", report["warnings"]), ("note", report["notes"])):
         for sentence in sentences:
             terminal.say(f"{kind}: {sentence}")
-    if options.min_dice is None:
-        return report, OK
-    dice = report["accuracy"]["dice_mean"]
-    report["gate"] = {"min_dice": options.min_dice, "passed": dice is not None and dice >= options.min_dice}
-    return report, OK if report["gate"]["passed"] else GATE
+    return report, OK if passes(report, options.min_dice) else GATE
 
 
 def _doctor(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
@@ -191,6 +187,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, found {value}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, found {text}")
     return value
 
 

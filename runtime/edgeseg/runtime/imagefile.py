@@ -20,7 +20,7 @@ from edgeseg.runtime.class_ids import to_class_ids
 from edgeseg.runtime.container.rules import unfit
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.intensity import IntensityWindow
+from edgeseg.runtime.intensity_window import IntensityWindow
 
 Color = Literal["gray", "rgb"]
 UInt8 = npt.NDArray[np.uint8]

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.fields import Fields, one_of, show, whole
-from edgeseg.runtime.intensity import WINDOW_FORM, IntensityWindow, read_window
+from edgeseg.runtime.intensity_window import WINDOW_FORM, IntensityWindow, read_window
 
 Color = Literal["gray", "rgb"]
 Interpolation = Literal["area", "linear", "nearest"]

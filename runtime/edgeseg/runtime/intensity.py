@@ -11,26 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-IntensityWindow = tuple[int, int]  # (lo, hi), 0 <= lo < hi <= 65535
+from edgeseg.runtime.intensity_window import HIGHEST, IntensityWindow
 
-_MOST = 65535
 # Looked up in blocks, since numpy makes an eight-byte index of every pixel.
 _BLOCK_PX = 1 << 16
-
-
-def read_window(value: object) -> IntensityWindow | None:
-    """Returns a window as it stands in a file, a list of two whole numbers.
-
-    Returns:
-        (lo, hi), or None where it is no window; `WINDOW_FORM` says what one is.
-    """
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or any(type(one) is not int for one in value):
-        return None
-    lo, hi = value
-    return (lo, hi) if 0 <= lo < hi <= _MOST else None
-
-
-WINDOW_FORM = f"two whole numbers [lo, hi] with 0 <= lo < hi <= {_MOST}: the values that become 0 and 255"
 
 
 def apply_window(frame: npt.NDArray[Any], window: IntensityWindow | None) -> npt.NDArray[np.uint8]:
@@ -75,5 +59,5 @@ def spread(pixels: npt.NDArray[np.uint8], window: IntensityWindow | None) -> npt
 @functools.lru_cache(maxsize=4)
 def _table(window: IntensityWindow) -> npt.NDArray[np.uint8]:
     lo, hi = window
-    values = np.arange(_MOST + 1, dtype=np.int64).clip(lo, hi)
+    values = np.arange(HIGHEST + 1, dtype=np.int64).clip(lo, hi)
     return ((510 * (values - lo) + hi - lo) // (2 * (hi - lo))).astype(np.uint8)
