@@ -75,6 +75,12 @@ F = np.float32
         ),
         ([P, ("Log", ["p"], ["out"], {})], {}, 0.0, "Sigmoid, Log"),
         ([P, ("Round", ["p"], ["out"], {})], {}, 0.0, "Sigmoid, Round"),
+        (  # percent, and gray values: 0.5 is not their middle
+            [P, ("Mul", ["p", "k"], ["q"], {}), ("Round", ["q"], ["out"], {})],
+            {"k": F(100)},
+            0.0,
+            "Sigmoid, Mul, Round",
+        ),
     ],
 )
 def test_the_threshold_of_one_plane_is_carried_back(nodes: Any, constants: Any, limit: float, words: str) -> None:

@@ -42,6 +42,7 @@ def ints(*values: int) -> np.ndarray:
     return np.asarray(values, np.int64)
 
 
+ARGMAX = ("ArgMax", ["l"], ["q"], {"axis": 1, "keepdims": 0})
 P, S = ("Sigmoid", ["l"], ["p"], {}), ("Softmax", ["l"], ["p"], {"axis": 1})
 NCHW = {"perm": [0, 3, 1, 2]}
 TO_FLOAT = [("Cast", ["x"], ["chw"], {"to": 1})]
@@ -130,6 +131,8 @@ def test_opset_11_softmax_over_everything(three: DataSet, tmp_path: Path) -> Non
         (3, [S, ("ReduceMax", ["p"], ["out"], {"axes": [1]})], {}, "made by ReduceMax"),
         (3, [P, ("Greater", ["p", "k"], ["out"], {})], {"k": F(0.5)}, "3 planes of truths"),
         (1, [P, ("Transpose", ["p"], ["out"], {"perm": [0, 1, 3, 2]})], {}, "another mask than its scores"),
+        (1, [P, ("Cast", ["p"], ["out"], {"to": 2})], {}, "another mask than its scores"),
+        (3, [ARGMAX, ("Cast", ["q"], ["out"], {"to": 9})], {}, "another mask than its scores"),
         (1, [P, ("Max", ["p", "k"], ["out"], {})], {"k": F(0.1)}, r"is between 0.1 and .*probabilities or a mask"),
         (1, [P, ("Sigmoid", ["p"], ["out"], {})], {}, "Sigmoid 2 times"),
     ],

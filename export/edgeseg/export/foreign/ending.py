@@ -130,6 +130,8 @@ def threshold(ending: Ending, planes: int) -> float:
     for place, step in enumerate(ending.steps):
         if step.bounds is not None and limit is None and any(one.kind in _SQUASHERS for one in ending.steps[place:]):
             continue  # probabilities kept off 0 and 1
+        if step.kind == "Round" and limit is None and any(one.scale != 1 for one in ending.steps[place:]):
+            continue  # of percent or gray values, whose middle is not 0.5
         limit = _back(step, limit)
         if limit is not None and not math.isfinite(limit):
             raise EndingError(_never(ending, step))
