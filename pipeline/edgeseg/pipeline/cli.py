@@ -218,21 +218,18 @@ def evaluate(
     with reported(debug=_invocation.debug):
         from edgeseg.pipeline.printed import evaluate_text, show
         from edgeseg.pipeline.progress import count_progress
-        from edgeseg.runtime.commands import BundleChoice
+        from edgeseg.runtime.commands import BundleChoice, listed, passes
         from edgeseg.runtime.commands import evaluate as score
         from edgeseg.runtime.terminal import say
 
-        columns = tuple(column.strip() for column in by.split(",") if column.strip())
         with count_progress("scoring images") as progress:
             choice = BundleChoice(bundle, variant, threads)
-            report = score(choice, data, split=split, by=columns, classes_by_id=classes_by_id, progress=progress)
+            report = score(choice, data, split=split, by=listed(by), classes_by_id=classes_by_id, progress=progress)
         for warning in report["warnings"]:
             say(f"warning: {warning}")
-        if min_dice is not None:
-            dice = report["accuracy"]["dice_mean"]
-            report["gate"] = {"min_dice": min_dice, "passed": dice is not None and dice >= min_dice}
+        passed = passes(report, min_dice)
         show(report, evaluate_text(report), as_json=as_json)
-        raise Stop(OK if report.get("gate", {}).get("passed", True) else GATE)
+        raise Stop(OK if passed else GATE)
 
 
 app.command(

@@ -100,6 +100,20 @@ def evaluate(
         }
 
 
+def listed(columns: str) -> tuple[str, ...]:
+    """Names with commas between, as both command lines take them."""
+    return tuple(name.strip() for name in columns.split(",") if name.strip())
+
+
+def passes(report: dict[str, Any], min_dice: float | None) -> bool:
+    """Whether what `evaluate` reported holds the gate, which is added to it; without one everything does."""
+    if min_dice is None:
+        return True
+    dice = report["accuracy"]["dice_mean"]
+    report["gate"] = {"min_dice": min_dice, "passed": dice is not None and dice >= min_dice}
+    return bool(report["gate"]["passed"])
+
+
 def describe(bundle: Path) -> dict[str, Any]:
     """Return what a bundle does on this machine: its variants, why one does not run, the one `open` takes.
 

@@ -25,7 +25,7 @@ from edgeseg.runtime.data.shares import Shares
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.faults import FaultError
 from edgeseg.runtime.ignored import IGNORED
-from edgeseg.runtime.intensity import IntensityWindow
+from edgeseg.runtime.input_spec import IntensityWindow
 from edgeseg.runtime.names import name_bytes, without_bytes
 from edgeseg.runtime.splits import SPLITS
 
