@@ -12,11 +12,11 @@ INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PACKAGES := train compress export runtime benchmarks pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test test-lowest check format clean
 
 help: ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12] [TORCH_INDEX=URL]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: $(READY) ## make .venv and install everything, pinned by constraints.txt (about two minutes)
 
@@ -25,6 +25,9 @@ demo: $(READY) ## run the whole chain on the embedded data set: a bundle and a r
 
 test: $(READY) ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-lowest: $(READY) ## run the device's tests on the lowest versions allowed, with the bundle of make demo
+	WORKERS=$(WORKERS) .ci/lowest $(BIN)/python $(RUNS)/demo/demo.edgeseg
 
 check: $(READY) ## ruff, mypy, import-linter and the checks of the documentation
 	$(BIN)/ruff check .

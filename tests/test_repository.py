@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("train", "compress", "export", "runtime", "benchmarks", "pipeline")
@@ -117,7 +118,7 @@ def test_commands_of_the_documents_parse(line: str) -> None:
     words = shlex.split(line.replace("|", " | "), comments=True)
     words = words[: next((k for k, word in enumerate(words) if word in ("|", "&&", ";", ">")), len(words))]
     if words[0] == "make":
-        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert all(word in targets or "=" in word for word in words[1:])
     elif words[0] == "python":
         _parse_for_device(words[3:])
@@ -159,6 +160,25 @@ def test_constraints_pin_everything_the_extras_ask_for() -> None:
     asked = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in importlib.metadata.requires("edgeseg") or []}
     # Engines that are chosen instead of what is pinned, or that only their own devices have.
     assert asked - pinned <= {"edgeseg", "tflite-runtime", "tensorrt", "openvino"}
+
+
+def test_the_lowest_versions_that_are_tested_are_those_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = dict(
+        re.match(r"([\w.-]+)>=([\d.]+)", one).groups()
+        for one in [
+            *project["dependencies"],
+            *(one for extra in ("cv", "ort", "litert", "bench") for one in extras[extra]),
+        ]
+        if not one.startswith("edgeseg[")
+    )
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert declared.keys() == tested.keys()
+    assert {name: f"{tested[name]}.".startswith(f"{bound}.") for name, bound in declared.items()} == dict.fromkeys(
+        declared, True
+    )
 
 
 def test_the_runtime_s_commands_stand_alone_as_documented() -> None:

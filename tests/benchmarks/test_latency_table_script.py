@@ -11,6 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "latency_table.py"
 
 @pytest.fixture(scope="module")
 def script():
+    pytest.importorskip("torch", reason="the script makes networks")
     spec = importlib.util.spec_from_file_location("latency_table_script", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

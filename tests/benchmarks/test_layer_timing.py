@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.benchmarks.layer_engines import open_engine
 from edgeseg.benchmarks.layer_job import LayerConfig, LayerFiles, LayerJob
 from edgeseg.benchmarks.layer_timing import OpenLayer, time_block, time_layers
 from edgeseg.benchmarks.layer_worker import measure_layers, run_job
-from edgeseg.runtime.errors import ConfigError, MeasureError
+from edgeseg.runtime.errors import BackendError, ConfigError, MeasureError
 
 CONFIG = LayerConfig(threads=1, processes=3, rounds=4, settle_cap_s=0.0)
 
@@ -95,7 +96,14 @@ def test_a_refused_layer_is_an_error_with_its_reason():
         measure_layers("litert", FILES, CONFIG, runner=runner)
 
 
+def test_an_engine_too_old_to_time_layers_says_so(monkeypatch):
+    monkeypatch.delattr("onnxruntime.set_global_thread_pool_sizes", raising=False)
+    with pytest.raises(BackendError, match=r"1\.23 or newer.*pip install -U onnxruntime"):
+        open_engine("onnxruntime", 1)
+
+
 def test_a_file_the_engine_refuses_is_named(tmp_path):
+    pytest.importorskip("onnxruntime", minversion="1.23")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
     job = LayerJob("onnxruntime", (LayerFiles("conv 1x1", broken, broken, 1),), CONFIG)

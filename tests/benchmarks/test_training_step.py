@@ -11,6 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training_step.py"
 @pytest.mark.slow
 def test_it_prints_the_steps_of_teacher_and_student_and_their_ratio():
     """Without a bound on the times: those of a busy machine say nothing."""
+    pytest.importorskip("torch", reason="the script trains")
     command = [sys.executable, str(SCRIPT), "--size", "64", "--turns", "1", "--steps", "1"]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=240).stdout)
     for name in ("teacher", "student"):

@@ -67,3 +67,19 @@ def test_a_file_where_a_folder_should_be_is_told(tmp_path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(EdgesegError, match="Cannot write"):
         atomic.write_text(tmp_path / "folder", "y")
+
+
+def test_a_name_too_long_is_told_by_the_name_that_was_asked_for(tmp_path) -> None:
+    with pytest.raises(EdgesegError, match=r"xxx\.png: the name is too long for this disk"):
+        atomic.write_bytes(tmp_path / ("x" * 252 + ".png"), b"")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_temporary_file_that_cannot_be_removed_hides_no_cause(tmp_path, monkeypatch) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for name in ("write_bytes", "unlink"):
+        monkeypatch.setattr(f"pathlib.Path.{name}", read_only)
+    with pytest.raises(EdgesegError, match=r"No permission to write .*x\.bin: choose another output folder"):
+        atomic.write_bytes(tmp_path / "x.bin", b"")

@@ -66,12 +66,24 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
         ["predict", "b", "--out", "x"],
         ["predict", "b", "i"],
         ["verify", "b", "--threads", "0"],
+        *(["evaluate", "b", "--data", "d", "--min-dice", dice] for dice in ("60", "-0.1", "nan")),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("shape", ["OUT --overlay INPUT", "--overlay INPUT OUT", "INPUT OUT --overlay", "OUT -- INPUT"])
+def test_options_may_stand_before_the_inputs(
+    tiny_bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: str
+) -> None:
+    image = next((data / "images").iterdir())
+    words = {"INPUT": [image], "OUT": ["--out", tmp_path / "masks"]}
+    arguments = [part for word in shape.split() for part in words.get(word, [word])]
+    code, report, _ = run(capsys, "predict", tiny_bundle, *arguments)
+    assert code == 0 and report["counts"]["ok"] == 1
 
 
 def test_verify_codes(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_a_mask_of_another_size_is_refused_before_and_after_the_model(data):
     with pytest.raises(DataError, match=r"0: predicted mask \(12, 16\)"):
         evaluate(answering(truth((24, 32))[::2, ::2]), data.samples, data.classes)
     save(data.samples[0].mask, truth((20, 32)))
-    with pytest.raises(DataError, match=r"0.png: \(20, 32\) \(H, W\) but the image is \(24, 32\)"):
+    with pytest.raises(DataError, match=r"masks/0.png: 32x20, but its image 0.png is 32x24"):
         evaluate(answering(truth()), data.samples, data.classes)
 
 

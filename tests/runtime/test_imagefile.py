@@ -1,6 +1,7 @@
 """Reading single files: what is taken, and what is refused with a remedy."""
 
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -301,6 +302,12 @@ def test_empty_missing_and_foreign_files_are_refused(tmp_path):
     assert "a GIF, by its content" in str(refused(read_image, tmp_path / "moving.png", "gray"))
     for name in ("text.png", "folder.png", "missing.png"):
         assert refused(read_image, tmp_path / name, "gray").fault.kind == "unreadable"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="no /dev/zero here")
+def test_a_device_is_not_read_for_ever():
+    with pytest.raises(DataError, match="/dev/zero: a device, no file"):
+        read_image("/dev/zero", "gray")
 
 
 def test_a_frame_larger_than_memory_allows_is_refused_before_it_is_decoded(tmp_path):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.runtime.errors import FrameError, ManifestError
-from edgeseg.runtime.intensity import apply_window, read_window, spread
+from edgeseg.runtime.input_spec import read_window
+from edgeseg.runtime.intensity import apply_window, spread
 from edgeseg.runtime.manifest import Geometry, InputSpec
 from edgeseg.runtime.preprocess import prepare
 

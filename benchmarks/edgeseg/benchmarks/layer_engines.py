@@ -47,6 +47,9 @@ def _onnxruntime(threads: int) -> Callable[[Path], Call]:
         import onnxruntime as ort
     except ImportError as error:
         raise BackendError(f"onnxruntime cannot be imported ({error}). Run: pip install 'edgeseg[ort]'") from error
+    if not hasattr(ort, "set_global_thread_pool_sizes"):
+        found = f"Layers are timed in onnxruntime 1.23 or newer, found {ort.__version__}"
+        raise BackendError(f"{found}. Run: pip install -U onnxruntime")
     # One pool for all files. Each session's own would go on spinning into the next one's turn.
     ort.set_global_thread_pool_sizes(threads, 1)
 

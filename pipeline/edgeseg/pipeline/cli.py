@@ -31,6 +31,7 @@ from edgeseg.pipeline.cli_options import invocation as _invocation
 from edgeseg.pipeline.crossval_cli import crossval
 from edgeseg.pipeline.doctor_cli import doctor_app
 from edgeseg.pipeline.failures import ERROR, GATE, OK, Stop, reported
+from edgeseg.pipeline.import_cli import import_
 from edgeseg.pipeline.order import Order, carry_out
 from edgeseg.pipeline.predict_cli import predict
 from edgeseg.runtime import terminal
@@ -46,7 +47,7 @@ app = typer.Typer(
     help="Get a segmentation network onto a small device, with proof.",
     epilog=f"Start with: edgeseg demo. {EXITS}",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
+data_app = typer.Typer(no_args_is_help=True, help="Look at a data set, or make one of another tool's.")
 app.add_typer(data_app, name="data", rich_help_panel="Your data")
 app.add_typer(doctor_app, name="doctor", rich_help_panel="This machine")
 
@@ -173,6 +174,9 @@ def check(
         raise Stop(OK if report["ok"] else ERROR)
 
 
+data_app.command("import", epilog="Example: edgeseg data import --from coco export data/parts")(import_)
+
+
 @app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg verify part.edgeseg. {EXITS}")
 def verify(bundle: BundleFile, threads: Threads = None, as_json: Json = False) -> None:
     """Check a bundle's hashes, and every variant that can run here against its golden masks."""
@@ -203,7 +207,9 @@ def evaluate(
         bool,
         typer.Option("--classes-by-id", help="Take class ids as they are where dataset.yaml has other names."),
     ] = False,
-    min_dice: Annotated[float | None, typer.Option(help="Exit with 3 where Dice is below this, 0 to 1.")] = None,
+    min_dice: Annotated[
+        float | None, typer.Option(help="Exit with 3 where Dice is below this, 0 to 1.", min=0, max=1)
+    ] = None,
     variant: Variant = None,
     threads: Threads = None,
     as_json: Json = False,

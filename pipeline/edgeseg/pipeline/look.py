@@ -19,7 +19,8 @@ from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.imagefile import Color, decode, read_stored_mask
-from edgeseg.runtime.intensity import IntensityWindow, apply_window
+from edgeseg.runtime.input_spec import IntensityWindow
+from edgeseg.runtime.intensity import apply_window
 
 # Colour is a property of the camera, so a few images tell; masks are all read, since a class may be rare.
 _IMAGES_LOOKED_AT = 64

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--by", metavar="COLUMN,...", default="", help="columns of meta.csv to score by")
     ids_help = "take class ids as they are where dataset.yaml has other names than the bundle"
     evaluate.add_argument("--classes-by-id", action="store_true", help=ids_help)
-    evaluate.add_argument("--min-dice", metavar="X", type=float, help="exit with 3 where dice_mean is below X (0..1)")
+    evaluate.add_argument("--min-dice", metavar="X", type=_share, help="exit with 3 where dice_mean is below X (0..1)")
     _add_variant(evaluate)
 
     doctor = _command(commands, "doctor", "say what is installed and what is missing", _doctor)
@@ -97,18 +97,29 @@ def _add_predict(commands: Any) -> None:
     predict = _command(commands, "predict", "segment images and films, write masks of class ids", _predict)
     _add_bundle(predict)
     inputs = "image and film files, and folders, whose tree is kept"
-    predict.add_argument("inputs", metavar="INPUT", nargs="*", type=Path, help=inputs)
+    # Not "*": argparse would take none at once in `predict BUNDLE --overlay INPUT`, and then refuse INPUT.
+    needed = predict.add_argument("inputs", metavar="INPUT", nargs="+", default=(), type=Path, help=inputs)
     predict.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder the masks are written to")
     predict.add_argument("--decision", action="store_true", help="also decide good or reject by the bundle")
     predict.add_argument("--overlay", action="store_true", help="also draw the masks over the frames, in OUT/overlays")
     predict.add_argument("--overwrite", action="store_true", help="replace files that edgeseg did not write")
-    predict.add_argument("--camera", metavar="N", type=int, help="segment this camera's frames instead of files")
+    camera_help = "segment this camera's frames instead of files"
+    predict.add_argument("--camera", metavar="N", type=_instead_of(needed), help=camera_help)
     predict.add_argument(
         "--every", metavar="N", type=_positive, default=1, help="of films, each such frame (default: 1)"
     )
     predict.add_argument("--frames", metavar="N", type=_positive, help="of films and cameras, at most so many frames")
-    predict.set_defaults(usage_error=predict.error)
     _add_variant(predict)
+
+
+def _instead_of(needed: argparse.Action) -> Callable[[str], int]:
+    """Read a number whose option makes another argument needless."""
+
+    def number(text: str) -> int:
+        needed.required = False
+        return int(text)
+
+    return number
 
 
 def _add_variant(command: argparse.ArgumentParser) -> None:
@@ -131,8 +142,6 @@ def _predict(options: argparse.Namespace) -> tuple[None, int]:
     from edgeseg.runtime.predict.order import PredictOrder
     from edgeseg.runtime.predict.session import predict
 
-    if not options.inputs and options.camera is None:
-        options.usage_error("name images, films or folders (INPUT), or a camera (--camera N)")
     names = ("decision", "overlay", "overwrite", "camera", "every", "frames")
     order = PredictOrder(tuple(options.inputs), options.out, **{name: getattr(options, name) for name in names})
     with (
@@ -159,8 +168,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         classes_by_id=options.classes_by_id,
         progress=_progress,
     )
-    for kind, sentences in (("warning", report["warnings"]), ("note", report["notes"])):
-        for sentence in sentences:
+    for kind, key in (("warning", "warnings"), ("note", "notes"), ("not checked", "not_checked")):
+        for sentence in report[key]:
             terminal.say(f"{kind}: {sentence}")
     if options.min_dice is None:
         return report, OK
@@ -191,6 +200,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, found {value}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, found {text}")
     return value
 
 

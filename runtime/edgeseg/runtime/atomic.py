@@ -47,7 +47,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise _explained(error, path) from error
     finally:
-        with contextlib.suppress(NotADirectoryError):  # the error above says so already
+        with contextlib.suppress(OSError):  # as on a read-only disk: the error above says so already
             tmp.unlink(missing_ok=True)
 
 
@@ -85,11 +85,13 @@ def _flush(path: Path) -> None:
 
 
 def _explained(error: OSError, path: Path) -> OSError | EdgesegError:
-    """Turns the two errors a user can put right into sentences; every other one is passed on as it is."""
+    """Turns the errors a user can put right into sentences; every other one is passed on as it is."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EdgesegError(f"No space left on the disk while writing {path}: free some and run the same command again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return EdgesegError(f"No permission to write {path}: choose another output folder or change its rights")
+    if error.errno == errno.ENAMETOOLONG:
+        return EdgesegError(f"Cannot write {path}: the name is too long for this disk, use a shorter one")
     if isinstance(error, (IsADirectoryError, NotADirectoryError, FileExistsError)):
         return EdgesegError(f"Cannot write {path}: a folder stands where a file should be, or the reverse")
     return error

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.runtime.bounds import bounding_box
+
 UInt8 = npt.NDArray[np.uint8]
 
 
@@ -37,7 +39,7 @@ class Components:
             top: Row of the mask that the strip begins at, below the strip before [px].
             scores: What is summed up over each component, shape (n, width), or None.
         """
-        x, y, width, height = cv2.boundingRect(of_class)
+        x, y, width, height = bounding_box(of_class)
         seam, self._seam = self._seam, np.zeros_like(self._seam)
         touches, self._end = top == self._end and y == 0, top + len(of_class)
         if height == 0:

@@ -17,7 +17,7 @@ from edgeseg.runtime.data.unpaired import pair_faults, row_faults
 from edgeseg.runtime.faults import Fault, FaultError, bad_description
 from edgeseg.runtime.ignored import check_ignore
 from edgeseg.runtime.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
-from edgeseg.runtime.intensity import WINDOW_FORM, IntensityWindow, read_window
+from edgeseg.runtime.input_spec import WINDOW_FORM, IntensityWindow, read_window
 from edgeseg.runtime.splits import SPLITS
 
 _KEYS = (

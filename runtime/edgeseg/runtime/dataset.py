@@ -24,7 +24,7 @@ from edgeseg.runtime.datafolder import Description, Folder, list_folder, list_im
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.imagefile import Color, Frame, UInt8, read_image, read_mask
-from edgeseg.runtime.intensity import IntensityWindow
+from edgeseg.runtime.input_spec import IntensityWindow
 from edgeseg.runtime.names import name_bytes
 from edgeseg.runtime.pairing import size_mismatch
 from edgeseg.runtime.shell import command

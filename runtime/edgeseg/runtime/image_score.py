@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.runtime.bounds import bounding_box
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.regions import best_ious, foreground_ids
@@ -183,7 +184,7 @@ def _confusion(pred: UInt8, truth: UInt8, n_classes: int, stem: str) -> Ints:
 
 def _window(pred: UInt8, truth: UInt8) -> tuple[UInt8, UInt8]:
     """Cuts both masks to the box around what is in either: boundaries, distances and regions stay the same."""
-    x, y, width, height = cv2.boundingRect(pred | truth)
+    x, y, width, height = bounding_box(pred | truth)
     return pred[y : y + height, x : x + width], truth[y : y + height, x : x + width]
 
 

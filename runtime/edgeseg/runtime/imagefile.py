@@ -20,7 +20,7 @@ from edgeseg.runtime.class_ids import to_class_ids
 from edgeseg.runtime.container.rules import unfit
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.intensity import IntensityWindow
+from edgeseg.runtime.input_spec import IntensityWindow
 
 Color = Literal["gray", "rgb"]
 UInt8 = npt.NDArray[np.uint8]
@@ -146,6 +146,8 @@ def orientation(path: Path | str) -> int:
 
 
 def _read_bytes(path: Path) -> bytes:
+    if path.is_char_device():  # /dev/zero has no end, and a terminal waits for whoever types
+        raise _refusal(path, "unreadable", "a device, no file", "name an image file or a pipe")
     try:
         data = path.read_bytes()
     except (OSError, MemoryError) as error:

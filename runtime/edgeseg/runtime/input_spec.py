@@ -7,12 +7,25 @@ from typing import Any, Literal, cast
 
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.fields import Fields, one_of, show, whole
-from edgeseg.runtime.intensity import WINDOW_FORM, IntensityWindow, read_window
 
 Color = Literal["gray", "rgb"]
 Interpolation = Literal["area", "linear", "nearest"]
+IntensityWindow = tuple[int, int]  # (lo, hi), see `WINDOW_FORM`; `intensity` applies it
 
 MAX_SIDE_PX = 1 << 16
+WINDOW_FORM = "two whole numbers [lo, hi] with 0 <= lo < hi <= 65535: the values that become 0 and 255"
+
+
+def read_window(value: object) -> IntensityWindow | None:
+    """Returns a window as it stands in a file, a list of two whole numbers.
+
+    Returns:
+        (lo, hi), or None where it is no window; `WINDOW_FORM` says what one is.
+    """
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or any(type(one) is not int for one in value):
+        return None
+    lo, hi = value
+    return (lo, hi) if 0 <= lo < hi <= 65535 else None
 
 
 @dataclass(frozen=True)

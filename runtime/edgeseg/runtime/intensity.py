@@ -11,26 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-IntensityWindow = tuple[int, int]  # (lo, hi), 0 <= lo < hi <= 65535
+from edgeseg.runtime.input_spec import IntensityWindow
 
 _MOST = 65535
 # Looked up in blocks, since numpy makes an eight-byte index of every pixel.
 _BLOCK_PX = 1 << 16
-
-
-def read_window(value: object) -> IntensityWindow | None:
-    """Returns a window as it stands in a file, a list of two whole numbers.
-
-    Returns:
-        (lo, hi), or None where it is no window; `WINDOW_FORM` says what one is.
-    """
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or any(type(one) is not int for one in value):
-        return None
-    lo, hi = value
-    return (lo, hi) if 0 <= lo < hi <= _MOST else None
-
-
-WINDOW_FORM = f"two whole numbers [lo, hi] with 0 <= lo < hi <= {_MOST}: the values that become 0 and 255"
 
 
 def apply_window(frame: npt.NDArray[Any], window: IntensityWindow | None) -> npt.NDArray[np.uint8]:

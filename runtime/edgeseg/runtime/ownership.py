@@ -6,8 +6,10 @@ in a forked process, and it cannot be copied. So each call waits for its turn, a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import weakref
 from contextlib import AbstractContextManager
 from typing import NoReturn
 
@@ -22,6 +24,7 @@ class Owned:
         # Re-entrant: a signal handler, or frames that are made while `batch` takes them, may call in the middle of one.
         self._lock = threading.RLock()
         self._closed = False
+        _ALIVE.add(self)
 
     def close(self) -> None:
         """Free the engine, after the call that another thread may be in; calls after this raise BackendError.
@@ -65,3 +68,17 @@ class Owned:
     def _close(self) -> None:
         """Free what is held; called once or more often, never beside another call."""
         raise NotImplementedError
+
+
+def _keep_for_ever() -> None:
+    """In a forked process: an engine that is freed there waits for threads that it has not, or crashes, also at exit."""
+    with contextlib.suppress(ImportError):  # a small Python without ctypes
+        import ctypes
+
+        for one in _ALIVE:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+
+
+_ALIVE: weakref.WeakSet[Owned] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_for_ever)

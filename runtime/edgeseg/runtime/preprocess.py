@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from edgeseg.runtime.errors import FrameError
-from edgeseg.runtime.input_spec import Color, InputSpec, Interpolation
-from edgeseg.runtime.intensity import IntensityWindow, apply_window
+from edgeseg.runtime.input_spec import Color, InputSpec, IntensityWindow, Interpolation
+from edgeseg.runtime.intensity import apply_window
 from edgeseg.runtime.padding import pad_to_multiple, pad_to_shape
 from edgeseg.runtime.tiling import TileGrid, extract, plan_tiles
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.runtime.bounds import bounding_box
 from edgeseg.runtime.components import Components
 from edgeseg.runtime.errors import FrameError
 
@@ -82,7 +83,7 @@ def _by_class(mask: UInt8, scores: Scores | RowScores | None) -> dict[int, Compo
     # Even, since OpenCV labels blocks of two rows: so labels come in the same order as of the whole mask.
     step = max(2, _STRIP_PX // max(width, 1) // 2 * 2)
     for top in range(0, height, step) if found else ():
-        _, y, _, n = cv2.boundingRect(mask[top : top + step])
+        _, y, _, n = bounding_box(mask[top : top + step])
         if n == 0:
             continue
         first, last = top + y, top + y + n

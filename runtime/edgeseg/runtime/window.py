@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
-import cv2
 import numpy as np
 
+from edgeseg.runtime.bounds import bounding_box
 from edgeseg.runtime.padding import round_up
 
 Span = tuple[int, int]  # from, to
@@ -70,7 +70,7 @@ def foreground_window(foreground: np.ndarray, whole: Window) -> Window | None:
     Returns:
         None without foreground; `whole` where cells do not become pixels in one step.
     """
-    x, y, columns, rows = cv2.boundingRect(foreground)
+    x, y, columns, rows = bounding_box(foreground)
     if rows == 0:
         return None
     if whole.content != whole.shape:

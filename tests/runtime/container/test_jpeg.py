@@ -86,6 +86,8 @@ def test_a_scan_that_ends_early_is_refused_though_its_end_was_mended(kind, share
 @pytest.mark.parametrize("how", ["zeroed", "noise", "lost", "twice"])
 @pytest.mark.parametrize("place", [0.25, 0.5, 0.75])
 def test_a_scan_damaged_in_its_middle_is_refused(kind, how, place):
+    if not jpeg_scan._tells_the_end():
+        pytest.skip("OpenCV before 4.11 does not tell all of it")
     data = made(kind)
     begin, end = body(data)
     at = begin + int((end - begin) * place)

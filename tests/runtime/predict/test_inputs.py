@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.predict.inputs import gather
+from edgeseg.runtime.predict.own_files import encode_own
 
 PNG = b"\x89PNG\r\n\x1a\n"
 AVI = b"RIFF\0\0\0\0AVI LIST"
@@ -49,6 +51,20 @@ def test_the_output_folder_is_no_input(tmp_path: Path) -> None:
     assert places([root / "x.png", root / "masks"], root / "masks") == {"x": False}  # a shell's *
 
 
+def test_what_edgeseg_wrote_and_masks_of_a_data_set_are_no_frames(tmp_path: Path) -> None:
+    own = encode_own(np.zeros((4, 4), np.uint8))
+    root = fill(tmp_path, {"x.png": PNG, "earlier/x.png": own, "set/images/y.png": PNG, "set/masks/y.png": PNG})
+    fill(root, {"masks/z.png": PNG})  # no images/ beside it: a folder of that name
+    gathered = gather([root], root / "out")
+    assert [one.place.as_posix() for one in gathered.found] == ["masks/z", "set/images/y", "x"]
+    reasons = {one["file"]: one["reason"] for one in gathered.not_taken}
+    assert reasons[str(root / "earlier" / "x.png")] == "edgeseg wrote it"
+    assert "masks of a data set" in reasons[str(root / "set" / "masks")]
+    assert places([root / "earlier" / "x.png", root / "set" / "masks"], root / "out").keys() == {"x", "y"}  # as named
+    with pytest.raises(ConfigError, match=r"no image or film in it \(1 not taken: edgeseg wrote it\)"):
+        gather([root / "earlier"], root / "out")
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     root = fill(tmp_path / "in", {"a/x.png": PNG})
     (root / "a" / "up").symlink_to(root)
@@ -84,5 +100,5 @@ def test_a_named_file_is_always_taken(tmp_path: Path) -> None:
 
 def test_a_folder_without_images_says_what_is_taken(tmp_path: Path) -> None:
     root = fill(tmp_path / "in", {"a.txt": b"", "b.txt": b""})
-    with pytest.raises(ConfigError, match=r"no image or film in it \(2 files of other kinds\).*\.png.*\.mp4"):
+    with pytest.raises(ConfigError, match=r"no image or film in it \(2 not taken: .*\).*\.png.*\.mp4"):
         gather([root], tmp_path / "out")

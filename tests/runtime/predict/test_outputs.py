@@ -73,6 +73,13 @@ def test_two_inputs_of_one_mask_are_refused(tmp_path: Path, stems: tuple[str, st
         check(inputs, tmp_path / "out", overwrite=True)
 
 
+def test_one_file_named_twice_is_told(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    inputs = [image(tmp_path / "x.png"), Input(tmp_path / "b" / ".." / "x.png", Path("x"), False)]
+    with pytest.raises(ConfigError, match="are one file"):
+        check(inputs, tmp_path / "out")
+
+
 def test_a_mask_among_the_frames_of_a_film_is_refused(tmp_path: Path) -> None:
     film = Input(tmp_path / "a.mp4", Path("a"), True)
     with pytest.raises(ConfigError, match="among the frames"):

@@ -162,7 +162,7 @@ def test_one_image_s_failure_is_its_row(
         draw(tmp_path / "in" / f"{name}.png")
     calls = iter((None, error, None))
 
-    def read(*arguments: object) -> np.ndarray:
+    def read(*arguments: object, **options: object) -> np.ndarray:
         if (raised := next(calls)) is not None:
             raise raised
         return np.full((64, 96), 120, np.uint8)

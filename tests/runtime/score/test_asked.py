@@ -136,15 +136,31 @@ def test_a_faulty_dataset_yaml_is_not_passed_over(evaluate, tiny_bundle, tmp_pat
 
 
 def test_without_dataset_yaml_it_says_what_was_not_compared(evaluate, tiny_bundle, tmp_path) -> None:
-    code, report, _ = evaluate(tiny_bundle, "--data", write_set(tmp_path, None))
+    code, report, err = evaluate(tiny_bundle, "--data", write_set(tmp_path, None))
     assert code == 0 and report["accuracy"]["dice_mean"] > 0.9
     assert any("class names" in one and "there is no" in one for one in report["not_checked"])
+    assert all(f"not checked: {one}" in err for one in report["not_checked"])
     (tmp_path / "data.yml").write_text("names: [dark, bright, middle]\n")
     _, report, _ = evaluate(tiny_bundle, "--data", tmp_path)
     assert any("(data.yml is not read)" in one for one in report["not_checked"])
     cv2.imwrite(str(tmp_path / "masks" / "part0.png"), np.full((64, 96), 3, np.uint8))
     code, _, err = evaluate(tiny_bundle, "--data", tmp_path)
     assert code == 1 and "the mask holds the values 3" in err
+
+
+@pytest.mark.parametrize("name", ["dataset.yml", "Dataset.YAML"])
+def test_a_description_under_a_near_name_is_not_passed_over(evaluate, tiny_bundle, tmp_path, name) -> None:
+    write_set(tmp_path, ("dark", "bright", "middle"))
+    (tmp_path / "dataset.yaml").rename(tmp_path / name)
+    code, report, err = evaluate(tiny_bundle, "--data", tmp_path)
+    assert (code, report) == (1, None) and f"but {name}" in err and "rename it to dataset.yaml" in err
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("gone.yaml")])
+def test_a_description_that_is_no_file_is_not_passed_over(evaluate, tiny_bundle, tmp_path, make) -> None:
+    make(write_set(tmp_path, None) / "dataset.yaml")
+    code, report, err = evaluate(tiny_bundle, "--data", tmp_path)
+    assert (code, report) == (1, None) and "dataset.yaml" in err
 
 
 def test_a_device_without_yaml_says_that_it_did_not_read_it(tiny_bundle, tmp_path) -> None:
@@ -248,7 +264,7 @@ def test_all_seen_and_none_seen(evaluate, trained, tmp_path) -> None:
     assert "says nothing of new images" in report["warnings"][0]
     _, report, err = evaluate(bundle, "--data", write_set(tmp_path / "new", n=3, first=80))
     assert report["seen"] == {"train": 0, "val": 0, "test": 0, "unknown_to_bundle": 3}
-    assert report["warnings"] == [] and report["accuracy_unseen"] is None and err == ""
+    assert report["warnings"] == [] and report["accuracy_unseen"] is None and "warning" not in err
     _, report, _ = evaluate(bundle, "--data", data)
     assert report["seen"]["test"] == 1 and report["warnings"] == [], "its own test images are fair"
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 from edgeseg.runtime.container.content import Content, DamagedError, truncated
 from edgeseg.runtime.container.exif import orientation
@@ -16,6 +14,9 @@ _RESTARTS = range(0xD0, 0xD8)
 _FRAMES = tuple(code for code in range(0xC0, 0xD0) if code not in (0xC4, 0xC8, 0xCC))  # SOF0 to SOF15
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2  # with Huffman codes; the rest is arithmetic or lossless
 _EXIF = b"Exif\x00\x00"
+# In a scan 0xFF is data where 0x00 follows, and a filler before another 0xFF.
+_MARKER, _MARKER_BUT_RESTARTS = re.compile(rb"\xff[^\x00\xff]"), re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 # A run of this many zero bytes is no picture where the code of all zeros says that a coefficient is not 0.
 _ZEROS = bytes(64)
 
@@ -69,8 +70,6 @@ class _Reader:
         self.tables: list[tuple[int, int]] = []
         self.scans: list[Scan] = []
         self.zeros_are_blank: list[bool] = []  # one per table of AC codes
-        self._markers: npt.NDArray[np.int64] | None = None
-        self._codes: npt.NDArray[np.uint8] | None = None
 
     def read(self) -> None:
         """To the end marker of the first picture."""
@@ -124,20 +123,11 @@ class _Reader:
             content = content[17 + sum(content[1:17]) :]
 
     def _scan(self, header: int, begin: int) -> int:
-        """Finds the end of a scan: the next marker that is no restart."""
-        if self._markers is None:
-            stored = np.frombuffer(self.data, np.uint8, offset=begin)
-            found = np.flatnonzero(stored[:-1] == 0xFF)
-            codes = stored[found + 1]
-            keep = (codes != 0) & (codes != 0xFF)
-            self._markers, self._codes = found[keep] + begin, codes[keep]
-        assert self._codes is not None
-        index = int(np.searchsorted(self._markers, begin))
-        while index < len(self._codes) and self._codes[index] in _RESTARTS:
-            index += 1
-        if index == len(self._codes):
+        """Finds the end of a scan: the next marker, restarts aside where there are any."""
+        found = (_MARKER if self.interval == 0 else _MARKER_BUT_RESTARTS).search(self.data, begin)
+        if found is None:
             raise truncated()
-        end = marker = int(self._markers[index])
+        end = marker = found.start()
         while end > begin and self.data[end - 1] == 0xFF:
             end -= 1
         if self._blanked(begin, end):
@@ -151,13 +141,6 @@ class _Reader:
         # Without tables the usual ones hold, in which zeros are not blank.
         blank = all(self.zeros_are_blank) if self.zeros_are_blank else False
         return sequential and not blank and self.data.find(_ZEROS, begin, end) >= 0
-
-    def restarts(self, scan: Scan) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Positions and codes of the restart markers in a scan."""
-        assert self._markers is not None
-        assert self._codes is not None
-        first, last = np.searchsorted(self._markers, (scan.begin, scan.end))
-        return tuple(self._markers[first:last].tolist()), tuple(self._codes[first:last].tolist())
 
 
 def look(data: bytes) -> Content:
@@ -183,7 +166,7 @@ def look(data: bytes) -> Content:
     mcus = -(-height // mcu_px[0]) * -(-width // mcu_px[1])
     restarts: tuple[int, ...] = ()
     if coding in _SEQUENTIAL and len(reader.scans) == 1:
-        restarts = _checked_restarts(reader, mcus)
+        restarts = _checked_restarts(data, reader.scans[0], reader.interval, mcus)
     elif coding in (*_SEQUENTIAL, _PROGRESSIVE):
         _check_scans(data, reader.scans, data[frame + 10 : frame + 10 + 3 * components : 3])
     return Content(
@@ -197,13 +180,13 @@ def look(data: bytes) -> Content:
     )
 
 
-def _checked_restarts(reader: _Reader, mcus: int) -> tuple[int, ...]:
-    """Restart markers count from 0 to 7 again and again, one after each interval but the last."""
-    restarts, codes = reader.restarts(reader.scans[0])
-    expected = (mcus - 1) // reader.interval if reader.interval else 0
-    if codes != tuple(0xD0 + k % 8 for k in range(expected)):
-        raise DamagedError(f"damaged, {len(codes)} restart markers where {expected} in turn belong")
-    return restarts
+def _checked_restarts(data: bytes, scan: Scan, interval: int, mcus: int) -> tuple[int, ...]:
+    """Positions of the restart markers, which count from 0 to 7 again and again, after each interval but the last."""
+    found = [match.start() for match in _RESTART.finditer(data, scan.begin, scan.end)] if interval else []
+    expected = (mcus - 1) // interval if interval else 0
+    if [data[at + 1] for at in found] != [_RESTARTS[k % 8] for k in range(expected)]:
+        raise DamagedError(f"damaged, {len(found)} restart markers where {expected} in turn belong")
+    return tuple(found)
 
 
 def _check_scans(data: bytes, scans: list[Scan], components: bytes) -> None:

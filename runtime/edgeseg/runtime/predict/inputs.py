@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.imagefile import IMAGE_SUFFIXES
+from edgeseg.runtime.predict.own_files import is_own
 
 FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
 
@@ -46,7 +47,8 @@ def gather(inputs: Sequence[Path], out: Path) -> Inputs:
     """List images and films; a folder is gone through with its subfolders, in the order of names.
 
     Args:
-        inputs: Files and folders. A file that is named is always taken: what is wrong with it becomes its row.
+        inputs: Files and folders. A file that is named is always taken: what is wrong with it becomes its row. Of
+            folders, what edgeseg wrote and the masks of a data set are left out.
         out: The output folder, which is left out where it lies in an input folder.
 
     Raises:
@@ -61,7 +63,8 @@ def gather(inputs: Sequence[Path], out: Path) -> Inputs:
         else:
             gathered.found.append(Input(path, Path(path.stem), _is_film(path)))
     if not gathered.found:
-        others = f" ({len(gathered.not_taken)} files of other kinds)" if gathered.not_taken else ""
+        reasons = sorted({one["reason"] for one in gathered.not_taken})
+        others = f" ({len(gathered.not_taken)} not taken: {'; '.join(reasons[:3])})" if reasons else ""
         kinds = ", ".join((*IMAGE_SUFFIXES, *FILM_SUFFIXES))
         raise ConfigError(f"{', '.join(map(str, inputs))}: no image or film in it{others}. Taken are {kinds}.")
     return gathered
@@ -98,6 +101,8 @@ def _files(folder: Path, out: Path, gathered: Inputs, seen: set[Path]) -> Iterat
         path = folder / entry.name
         if entry.name.startswith("."):
             gathered.not_taken.append({"file": str(path), "reason": "hidden"})
+        elif entry.name == "masks" and is_folder(path) and is_folder(folder / "images"):
+            gathered.not_taken.append({"file": str(path), "reason": "the masks of a data set, with images beside it"})
         elif is_folder(path):
             yield from _files(path, out, gathered, seen)
         else:
@@ -109,7 +114,7 @@ def _reason_against(path: Path) -> str | None:
         return f"no image or film by its suffix {path.suffix!r}" if path.suffix else "no suffix"
     if not path.is_file():
         return "a broken link" if path.is_symlink() else "no regular file"
-    return None
+    return "edgeseg wrote it" if is_own(path) else None
 
 
 def _is_film(path: Path) -> bool:

@@ -96,6 +96,8 @@ def _check_collisions(inputs: Sequence[Input], roots: Sequence[Path]) -> None:
             own = root / one.place if one.is_film else mask_file(root, one.place)
             other = writers.setdefault(folded(str(own)), one)
             if other is not one:
+                if _stat(other.path) is not None and _stat(other.path) == _stat(one.path):
+                    raise ConfigError(f"{other.path} and {one.path} are one file. Name it once.")
                 difference = "" if other.place == one.place else ", names that many file systems do not tell apart"
                 raise ConfigError(
                     f"{other.path} and {one.path} would both write {own}{difference}. "

@@ -51,10 +51,13 @@ def is_own(path: Path) -> bool:
     try:
         if path.is_symlink() or not path.is_file():
             return False
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _PNG_TAIL))
+            if _WORDS not in file.read():  # nearly all foreign files; they need not be read
+                return False
+            file.seek(0)
+            content = file.read()
     except OSError:
-        return False
-    if _WORDS not in content[-_PNG_TAIL:]:  # nearly all foreign files; no hash of them is needed
         return False
     return any(
         content[-size:] == tail(hashlib.sha256(content[:-size]).hexdigest())

@@ -14,6 +14,8 @@ from edgeseg.runtime.score.labels import match_labels
 
 # Objects whose size in the picture is off by this much still look the same to a network; training varies it by more.
 _PIXEL_TOLERANCE = 0.05
+# Also a folder or a broken link of that name: whoever put it there has described the data.
+_MEANT = ("dataset.yaml", "dataset.yml")
 _COLORS = {
     ("rgb", "gray"): "the frames are turned to gray (luma) for the bundle",
     ("gray", "rgb"): "the gray frames are repeated to three channels for the bundle",
@@ -71,7 +73,9 @@ def open_for(manifest: Manifest, root: Path, *, classes_by_id: bool = False) -> 
 def _why_unread(path: Path) -> str | None:
     """Why dataset.yaml cannot be read here, or None where it can."""
     if not path.is_file():
-        others = sorted(one.name for one in path.parent.glob("*.y*ml"))
+        others = sorted(one.name for one in path.parent.glob("*") if one.suffix.casefold() in (".yaml", ".yml"))
+        if any(name.casefold() in _MEANT for name in others):
+            return None  # what is wrong with it is said on opening
         return f"there is no {path}" + (f" ({', '.join(others)} is not read)" if others else "")
     try:
         import yaml  # noqa: F401 - only whether it is there
