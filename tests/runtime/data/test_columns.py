@@ -146,3 +146,9 @@ def test_a_half_filled_group_is_told_and_an_empty_one_is_not() -> None:
 def test_letters_that_only_look_alike_are_told(name: str, known: str) -> None:
     (warning,) = column_warnings((name,), {"a": {name: "1"}, "b": {name: "2"}})
     assert warning.kind == "column not read" and f"{known} is what a column must be called" in warning.message
+
+
+@pytest.mark.parametrize("name", ["height", "Width_px", "n_channels", "pos_frac"])
+def test_a_measure_is_none_however_it_is_spread(name: str) -> None:
+    values = [str(400 + i // 3) for i in range(36)]
+    assert warned(values, "x1") and not warned(values, name)

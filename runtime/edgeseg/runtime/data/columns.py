@@ -21,6 +21,8 @@ _GROUP_WORD = (
     "original|mrn|pid|pat|patient[a-z]*|pa[cz]iente|proband[a-z]*|sujet[a-z]*|bauteil|werkstück|fall|los|患者|病人|病例|"
     "被験者)s?(id|ids|no|nr|num|number|name|code|key|uid|index|idx)?"
 )
+# Numbers under these names are measures, however they are spread.
+_MEASURE_WORD = "(height|width|size|area|length|depth|channels?|px|mm|um|age|year|share|frac|fraction|ratio|count)"
 _WORDS = r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+"
 _UNKNOWN = frozenset(("", "-", "?", "na", "n/a", "nan", "none", "null", "unknown", "unbekannt"))
 # A category (a camera, a kind of defect) has few values with many images each, an identifier many with few.
@@ -95,13 +97,18 @@ def _look_at(name: str, has_split: bool, rows: Mapping[str, Mapping[str, str]]) 
             where.setdefault(value, set()).add(row["split"] if has_split else row.get("group") or stem)
             counts[value] += 1
     crossing = [value for value, _ in counts.most_common() if len(where[value]) > 1]
-    like_group = _named_like_group(name) or _filled_like_group([rows[stem][name] for stem in sorted(rows)], counts)
+    like_group = _named_like_group(name)
+    if not like_group and not any(re.fullmatch(_MEASURE_WORD, word) for word in _words(name)):
+        like_group = _filled_like_group([rows[stem][name] for stem in sorted(rows)], counts)
     return Column(name, len(counts), len(crossing), crossing[0] if crossing else "", like_group)
 
 
 def _named_like_group(name: str) -> bool:
-    words = [word.casefold() for word in re.findall(_WORDS, name)] or [name.casefold()]
-    return any(re.fullmatch(_GROUP_WORD, word) for word in (*words, name.casefold()))
+    return any(re.fullmatch(_GROUP_WORD, word) for word in (*_words(name), name.casefold()))
+
+
+def _words(name: str) -> list[str]:
+    return [word.casefold() for word in re.findall(_WORDS, name)] or [name.casefold()]
 
 
 def _filled_like_group(values: list[str], counts: Counter[str]) -> bool:
