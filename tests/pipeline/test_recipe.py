@@ -215,3 +215,11 @@ def test_files_of_other_kinds_are_named(content: bytes, words: str, tmp_path: Pa
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("\ufeffname: toy\ndata: {name: synthetic}\ngeometry: {mode: native}\n")
     assert load_recipe(tmp_path / "recipe.yaml").name == "toy"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "latin-1"])
+def test_text_in_another_encoding_is_told_so(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes("name: ü\n".encode(encoding))
+    with pytest.raises(ConfigError, match=r"line 1 is not UTF-8 text .*; save it as UTF-8"):
+        load_recipe(path)
