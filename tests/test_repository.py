@@ -118,7 +118,7 @@ def test_commands_of_the_documents_parse(line: str) -> None:
     words = shlex.split(line.replace("|", " | "), comments=True)
     words = words[: next((k for k, word in enumerate(words) if word in ("|", "&&", ";", ">")), len(words))]
     if words[0] == "make":
-        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert all(word in targets or "=" in word for word in words[1:])
     elif words[0] == "python":
         _parse_for_device(words[3:])

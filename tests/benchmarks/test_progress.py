@@ -27,3 +27,10 @@ def test_a_person_gets_a_bar():
     with shown_progress(out) as told:
         told(0.5, "onnx-fp32")
     assert "onnx-fp32" in out.getvalue() and "50%" in out.getvalue()
+
+
+def test_a_name_neither_formats_nor_steers_the_bar():
+    out = Terminal()
+    with shown_progress(out) as told:
+        told(0.5, "[bold]a[/x]\x1b]0;.onnx")
+    assert "[bold]a[/x]\\x1b]0;.onnx" in out.getvalue()

@@ -98,7 +98,7 @@ def test_a_16_bit_model_gets_16_bit_frames(spec, bundle, tmp_path):
     pixels, _ = procedural_frame(deep)
     assert pixels.dtype == np.uint16 and window[0] <= pixels.min() and pixels.max() <= window[1]
     cv2.imwrite(str(tmp_path / "deep.png"), pixels)
-    with open_source(bundle, "all") as source:
+    with open_source([bundle], "all") as source:
         subjects = tuple(dataclasses.replace(one, spec=deep) for one in source.subjects)
         found, _ = load_frame(tmp_path / "deep.png", dataclasses.replace(source, subjects=subjects))
     assert found.dtype == np.uint16 and np.array_equal(found, pixels)

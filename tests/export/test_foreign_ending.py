@@ -75,6 +75,12 @@ F = np.float32
         ),
         ([P, ("Log", ["p"], ["out"], {})], {}, 0.0, "Sigmoid, Log"),
         ([P, ("Round", ["p"], ["out"], {})], {}, 0.0, "Sigmoid, Round"),
+        (  # percent, and gray values: 0.5 is not their middle
+            [P, ("Mul", ["p", "k"], ["q"], {}), ("Round", ["q"], ["out"], {})],
+            {"k": F(100)},
+            0.0,
+            "Sigmoid, Mul, Round",
+        ),
     ],
 )
 def test_the_threshold_of_one_plane_is_carried_back(nodes: Any, constants: Any, limit: float, words: str) -> None:
@@ -113,6 +119,7 @@ def test_ends_that_say_nothing_are_refused(nodes: Any, constants: Any, reason: s
         ([P, ("Less", ["p", "k"], ["out"], {})], {"k": F(0.5)}, "true where the scores are low"),
         ([P, ("Sub", ["k", "p"], ["out"], {})], {"k": F(1)}, "turns its scores round"),
         ([P, ("Mul", ["p", "k"], ["out"], {})], {"k": F(-1)}, "turns its scores round"),
+        ([P, ("Neg", ["p"], ["out"], {})], {}, "turns its scores round"),
     ],
 )
 def test_ends_that_turn_scores_round_are_refused(nodes: Any, constants: Any, reason: str) -> None:

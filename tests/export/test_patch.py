@@ -21,7 +21,7 @@ from edgeseg.export.qdq import write_int8_onnx
 from edgeseg.export.tflite_int8 import write_int8_tflite
 from edgeseg.runtime.errors import ExportError
 
-from .conftest import classes_of, frames, network, spec_of
+from .conftest import classes_of, exact_options, frames, network, spec_of
 
 
 def prepared(model: nn.Module) -> nn.Module:
@@ -44,7 +44,7 @@ def plan_of(network: nn.Module):
 
 
 def run_onnx(path, image: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, exact_options(), providers=["CPUExecutionProvider"])
     return session.run(None, {"image": image})[0]
 
 

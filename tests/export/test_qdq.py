@@ -22,14 +22,13 @@ from edgeseg.export.qdq import write_int8_onnx
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import Geometry, InputSpec
 
-from .conftest import ARCHS, classes_of, frames, network, planned, spec_of
+from .conftest import ARCHS, classes_of, exact_options, frames, network, planned, spec_of
 
 
 def session_of(path, optimised=None):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
+    options = exact_options() if optimised is None else onnxruntime.SessionOptions()
     if optimised is not None:
+        options.log_severity_level = 3
         options.optimized_model_filepath = str(optimised)
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 

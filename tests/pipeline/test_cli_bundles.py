@@ -103,6 +103,7 @@ def test_evaluate(bundle: Path, data: Path) -> None:
     found = json.loads(edgeseg("evaluate", bundle, "--data", data, "--split", "all", "--json").stdout)
     assert found["accuracy"]["n_images"] == 6 and found["accuracy"]["dice_mean"] > 0.8
     assert edgeseg("evaluate", bundle, "--data", data, "--min-dice", "0.5").exit_code == 0
+    assert edgeseg("evaluate", bundle, "--data", data, "--min-dice", "50").exit_code == 2
     done = edgeseg("evaluate", bundle, "--data", data, "--min-dice", "1.0")
     assert done.exit_code == 3 and "NO" in done.stdout
     done = edgeseg("evaluate", bundle, "--data", data, "--by", "colour")

@@ -42,6 +42,7 @@ def ints(*values: int) -> np.ndarray:
     return np.asarray(values, np.int64)
 
 
+ARGMAX = ("ArgMax", ["l"], ["q"], {"axis": 1, "keepdims": 0})
 P, S = ("Sigmoid", ["l"], ["p"], {}), ("Softmax", ["l"], ["p"], {"axis": 1})
 NCHW = {"perm": [0, 3, 1, 2]}
 TO_FLOAT = [("Cast", ["x"], ["chw"], {"to": 1})]
@@ -130,6 +131,8 @@ def test_opset_11_softmax_over_everything(three: DataSet, tmp_path: Path) -> Non
         (3, [S, ("ReduceMax", ["p"], ["out"], {"axes": [1]})], {}, "made by ReduceMax"),
         (3, [P, ("Greater", ["p", "k"], ["out"], {})], {"k": F(0.5)}, "3 planes of truths"),
         (1, [P, ("Transpose", ["p"], ["out"], {"perm": [0, 1, 3, 2]})], {}, "another mask than its scores"),
+        (1, [P, ("Cast", ["p"], ["out"], {"to": 2})], {}, "another mask than its scores"),
+        (3, [ARGMAX, ("Cast", ["q"], ["out"], {"to": 9})], {}, "another mask than its scores"),
         (1, [P, ("Max", ["p", "k"], ["out"], {})], {"k": F(0.1)}, r"is between 0.1 and .*probabilities or a mask"),
         (1, [P, ("Sigmoid", ["p"], ["out"], {})], {}, "Sigmoid 2 times"),
     ],
@@ -216,6 +219,31 @@ def test_of_several_outputs_one_is_named(two: DataSet, tmp_path: Path) -> None:
         adopt(tmp_path / "net.onnx", two, Feeding(), "q")
 
 
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("squash", [[], [("Sigmoid", ["q"], ["out"], {})]])
+def test_scores_that_are_no_numbers_are_refused(planes: int, squash: Any, tmp_path: Path) -> None:
+    """The class of the highest NaN is the background, and a file of damaged weights would look like a bad network."""
+    tail = [("Mul", ["l", "k"], ["q" if squash else "out"], {}), *squash]
+    write_net(tmp_path / "net.onnx", tail, {"k": F(np.nan)}, planes=planes)
+    with pytest.raises(ConfigError, match=r"100% NaN|another mask than its scores"):
+        adopt(tmp_path / "net.onnx", write_data(tmp_path / "data", max(planes, 2)), Feeding())
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [("output", "has no output"), ("input", "has no input"), ("opset_import", "does not say which opset")],
+)
+def test_files_that_lack_a_part(field: str, reason: str, two: DataSet, tmp_path: Path) -> None:
+    model = write_net(tmp_path / "net.onnx")
+    if field == "opset_import":
+        model.ClearField("opset_import")
+    else:
+        model.graph.ClearField(field)  # type: ignore[arg-type]
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ConfigError, match=reason):
+        adopt(tmp_path / "net.onnx", two, Feeding())
+
+
 class TestFiles:
     """What is under the name .onnx."""
 
@@ -256,7 +284,7 @@ class TestFiles:
         write_net(tmp_path / "net.onnx")
         whole = (tmp_path / "net.onnx").read_bytes()
         (tmp_path / "net.onnx").write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(ConfigError, match="cut off"):
+        with pytest.raises(ConfigError, match=r"cut off \(\d+ bytes are missing\); copy or download it again"):
             read_foreign(tmp_path / "net.onnx")
 
     def test_newer_than_the_engine(self, tmp_path: Path) -> None:

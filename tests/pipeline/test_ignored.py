@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.calibration_images import calibration_tensors
 from edgeseg.pipeline.crossval_folds import divide, write_fold
+from edgeseg.pipeline.image_rank import Faults
 from edgeseg.pipeline.init import init_folder, init_text
 from edgeseg.pipeline.int8_doctor.val_scores import ValScorer
 from edgeseg.pipeline.int8_judge import Judge
@@ -202,7 +203,9 @@ def _panel(shipped_there: int) -> Panel:
     truth[:, 90:] = IGNORED
     shipped = np.roll(truth, 4, axis=1)
     shipped[:, 90:] = shipped_there
-    return Panel("part", frame, truth, np.where(truth == IGNORED, np.uint8(0), truth), shipped, 0.8, True)
+    return Panel(
+        "part", frame, truth, np.where(truth == IGNORED, np.uint8(0), truth), shipped, 0.8, Faults(0, 0, 240), True
+    )
 
 
 def test_pictures_show_ignored_pixels_and_no_error_there() -> None:
@@ -211,7 +214,9 @@ def test_pictures_show_ignored_pixels_and_no_error_there() -> None:
     assert pages[0] == pages[1] == pages[2] and "gray, hatched: ignored, counts nowhere" in pages[0]
     assert "wrong class" not in pages[0], "255 is no second class"
     panel = _panel(0)
-    clear = Panel(panel.stem, panel.frame, panel.teacher, panel.teacher, np.roll(panel.teacher, 4, 1), 0.8, True)
+    clear = Panel(
+        panel.stem, panel.frame, panel.teacher, panel.teacher, np.roll(panel.teacher, 4, 1), 0.8, panel.faults, True
+    )
     page = str(panels_section([clear], ["pit"]))
     assert "ignored" not in page and page != pages[0]
 
@@ -237,9 +242,10 @@ def test_a_large_frame_is_cut_and_counted_where_pixels_count() -> None:
     shipped = np.where(truth == 1, truth, np.uint8(0))
     shipped[0, 5] = 1  # one false pixel outside of the part shown
     shipped[:, 800:] = 1
-    panel = Panel("part", np.full(truth.shape, 90, np.uint8), truth, shipped, shipped, 0.9, True)
+    panel = Panel("part", np.full(truth.shape, 90, np.uint8), truth, shipped, shipped, 0.9, Faults(0, 0, 1), True)
     page = str(panels_section([panel], ["pit"]))
-    assert "176 × 176 px of 1500 × 200 px" in page and "of its" not in page, "the one wrong pixel is in this part"
+    assert "176 × 176 px of 1500 × 200 px" in page
+    assert "wrong pixels are in this part" not in page, "the one wrong pixel is in it"
 
 
 def test_the_report_names_the_ignored_share(bright: DataSet, synthetic_data: DataSet) -> None:

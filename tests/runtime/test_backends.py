@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from edgeseg.runtime import backends
@@ -141,3 +142,31 @@ def test_litert_falls_back_to_the_next_interpreter(tiny_tflite: Model, monkeypat
     monkeypatch.setitem(sys.modules, "tensorflow.lite", None)
     with pytest.raises(BackendError, match="No LiteRT interpreter"):
         open_backend(*tiny_tflite)
+
+
+def test_an_engine_s_message_keeps_its_end(tiny_onnx: Callable[..., Model]) -> None:
+    """The cause is behind what onnxruntime says first: the file, line and signature of its own function."""
+    path, spec = tiny_onnx()
+    model = onnx.load(path)
+    model.ir_version = 999
+    with pytest.raises(BackendError, match=r"999, max supported IR version: \d+\. The file is newer.*-U onnxruntime"):
+        open_backend(model.SerializeToString(), spec)
+
+
+def test_an_interpreter_that_could_not_be_set_up_for_one_shape_is_for_the_next(tiny_tflite: Model) -> None:
+    """A failed resize leaves the interpreter between two shapes; the one it had before is set up again."""
+    path, spec = tiny_tflite
+    frame = np.full((1, 64, 64, 1), 200, np.uint8)
+    with open_backend(path, dataclasses.replace(spec, dynamic=True)) as backend:
+        right = backend.infer(frame)
+        allocate = backend._interpreter.allocate_tensors
+
+        def fail() -> None:
+            raise RuntimeError("no memory")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backend._interpreter, "allocate_tensors", fail)
+            with pytest.raises(BackendError, match="no memory"):
+                backend.infer(np.zeros((1, 32, 32, 1), np.uint8))
+        assert backend._interpreter.allocate_tensors == allocate
+        np.testing.assert_array_equal(backend.infer(frame), right)

@@ -161,3 +161,11 @@ def test_a_color_check_reads_what_is_stored(tmp_path):
 @pytest.mark.real_data
 def test_the_real_data_sets_have_no_fault(ultrasound_dir):
     assert check_dataset(ultrasound_dir) == []
+
+
+def test_images_that_no_split_can_be_made_of_are_a_fault(tmp_path):
+    two = write_folder(tmp_path / "two", meta=None, n=2)
+    assert ("images/", "empty split") in kinds(two)
+    one_group = write_folder(tmp_path / "group", meta="stem,group\n" + "".join(f"{i},p{i % 2}\n" for i in range(9)))
+    assert kinds(one_group) == [("images/", "empty split")]
+    assert kinds(write_folder(tmp_path / "three", meta=None, n=3)) == []

@@ -93,7 +93,7 @@ def test_an_unknown_or_empty_split_is_refused_with_the_counts(tmp_path):
         ("classes: [a, b]\n", "the key color is missing"),
         ("color: gray\n", "the key classes is missing"),
         ("classes: [background]\ncolor: gray\n", r"1 class\(es\): background; list 2 to 255"),
-        ("classes: background\ncolor: gray\n", r"1 class\(es\)"),
+        ("classes: background\ncolor: gray\n", "classes is no list: 'background'"),
         ("classes: []\ncolor: gray\n", r"0 class\(es\)"),
         ("classes: [a, a]\ncolor: gray\n", "different, non-empty"),
         ("classes: [a, [3]]\ncolor: gray\n", r"classes\[1\] is \[3\], which is no name"),

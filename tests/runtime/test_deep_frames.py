@@ -16,6 +16,8 @@ from edgeseg.runtime.evaluate import evaluate
 from edgeseg.runtime.golden import decode_png
 from edgeseg.runtime.intensity import spread
 from edgeseg.runtime.manifest import Geometry, InputSpec, Manifest
+from edgeseg.runtime.predict.order import PredictOrder
+from edgeseg.runtime.predict.session import predict
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.verify import verify_bundle
 
@@ -64,7 +66,7 @@ def test_the_data_set_is_read_with_its_window(deep):
 @pytest.mark.parametrize("window", ["[1, 1]", "[5]", "[0, 70000]", "4095", "[-1, 5]", "[a, b]", "[0.5, 9]", "{lo: 1}"])
 def test_what_is_no_window_is_refused_by_key_and_file(deep, window):
     (deep / "dataset.yaml").write_text(yaml(window))
-    with pytest.raises(DataError, match=r"dataset\.yaml: window is .*0 <= lo < hi"):
+    with pytest.raises(DataError, match=r"dataset\.yaml: line 4: window is .*0 <= lo < hi"):
         open_dataset(deep)
 
 
@@ -114,7 +116,8 @@ def test_scoring_and_predicting_read_what_the_device_sees(bundle, deep, tmp_path
         assert all(score.fn.sum() == 0 for score in scores)
     save(tmp_path / "flat.png", stripes_mask)
     images = [deep / "images" / "3.png", tmp_path / "flat.png"]
-    good, flat = commands.predict(commands.BundleChoice(bundle), images, tmp_path / "out")["images"]
+    with predict(commands.BundleChoice(bundle), PredictOrder(tuple(images), tmp_path / "out")) as rows:
+        good, flat = rows
     assert np.array_equal(cv2.imread(good["mask"], cv2.IMREAD_UNCHANGED), stripes_mask)
     assert flat["status"] == "failed"
     assert "16-bit" in flat["reason"]
@@ -130,6 +133,7 @@ def test_predict_refuses_a_damaged_scan(tiny_bundle, tmp_path):
         path = tmp_path / f"{name}.jpg"
         path.write_bytes(bad)
         assert cv2.imread(str(path)) is not None
-        (row,) = commands.predict(commands.BundleChoice(tiny_bundle), [path], tmp_path / "out")["images"]
+        with predict(commands.BundleChoice(tiny_bundle), PredictOrder((path,), tmp_path / "out")) as rows:
+            (row,) = rows
         assert row["status"] == "failed"
         assert "damaged" in row["reason"]

@@ -154,6 +154,8 @@ def test_evaluate_scores_by_column_and_gates(tiny_bundle: Path, data: Path, caps
     assert report["accuracy"]["n_images"] == 4
     assert {value: row["n_images"] for value, row in report["by"]["kind"].items()} == {"even": 2, "odd": 2}
     assert run(capsys, "evaluate", tiny_bundle, "--data", data, "--min-dice", "0.5")[0] == 0
+    with pytest.raises(SystemExit, match="2"):  # percent
+        run(capsys, "evaluate", tiny_bundle, "--data", data, "--min-dice", "50")
     code, report, _ = run(capsys, "evaluate", tiny_bundle, "--data", data, "--min-dice", "0.9999")
     assert code == 3
     assert report["gate"] == {"min_dice": 0.9999, "passed": False}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgeseg.runtime.datacheck import check_dataset
+from edgeseg.runtime.datacheck import check_dataset, examine
 from edgeseg.runtime.datafolder import Description
 from edgeseg.runtime.dataset import content_hash, file_hash, open_dataset, read_mask
 from edgeseg.runtime.errors import DataError
@@ -137,6 +137,10 @@ def test_values_become_ids(values, n_classes, ignore, ids, tmp_path: Path) -> No
         ((0, 1, 7, 255), 3, None, "the ids 0 to 2; correct the mask, or the classes in dataset.yaml"),
         ((0, 1, 255), 3, 254, r"holds the values 255, but .* \(and ignore is 254\); correct the mask"),
         ((0, 1, 255), 2, 254, r"\(and ignore is 254\)"),
+        ((0, 1, 253), 2, 254, "one value alone can be left out: write it for 253 too"),
+        ((0, 1, 2), 2, None, "if 2 is foreground, add its class: the background is one, of id 0; if 2 marks"),
+        ((1, 2, 3), 3, None, "if 3 is foreground, subtract 1, as ids begin with 0; if 3 marks"),
+        ((0, 127), 2, None, "write ignore: 127 in dataset.yaml; if it is foreground, write 1 in its place"),
     ],
 )  # fmt: skip
 def test_what_may_mean_two_things_is_refused_with_both(values, n_classes, ignore, words, tmp_path: Path) -> None:
@@ -167,6 +171,22 @@ def test_foreground_that_is_all_left_out_is_told(tmp_path: Path) -> None:
     (fault,) = check_dataset(two_classes(tmp_path / "b", 255, declared="ignore: 255\n"))
     assert fault.kind == "no positives" and "pixels of 255 are left out" in fault.message
     assert "if 255 is foreground, remove ignore from dataset.yaml" in fault.remedy
+
+
+def test_masks_in_which_nothing_counts_are_warned_of(tmp_path: Path) -> None:
+    root = two_classes(tmp_path / "d", 1, declared="ignore: 255\n")
+    assert examine(root).warnings == ()
+    save(root / "masks" / "1.png", np.full_like(truth(), 255))
+    (warning,) = examine(root).warnings
+    assert warning.kind == "much ignored" and warning.message.startswith("25.0% of all pixels are left out")
+    assert "1 of the 4 masks hold nothing else" in warning.message
+
+
+def test_much_that_is_left_out_is_warned_of(tmp_path: Path) -> None:
+    root = two_classes(tmp_path / "d", 1, declared="ignore: 255\n")
+    for path in (root / "masks").iterdir():
+        save(path, np.where(truth() == 0, 255, np.minimum(truth(), 1)))
+    assert "much ignored" in {one.kind for one in examine(root).warnings}
 
 
 def test_two_values_of_foreground_are_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Writes the tiny model as a .tflite file of 64x64: `python tiny_tflite.py OUT`. In a process of its own."""
+"""Writes the tiny model as a .tflite file of 64x64: `python tiny_tflite.py OUT`."""
 
 from __future__ import annotations
 

@@ -9,15 +9,14 @@ from typing import Any
 
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.file_kind import kind_of, refusal
+from edgeseg.runtime.own_documents import own_document
+from edgeseg.runtime.textfile import read_text
 
-# Keys that tell whose JSON it is.
+# Keys that tell of which other tool a JSON is.
 _OTHERS = {
     "benchmarks": "a result of pytest-benchmark or Google Benchmark",
     "results": "a result of hyperfine or the like",
     "traceEvents": "a trace",
-    "variants": "the manifest of a bundle",
-    "verdict": "a report of `doctor int8`",
-    "rows": "the report of a run (report.json)",
 }
 
 
@@ -33,7 +32,7 @@ def read_json_file(path: Path) -> Any:
     if kind.key not in ("json", "text", "utf16"):
         raise MeasureError(refusal(path, "a result of `bench run --out FILE.json`", kind))
     try:
-        return json.loads(path.read_text(encoding="utf-16" if kind.key == "utf16" else "utf-8-sig"))
+        return json.loads(read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         raise MeasureError(f"{path} cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -44,5 +43,5 @@ def whose(obj: Any) -> str:
     """What a JSON document is that is no result of ours."""
     if not isinstance(obj, Mapping):
         return f"a JSON {'list' if isinstance(obj, list) else 'value'}"
-    known = next((words for key, words in _OTHERS.items() if key in obj), None)
+    known = own_document(obj) or next((words for key, words in _OTHERS.items() if key in obj), None)
     return known or f"JSON with the keys {', '.join(map(str, list(obj)[:6])) or 'none at all'}"

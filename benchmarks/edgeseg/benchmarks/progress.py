@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from edgeseg.benchmarks.harness import Progress as Told
+from edgeseg.runtime.names import shown
 
 _LINE_EVERY_S = 10.0
 
@@ -27,7 +28,7 @@ def shown_progress(stream: TextIO | None = None) -> Iterator[Told]:
         yield _Lines(stream)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
@@ -37,7 +38,7 @@ def shown_progress(stream: TextIO | None = None) -> Iterator[Told]:
         task = bar.add_task("measuring", total=1.0)
 
         def told(done: float, what: str) -> None:
-            bar.update(task, completed=done, description=f"measuring {what}", refresh=True)
+            bar.update(task, completed=done, description=f"measuring {shown(what)}", refresh=True)
 
         yield told
 
@@ -55,4 +56,4 @@ class _Lines:
             return
         self._last = now
         left_s = (now - self._start) * (1 - done) / done
-        print(f"measuring {what}: {done:.0%}, {left_s:.0f} s left", file=self._stream, flush=True)
+        print(f"measuring {shown(what)}: {done:.0%}, {left_s:.0f} s left", file=self._stream, flush=True)

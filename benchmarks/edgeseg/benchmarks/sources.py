@@ -20,6 +20,7 @@ from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.file_kind import kind_of
 from edgeseg.runtime.intensity import spread
 from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.textfile import read_text
 
 _MODEL_NAMES = ("model.onnx", "model.tflite")
 _DEFAULT_SIDE_PX = 256
@@ -139,7 +140,7 @@ def subject_from_folder(folder: Path, name: str | None = None) -> Subject:
             "--engine-only"
         )
     try:
-        spec = json.loads(spec_file.read_text(encoding="utf-8-sig"))
+        spec = json.loads(read_text(spec_file))
     except (OSError, ValueError, RecursionError) as error:
         raise MeasureError(f"{spec_file} cannot be read ({error}): export the step again") from error
     return Subject(name or folder.name, model, ModelSpec.from_json(spec))

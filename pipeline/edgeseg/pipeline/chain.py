@@ -7,8 +7,6 @@ it torch, monai or an exporter) is imported only when it has to run.
 from __future__ import annotations
 
 import importlib
-import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,6 @@ from typing import Any
 
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.store import StepFolder, make_key
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.errors import EdgesegError
 
 # (step, share done in [0, 1], a few words) -> None
@@ -145,8 +142,6 @@ class Chain:
 
     def _run_step(self, step: Step, key: str, state: ChainRun, progress: ChainProgress) -> dict[str, Any]:
         folder = self.folder(step.name)
-        folder.begin(key)
-        start = time.monotonic() - _spent(folder)
         context = StepContext(
             step=step,
             recipe=self.recipe,
@@ -158,12 +153,7 @@ class Chain:
             progress=lambda share, words: progress(step.name, share, words),
         )
         module, function = step.module.split(":")
-        try:
-            result = getattr(importlib.import_module(module), function)(context)
-        finally:
-            if folder.work.is_dir():
-                write_json(folder.work / "spent.json", {"wall_s": time.monotonic() - start})
-        return folder.finish(key, result, time.monotonic() - start)
+        return folder.fill(key, lambda: getattr(importlib.import_module(module), function)(context))
 
     def _key(self, step: Step, keys: Mapping[str, str]) -> str:
         parents = [keys[name] for name in step.parents] + ([self.data_key] if step.uses_data else [])
@@ -181,11 +171,3 @@ class Chain:
             needed.add(name)
             waiting += by_name[name].parents
         return needed
-
-
-def _spent(folder: StepFolder) -> float:
-    """Seconds that interrupted runs of the same key have spent already."""
-    try:
-        return float(json.loads((folder.work / "spent.json").read_text())["wall_s"])
-    except (OSError, ValueError, KeyError):
-        return 0.0

@@ -31,6 +31,7 @@ from edgeseg.pipeline.cli_options import invocation as _invocation
 from edgeseg.pipeline.crossval_cli import crossval
 from edgeseg.pipeline.doctor_cli import doctor_app
 from edgeseg.pipeline.failures import ERROR, GATE, OK, Stop, reported
+from edgeseg.pipeline.import_cli import import_
 from edgeseg.pipeline.order import Order, carry_out
 from edgeseg.pipeline.predict_cli import predict
 from edgeseg.runtime import terminal
@@ -46,7 +47,7 @@ app = typer.Typer(
     help="Get a segmentation network onto a small device, with proof.",
     epilog=f"Start with: edgeseg demo. {EXITS}",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
+data_app = typer.Typer(no_args_is_help=True, help="Look at a data set, or make one of another tool's.")
 app.add_typer(data_app, name="data", rich_help_panel="Your data")
 app.add_typer(doctor_app, name="doctor", rich_help_panel="This machine")
 
@@ -173,6 +174,9 @@ def check(
         raise Stop(OK if report["ok"] else ERROR)
 
 
+data_app.command("import", epilog="Example: edgeseg data import --from coco export data/parts")(import_)
+
+
 @app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg verify part.edgeseg. {EXITS}")
 def verify(bundle: BundleFile, threads: Threads = None, as_json: Json = False) -> None:
     """Check a bundle's hashes, and every variant that can run here against its golden masks."""
@@ -214,21 +218,18 @@ def evaluate(
     with reported(debug=_invocation.debug):
         from edgeseg.pipeline.printed import evaluate_text, show
         from edgeseg.pipeline.progress import count_progress
-        from edgeseg.runtime.commands import BundleChoice
+        from edgeseg.runtime.commands import BundleChoice, listed, passes
         from edgeseg.runtime.commands import evaluate as score
         from edgeseg.runtime.terminal import say
 
-        columns = tuple(column.strip() for column in by.split(",") if column.strip())
         with count_progress("scoring images") as progress:
             choice = BundleChoice(bundle, variant, threads)
-            report = score(choice, data, split=split, by=columns, classes_by_id=classes_by_id, progress=progress)
+            report = score(choice, data, split=split, by=listed(by), classes_by_id=classes_by_id, progress=progress)
         for warning in report["warnings"]:
             say(f"warning: {warning}")
-        if min_dice is not None:
-            dice = report["accuracy"]["dice_mean"]
-            report["gate"] = {"min_dice": min_dice, "passed": dice is not None and dice >= min_dice}
+        passed = passes(report, min_dice)
         show(report, evaluate_text(report), as_json=as_json)
-        raise Stop(OK if report.get("gate", {}).get("passed", True) else GATE)
+        raise Stop(OK if passed else GATE)
 
 
 app.command(

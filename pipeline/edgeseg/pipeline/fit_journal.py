@@ -60,14 +60,7 @@ class Journal:
         record = folder.load(key)
         reused = record is not None
         if record is None:
-            folder.begin(key)
-            start = time.monotonic() - _spent(folder)
-            try:
-                result = run(folder)
-            finally:
-                if folder.work.is_dir():
-                    write_json(folder.work / "spent.json", {"wall_s": time.monotonic() - start})
-            record = folder.finish(key, result, time.monotonic() - start)
+            record = folder.fill(key, lambda: run(folder))
         row = {"name": name, "settings": settings, "wall_s": record["wall_s"], "result": record["result"]}
         if name not in [one["name"] for one in self.trainings]:
             self.trainings.append(row | {"reused": reused})
@@ -122,11 +115,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return stored if {"key", "value", "wall_s"} <= stored.keys() else None
-
-
-def _spent(folder: StepFolder) -> float:
-    """Seconds that interrupted runs of the same training have spent already."""
-    try:
-        return float(json.loads((folder.work / "spent.json").read_text())["wall_s"])
-    except (OSError, ValueError, KeyError):
-        return 0.0

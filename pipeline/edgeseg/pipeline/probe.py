@@ -14,6 +14,7 @@ import numpy as np
 from edgeseg.runtime.errors import EdgesegError
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.selection import SATURATES, machine_kind
 
 FOLDER = Path(__file__).resolve().parent / "probes"
 SIZE_PX = 32
@@ -51,5 +52,8 @@ def _probe(file: Path, spec: ModelSpec) -> dict[str, Any]:
     differs[:, :_BORDER_PX] = differs[:, -_BORDER_PX:] = False
     differs[:_BORDER_PX] = differs[-_BORDER_PX:] = False
     if differs.any():
-        return row | {"reason": f"wrong answer: {differs.mean():.0%} of the pixels differ"}
+        reason = f"wrong answer: {differs.mean():.0%} of the pixels differ"
+        if spec.backend == "onnxruntime" and spec.precision == "int8" and machine_kind() == "x86":
+            reason += f"; {SATURATES}: use tflite-int8 or a float variant"
+        return row | {"reason": reason}
     return row | {"runs": True}

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.pipeline.foreign_yaml import whose
 from edgeseg.runtime.data.foreign import recognise
 from edgeseg.runtime.data.yamltext import Document, YamlError, read_yaml
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.file_kind import kind_of
+from edgeseg.runtime.own_documents import own_document
 from edgeseg.runtime.shell import command
 from edgeseg.runtime.textfile import read_text
 
@@ -25,12 +25,16 @@ def read_source(path: Path) -> Document:
     if not path.is_file():
         raise ConfigError(f"recipe {path} does not exist; `edgeseg init DIR` writes one for your own data")
     kind = kind_of(path)
-    if kind.key not in ("text", "json", "empty", "utf16"):
+    if kind.key not in ("text", "json", "empty", "utf16", "unknown"):
         remedy = kind.remedy or "name the recipe"
         raise ConfigError(f"recipe {path} is no valid YAML, but {kind.words}; {remedy}")
     try:
         document = read_yaml(read_text(path))
-    except (YamlError, UnicodeDecodeError) as err:
+    except UnicodeDecodeError as err:
+        line = err.object[: err.start].count(b"\n") + 1
+        found = f"line {line} is not UTF-8 text ({err.reason})"
+        raise ConfigError(f"recipe {path} is no valid YAML: {found}; save it as UTF-8") from err
+    except YamlError as err:
         raise ConfigError(f"recipe {path} is no valid YAML: {err}") from err
     if not isinstance(document.values, dict):
         found = type(document.values).__name__
@@ -56,7 +60,7 @@ def _refuse_others(path: Path, values: Mapping[str, Any]) -> None:
     if {"classes", "color"} <= values.keys():
         remedy = f"`{command('edgeseg', 'init', path.parent)}` writes a recipe"
         raise ConfigError(f"{here}: it describes a data set; give a recipe. {remedy} for it")
-    own = whose(values)
+    own = None if values.keys() & {"teacher", "student"} else own_document(values)
     if own is not None:
         raise ConfigError(f"{here}: it is {own}; `edgeseg init DIR` writes one for your own data")
     tool = recognise(values.keys(), path.parent)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from edgeseg.runtime.atomic import write_json
 
 # Raised when the meaning of stored results changes, so that old folders are not taken for new ones.
 STORE_VERSION = 1
+_SPENT = "spent.json"
 
 
 def make_key(name: str, version: int, settings: Any, parents: list[str]) -> str:
@@ -85,6 +88,28 @@ class StepFolder:
         write_json(self.root / "done.json", record)
         shutil.rmtree(self.work, ignore_errors=True)
         return record
+
+    def fill(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Begin, make and finish; what interrupted runs of the same key have spent counts into the wall time.
+
+        Args:
+            key: Of the result.
+            make: Writes into `files` and returns the result.
+        """
+        self.begin(key)
+        start = time.monotonic() - self._spent_s()
+        try:
+            result = make()
+        finally:
+            if self.work.is_dir():
+                write_json(self.work / _SPENT, {"wall_s": time.monotonic() - start})
+        return self.finish(key, result, time.monotonic() - start)
+
+    def _spent_s(self) -> float:
+        try:
+            return float(json.loads((self.work / _SPENT).read_text())["wall_s"])
+        except (OSError, ValueError, KeyError):
+            return 0.0
 
     def _record(self) -> dict[str, Any] | None:
         try:

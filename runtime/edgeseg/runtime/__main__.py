@@ -158,24 +158,20 @@ def _predict(options: argparse.Namespace) -> tuple[None, int]:
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.commands import BundleChoice, evaluate
+    from edgeseg.runtime.commands import BundleChoice, evaluate, listed, passes
 
     report = evaluate(
         BundleChoice(options.bundle, options.variant, options.threads),
         options.data,
         split=options.split,
-        by=tuple(column.strip() for column in options.by.split(",") if column.strip()),
+        by=listed(options.by),
         classes_by_id=options.classes_by_id,
         progress=_progress,
     )
     for kind, key in (("warning", "warnings"), ("note", "notes"), ("not checked", "not_checked")):
         for sentence in report[key]:
             terminal.say(f"{kind}: {sentence}")
-    if options.min_dice is None:
-        return report, OK
-    dice = report["accuracy"]["dice_mean"]
-    report["gate"] = {"min_dice": options.min_dice, "passed": dice is not None and dice >= options.min_dice}
-    return report, OK if report["gate"]["passed"] else GATE
+    return report, OK if passes(report, options.min_dice) else GATE
 
 
 def _doctor(options: argparse.Namespace) -> tuple[dict[str, Any], int]:

@@ -149,7 +149,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
             raise BundleError(f"{path}: the file is empty (0 bytes). {_AGAIN}")
         return zipfile.ZipFile(path)
     except FileNotFoundError as err:
-        raise BundleError(f"{path}: no such file. Check the path of the bundle.") from err
+        raise BundleError(f"{path}: no such file. Check its path.") from err
     except IsADirectoryError as err:
         raise BundleError(f"{path}: this is a folder. Give the .edgeseg file in it.") from err
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as err:

@@ -51,14 +51,26 @@ def _unknown(values: list[int], n_classes: int, ignore: int | None, path: Path) 
     # That 255 is too much beside 1 is seen only where both are named.
     shown = values if n_classes == 2 else [value for value in values if value >= n_classes]
     message = f"the mask holds the values {_listed(shown)}, but {n_classes} classes have the ids {allowed}"
+    return Fault(str(path), "unknown class id", *_advice(values, n_classes, ignore, message))
+
+
+def _advice(values: list[int], n_classes: int, ignore: int | None, message: str) -> tuple[str, str]:
+    """The message, and what to do: what is likely comes first, for to leave out what is a class loses it."""
     remedy = "correct the mask, or the classes in dataset.yaml"
     odd = [one for one in values if one >= n_classes and _readable([v for v in values if v != one], n_classes)]
     if ignore is not None:
-        message += f" (and ignore is {ignore})"
-    elif odd:
-        other = "if it is foreground, write 1 in its place" if n_classes == 2 and odd == [255] else f"else {remedy}"
-        remedy = f"if {odd[-1]} marks pixels to leave out, write ignore: {odd[-1]} in dataset.yaml; {other}"
-    return Fault(str(path), "unknown class id", message, remedy)
+        if odd:
+            remedy += f"; one value alone can be left out: write it for {odd[-1]} too, if that marks such pixels"
+        return f"{message} (and ignore is {ignore})", remedy
+    if not odd:
+        return message, remedy
+    leave_out = f"if {odd[-1]} marks pixels to leave out, write ignore: {odd[-1]} in dataset.yaml"
+    if odd[-1] == n_classes:
+        cause = "add its class: the background is one, of id 0" if 0 in values else "subtract 1, as ids begin with 0"
+        return message, f"if {odd[-1]} is foreground, {cause}; {leave_out}"
+    if n_classes == 2 and (odd == [255] or len(values) == 2):
+        return message, f"{leave_out}; if it is foreground, write 1 in its place"
+    return message, f"{leave_out}; else {remedy}"
 
 
 def _listed(values: list[int]) -> str:

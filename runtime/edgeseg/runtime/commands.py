@@ -100,31 +100,38 @@ def evaluate(
         }
 
 
+def listed(columns: str) -> tuple[str, ...]:
+    """Names with commas between, as both command lines take them."""
+    return tuple(name.strip() for name in columns.split(",") if name.strip())
+
+
+def passes(report: dict[str, Any], min_dice: float | None) -> bool:
+    """Whether what `evaluate` reported holds the gate, which is added to it; without one everything does."""
+    if min_dice is None:
+        return True
+    dice = report["accuracy"]["dice_mean"]
+    report["gate"] = {"min_dice": min_dice, "passed": dice is not None and dice >= min_dice}
+    return bool(report["gate"]["passed"])
+
+
 def describe(bundle: Path) -> dict[str, Any]:
     """Return what a bundle does on this machine: its variants, why one does not run, the one `open` takes.
 
-    That one has been opened. A better one that its engine refused has the reason in `unfit`.
+    Each variant that may run here has been opened by its engine.
 
     Raises:
         BundleError: If the bundle is damaged.
         ManifestError: If its manifest is wrong.
     """
-    from edgeseg.runtime.selection import try_in_order, unfit_reason
+    from edgeseg.runtime.selection import rank, refusals
 
     with Bundle.open(bundle) as opened:
-        best, refused = try_in_order(opened)
-        if best is not None:
-            best[1].close()
+        reasons = refusals(opened)
         rows = [
-            {
-                "name": one.name,
-                "bytes": one.bytes,
-                "backend": one.spec.backend,
-                "unfit": unfit_reason(one) or refused.get(one.name),
-            }
+            {"name": one.name, "bytes": one.bytes, "backend": one.spec.backend, "unfit": reasons[one.name]}
             for one in opened.variants
         ]
-        chosen = best[0].name if best is not None else None
+        chosen = next((one.name for one in rank(opened.manifest) if reasons[one.name] is None), None)
         return {"bundle": opened.path.name, "bundle_id": opened.manifest.bundle_id, "chosen": chosen, "variants": rows}
 
 

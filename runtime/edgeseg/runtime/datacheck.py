@@ -13,6 +13,7 @@ from edgeseg.runtime.data.columns import Column, unused_columns
 from edgeseg.runtime.data.listing import summary
 from edgeseg.runtime.data.shares import Share, Shares
 from edgeseg.runtime.data.swapped import swapped
+from edgeseg.runtime.data.window_use import WindowUse
 from edgeseg.runtime.datafolder import Description, Folder, list_folder, read_description
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.imagefile import UInt8, decode, present_values, read_stored_mask, to_color
@@ -61,6 +62,7 @@ class _Seen:
     """What is gathered over all images, to be judged at the end."""
 
     shares: Shares = field(default_factory=Shares)
+    window_use: WindowUse = field(default_factory=WindowUse)
     stems_by_hash: dict[str, list[str]] = field(default_factory=dict)
     present: set[tuple[str, int]] = field(default_factory=set)  # (split, class id) that occur in a mask
     unread_splits: set[str] = field(default_factory=set)
@@ -109,8 +111,10 @@ def examine(root: Path | str, progress: Callable[[int, int], None] | None = None
         faults += [_relative(fault, root) for fault in _check_pair(folder, stem, about, splits.get(stem, ""), seen)]
         if progress is not None:
             progress(done, len(folder.images))
+    faults += seen.window_use.faults(about.window) if about is not None and about.window is not None else []
     faults += _repeated_images(folder, splits, seen)
     faults += _two_foregrounds(seen)
+    faults += [] if splits else _too_few_groups(folder)
     if not splits or splits.keys() >= folder.images.keys():  # what a split lacks may be in images without a row
         faults += _split_contents(splits, about, seen)
     return _checked(root, folder, about, faults, seen)
@@ -143,8 +147,7 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
     faults: list[Fault] = []
     image = mask = None
     try:
-        image = _check_image(folder.images[stem], about, faults)
-        seen.stems_by_hash.setdefault(pixel_hash(image), []).append(stem)
+        image = _check_image(folder.images[stem], about, faults, seen)
     except FaultError as error:
         faults.append(error.fault)
     try:
@@ -164,11 +167,14 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
     return faults
 
 
-def _check_image(path: Path, about: Description | None, faults: list[Fault]) -> UInt8:
+def _check_image(path: Path, about: Description | None, faults: list[Fault], seen: _Seen) -> UInt8:
     """Reads an image, adds to ``faults`` what keeps a readable one from being used well, and returns it."""
     stored = decode(path, thorough=True)
     color, window = (about.color, about.window) if about else ("rgb", None)
-    image = apply_window(to_color(stored, color, path, window), window)
+    frame = to_color(stored, color, path, window)
+    image = apply_window(frame, window)
+    if window is None or not seen.window_use.add(path.name, frame, image):  # of what is lost all look alike
+        seen.stems_by_hash.setdefault(pixel_hash(image), []).append(path.stem)
     if min(image.shape[:2]) < _SMALLEST_SIDE_PX:
         message = f"only {_size(image)} px, too small to learn from (under {_SMALLEST_SIDE_PX})"
         faults.append(Fault(str(path), "tiny image", message, "remove it with its mask and row"))
@@ -229,6 +235,16 @@ def _two_foregrounds(seen: _Seen) -> list[Fault]:
     message = f"its foreground is 255, that of {seen.foreground_files[1]} is 1"
     remedy = "write 1 in all masks; or, if 255 marks pixels to leave out, write ignore: 255 in dataset.yaml"
     return [Fault(f"masks/{seen.foreground_files[255]}", "two values of foreground", message, remedy)]
+
+
+def _too_few_groups(folder: Folder) -> list[Fault]:
+    """Images that no split can be made of, since it parts no group."""
+    n_groups = len({_group(folder, stem) for stem in folder.images})
+    if n_groups >= len(SPLITS) or not folder.images:
+        return []
+    message = f"{len(folder.images)} image(s) in {n_groups} group(s) cannot be divided into {', '.join(SPLITS)}"
+    remedy = "add images" + (", or smaller groups in meta.csv" if len(folder.images) > n_groups else "")
+    return [Fault("images/", "empty split", message, remedy)]
 
 
 def _split_contents(splits: Mapping[str, str], about: Description | None, seen: _Seen) -> list[Fault]:

@@ -92,7 +92,8 @@ def list_folder(root: Path) -> Folder:
     """
     if not root.is_dir():
         remedy = "give a folder with images/, masks/ and dataset.yaml"
-        raise FaultError(Fault(str(root), "missing folder", "no such folder", remedy))
+        found = "a file, no folder" if root.exists() else "no such folder"
+        raise FaultError(Fault(str(root), "missing folder", found, remedy))
     images, masks = _list(root / "images", IMAGE_SUFFIXES), _list(root / "masks", MASK_SUFFIXES)
     bytes_in_names = any("\udc80" <= sign <= "\udcff" for stem in images.taken for sign in stem)
     meta = read_meta(root / "meta.csv", as_bytes=bytes_in_names)
@@ -165,19 +166,17 @@ def check_classes(classes: Sequence[object], where: object) -> tuple[str, ...]:
 
 
 def _description(fields: Mapping[str, object], path: Path) -> Description:
+    from edgeseg.runtime.data.description import no_list
+
     color, redistribute = fields["color"], fields.get("may_redistribute", False)
     if color not in ("gray", "rgb"):
         raise bad_description(path, f"color is {color!r}", "write gray or rgb")
     if not isinstance(redistribute, bool):
         raise bad_description(path, f"may_redistribute is {redistribute!r}", "write true or false")
     classes = fields["classes"]
-    if isinstance(classes, dict):
-        raise bad_description(
-            path, f"classes is a section: {classes!r}", "write a list of names by id: [background, ...]"
-        )
-    if isinstance(classes, str) and "," in classes:
-        raise bad_description(path, f"classes is one text: {classes!r}", f"write a list of names by id: [{classes}]")
-    names = check_classes(classes if isinstance(classes, list) else [classes], path)
+    if not isinstance(classes, list):
+        raise no_list(classes, path)
+    names = check_classes(classes, path)
     if fields.get("task") not in (None, "binary" if len(names) == 2 else "multiclass"):
         raise bad_description(path, f"task {fields['task']!r} contradicts {len(names)} classes", "remove the key task")
     return Description(
@@ -205,7 +204,9 @@ def _pixel_mm(value: object, path: Path) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
         raise bad_description(
-            path, f"pixel_mm is {value!r}", "give the edge length of a pixel in mm, or remove it if unknown"
+            path,
+            f"pixel_mm is {value!r}",
+            "give the edge length of a pixel in mm, a plain number such as 0.05, or remove it if unknown",
         )
     return float(value)
 

@@ -96,8 +96,8 @@ def refusal(path: Path, wanted: str, kind: FileKind | None = None) -> str:
         kind: Of the file; looked up where it is None.
     """
     found = kind or kind_of(path)
-    needed = "" if found.key in ("missing", "unreadable", "empty", "lfs") else f", but {wanted} is needed"
-    return f"{path} is {found.words}{needed}" + (f"; {found.remedy}" if found.remedy else f"; name {wanted}")
+    needed = "" if found.key in ("missing", "unreadable", "empty", "lfs", "cut") else f", but {wanted} is needed"
+    return f"{path} is {found.words}{needed}" + (f"; {found.remedy}" if found.remedy else "")
 
 
 def _by_content(path: Path, head: bytes) -> FileKind:  # noqa: PLR0911 - one return a kind

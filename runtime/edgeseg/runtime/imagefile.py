@@ -29,6 +29,7 @@ Frame = npt.NDArray[Any]  # uint8, or uint16 where a window maps it
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")  # No JPEG: its losses change class ids.
 
+_WRITE_IDS = "write class ids (0, 1, 2, ...) into one channel and save an 8-bit gray PNG"
 _LIMIT = re.compile(r"CV_IO_MAX_IMAGE_(?:WIDTH|HEIGHT|PIXELS)")
 
 
@@ -63,7 +64,7 @@ def to_color(stored: Frame, color: Color, path: Path | str, window: IntensityWin
         DataError: Partly transparent, or not of the depth that the window asks for; ``path`` is named in the message.
     """
     _check_depth(stored, path, window)
-    pixels = _opaque(stored, path)
+    pixels = _opaque(stored, path, "flatten it and save it as gray or RGB")
     if color == "gray":
         return pixels if pixels.ndim == 2 else np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
     code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
@@ -176,24 +177,24 @@ def _check_depth(stored: Frame, path: Path | str, window: IntensityWindow | None
     raise _refusal(path, "not 8-bit" if window is None else "not 16-bit", message, remedy)
 
 
-def _opaque(pixels: Frame, path: Path | str) -> Frame:
-    """Drops an alpha channel that is full everywhere."""
+def _opaque(pixels: Frame, path: Path | str, remedy: str) -> Frame:
+    """Drops an alpha channel that is full everywhere; ``remedy`` is for one that is not."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
     lowest, full = int(pixels[..., 3].min()), 255 if pixels.dtype == np.uint8 else 65535
     if lowest < full:
         message = f"partly transparent (smallest alpha {lowest}), and nothing says on which background"
-        raise _refusal(path, "transparent", message, "flatten it and save it as gray or RGB")
+        raise _refusal(path, "transparent", message, remedy)
     return np.ascontiguousarray(pixels[..., :3])
 
 
 def _one_channel(pixels: Frame, path: Path) -> Frame:
-    pixels = _opaque(pixels, path)
+    pixels = _opaque(pixels, path, f"{_WRITE_IDS}; what is drawn may be in the alpha channel alone")
     if pixels.ndim == 2:
         return pixels
     first = pixels[..., 0]
     if not (np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2])):
-        remedy = "write class ids (0, 1, 2, ...) into one channel and save an 8-bit gray PNG"
+        remedy = f"{_WRITE_IDS}; `edgeseg data import --from color` does that where each colour is a class"
         raise _refusal(path, "coloured mask", "a mask in colours", remedy)
     return np.ascontiguousarray(first)
 

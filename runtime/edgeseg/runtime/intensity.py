@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from edgeseg.runtime.input_spec import IntensityWindow
 
-_MOST = 65535
 # Looked up in blocks, since numpy makes an eight-byte index of every pixel.
 _BLOCK_PX = 1 << 16
 
@@ -60,5 +59,5 @@ def spread(pixels: npt.NDArray[np.uint8], window: IntensityWindow | None) -> npt
 @functools.lru_cache(maxsize=4)
 def _table(window: IntensityWindow) -> npt.NDArray[np.uint8]:
     lo, hi = window
-    values = np.arange(_MOST + 1, dtype=np.int64).clip(lo, hi)
+    values = np.arange(1 << 16, dtype=np.int64).clip(lo, hi)
     return ((510 * (values - lo) + hi - lo) // (2 * (hi - lo))).astype(np.uint8)

@@ -28,7 +28,12 @@ def name_bytes(text: str) -> bytes:
 
 def rejoined(text: str) -> str:
     """Letters where a locale without UTF-8 has read a name byte by byte; bytes that are no UTF-8 stay surrogates."""
-    return name_bytes(text).decode("utf-8", "surrogateescape") if not text.isascii() and has_bytes(text) else text
+    if text.isascii() or not has_bytes(text):
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # another surrogate stands for no byte
+        return text
 
 
 def shown(text: str) -> str:

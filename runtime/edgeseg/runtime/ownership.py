@@ -71,7 +71,7 @@ class Owned:
 
 
 def _keep_for_ever() -> None:
-    """In a forked process: an engine freed there, be it at exit, waits for threads that it has not, or crashes."""
+    """In a forked process: an engine freed there waits for threads that it has not, or crashes, also at exit."""
     with contextlib.suppress(ImportError):  # a small Python without ctypes
         import ctypes
 

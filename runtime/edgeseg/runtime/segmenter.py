@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter_ns
@@ -52,7 +53,8 @@ class Segmenter(Owned):
     def open(cls, path: Path, variant: str | None = None, threads: int | None = None) -> Segmenter:
         """Open a bundle with the named variant, or the best one for this machine (see `selection.rank`).
 
-        A variant of no name that its engine refuses is passed over for the next best, with a RuntimeWarning.
+        Without a name, a variant that its engine refuses is passed over for the next best, with a RuntimeWarning.
+        A named one that this processor computes otherwise is opened, with a RuntimeWarning.
 
         Args:
             path: The .edgeseg file.
@@ -64,7 +66,7 @@ class Segmenter(Owned):
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
         from edgeseg.runtime.bundle import Bundle
-        from edgeseg.runtime.selection import open_best
+        from edgeseg.runtime.selection import open_best, wrong_here
 
         with Bundle.open(path) as bundle:
             if variant is None:
@@ -72,6 +74,10 @@ class Segmenter(Owned):
             else:
                 entry = bundle.variant(variant)
                 backend = open_backend(bundle.read(entry.file), entry.spec, threads)
+                wrong = wrong_here(entry)
+                if wrong is not None:
+                    said = f"{path}: masks of {variant} may differ from those it was accepted for: {wrong}"
+                    warnings.warn(said, RuntimeWarning, stacklevel=2)
         return cls(backend, entry.name)
 
     @classmethod

@@ -17,6 +17,7 @@ from edgeseg.runtime.manifest import Manifest, Variant
 # Its unsigned activations times signed weights saturate in the 16-bit sums of x86 processors without VNNI, so its
 # masks would differ there from the ones it was accepted for.
 _NEEDS_VNNI = "onnx-int8-x86"
+SATURATES = "this processor has no VNNI instructions, so that sums of unsigned times signed bytes saturate"
 
 # Best first, where no measurement says otherwise. Reasons: ONNX Runtime on x86 is fast in u8s8 only; on Arm and on
 # x86 without VNNI, XNNPACK is the faster INT8 engine.
@@ -40,32 +41,35 @@ def open_best(bundle: Bundle, threads: int | None = None) -> tuple[Variant, Back
         BackendError: If no variant can run here, with what to install, or every engine refuses its file, with why.
         BundleError: If a model file is damaged.
     """
-    opened, refused = try_in_order(bundle, threads)
-    if opened is None:
-        reasons = "; ".join(f"{one.name}: {unfit_reason(one) or refused[one.name]}" for one in bundle.variants)
-        raise BackendError(f"No variant of bundle {bundle.manifest.name!r} can run on this machine ({reasons}).")
-    for name, reason in refused.items():
-        warnings.warn(f"Variant {name} is passed over for {opened[0].name}: {reason}", RuntimeWarning, stacklevel=3)
-    return opened
-
-
-def try_in_order(bundle: Bundle, threads: int | None = None) -> tuple[tuple[Variant, Backend] | None, dict[str, str]]:
-    """Open what `rank` puts first, and where its engine refuses that, the next.
-
-    Returns:
-        The variant and its open backend, or None where none opens; and by name, why engines refused those before it.
-
-    Raises:
-        BundleError: If a model file is damaged.
-    """
     refused: dict[str, str] = {}
     for variant in rank(bundle.manifest):
         content = bundle.read(variant.file)
         try:
-            return (variant, open_backend(content, variant.spec, threads)), refused
+            backend = open_backend(content, variant.spec, threads)
         except BackendError as err:
             refused[variant.name] = str(err)
-    return None, refused
+            continue
+        for name, reason in refused.items():
+            warnings.warn(f"Variant {name} is passed over for {variant.name}: {reason}", RuntimeWarning, stacklevel=3)
+        return variant, backend
+    reasons = "; ".join(f"{one.name}: {unfit_reason(one) or refused[one.name]}" for one in bundle.variants)
+    raise BackendError(f"No variant of bundle {bundle.manifest.name!r} can run on this machine ({reasons}).")
+
+
+def refusals(bundle: Bundle) -> dict[str, str | None]:
+    """Return by name why a variant does not run on this machine, or None: then its engine has opened it.
+
+    Raises:
+        BundleError: If a model file is damaged.
+    """
+    reasons = {variant.name: unfit_reason(variant) for variant in bundle.variants}
+    for variant in rank(bundle.manifest):
+        content = bundle.read(variant.file)
+        try:
+            open_backend(content, variant.spec).close()
+        except BackendError as err:
+            reasons[variant.name] = str(err)
+    return reasons
 
 
 def rank(manifest: Manifest) -> list[Variant]:
@@ -97,8 +101,13 @@ def unfit_reason(variant: Variant) -> str | None:
     if installed_package(backend) is None:
         return f"no engine for {backend} is installed, run {BACKENDS[backend].remedy}"
     if variant.name == _NEEDS_VNNI and machine_kind() != "x86-vnni":
-        return "this processor has no VNNI instructions; ask for it by name to run it nevertheless"
+        return f"{wrong_here(variant) or 'it is made for x86'}; ask for it by name to run it nevertheless"
     return None
+
+
+def wrong_here(variant: Variant) -> str | None:
+    """Return why a variant's masks on this processor are not those it was accepted for, or None."""
+    return SATURATES if variant.name == _NEEDS_VNNI and machine_kind() == "x86" else None
 
 
 def target_name(backend: str) -> str:

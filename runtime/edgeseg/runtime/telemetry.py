@@ -5,8 +5,8 @@
 package makes. Processes started from here inherit the setting.
 
 Looked at: onnxruntime, ai-edge-litert, torch, lightning, monai, onnx, onnxscript, litert-torch, ai-edge-quantizer,
-torch-pruning, tensorboard. Only onnxruntime does anything: recent ones (1.31) write a device id and a database under
-the home folder and look up a host, unless the environment says otherwise before they are loaded (see its Privacy.md).
+torch-pruning, tensorboard. Only onnxruntime does anything: from 1.29 on it writes a device id and a database under
+the home folder and looks up a host, unless the environment says otherwise before it is loaded (see its Privacy.md).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def read_text(path: Path) -> str:
 
     Raises:
         OSError: It cannot be read.
-        UnicodeDecodeError: It is neither UTF-8 nor marked as UTF-16 or UTF-32.
+        UnicodeDecodeError: It is neither UTF-8 (without NUL) nor marked as UTF-16 or UTF-32.
     """
     return decoded(path.read_bytes())
 
@@ -29,9 +29,12 @@ def decoded(data: bytes) -> str:
     """Turns a file's bytes into text, without its byte-order mark.
 
     Raises:
-        UnicodeDecodeError: Neither UTF-8 nor marked as UTF-16 or UTF-32.
+        UnicodeDecodeError: Neither UTF-8 (without NUL) nor marked as UTF-16 or UTF-32.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding)
+    nul = data.find(b"\0")
+    if nul >= 0:  # no text has it
+        raise UnicodeDecodeError("utf-8", data, nul, nul + 1, "a NUL, as in UTF-16 that is not marked as such")
     return data.decode("utf-8")

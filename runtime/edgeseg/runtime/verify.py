@@ -11,6 +11,7 @@ from edgeseg.runtime.errors import EdgesegError
 from edgeseg.runtime.golden import decode_png, differing_share
 from edgeseg.runtime.manifest import Golden, Variant
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.selection import wrong_here
 
 
 def verify_bundle(path: Path, threads: int | None = None) -> dict[str, Any]:
@@ -79,7 +80,8 @@ def _run_variant(bundle: Bundle, variant: Variant, threads: int | None) -> dict[
         f"{worst['input']}: {worst['differing_share']:.3%} of the pixels differ, "
         f"{worst['max_differing_share']:.3%} are allowed"
     )
-    return row | {"status": "differs", "reason": reason}
+    wrong = wrong_here(variant)
+    return row | {"status": "differs", "reason": f"{reason}: {wrong}" if wrong else reason}
 
 
 def _compare(bundle: Bundle, golden: Golden, variant: str, segmenter: Segmenter) -> list[dict[str, Any]]:

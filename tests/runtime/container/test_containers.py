@@ -1,11 +1,13 @@
 """PNG, BMP, TIFF and WebP by their content; what is refused is read by cv2 without a word."""
 
+import io
 import struct
 import zlib
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeseg.runtime import container
 from edgeseg.runtime.container import DamagedError
@@ -211,3 +213,30 @@ def test_lossy_webp_is_told_from_lossless():
 def test_other_files_are_named_by_their_content(data, name):
     with pytest.raises(DamagedError, match=name):
         container.look(data)
+
+
+def jpeg_tiff(pixels: np.ndarray) -> bytes:
+    """Strips of JPEG with common tables, as libtiff writes them."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "TIFF", compression="jpeg")
+    return buffer.getvalue()
+
+
+def test_strips_of_jpeg_are_whole_or_damaged():
+    data = jpeg_tiff(picture((96, 160)))
+    assert read(data) is not None
+    for blank in (bytes(400), np.random.default_rng(0).integers(0, 250, 60, np.uint8).tobytes()):
+        middle = len(data) // 2
+        damaged = data[:middle] + blank + data[middle + len(blank) :]
+        assert decodes(damaged) is not None, "cv2 says nothing"
+        with pytest.raises(DamagedError, match="damaged"):
+            read(damaged)
+
+
+@pytest.mark.parametrize("name", TIFF_CODINGS)
+def test_nothing_is_said_of_whole_files(name, capfd):
+    files = [coded(".tif", picture(), cv2.IMWRITE_TIFF_COMPRESSION, TIFF_CODINGS[name]), jpeg_tiff(picture((96, 160)))]
+    capfd.readouterr()  # writing is not what is asked
+    for data in files:
+        read(data)
+    assert capfd.readouterr() == ("", "")

@@ -97,3 +97,58 @@ def test_check_warns_and_still_finds_no_fault(tmp_path: Path) -> None:
     assert found.faults == () and [one.kind for one in found.warnings] == ["column across splits"]
     assert "rename patient to group" in found.warnings[0].remedy
     assert [column.name for column in found.columns] == ["patient"]
+
+
+@pytest.mark.parametrize("name", ["pid", "Pat.-Nr.", "Patienten-ID", "paciente", "Bauteil", "Proband", "患者"])
+def test_other_words_for_a_patient_or_part(name: str) -> None:
+    assert len(warned(PATIENTS, name)) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("P1", "p1"),
+        ("P 1", "P1"),
+        ("7", "007"),
+        ("7", "7.0"),
+        ("P_07", "P7"),
+        ("M\u00fcller", "Mu\u0308ller"),
+        ("１", "1"),
+    ],
+)
+def test_groups_that_a_person_reads_as_one_are_told(one: str, other: str) -> None:
+    rows = {"a": {"group": one}, "b": {"group": other}, "c": {"group": "other"}}
+    (warning,) = column_warnings(("group",), rows)
+    assert warning.kind == "groups alike" and one in warning.message and other in warning.message
+
+
+@pytest.mark.parametrize(("one", "other"), [("7", "70"), ("1.5", "1.05"), ("p1", "p11"), ("1.0.0", "1")])
+def test_groups_that_differ_are_not(one: str, other: str) -> None:
+    assert column_warnings(("group",), {"a": {"group": one}, "b": {"group": other}}) == []
+
+
+def test_words_for_an_unknown_group_make_one_group_of_many_and_are_told() -> None:
+    rows = {"a": {"group": "NA"}, "b": {"group": "NA"}, "c": {"group": "p1"}}
+    (warning,) = column_warnings(("group",), rows)
+    assert warning.kind == "unknown group" and warning.message == "2 images are taken as one group called NA"
+
+
+def test_a_half_filled_group_is_told_and_an_empty_one_is_not() -> None:
+    rows = {"a": {"group": "p1"}, "b": {"group": ""}, "c": {"group": ""}}
+    (warning,) = column_warnings(("group",), rows)
+    assert warning.kind == "no group" and warning.message.startswith("2 of the 3 images have no group")
+    assert column_warnings(("group",), {"a": {"group": ""}, "b": {"group": ""}}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("gr\u043eup", "group"), ("ｇｒｏｕｐ", "group"), ("spilt", "split"), ("is_train", "split")]
+)
+def test_letters_that_only_look_alike_are_told(name: str, known: str) -> None:
+    (warning,) = column_warnings((name,), {"a": {name: "1"}, "b": {name: "2"}})
+    assert warning.kind == "column not read" and f"{known} is what a column must be called" in warning.message
+
+
+@pytest.mark.parametrize("name", ["height", "Width_px", "n_channels", "pos_frac"])
+def test_a_measure_is_none_however_it_is_spread(name: str) -> None:
+    values = [str(400 + i // 3) for i in range(36)]
+    assert warned(values, "x1") and not warned(values, name)

@@ -122,3 +122,23 @@ def test_names_that_are_no_text_pair_with_a_table_in_their_bytes(tmp_path: Path)
     kept = tmp_path / "run" / "split.csv"
     first = open_dataset(root, split_file=kept)
     assert open_dataset(root, split_file=kept).samples == first.samples
+
+
+def test_an_index_that_a_program_put_first_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"one column has no name; .*index=False"):
+        open_dataset(write_folder(tmp_path, meta=table(",stem,split,group").replace("\n0,", "\n0,0,", 1)))
+
+
+@pytest.mark.parametrize("name", ["splits.csv", "groups.csv", "patients.xlsx", "train.txt", "test.csv", "Metadata.CSV"])
+def test_tables_under_other_names_are_told(tmp_path: Path, name: str) -> None:
+    root = write_folder(tmp_path, meta=None)
+    (root / name).write_text("x")
+    (remark,) = open_dataset(root).remarks
+    assert remark.startswith(f"warning: {name}: not read") and "meta.csv" in remark
+
+
+def test_a_table_beside_the_images_is_a_fault(tmp_path: Path) -> None:
+    root = write_folder(tmp_path)
+    (root / "meta.csv").rename(root / "images" / "meta.csv")
+    with pytest.raises(DataError, match=r"images/meta.csv: not read.*move it beside images/ and masks/"):
+        open_dataset(root)

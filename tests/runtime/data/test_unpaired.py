@@ -189,3 +189,32 @@ def test_one_class_in_place_of_the_background_is_seen_among_several(tmp_path: Pa
         save(root / "masks" / f"{i}.png", np.array([2, 0, 1], np.uint8)[truth()])
     (warning,) = examine(root).warnings
     assert warning.message.startswith("scratch covers") and "100% of the masks" in warning.message
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.float32, np.float64])
+def test_images_and_masks_of_any_depth_are_looked_at(tmp_path: Path, dtype: type) -> None:
+    root = write_folder(tmp_path)
+    for path in [*(root / "images").iterdir(), *(root / "masks").iterdir()]:
+        pixels = truth() if path.parent.name == "masks" else frame(int(path.stem))
+        save(path.with_suffix(".tif"), pixels.astype(dtype))
+        path.unlink()
+    found = [fault.kind for fault in examine(root).faults]
+    is_float = dtype in (np.float32, np.float64)
+    assert found == ["not 8-bit"] * (18 if is_float else 9), "whole numbers are ids in any depth, and no image is"
+
+
+@pytest.mark.parametrize("folder", ["images", "masks"])
+def test_a_lost_link_is_to_be_mended(tmp_path: Path, folder: str) -> None:
+    root = write_folder(tmp_path, meta=None)
+    (root / folder / "3.png").unlink()
+    (root / folder / "3.png").symlink_to("nowhere.png")
+    (fault,) = examine(root).faults
+    assert "a link to nothing" in fault.message and fault.remedy.startswith("mend the link")
+
+
+def test_hidden_and_nameless_files_are_called_so(tmp_path: Path) -> None:
+    root = write_folder(tmp_path)
+    rename(root / "images", lambda name: f".{name}")
+    assert "only hidden files in it" in examine(root).faults[0].message
+    rename(root / "images", lambda name: name.strip(".").removesuffix(".png"))
+    assert "only files without a suffix in it" in examine(root).faults[0].message

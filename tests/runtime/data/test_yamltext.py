@@ -27,9 +27,24 @@ def test_truths_nulls_and_sections_are_no_names(text: str) -> None:
 
 
 def test_numbers_stay_numbers() -> None:
-    found = plain(read_yaml("a: 010\nb: [1.5, 0x10]\nno: {2: x}").values)
-    assert found == {"a": 8, "b": [1.5, 16], "no": {"2": "x"}}
-    assert [type(value) for value in (found["a"], *found["b"])] == [int, float, int]
+    found = plain(read_yaml("a: 10\nb: [1.5, 0x10, 0, -7]\nno: {2: x}").values)
+    assert found == {"a": 10, "b": [1.5, 16, 0, -7], "no": {"2": "x"}}
+    assert [type(value) for value in (found["a"], *found["b"])] == [int, float, int, int, int]
+
+
+@pytest.mark.parametrize("text", ["010", "-007", "0_7", "1:30", "10:00:00", "1:30.5"])
+def test_what_yaml_1_1_alone_takes_for_a_number_is_text(text: str) -> None:
+    assert plain(read_yaml(f"a: {text}").values["a"]) == text
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E3", "-2e2", ".5e1", "1.5e3", "1.0e+2"])
+def test_an_exponent_makes_a_number(text: str) -> None:
+    value = read_yaml(f"a: {text}").values["a"]
+    assert type(plain(value)) is float and plain(value) == float(text) and as_name(value) == text
+
+
+def test_only_whole_words_are_numbers() -> None:
+    assert read_yaml("[1e3x, 5e, e5, 1e2 b]").values == ["1e3x", "5e", "e5", "1e2 b"]
 
 
 def test_lines() -> None:
@@ -48,6 +63,8 @@ def test_lines() -> None:
         ("a: \x00", "special characters"),
         ("---\na: 1\n---\nb: 2\n", "line 3: "),
         ("[" * 5000, "nested|line"),
+        ("a: &x [*x]", "line 1: what & names holds itself"),
+        ("b: 1\na: &x {c: {d: *x}}", "line 2: what & names holds itself"),
     ],
 )
 def test_what_is_no_yaml(text: str, says: str) -> None:
@@ -55,9 +72,8 @@ def test_what_is_no_yaml(text: str, says: str) -> None:
         read_yaml(text)
 
 
-def test_anchors_merges_and_what_holds_itself() -> None:
-    assert read_yaml("a: &x {b: 1}\nc: {<<: *x, d: 2}").values["c"] == {"b": 1, "d": 2}
-    assert read_yaml("a: &x [*x]").values["a"][0] is not None
+def test_anchors_and_merges() -> None:
+    assert read_yaml("a: &x {b: 1}\nc: {<<: *x, d: 2}\ne: [*x, *x]").values["c"] == {"b": 1, "d": 2}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -86,8 +102,23 @@ def test_names_in_a_description_are_taken_as_written(tmp_path: Path) -> None:
             "classes: [a, b]\ncolor: gray\ncolour: x\nfoo: 1\n",
             r"'colour' \(line 3, did you mean color\?\), 'foo' \(line 4\)",
         ),
-        ("classes: {0: a, 1: b}\ncolor: gray\n", r"line 1: classes is a section.*write a list"),
-        ("classes: a, b\ncolor: gray\n", r"line 1: classes is one text: 'a, b'; write a list of names by id: \[a, b\]"),
+        (
+            "classes: {1: b, 0: a}\ncolor: gray\n",
+            r"line 1: classes is a section.*write a list of names by id: \[a, b\]",
+        ),
+        ("classes: {a: 0, b: 1}\ncolor: gray\n", r"line 1: classes is a section.*write a list .*: \[background, ...\]"),
+        ("classes: a, b\ncolor: gray\n", r"line 1: classes is no list: 'a, b'; write a list of names by id: \[a, b\]"),
+        ("classes: (a, b)\ncolor: gray\n", r"write a list of names by id: \[a, b\]$"),
+        ("classes: '[a, b]'\ncolor: gray\n", r"write a list of names by id: \[a, b\]$"),
+        ("classes: 2\ncolor: gray\n", "classes is no list: 2"),
+        ("classes: [a, b]\ncolor: gray\npixel_mm: 0:05\n", "line 3: pixel_mm is '0:05'"),
+        ("classes: [a, b]\ncolor: gray\nignore: 0377\n", "line 3: ignore is '0377'"),
+        (
+            "classes: [a, b]\ncolor: gray\nignore_index: 255\n",
+            "line 3: unknown key 'ignore_index'; did you mean ignore?",
+        ),
+        ("names: [a, b]\ncolor: gray\n", "unknown key 'names'; did you mean classes?"),
+        ("trainer: {}\n", "unknown key 'trainer', and no classes and color; if this is a file of another kind"),
         ("licence: x\nclasses: [a, a]\ncolor: gray\n", "line 2: the classes are"),
         (
             "path: .\ntrain: images\nval: images\nnc: 1\nnames: [crack]\n",
@@ -123,4 +154,27 @@ def test_a_missing_description_looks_at_what_is_there(tmp_path: Path, name: str,
     (root / "dataset.yaml").unlink()
     (root / name).write_text(text)
     with pytest.raises(DataError, match=says):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "latin-1"])
+def test_a_file_that_is_no_utf_8_is_told_so_everywhere(tmp_path: Path, encoding: str) -> None:
+    root = write_folder(tmp_path)
+    (root / "dataset.yaml").write_bytes("name: ü\nclasses: [a, b]\n".encode(encoding))
+    with pytest.raises(DataError, match=r"dataset.yaml: .*line 1 is not UTF-8 text.*save it as UTF-8"):
+        open_dataset(root)
+    (root / "meta.csv").write_bytes("stem,split\nü,train\n".encode(encoding))
+    with pytest.raises(DataError, match=r"meta.csv: line \d is not UTF-8 text.*save it as CSV in UTF-8"):
+        open_dataset(root)
+
+
+def test_a_folder_or_a_lost_link_in_place_of_the_description(tmp_path: Path) -> None:
+    root = write_folder(tmp_path)
+    (root / "dataset.yaml").unlink()
+    (root / "dataset.yaml").symlink_to("nowhere")
+    with pytest.raises(DataError, match="is a link that leads nowhere"):
+        open_dataset(root)
+    (root / "dataset.yaml").unlink()
+    (root / "dataset.yaml").mkdir()
+    with pytest.raises(DataError, match="is a folder"):
         open_dataset(root)

@@ -18,6 +18,7 @@ from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import TrainingError
 from edgeseg.runtime.file_kind import kind_of, refusal
+from edgeseg.runtime.textfile import read_text
 from edgeseg.train.models import SegmentationNet, build_model
 
 SCHEMA_VERSION = 1
@@ -119,7 +120,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
     if not path.is_file() or not (folder / WEIGHTS).is_file():
         raise TrainingError(f"{folder} holds no whole checkpoint ({WEIGHTS} and {DESCRIPTION}); run the step again")
     try:
-        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+        description: dict[str, Any] = json.loads(read_text(path))
     except (ValueError, RecursionError) as err:
         raise TrainingError(f"{path} is no JSON ({err}); run the step again") from err
     if not isinstance(description, dict) or not isinstance(description.get("arch"), dict):

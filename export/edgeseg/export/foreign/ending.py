@@ -21,7 +21,7 @@ _CARRIERS = {"Identity", "Dropout", "Cast", "Squeeze", "Unsqueeze", "Reshape", "
 _SQUASHERS = {"Sigmoid", "HardSigmoid", "Softmax", "LogSoftmax", "Hardmax", "ArgMax"}
 _COMPARISONS = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
 _MEANINGS = _SQUASHERS | _COMPARISONS | {"Round", "Clip", "Log"}
-_AFFINE = {"Mul", "Div", "Add", "Sub"}
+_AFFINE = {"Mul", "Div", "Add", "Sub", "Neg"}
 # Between these an unsaid threshold is in the middle: a hard sigmoid written out, a ReLU6 of one, a gray value.
 _USUAL_BOUNDS = {(0.0, 1.0), (0.0, 6.0), (0.0, 255.0)}
 # Behind them probabilities are still probabilities.
@@ -106,7 +106,7 @@ def find_ending(model: onnx.ModelProto, flat: frozenset[str] = frozenset()) -> E
         steps = seen[: len(steps) + 1]
     if any(step.scale < 0 for step in steps):
         turned = next(step.node.name for step in steps if step.scale < 0)
-        raise EndingError(f"the node {turned} turns its scores round (1 - x): they say where the class is not")
+        raise EndingError(f"the node {turned} turns its scores round (1 - x, or -x): they say where the class is not")
     scores = _made(seen, len(steps), model)
     return Ending(scores, tuple(steps), *_squashed(scores, makers, constants))
 
@@ -130,6 +130,8 @@ def threshold(ending: Ending, planes: int) -> float:
     for place, step in enumerate(ending.steps):
         if step.bounds is not None and limit is None and any(one.kind in _SQUASHERS for one in ending.steps[place:]):
             continue  # probabilities kept off 0 and 1
+        if step.kind == "Round" and limit is None and any(one.scale != 1 for one in ending.steps[place:]):
+            continue  # of percent or gray values, whose middle is not 0.5
         limit = _back(step, limit)
         if limit is not None and not math.isfinite(limit):
             raise EndingError(_never(ending, step))
@@ -199,6 +201,8 @@ def _step(node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> Step | N
 
 def _affine(node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> Step | None:
     """`Mul` and the like by one constant."""
+    if node.op_type == "Neg":
+        return Step(node, scale=-1.0)
     first, second = (constants.get(name) for name in node.input)
     constant = second if first is None else first
     if constant is None or (first is not None and second is not None) or constant.size != 1:

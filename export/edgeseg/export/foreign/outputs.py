@@ -25,6 +25,8 @@ def with_output(model: onnx.ModelProto, name: str, file: str) -> onnx.ModelProto
     listed = "; ".join(
         f"{value.name} {type_words(value)}, made by {maker(model, value.name)}" for value in model.graph.output
     )
+    if not outputs:
+        raise ConfigError(f"{file} has no output; export it again.")
     if not name:
         if len(outputs) != 1:
             raise ConfigError(f"{file} has {len(outputs)} outputs: name the scores with --output NAME. Found: {listed}")

@@ -12,7 +12,7 @@ from edgeseg.export.foreign.limits import Limits, engine_limits, onnx_limits, re
 from edgeseg.export.foreign.outputs import with_output
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of
+from edgeseg.runtime.file_kind import kind_of, refusal
 from edgeseg.runtime.onnx_header import OnnxHeader, read_onnx_header
 
 _OPSET = 17  # what older files are raised to
@@ -36,8 +36,7 @@ def read_foreign(path: Path, output: str = "") -> onnx.ModelProto:
         ConfigError: Naming what the file is instead, what is missing, or what is too new or too old.
     """
     if (kind := kind_of(path)).key != "onnx":
-        remedy = kind.remedy or "name the float .onnx file"
-        raise ConfigError(f"{path} is no valid ONNX file, but {kind.words}; {remedy}")
+        raise ConfigError(refusal(path, "a float ONNX file", kind))
     header = read_onnx_header(path)
     assert header is not None
     _check_versions(path, header)
@@ -54,6 +53,8 @@ def read_foreign(path: Path, output: str = "") -> onnx.ModelProto:
 
 
 def _check_versions(path: Path, header: OnnxHeader) -> None:
+    if not header.opset:
+        raise ConfigError(f"{path.name} does not say which opset it has; export it again, with opset_version={_OPSET}.")
     engine, package = engine_limits(), onnx_limits()
     newest = f"{_words(engine)}, {_words(package)}"
     if header.opset > min(engine.opset, package.opset):

@@ -66,7 +66,7 @@ def adopt(path: Path, data: DataSet, feeding: Feeding, output: str = "") -> Adop
     adopted = Adopted(
         *(model, whole, ending, entry.name, entry.layout, feeding, spec, limit, scores.missing_axes, notes)
     )
-    _refuse_hidden_probabilities(adopted, data, path)
+    _check_scores(adopted, data, path)
     return adopted
 
 
@@ -172,20 +172,24 @@ def _notes(entry: Entry, ending: Ending, data: DataSet, limit: float) -> tuple[s
     return tuple(notes)
 
 
-def _refuse_hidden_probabilities(adopted: Adopted, data: DataSet, path: Path) -> None:
-    """One plane within 0..1 on real images that no known node made: never taken for scores around zero."""
-    if adopted.spec.n_planes > 1 or adopted.threshold or adopted.ending.steps:
-        return
-    name = adopted.ending.scores
-    low, high = np.inf, -np.inf
-    for sample in data.samples[:_LOOKED_AT]:
-        pixels = prepare(read_image(sample.image, data.color), adopted.spec.input).tensor
+def _check_scores(adopted: Adopted, data: DataSet, path: Path) -> None:
+    """On real images scores are numbers, and one plane that no known node squashed is not within 0..1."""
+    name, low, high = adopted.ending.scores, np.inf, -np.inf
+    looked_at = data.samples[:_LOOKED_AT]
+    for sample in looked_at:
+        pixels = prepare(read_image(sample.image, data.color, data.window), adopted.spec.input).tensor
         feed = {adopted.input_name: adopted.feeding.apply(pixels, adopted.layout)}
         values = run(adopted.model, feed, [name])[name]
+        if np.isnan(values).any():
+            raise ConfigError(
+                f"{path.name}: {name} (made by {maker(adopted.model, name)}) has {np.isnan(values).mean():.0%} NaN on "
+                f"{sample.image.name}: its weights are damaged, or it is fed wrongly (--scale, --mean, --std)"
+            )
         low, high = min(low, float(values.min())), max(high, float(values.max()))
-    if low >= 0 and high <= 1:
+    unknown = adopted.spec.n_planes == 1 and not adopted.threshold and not adopted.ending.steps
+    if unknown and low >= 0 and high <= 1:
         raise ConfigError(
             f"{path.name}: {name} (made by {maker(adopted.model, name)}) is between {low:.3g} and {high:.3g} on "
-            f"{min(len(data.samples), _LOOKED_AT)} images: probabilities or a mask, where scores around zero are "
-            "needed. Name the tensor in front of that: --output TENSOR"
+            f"{len(looked_at)} images: probabilities or a mask, where scores around zero are needed. Name the tensor "
+            "in front of that: --output TENSOR"
         )

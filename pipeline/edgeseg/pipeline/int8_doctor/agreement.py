@@ -67,12 +67,15 @@ def check_agreement(scores: np.ndarray, limit: float, output: np.ndarray, ending
 
 
 def _orders(mask: np.ndarray, values: np.ndarray) -> bool:
-    """Whether the output is the same for all pixels of a class, or rises with it, and lies where the mask does."""
+    """Whether the output rises with the class and lies where the mask does.
+
+    Two classes that all have the same value are none: probabilities cast to integers are all 0.
+    """
     if values.size != mask.size or (values.ndim == 2 and values.shape != mask.shape):
         return False
     flat, classes = values.reshape(-1), mask.reshape(-1)
     parts = [flat[classes == one] for one in np.unique(classes)]
-    return all(low.max() <= high.min() + _CLOSE for low, high in itertools.pairwise(parts))
+    return all(low.max() <= high.min() + _CLOSE and low.min() < high.max() for low, high in itertools.pairwise(parts))
 
 
 def _highest(mask: np.ndarray, values: np.ndarray, planes: int) -> bool:

@@ -56,8 +56,10 @@ def entries(model: onnx.ModelProto, feeding: Feeding, color: str, file: str) -> 
     """
     initial = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in initial]
-    listed = ", ".join(f"{one.name} ({type_words(one)})" for one in inputs) or "no input at all"
+    listed = ", ".join(f"{one.name} ({type_words(one)})" for one in inputs)
     needed = "one image of float32 or uint8, (N,C,H,W) or (N,H,W,C), is needed"
+    if not inputs:
+        raise ConfigError(f"{file} has no input that its output is made from; {needed}.")
     if len(inputs) != 1:
         raise ConfigError(f"{file} has {len(inputs)} inputs, {listed}; {needed}.")
     (value,) = inputs
@@ -74,8 +76,9 @@ def entries(model: onnx.ModelProto, feeding: Feeding, color: str, file: str) -> 
     layouts = _layouts(dims, 1 if color == "gray" else 3)
     counts = sorted({1, *(channels for _layout, channels in layouts)})
     if layouts and any(len(values) not in counts for values in (feeding.mean, feeding.std)):
-        needs = f"1 or {counts[-1]}"
-        raise ConfigError(f"--mean and --std need {needs} values for {file}, found {feeding.words}.")
+        needs = " or ".join(map(str, counts))
+        found_values = f"--mean has {len(feeding.mean)}, --std {len(feeding.std)}"
+        raise ConfigError(f"{found_values} values, but {file} has channels for {needs}.")
     found = [
         Entry(value.name, dtype, layout, channels, *_size(dims, layout, feeding, file), dims[0])
         for layout, channels in layouts

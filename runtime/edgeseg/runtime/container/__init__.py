@@ -31,6 +31,8 @@ _FOREIGN = {
     b"<svg": "SVG",
     b"<!DO": "a web page",
     b"<htm": "a web page",
+    b"version https://git-lfs": "a Git LFS pointer (`git lfs pull` gets the file)",
+    b"/annex/objects/": "a git-annex pointer (`git annex get` gets the file)",
     **{b"P%d" % kind: "a PNM" for kind in range(1, 7)},
 }
 

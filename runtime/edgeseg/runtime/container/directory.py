@@ -12,6 +12,7 @@ Tags = dict[int, tuple[int, ...]]
 _SIGNATURES = {b"II*\x00": "<", b"MM\x00*": ">", b"II+\x00": "<", b"MM\x00+": ">"}
 # Whole numbers only: 1 byte, 3 short, 4 long, 13 directory, 16 and 18 long8; other types say nothing we ask for.
 _FORMATS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+JPEG_TABLES, _UNDEFINED = 347, 7  # the one tag of bytes without a meaning to TIFF itself that is asked for
 
 
 def is_tiff(data: bytes) -> bool:
@@ -62,9 +63,9 @@ def _read(data: bytes, offset: int, order: str, big: bool) -> tuple[Tags, int]:
         raise truncated()
     for entry in range(offset, offset + count * size, size):
         tag, kind, n = struct.unpack_from(f"{order}HH{pointer}", data, entry)
-        if kind not in _FORMATS:
+        if kind not in _FORMATS and (tag, kind) != (JPEG_TABLES, _UNDEFINED):
             continue
-        layout = f"{order}{n}{_FORMATS[kind]}"
+        layout = f"{order}{n}{_FORMATS.get(kind, 'B')}"
         at = entry + size - inline
         if n > len(data):
             raise truncated()

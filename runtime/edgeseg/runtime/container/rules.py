@@ -29,11 +29,12 @@ def unfit(content: Content, path: Path, *, is_mask: bool) -> Fault | None:
     Returns:
         The first reason not to take it, or None.
     """
-    found = _unfit_picture(content) or (_unfit_mask(content) if is_mask else None) or _unfit_palette(content, is_mask)
+    found = _unfit_picture(content, is_mask) or (_unfit_mask(content) if is_mask else None)
+    found = found or _unfit_palette(content, is_mask) or (_unfit_bits(content) if is_mask else None)
     return Fault(str(path), *found) if found else None
 
 
-def _unfit_picture(content: Content) -> tuple[str, str, str] | None:
+def _unfit_picture(content: Content, is_mask: bool) -> tuple[str, str, str] | None:
     if content.frames > 1:
         found = f"{content.frames} pictures in one {content.container} (pages or frames)"
         return "several frames", found, "save each under its own name, or only the one that is meant"
@@ -42,7 +43,7 @@ def _unfit_picture(content: Content) -> tuple[str, str, str] | None:
         return "turned image", found, _TURN
     if content.inks:
         found = f"{content.inks}, whose colours depend on how a program converts them"
-        return "bad channels", found, "convert it to gray or RGB"
+        return "bad channels", found, _WRITE_GRAY if is_mask else "convert it to gray or RGB"
     if content.white_is_zero and content.bits > 8:
         found = f"a {content.bits}-bit TIFF in which 0 is white, which programs invert or not as they like"
         return "white is zero", found, "save it with 0 as black (photometric interpretation 1)"
@@ -60,9 +61,14 @@ def _unfit_mask(content: Content) -> tuple[str, str, str] | None:
         found = "a TIFF in which 0 is white: its numbers say the opposite of what it shows"
         remedy = "save it with 0 as black (photometric interpretation 1), and with the background as 0"
         return "white is zero", found, remedy
-    if content.bits in (2, 4, 5):
-        return "not 8-bit", f"a {content.bits}-bit mask, whose ids would be rescaled", "save it as an 8-bit gray PNG"
     return None
+
+
+def _unfit_bits(content: Content) -> tuple[str, str, str] | None:
+    if content.bits not in (2, 4, 5):
+        return None
+    remedy = f"{_WRITE_GRAY}; a program that opens it may multiply them by {255 // ((1 << content.bits) - 1)}"
+    return "not 8-bit", f"a {content.bits}-bit mask, whose ids would be rescaled", remedy
 
 
 def _unfit_palette(content: Content, is_mask: bool) -> tuple[str, str, str] | None:

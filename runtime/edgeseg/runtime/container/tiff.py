@@ -13,7 +13,7 @@ _STRIP_OFFSETS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANES, _COLOURS = 273, 277, 278
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES = 322, 323, 324, 325
 _WHITE_IS_ZERO, _PALETTE, _YCBCR = 0, 3, 6
 _INKS = {4: "a transparency mask", 5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32803: "raw sensor"}
-_UNCOMPRESSED, LZW, DEFLATE, PACKBITS, LZMA, ZSTANDARD = 1, 5, (8, 32946), 32773, 34925, 50000
+_UNCOMPRESSED, LZW, DEFLATE, PACKBITS, LZMA, ZSTANDARD, JPEG = 1, 5, (8, 32946), 32773, 34925, 50000, 7
 _LOSSLESS = (_UNCOMPRESSED, 2, 3, 4, LZW, *DEFLATE, PACKBITS, LZMA, ZSTANDARD)  # 2 to 4 are those of fax
 _REDUCED = 1  # bit of _KIND: a smaller copy of another page
 # An LZW encoder never writes the code 0 this often in a row: it knows longer strings by then.

@@ -7,16 +7,19 @@ must not.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 
+from edgeseg.runtime.container import jpeg, jpeg_scan
 from edgeseg.runtime.container.content import DamagedError, truncated
-from edgeseg.runtime.container.directory import directories
-from edgeseg.runtime.container.tiff import DEFLATE, LZMA, LZW, PACKBITS, ZSTANDARD, compression_of, parts
+from edgeseg.runtime.container.directory import JPEG_TABLES, directories
+from edgeseg.runtime.container.tiff import DEFLATE, JPEG, LZMA, LZW, PACKBITS, ZSTANDARD, compression_of, parts
 
 _FILL_ORDER = 266
 _WIDEST = 1 << 19
@@ -36,6 +39,8 @@ def verify(data: bytes) -> None:
         strip = data[part.begin : part.begin + part.stored]
         if compression in DEFLATE:
             _inflate(strip)
+        elif compression == JPEG:
+            _scan(strip, bytes(tags.get(JPEG_TABLES, ())))
         elif compression in (LZW, PACKBITS, LZMA, ZSTANDARD) and tags.get(_FILL_ORDER, (1,)) == (1,):
             _decode(strip, part.pixels, compression)
 
@@ -49,6 +54,16 @@ def _inflate(strip: bytes) -> None:
         raise DamagedError("damaged, a part of its pixels cannot be inflated") from error
     if not stream.eof:
         raise truncated()
+
+
+def _scan(strip: bytes, tables: bytes) -> None:
+    """Each strip is a JPEG, but for the tables that all of them share (TIFF technical note 2)."""
+    whole = tables[:-2] + strip[2:] if tables.startswith(jpeg.SIGNATURE) else strip
+    content = jpeg.look(whole)
+    assert content.jpeg is not None
+    with _quiet():
+        jpeg_scan.decode(whole, content.jpeg, cv2.IMREAD_GRAYSCALE)
+        jpeg_scan.verify(whole, content.jpeg)
 
 
 def _decode(strip: bytes, size: int, compression: int) -> None:
@@ -70,4 +85,16 @@ def _picture(strip: bytes, width: int, rows: int, compression: int) -> Any:
     body = strip + b"\x00" * (len(strip) % 2)
     head = b"II*\x00" + struct.pack("<I", 8 + len(body))
     file = head + body + struct.pack("<H", len(tags)) + directory + bytes(4)
-    return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+    with _quiet():
+        return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV reports to stderr that a strip does not decode, which of a whole one is what is expected here."""
+    logging = cv2.utils.logging
+    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ _GROUP_WORD = (
     "(patient|subject|person|participant|volunteer|donor|animal|mouse|case|exam|examination|study|series|serie|scan|"
     "visit|session|acquisition|slide|biopsy|volume|stack|sequence|video|clip|recording|movie|track|scene|part|piece|"
     "component|workpiece|sample|specimen|coupon|wafer|panel|board|lot|batch|charge|serial|barcode|roll|coil|parent|"
-    "original|mrn)s?(id|ids|no|nr|num|number|name|code|key|uid|index|idx)?"
+    "original|mrn|pid|pat|patient[a-z]*|pa[cz]iente|proband[a-z]*|sujet[a-z]*|bauteil|werkstück|fall|los|患者|病人|病例|"
+    "被験者)s?(id|ids|no|nr|num|number|name|code|key|uid|index|idx)?"
 )
+# Numbers under these names are measures, however they are spread.
+_MEASURE_WORD = "(height|width|size|area|length|depth|channels?|px|mm|um|age|year|share|frac|fraction|ratio|count)"
 _WORDS = r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+"
 _UNKNOWN = frozenset(("", "-", "?", "na", "n/a", "nan", "none", "null", "unknown", "unbekannt"))
 # A category (a camera, a kind of defect) has few values with many images each, an identifier many with few.
@@ -61,7 +65,7 @@ def column_warnings(columns: tuple[str, ...], rows: Mapping[str, Mapping[str, st
         if near is not None and near not in columns:
             message = f"the column {name} is not read; {near} is what a column must be called for that"
             warnings.append(_warning("column not read", message, f"rename {name} to {near}, if that is what it is"))
-    return warnings + _groups_by_case(rows)
+    return [*warnings, *_groups_alike(rows), *_groups_unknown(rows)]
 
 
 def group_faults(rows: Mapping[str, Mapping[str, str]]) -> list[Fault]:
@@ -70,12 +74,14 @@ def group_faults(rows: Mapping[str, Mapping[str, str]]) -> list[Fault]:
     for row in rows.values():
         if row.get("group"):
             seen.setdefault(row["group"], set()).add(row["split"])
+    remedy = "put all its images into one split, or remove the column split to have one made"
+    unknown = f"leave the field empty if it means that the group is not known; else {remedy}"
     return [
         Fault(
             "meta.csv",
             "group across splits",
             f"the group {group} is in {', '.join(sorted(splits))}",
-            "put all its images into one split, or remove the column split to have one made",
+            unknown if group.casefold() in _UNKNOWN else remedy,
         )
         for group, splits in seen.items()
         if len(splits) > 1
@@ -91,13 +97,18 @@ def _look_at(name: str, has_split: bool, rows: Mapping[str, Mapping[str, str]]) 
             where.setdefault(value, set()).add(row["split"] if has_split else row.get("group") or stem)
             counts[value] += 1
     crossing = [value for value, _ in counts.most_common() if len(where[value]) > 1]
-    like_group = _named_like_group(name) or _filled_like_group([rows[stem][name] for stem in sorted(rows)], counts)
+    like_group = _named_like_group(name)
+    if not like_group and not any(re.fullmatch(_MEASURE_WORD, word) for word in _words(name)):
+        like_group = _filled_like_group([rows[stem][name] for stem in sorted(rows)], counts)
     return Column(name, len(counts), len(crossing), crossing[0] if crossing else "", like_group)
 
 
 def _named_like_group(name: str) -> bool:
-    words = [word.casefold() for word in re.findall(_WORDS, name)] or [name.casefold()]
-    return any(re.fullmatch(_GROUP_WORD, word) for word in (*words, name.casefold()))
+    return any(re.fullmatch(_GROUP_WORD, word) for word in (*_words(name), name.casefold()))
+
+
+def _words(name: str) -> list[str]:
+    return [word.casefold() for word in re.findall(_WORDS, name)] or [name.casefold()]
 
 
 def _filled_like_group(values: list[str], counts: Counter[str]) -> bool:
@@ -133,15 +144,42 @@ def _parted(column: Column, has_split: bool, has_group: bool) -> Fault:
     return _warning("column across splits", message, remedy)
 
 
-def _groups_by_case(rows: Mapping[str, Mapping[str, str]]) -> list[Fault]:
+def _groups_alike(rows: Mapping[str, Mapping[str, str]]) -> list[Fault]:
+    """Groups whose names a person would read as one."""
     by_plain: dict[str, set[str]] = {}
-    for row in rows.values():
-        by_plain.setdefault(row.get("group", "").casefold(), set()).add(row.get("group", ""))
+    for group in {row.get("group", "") for row in rows.values()}:
+        by_plain.setdefault(_plain_group(group), set()).add(group)
     return [
-        _warning("groups by case", f"{' and '.join(sorted(names))} are taken as different groups", "write them alike")
+        _warning("groups alike", f"{' and '.join(sorted(names))} are taken as different groups", "write them alike")
         for names in by_plain.values()
         if len(names) > 1
     ]
+
+
+def _plain_group(group: str) -> str:
+    """Without what spreadsheets and people vary: capitals, blanks, the form of Unicode, zeros around a number."""
+    plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", group).casefold())
+    plain = re.sub(r"(?<![\d.])(\d+)\.0+$", r"\1", plain)
+    return re.sub(r"(?<![\d.])0+(?=\d)", "", plain)
+
+
+def _groups_unknown(rows: Mapping[str, Mapping[str, str]]) -> list[Fault]:
+    """Words for an unknown group, which make one group of all who have them, and rows without a group."""
+    groups = Counter(row.get("group", "") for row in rows.values())
+    found = [
+        _warning(
+            "unknown group",
+            f"{count} images are taken as one group called {group}",
+            "leave the field empty where the group is not known: such an image is a group of its own",
+        )
+        for group, count in groups.items()
+        if group and group.casefold() in _UNKNOWN and count > 1
+    ]
+    if groups[""] and len(groups) > 1:
+        message = f"{groups['']} of the {len(rows)} images have no group and are taken as groups of their own"
+        remedy = "fill the column in every row (a spreadsheet writes merged cells once), if they belong to one"
+        found.append(_warning("no group", message, remedy))
+    return found
 
 
 def _warning(kind: str, message: str, remedy: str) -> Fault:

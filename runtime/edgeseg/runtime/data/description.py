@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,15 @@ from edgeseg.runtime.shell import command
 from edgeseg.runtime.textfile import read_text
 
 _NEEDED = ("classes", "color")
-_NEAR_NAMES = ("dataset.yaml", "dataset.yml", "dataset.yaml.txt", "dataset.json", "data.yml")
+_REMOVE = ("remove it", "if this is a file of another kind, move it away and run `edgeseg init` on the folder")
+_NEAR_NAMES = ("dataset.yaml", "dataset.yml", "dataset.yaml.txt", "dataset.json", "data.yml", "data.yaml")
+# What others call the keys, where that is not merely another spelling.
+_OTHER_KEYS = {
+    **dict.fromkeys(("names", "labels", "class_names", "categories", "label_names"), "classes"),
+    **dict.fromkeys(("mode", "color_mode", "channels", "colorspace"), "color"),
+    **dict.fromkeys(("void", "ignore_label", "ignore_index", "void_label"), "ignore"),
+    **dict.fromkeys(("spacing", "mm_per_pixel", "pixel_size", "pixel_spacing", "resolution"), "pixel_mm"),
+}
 
 
 def read_fields(path: Path, known: tuple[str, ...]) -> tuple[dict[str, Any], Mapping[str, int]]:
@@ -56,9 +65,22 @@ def located(error: FaultError, lines: Mapping[str, int]) -> FaultError:
     return FaultError(Fault(fault.file, fault.kind, message, fault.remedy))
 
 
+def no_list(classes: object, path: Path) -> FaultError:
+    """The fault of a key classes that is no list, with the list that was probably meant."""
+    meant = "background, ..."
+    if isinstance(classes, dict):
+        by_id = {str(key): name for key, name in classes.items()}
+        if not by_id.keys() - {str(k) for k in range(len(by_id))}:
+            meant = ", ".join(str(by_id[str(k)]) for k in range(len(by_id)))
+        return bad_description(path, f"classes is a section: {classes!r}", f"write a list of names by id: [{meant}]")
+    if isinstance(classes, str) and "," in classes:
+        meant = classes.strip("[]() ")
+    return bad_description(path, f"classes is no list: {classes!r}", f"write a list of names by id: [{meant}]")
+
+
 def _document(path: Path) -> Document:
     if not path.is_file():
-        raise _missing(path)
+        raise _occupied(path) if os.path.lexists(path) else _missing(path)
     try:
         return read_yaml(read_text(path))
     except ImportError as error:
@@ -68,9 +90,15 @@ def _document(path: Path) -> Document:
         raise bad_description(path, f"cannot be read ({error.strerror})", "check its rights and the disk") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise bad_description(path, f"not valid YAML (line {line} is not UTF-8 text)", "save it as UTF-8") from error
+        found = f"not valid YAML (line {line} is not UTF-8 text: {error.reason})"
+        raise bad_description(path, found, "save it as UTF-8") from error
     except YamlError as error:
         raise bad_description(path, f"not valid YAML ({error})", "correct it") from error
+
+
+def _occupied(path: Path) -> FaultError:
+    found = "is a folder" if path.is_dir() else "is a link that leads nowhere" if path.is_symlink() else "is no file"
+    return bad_description(path, found, "rename or remove it; `edgeseg init` on the folder then writes one")
 
 
 def _missing(path: Path) -> FaultError:
@@ -99,12 +127,11 @@ def _check_keys(document: Document, known: tuple[str, ...], path: Path) -> None:
             path, f"this is {what}, not a description of edgeseg (its keys: {', '.join(keys[:8])})", remedy
         )
     if len(unknown) == 1:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
+        near = _near(unknown[0], known)
         line = document.lines.get(unknown[0])
-        where = f"line {line}: " if line else ""
-        raise bad_description(
-            path, f"{where}unknown key {unknown[0]!r}", f"did you mean {near[0]}?" if near else "remove it"
-        )
+        found = f"{f'line {line}: ' if line else ''}unknown key {unknown[0]!r}"
+        lacking = f", and no {' and '.join(missing)}" * (missing == list(_NEEDED))
+        raise bad_description(path, found + lacking, f"did you mean {near}?" if near else _REMOVE[bool(lacking)])
     if unknown:
         raise bad_description(
             path, f"unknown keys {_listed(unknown, known, document)}", f"known are {', '.join(known)}"
@@ -114,12 +141,18 @@ def _check_keys(document: Document, known: tuple[str, ...], path: Path) -> None:
         raise bad_description(path, f"the {what} missing", "add it" if len(missing) == 1 else "add them")
 
 
+def _near(key: str, known: tuple[str, ...]) -> str | None:
+    plain_key = key.strip().casefold().replace("-", "_")
+    close = difflib.get_close_matches(plain_key, known, n=1)
+    return _OTHER_KEYS.get(plain_key) or (close[0] if close else None)
+
+
 def _listed(unknown: list[str], known: tuple[str, ...], document: Document) -> str:
     words = []
     for key in unknown:
-        near = difflib.get_close_matches(key, known, n=1)
+        near = _near(key, known)
         line = f"line {document.lines[key]}" if key in document.lines else ""
-        about = ", ".join(part for part in (line, f"did you mean {near[0]}?" if near else "") if part)
+        about = ", ".join(part for part in (line, f"did you mean {near}?" if near else "") if part)
         words.append(f"{key!r} ({about})" if about else repr(key))
     return ", ".join(words)
 

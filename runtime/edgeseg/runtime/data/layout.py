@@ -22,7 +22,10 @@ _OTHER_NAMES = {
         "segmentationclass|segmasks?|labelstr|labelids|targets?|truths?|y|manual"
     ),
 }
-_META_NEAR = ("metadata.csv", "meta.tsv", "meta.txt", "meta.csv.txt", "meta.xlsx", "meta.xls", "meta.ods", "split.csv")
+_META_NEAR = (
+    r"(meta|metadata|metainfo|splits?|groups?|patients?|subjects?|data|dataset|index|labels)\.(csv|tsv|xlsx?|ods)"
+    r"|meta\.txt|meta\.csv\.txt|(train|val|valid|validation|test)\.(txt|csv)"
+)
 
 
 def no_files(listing: Listing, suffixes: Iterable[str]) -> list[Fault]:
@@ -49,14 +52,24 @@ def near_files(root: Path) -> list[Fault]:
     if (root / "meta.csv").exists():
         return []
     faults = []
-    for path in sorted(root.iterdir()):
+    inner = [root / name / "meta.csv" for name in ("images", "masks")]
+    for path in [*sorted(root.iterdir()), *inner]:
         name = path.name.strip().casefold()
-        if path.is_file() and (name == "meta.csv" or name in _META_NEAR):
-            remedy = "rename it to meta.csv" if name.endswith(".csv") else "save it as meta.csv (UTF-8)"
+        if path.is_file() and (name == "meta.csv" or re.fullmatch(_META_NEAR, name)):
+            where = path.relative_to(root).as_posix()
+            remedy = _as_meta(name, where)
             message = f"not read; a table of splits and groups is read from {root.name or '.'}/meta.csv alone"
             level: Literal["fault", "warning"] = "fault" if name == "meta.csv" else "warning"
-            faults.append(Fault(path.name, "table not read", message, remedy, level))
+            faults.append(Fault(where, "table not read", message, remedy, level))
     return faults
+
+
+def _as_meta(name: str, where: str) -> str:
+    if re.match("train|val|test", name):
+        return "if it lists the images of a split, write a meta.csv with the columns stem and split"
+    if "/" in where:
+        return "move it beside images/ and masks/"
+    return "rename it to meta.csv" if name.endswith(".csv") else "save it as meta.csv (UTF-8)"
 
 
 def _near_folder(root: Path, wanted: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ _OTHER_PICTURES = (
     r"nrrd|pbm|pcx|pgm|png|pnm|ppm|psd|raw|svs|tga|tif|tiff|webp)"
 )
 _FOLDER, _HIDDEN = "in a folder of its own, which is not looked into", "hidden"
+LOST_LINK, TRAILING_BLANK = "a link to nothing", "named with a blank at the end"
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,14 @@ def summary(left_out: Iterable[LeftOut], root: Path) -> list[dict[str, object]]:
 
 def kinds(left_out: Iterable[LeftOut]) -> str:
     """The suffixes of what was left out, the most frequent first, for a message."""
-    counts = Counter("folders" if one.path.is_dir() else one.path.suffix or "no suffix" for one in left_out)
+    counts = Counter(map(_kind, left_out))
     return ", ".join(kind for kind, _ in counts.most_common(6))
+
+
+def _kind(one: LeftOut) -> str:
+    if one.path.is_dir():
+        return "folders"
+    return "hidden files" if one.reason == _HIDDEN else one.path.suffix or "files without a suffix"
 
 
 def is_picture(path: Path) -> bool:
@@ -122,9 +129,9 @@ def _why_not(path: Path, suffixes: tuple[str, ...]) -> LeftOut | None:
     if path.name.startswith("."):
         return LeftOut(path, _HIDDEN, 0)
     if not path.is_file():
-        return LeftOut(path, "a link to nothing" if path.is_symlink() else "no regular file", picture)
+        return LeftOut(path, LOST_LINK if path.is_symlink() else "no regular file", picture)
     if path.suffix.lower() in suffixes:
         return None
     if path.suffix.strip().lower() in suffixes:
-        return LeftOut(path, "named with a blank at the end", picture)
+        return LeftOut(path, TRAILING_BLANK, picture)
     return LeftOut(path, f"a {path.suffix.lower()} file" if path.suffix else "without a suffix", picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,21 @@ KNOWN = ("stem", "split", "group")
 # What others call them.
 _OTHER_NAMES = {
     "stem": ("file", "filename", "file_name", "image", "image_id", "img", "name", "id", "path", "key", "stems"),
-    "split": ("splits", "set", "subset", "partition", "fold", "phase", "usage", "dataset", "split_set"),
+    "split": (
+        "splits",
+        "set",
+        "subset",
+        "partition",
+        "fold",
+        "phase",
+        "usage",
+        "dataset",
+        "split_set",
+        "is_train",
+        "train",
+        "is_test",
+        "is_val",
+    ),
     "group": ("groups", "group_id", "groupid", "grp", "group_name"),
 }
 _OTHER_SPLITS = {
@@ -57,10 +72,10 @@ def read_meta(path: Path, *, as_bytes: bool = False) -> Meta:
     try:
         return _table(read_text(path))
     except UnicodeDecodeError as error:
-        if as_bytes:
+        if as_bytes and b"\0" not in error.object:
             return _table(path.read_bytes().decode("utf-8", "surrogateescape"))
         line = error.object[: error.start].count(b"\n") + 1
-        return _refused("unreadable", f"line {line} is not UTF-8 text", "save it as CSV in UTF-8")
+        return _refused("unreadable", f"line {line} is not UTF-8 text ({error.reason})", "save it as CSV in UTF-8")
     except OSError as error:
         return _refused("unreadable", f"cannot be read ({error.strerror})", "make it a file that can be read")
     except csv.Error as error:
@@ -135,6 +150,8 @@ def _bad_header(header: list[str]) -> Meta:
     elif "" in folded:
         message += "; one column has no name"
     remedy = "name the columns, each once, with one called stem"
+    if folded[:1] == [""] and "stem" in folded:
+        remedy += " (the first may be an index that a program put there: pandas leaves it out with index=False)"
     likely = [name for name in header if name.casefold() in _OTHER_NAMES["stem"]]
     if "stem" not in folded and likely:
         remedy += f" (file names without suffix); perhaps {likely[0]!r} is it"
@@ -171,9 +188,10 @@ def _unknown_split(stem: str, value: str) -> Fault:
 
 def near_known(column: str) -> str | None:
     """The known column that another is probably meant to be, by its name; None for one that is like none."""
-    plain = "_".join(column.casefold().replace("-", " ").replace("_", " ").split())
+    folded = unicodedata.normalize("NFKC", column).casefold()
+    plain = "_".join(folded.replace("-", " ").replace("_", " ").split())
     for name in ("split", "group"):
-        if plain in _OTHER_NAMES[name] or difflib.get_close_matches(plain, (name,), cutoff=0.85):
+        if plain in _OTHER_NAMES[name] or difflib.get_close_matches(plain, (name,), cutoff=0.8):
             return name
     return None
 

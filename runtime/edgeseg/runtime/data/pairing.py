@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from edgeseg.runtime.names import folded
+
 # So many images are held against all masks to find a rule; then it is applied to all.
 _TRIED = 16
 # What the names of a single pair must share, where one is not a part of the other, or any two would be a pair.
@@ -19,7 +21,7 @@ _LEAST_SHARED = 3
 _SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("in the form of Unicode (as macOS and Linux write them)", lambda stem: unicodedata.normalize("NFC", stem)),
     ("in blanks", lambda stem: "".join(unicodedata.normalize("NFKC", stem).split())),
-    ("in capitals", lambda stem: unicodedata.normalize("NFC", stem).casefold()),
+    ("in capitals", folded),
     ("in leading zeros", lambda stem: re.sub(r"(?<!\d)0+(?=\d)", "", stem)),
     ("in how they are spelled", lambda stem: re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", stem)).casefold()),
 )

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.faults import Fault
+from edgeseg.runtime.ignored import IGNORED
 
 # A class that covers more than the background in so many of the masks is probably the background itself.
 _NEARLY_ALL = 0.9
+# Where more than this is left out, what was meant as foreground may be.
+_MUCH_IGNORED = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Shares:
         self._images = np.zeros(256, np.int64)
         # [k]: masks in which id k covers more than id 0.
         self._beats_background = np.zeros(256, np.int64)
+        self._n_ignored_whole = 0
 
     def add(self, mask: npt.NDArray[np.uint8]) -> list[int]:
         """Counts a mask, uint8 (H, W); returns the ids in it, ascending."""
@@ -47,6 +51,7 @@ class Shares:
         self._pixels += counts
         self._images += counts > 0
         self._beats_background += counts > counts[0]
+        self._n_ignored_whole += int(counts[IGNORED] == mask.size)
         return np.flatnonzero(counts).tolist()
 
     def binary(self) -> Shares:
@@ -67,7 +72,19 @@ class Shares:
         return [Share(name, int(self._pixels[k]) / total, int(self._images[k])) for k, name in enumerate(classes)]
 
     def warnings(self, classes: Sequence[str]) -> list[Fault]:
-        """A warning where the background is not what covers most, overall or in nearly all masks."""
+        """Warnings where the background is not what covers most, and where much does not count."""
+        return [*self._background_warning(classes), *self._ignored_warning(classes)]
+
+    def _ignored_warning(self, classes: Sequence[str]) -> list[Fault]:
+        ignored = int(self._pixels[IGNORED]) / max(1, int(self._pixels.sum()))
+        if not classes or (not self._n_ignored_whole and ignored <= _MUCH_IGNORED):
+            return []
+        message = f"{ignored:.1%} of all pixels are left out by the key ignore"
+        if self._n_ignored_whole:
+            message += f", and {self._n_ignored_whole} of the {self.n_masks} masks hold nothing else"
+        return [Fault("masks/", "much ignored", message, "look whether these pixels are foreground", "warning")]
+
+    def _background_warning(self, classes: Sequence[str]) -> list[Fault]:
         found = self.by_class(classes)
         if not self.n_masks or not found:
             return []

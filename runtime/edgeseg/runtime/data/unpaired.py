@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.runtime.data.listing import LeftOut, Listing, is_picture
+from edgeseg.runtime.data.listing import LOST_LINK, TRAILING_BLANK, LeftOut, Listing, is_picture
 from edgeseg.runtime.faults import Fault
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _REMEDIES = {
     ".txt": "`edgeseg data import --from yolo` draws masks from such files",
     ".xml": "`edgeseg data import --from cvat` draws masks from such files",
 }
+_MEND = {LOST_LINK: "mend the link, or copy the file here", TRAILING_BLANK: "take the blank out of its name"}
 _AS_PNG = "write their class ids as 8-bit gray PNG"
 
 
@@ -123,7 +124,7 @@ def _images_left_out(images: Listing, masks: Listing) -> tuple[list[Fault], set[
             faults.append(Fault(f"images/{one.path.name}/", "images in a folder", message, remedy))
         elif one.n_pictures and (one.stem in with_mask or one.path.is_symlink()):
             waiting.add(one.stem)
-            remedy = "save it as 8-bit PNG, correct its name, or move it away with its mask"
+            remedy = _MEND.get(one.reason, "save it as 8-bit PNG, correct its name, or move it away with its mask")
             faults.append(Fault(f"images/{one.path.name}", "image not taken", f"it is {one.reason}", remedy))
     return faults, waiting
 
@@ -138,7 +139,7 @@ def _masks_left_out(lonely: list[str], masks: Listing) -> tuple[list[Fault], lis
     faults = []
     for reason, group in groups.items():
         first = group[0]
-        remedy = "move them up" if first.is_folder else mask_remedy(first.path.suffix)
+        remedy = "move them up" if first.is_folder else _MEND.get(reason) or mask_remedy(first.path.suffix)
         message = (
             f"{len(group)} image(s) have a mask that is not taken, such as masks/{first.path.name}: it is {reason}"
         )

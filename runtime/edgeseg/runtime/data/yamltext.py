@@ -2,14 +2,22 @@
 
 YAML 1.1 reads ``2024-01-05`` as a date, ``007`` as seven and ``no`` as false. Where a name is wanted, a number means
 its own text, so numbers keep it; a truth or a null is not taken for a name, since nobody can tell what was meant.
+Numbers are those that people write: ``010`` and ``1:30``, to YAML 1.1 eight and ninety, are text, and ``1e-3`` is a
+number, as in YAML 1.2.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+# Octal with a zero alone in front, and base 60.
+_OTHER_BASES = r"[-+]?0[0-7_]*[0-7]|[^:]*:.*"
+# An exponent without a point or a sign, which YAML 1.1 does not know.
+_EXPONENT = r"[-+]?(\d+|\d*\.\d+)[eE][-+]?\d+$"
 
 
 class YamlError(ValueError):
@@ -55,7 +63,7 @@ def read_yaml(text: str) -> Document:
         node = loader.get_single_node()
         lines: dict[str, int] = {}
         if node is not None:
-            _note_lines(node, "", lines, set())
+            _note_lines(node, "", lines, frozenset())
         return Document(None if node is None else loader.construct_document(node), lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -95,12 +103,12 @@ def quoting(value: object) -> str:
     return "write one name, in quotes if it holds signs that YAML reads"
 
 
-def _note_lines(node: Any, path: str, lines: dict[str, int], above: set[int]) -> None:
-    """Notes where keys and items are; `above` keeps a node that holds itself from being walked for ever."""
+def _note_lines(node: Any, path: str, lines: dict[str, int], above: frozenset[int]) -> None:
+    """Notes where keys and items are; `above` has the nodes that this one is in."""
     import yaml
 
     if id(node) in above:
-        return
+        raise YamlError(f"line {node.start_mark.line + 1}: what & names holds itself; write its values out")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
@@ -130,6 +138,8 @@ def _loader() -> Any:  # a class made here has no name for a type
             return node.value if isinstance(node, yaml.ScalarNode) else str(self.construct_object(node, deep=True))
 
         def construct_number(self, node: Any) -> Any:
+            if re.fullmatch(_OTHER_BASES, node.value):
+                return node.value
             whole = node.tag.endswith(":int")
             try:
                 value = self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
@@ -142,6 +152,7 @@ def _loader() -> Any:  # a class made here has no name for a type
     loader: Any = Loader
     for kind in ("int", "float"):
         loader.add_constructor(f"tag:yaml.org,2002:{kind}", loader.construct_number)
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_EXPONENT), list("-+0123456789."))
     for kind in ("timestamp", "value"):  # a date; a lone =
         loader.add_constructor(f"tag:yaml.org,2002:{kind}", loader.construct_yaml_str)
     return loader

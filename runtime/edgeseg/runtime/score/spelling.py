@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
+
+from edgeseg.runtime import names
 
 
 def folded(name: str) -> str:
     """A name without regard to case, Unicode form, surrounding blanks, and runs of blanks or underscores."""
-    composed = unicodedata.normalize("NFC", name).casefold()
-    return " ".join(unicodedata.normalize("NFC", composed).replace("_", " ").split())
+    return " ".join(names.folded(name).replace("_", " ").split())
 
 
 def positions(wanted: Sequence[str], among: Sequence[str]) -> tuple[int, ...] | None:
