@@ -94,7 +94,7 @@ def test_only_a_recipe_that_asks_for_it_has_the_step(tmp_path: Path) -> None:
 def test_what_ships_carries_the_threshold(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     recipe = load_recipe(tmp_path / "recipe.yaml")
-    chain = make_chain(recipe, binary_data(tmp_path / "binary"), tmp_path)
+    chain = make_chain(recipe, binary_data(tmp_path / "binary"), tmp_path / "runs")
     data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=recipe.data.seed)
     torch.manual_seed(0)
     model = build_model(efficient_unet_arch(1, 1, width=0.25, depth=0.5, stages=4)).eval()

@@ -104,9 +104,10 @@ def test_a_spec_of_another_file_is_refused(model: Model) -> None:
             open_backend(path, wrong)
 
 
-def test_threads_must_be_positive(model: Model) -> None:
+@pytest.mark.parametrize("threads", [0, -1, 257, 5000])
+def test_threads_are_few_and_at_least_one(model: Model, threads: int) -> None:
     with pytest.raises(BackendError, match="at least 1"):
-        open_backend(*model, threads=0)
+        open_backend(*model, threads=threads)
     assert 1 <= default_threads() <= 4
 
 

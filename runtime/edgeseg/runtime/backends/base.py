@@ -15,6 +15,7 @@ from edgeseg.runtime.ownership import Owned
 
 # A student of about a millisecond does not gain from more, and a device has other work to do.
 _MOST_DEFAULT_THREADS = 4
+_MOST_THREADS = 256  # of thousands an engine needs minutes to start, and then they only wait for one another
 
 
 class Backend(Owned, ABC):
@@ -40,8 +41,9 @@ class Backend(Owned, ABC):
     engine: str
 
     def __init__(self, model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise BackendError(f"threads must be at least 1, found {threads}. Pass None for the default.")
+        if threads is not None and not 1 <= threads <= _MOST_THREADS:
+            found = f"threads must be at least 1 and at most {_MOST_THREADS}, found {threads}"
+            raise BackendError(f"{found}. Pass None for the default.")
         super().__init__()
         self.spec = spec
         self.threads = threads or default_threads()
