@@ -163,7 +163,9 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
         # At its default the skill is no part of the question, so that folds recorded before there was one are found.
         "recipe": recipe.to_json() | ({"gates": gates.of_choices()} if gates.min_skill == LEAST_SKILL else {}),
         "calibration_sha256": None if folder is None else folder.sha256,
-        "versions": {step.name: step.version for step in plan_steps(recipe)} | {"shipped": SHIPPED_VERSION},
+        # The chain's bundle decides no answer; its version stays the one of recorded folds.
+        "versions": {step.name: step.version for step in plan_steps(recipe)}
+        | {"shipped": SHIPPED_VERSION, "bundle": 1},
     }
 
 
