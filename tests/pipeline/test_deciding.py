@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from edgeseg.pipeline.chain import Step, StepContext
+from edgeseg.pipeline.gate_section import GateSection
 from edgeseg.pipeline.layout import MODEL_ROWS, ROWS, score_step
 from edgeseg.pipeline.learned.findings import skill_refusal
-from edgeseg.pipeline.recipe import GateSection, load_recipe
+from edgeseg.pipeline.recipe import load_recipe
 from edgeseg.pipeline.rows import model_row, parent_name
 from edgeseg.pipeline.steps.deciding import run_choose_student, what_ships
 from edgeseg.pipeline.store import StepFolder

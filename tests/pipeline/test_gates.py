@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from edgeseg.pipeline.gate_section import GateSection
 from edgeseg.pipeline.gates import accuracy_refusal, latency_refusals
-from edgeseg.pipeline.recipe import GateSection
 
 
 def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, **val: Any) -> dict[str, Any]:

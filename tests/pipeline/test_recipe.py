@@ -144,6 +144,11 @@ def test_data_is_found_by_option_then_by_name(write, tmp_path: Path, monkeypatch
         (SMALL + "techer: {}\ntrain: {batchsize: 1, seeds: 2}\n", "line 5: train.seeds is no known key"),
         (SMALL + "teacher:\n  epochs: many\n", "line 5: teacher.epochs is 'many'"),
         (SMALL + "prune:\n  ratio: 1.5\n", "line 5: prune.ratio is 1.5"),
+        (SMALL + "teacher:\n  epochs: 0\n", "line 5: teacher.epochs is 0, but must be above 0"),
+        (SMALL + "teacher:\n  depth: -1\n", "line 5: teacher.depth is -1"),
+        (SMALL + "student:\n  learning_rate: -0.1\n", "line 5: student.learning_rate is -0.1"),
+        (SMALL + "train:\n  batch_size: 0\n", "line 5: train.batch_size is 0"),
+        (SMALL + "bench: {processes: 0}\n", "line 4: bench.processes is 0"),
         (SMALL + "name: other\n", "line 4: name is there twice, first in line 1"),
         (SMALL + "student: {learning_rate: .nan}\n", "student.learning_rate is nan, but must be a finite number"),
         (

@@ -13,7 +13,8 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.fit_config import BASELINES
 from edgeseg.pipeline.fit_run import SHIPPED_VERSION, FitOrder, budget_of, fit_folder, fit_weights
-from edgeseg.pipeline.recipe import LEAST_SKILL, Recipe
+from edgeseg.pipeline.gate_section import LEAST_SKILL
+from edgeseg.pipeline.recipe import Recipe
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.textfile import read_text
 

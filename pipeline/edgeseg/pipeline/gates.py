@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeseg.pipeline.recipe import GateSection
+from edgeseg.pipeline.gate_section import GateSection
 
 Row = dict[str, Any]
 

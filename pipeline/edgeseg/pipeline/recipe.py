@@ -16,6 +16,7 @@ from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.config_reader import UnknownKeysError, read_config, set_value
 from edgeseg.pipeline.export_config import DecisionSection, QuantizeSection
 from edgeseg.pipeline.fit_config import FitSection
+from edgeseg.pipeline.gate_section import GateSection
 from edgeseg.pipeline.recipe_source import place, read_source
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.input_spec import Geometry
@@ -23,8 +24,6 @@ from edgeseg.train.config import AugmentConfig, LossConfig
 
 TARGETS = ("x86-ort", "x86-litert")
 
-# Below this skill a network has learned nothing that is of use; see docs/measuring.md.
-LEAST_SKILL = 0.1
 # It names the run's folder and the bundle: no separators, nothing a terminal acts on, no lone surrogates, no option.
 _NAME = re.compile(r"[^-\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff][^\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
 _LONGEST_NAME_BYTES = 160
@@ -151,34 +150,15 @@ class BenchSection:
     warmup_cap_s: float = 10.0
 
 
-@dataclass(frozen=True)
-class GateSection:
-    """What a step may cost. Dice differences are shares: 0.01 is one point. None switches a gate off.
-
-    Attributes:
-        max_dice_drop: Against the row's parent, on val.
-        max_total_dice_drop: Against the teacher, on val; a variant beyond it is not packed.
-        min_region_recall: Of the row itself, on val.
-        max_false_regions_per_negative_frame: Of the row itself, on val.
-        min_skill: Of a variant itself, on val: how far its Dice is above the best trivial answer's, as a share of what
-            is left to 1. A variant below it has learned nothing; it is packed, but refused for every target.
-        min_speedup: Against the teacher in the same engine, per target; refuses a variant for that target alone.
-    """
-
-    max_dice_drop: float | None = 0.02
-    max_total_dice_drop: float | None = 0.03
-    min_region_recall: float | None = None
-    max_false_regions_per_negative_frame: float | None = None
-    min_speedup: dict[str, float] = field(default_factory=dict)
-    min_skill: float | None = LEAST_SKILL
-
-    def __post_init__(self) -> None:
-        if self.min_skill is not None and not 0.0 <= self.min_skill < 1.0:
-            raise ConfigError(f"gates.min_skill is {self.min_skill:g}; set it from 0 to below 1, or to null for none")
-
-    def of_choices(self) -> dict[str, Any]:
-        """What the choice between networks depends on; the skill judges what ships alone."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if key != "min_skill"}
+# What makes no network, or no step of training, at 0 or below: told here, with its line, not after the data are read.
+_ABOVE_ZERO = {
+    "train": ("batch_size", "validate_every", "devices", "threads"),
+    "teacher": ("base", "depth", "epochs", "learning_rate"),
+    "student": ("width", "depth", "stages", "epochs", "learning_rate"),
+    "prune": ("rounds", "round_epochs", "final_epochs", "learning_rate"),
+    "distill": ("temperature",),
+    "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
+}
 
 
 @dataclass(frozen=True)
@@ -212,6 +192,11 @@ class Recipe:
             raise ConfigError(f"gates.min_speedup.{unknown[0]} is no target; known are {', '.join(TARGETS)}")
         if self.budget is not None and self.budget.target not in TARGETS:
             raise ConfigError(f"budget.target is {self.budget.target!r}; known are {', '.join(TARGETS)}")
+        for section, names in _ABOVE_ZERO.items():
+            for key in names:
+                value = getattr(getattr(self, section), key)
+                if value is not None and not value > 0:
+                    raise ConfigError(f"{section}.{key} is {value}, but must be above 0")
         stride = 2 ** (self.teacher.depth - 1)
         if self.geometry.mode == "resize" and (
             int(self.geometry.height_px or 0) % stride or int(self.geometry.width_px or 0) % stride

@@ -9,11 +9,11 @@ from typing import Any
 from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.pipeline.drops import dice_drop
+from edgeseg.pipeline.gate_section import GateSection
 from edgeseg.pipeline.gates import Row, accuracy_refusal, baseline_refusal, latency_refusals
 from edgeseg.pipeline.layout import CHOICES, CHOOSE_FINAL, ROWS, TEACHER_FILES, RowLayout, score_step
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.learned.skill import skill_of
-from edgeseg.pipeline.recipe import GateSection
 from edgeseg.pipeline.steps.scoring import agreement
 from edgeseg.pipeline.store import StepFolder
 from edgeseg.runtime.evaluate import load_scores

@@ -7,10 +7,10 @@ from typing import Any
 
 from edgeseg.benchmarks.result_file import read_result
 from edgeseg.pipeline.chain import StepContext
+from edgeseg.pipeline.gate_section import GateSection
 from edgeseg.pipeline.gates import Row
 from edgeseg.pipeline.layout import ROWS, VARIANT_ROWS
 from edgeseg.pipeline.learned.findings import skill_refusal
-from edgeseg.pipeline.recipe import GateSection
 from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
 
 _BY_NAME = {row.name: row for row in ROWS}
