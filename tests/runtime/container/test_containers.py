@@ -7,12 +7,13 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from edgeseg.runtime import container
 from edgeseg.runtime.container import DamagedError
 
 from .image_files import bmp, coded, decodes, exif, picture, riff, riff_chunk, tiff, webp_turned
+
+Image = pytest.importorskip("PIL.Image")  # not among the lowest versions
 
 LOSSLESS_WEBP, LOSSY_WEBP = (cv2.IMWRITE_WEBP_QUALITY, 101), (cv2.IMWRITE_WEBP_QUALITY, 80)
 TIFF_CODINGS = {"raw": 1, "LZW": 5, "deflate": 8, "old deflate": 32946, "PackBits": 32773}

@@ -92,7 +92,10 @@ def _picture(strip: bytes, width: int, rows: int, compression: int) -> Any:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """OpenCV reports to stderr that a strip does not decode, which of a whole one is what is expected here."""
-    logging = cv2.utils.logging
+    logging = getattr(cv2.utils, "logging", None)
+    if logging is None:  # OpenCV 4.8
+        yield
+        return
     before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
         yield
