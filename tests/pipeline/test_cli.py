@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from edgeseg.pipeline import cli, run
-from edgeseg.pipeline.layout import ROWS
-from edgeseg.pipeline.step_names import step_names
+from edgeseg.pipeline import cli
+from edgeseg.pipeline.plan import run
+from edgeseg.pipeline.plan.layout import ROWS
+from edgeseg.pipeline.plan.step_names import step_names
 from edgeseg.runtime.errors import BackendError, GateError
 
 HEAVY = ("torch", "monai", "lightning", "onnx", "onnxruntime", "litert_torch", "torch_pruning", "numpy", "cv2", "yaml")
