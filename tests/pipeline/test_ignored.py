@@ -17,7 +17,6 @@ from edgeseg.pipeline.crossval_folds import divide, write_fold
 from edgeseg.pipeline.image_rank import Faults
 from edgeseg.pipeline.init import init_folder, init_text
 from edgeseg.pipeline.int8_doctor.val_scores import ValScorer
-from edgeseg.pipeline.int8_judge import Judge
 from edgeseg.pipeline.mask_agreement import Masks, compare_pairs, masks_of
 from edgeseg.pipeline.probe import FOLDER, probe_frame
 from edgeseg.pipeline.provenance import data_summary
@@ -188,9 +187,7 @@ def test_agreement_of_two_files_is_that_of_the_pixels_that_count(bright: DataSet
     (pair,) = compare_pairs({"a": found, "b": Masks(flipped, found.dice, found.scores)})
     counted = sum(np.sum(mask != IGNORED) for mask in found.masks)
     assert pair["pixels_differ"] == pytest.approx(8 / counted)
-    judge = Judge.open(FOLDER / "fp32.onnx", spec, bright, samples)
-    assert judge.look_at(FOLDER / "fp32.onnx", spec).agreement == 1.0
-    assert judge.fp32_dice == found.dice == summarize(found.scores, bright.classes)["dice_mean"]
+    assert found.dice == summarize(found.scores, bright.classes)["dice_mean"]
 
 
 # The report
