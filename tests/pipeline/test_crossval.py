@@ -334,13 +334,13 @@ def test_a_fold_that_fails_is_a_row_with_its_reason(job: Crossval, validated: An
 
 def test_folds_that_ship_something_else_than_the_fit_are_told(validated: Any) -> None:
     result = validated[1]
-    way = {"name": "group_l2-widths", "source": "fit.json", "fit_winner": "flat_unet"}
+    way = {"name": "group_l2-widths", "source": "fit.json", "fit_winner": "thin_student"}
     told = printed(CrossvalResult(result.record | {"way": way}, result.path))
     assert "as a fit of this recipe chose on its own val" in told and "disturbed" not in told
     first, *others = result.record["folds"]
     busy = result.record | {"folds": [first | {"n_disturbed": 2}, *others]}
     assert "disturbed the measurements of fold 0: see" in printed(CrossvalResult(busy, result.path))
-    assert "a fit of this recipe ships flat_unet; these folds ship" in told
+    assert "a fit of this recipe ships thin_student; these folds ship" in told
 
 
 def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) -> None:
