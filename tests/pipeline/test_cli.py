@@ -180,9 +180,9 @@ def test_a_failed_gate_is_exit_code_3_and_the_table_is_there(recipe: Path, monke
     assert done.exit_code == 3 and "ships: nothing (none)" in done.stdout and "a gate failed" in done.stdout
 
 
-def test_a_step_by_name_is_run_only(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_stops_after_a_step(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = stub(monkeypatch, result(None))
-    done = edgeseg("student_pruned", recipe, "--data", "d")
+    done = edgeseg("run", recipe, "--only", "student_pruned", "--data", "d")
     assert calls[0]["only"] == "student_pruned" and calls[0]["data"] == Path("d")
     assert done.exit_code == 0 and "student_pruned: done" in done.stdout
 

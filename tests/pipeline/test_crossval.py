@@ -16,13 +16,15 @@ import torch
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import no_progress
 from edgeseg.pipeline.crossval import Crossval, CrossvalResult, fold_weights
+from edgeseg.pipeline.crossval_cli import carry_out_crossval
 from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult, fold_fit
 from edgeseg.pipeline.crossval_folds import divide, join_copies, write_fold
-from edgeseg.pipeline.crossval_order import CrossvalOrder, TakenOver, carry_out_crossval, reduced
+from edgeseg.pipeline.crossval_order import CrossvalOrder, TakenOver, reduced
 from edgeseg.pipeline.crossval_text import crossval_json, crossval_text
 from edgeseg.pipeline.fit import fit_network
+from edgeseg.pipeline.fit_order import FitOrder
 from edgeseg.pipeline.fit_rounds import Start
-from edgeseg.pipeline.fit_run import FitOrder, fit_weights
+from edgeseg.pipeline.fit_run import fit_weights
 from edgeseg.pipeline.recipe import Recipe, load_recipe
 from edgeseg.runtime.dataset import open_dataset, split_hash
 from edgeseg.runtime.errors import ConfigError, MeasureError, TrainingError

@@ -10,9 +10,10 @@ import pytest
 
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.calibration_folder import recipe_folder
+from edgeseg.pipeline.crossval_cli import carry_out_crossval
 from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult
-from edgeseg.pipeline.crossval_order import CrossvalOrder, carry_out_crossval
-from edgeseg.pipeline.fit_run import FitOrder
+from edgeseg.pipeline.crossval_order import CrossvalOrder
+from edgeseg.pipeline.fit_order import FitOrder
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError

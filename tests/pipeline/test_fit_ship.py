@@ -10,7 +10,8 @@ import torch
 
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain
-from edgeseg.pipeline.fit_run import FitOrder, run_fit
+from edgeseg.pipeline.fit_order import FitOrder
+from edgeseg.pipeline.fit_run import run_fit
 from edgeseg.pipeline.fit_ship import Shipping
 from edgeseg.pipeline.fit_target import beside_student, keep_known_scores, local_target, teacher_and_student_ms
 from edgeseg.pipeline.plan import RANGES_VERSION

@@ -8,7 +8,8 @@ import pytest
 
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import no_progress
-from edgeseg.pipeline.fit_run import FitOrder, run_fit
+from edgeseg.pipeline.fit_order import FitOrder
+from edgeseg.pipeline.fit_run import run_fit
 from edgeseg.pipeline.folder_lock import alone_in
 from edgeseg.pipeline.recipe import Recipe, load_recipe
 from edgeseg.pipeline.run import run_recipe

@@ -17,14 +17,13 @@ from edgeseg.pipeline.crossval_folds import divide, write_fold
 from edgeseg.pipeline.image_rank import Faults
 from edgeseg.pipeline.init import init_folder, init_text
 from edgeseg.pipeline.int8_doctor.val_scores import ValScorer
-from edgeseg.pipeline.mask_agreement import Masks, compare_pairs, masks_of
+from edgeseg.pipeline.mask_agreement import Masks, agreement, compare_pairs, masks_of
 from edgeseg.pipeline.probe import FOLDER, probe_frame
 from edgeseg.pipeline.provenance import data_summary
 from edgeseg.pipeline.report_crop import Window
 from edgeseg.pipeline.report_drawing import draw_errors, draw_frame, draw_mask
 from edgeseg.pipeline.report_panels import Panel, panels_section
 from edgeseg.pipeline.report_record import data_table
-from edgeseg.pipeline.steps.scoring import agreement
 from edgeseg.runtime.datacheck import check_dataset
 from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset
 from edgeseg.runtime.errors import DataError

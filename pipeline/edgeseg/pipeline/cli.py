@@ -20,10 +20,8 @@ from edgeseg.pipeline.cli_options import (
     Data,
     Images,
     Json,
-    Limits,
     Out,
     Recipe,
-    Target,
     Threads,
     Variant,
 )
@@ -31,6 +29,7 @@ from edgeseg.pipeline.cli_options import invocation as _invocation
 from edgeseg.pipeline.crossval_cli import crossval
 from edgeseg.pipeline.doctor_cli import doctor_app
 from edgeseg.pipeline.failures import ERROR, GATE, OK, Stop, reported
+from edgeseg.pipeline.fit_cli import fit
 from edgeseg.pipeline.import_cli import import_
 from edgeseg.pipeline.order import Order, carry_out
 from edgeseg.pipeline.predict_cli import predict
@@ -99,31 +98,11 @@ def run(
     _run(Order(recipe, data, out, only, tuple(assignments or ()), images, as_json))
 
 
-@app.command(
+app.command(
     rich_help_panel=_CHAIN,
     epilog="Example: edgeseg fit ultrasound --target x86-ort --budget latency_ms=2. "
     "Exit codes: 0 ok, 1 error, 2 usage, 3 no network holds the budget.",
-)
-def fit(
-    recipe: Recipe,
-    target: Target = None,
-    budget: Limits = None,
-    data: Data = None,
-    out: Out = RUNS,
-    assignments: Assignments = None,
-    as_json: Json = False,
-) -> None:
-    """From a trained teacher to the best network within what a device can afford, beside two cheap baselines.
-
-    Layers are timed on the target, candidates are searched, pruned, trained and measured; the better of method and
-    baseline on val ships. A fit that was stopped goes on where it was; no finished training is repeated.
-    """
-    with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.fit_run import FitOrder, carry_out_fit
-
-        met = carry_out_fit(FitOrder(recipe, target, budget, data, out, tuple(assignments or ())), as_json=as_json)
-        raise Stop(OK if met else GATE)
-
+)(fit)
 
 app.command(
     rich_help_panel=_CHAIN,

@@ -18,7 +18,7 @@ from edgeseg.pipeline.crossval_answer import Answer, answer_folder, load_answer,
 from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult
 from edgeseg.pipeline.crossval_folds import write_fold
 from edgeseg.pipeline.crossval_pool import ROWS, Record, Scores, figures, joined, sentence
-from edgeseg.pipeline.fit_run import FitOrder
+from edgeseg.pipeline.fit_order import FitOrder
 from edgeseg.pipeline.folder_lock import alone_in
 from edgeseg.pipeline.provenance import code_and_time
 from edgeseg.runtime.atomic import write_json

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.pipeline.cli_options import RUNS, Assignments, Data, Json, Limits, Out, Recipe, Target, invocation
 from edgeseg.pipeline.failures import GATE, OK, Stop, reported
 
+if TYPE_CHECKING:
+    from edgeseg.pipeline.crossval_order import CrossvalOrder
 
-def crossval(  # noqa: PLR0913, PLR0917 - the command's own options
+
+def crossval(
     recipe: Recipe,
     folds: Annotated[int, typer.Option(help="Parts of the data set, 3 or more; each is tested once.")] = 5,
     target: Target = None,
@@ -46,10 +49,31 @@ def crossval(  # noqa: PLR0913, PLR0917 - the command's own options
     with reported(debug=invocation.debug):
         if fold and join:
             raise typer.BadParameter("--fold runs folds and --join runs none; give one of them")
-        from edgeseg.pipeline.crossval_order import CrossvalOrder, carry_out_crossval
-        from edgeseg.pipeline.fit_run import FitOrder
+        from edgeseg.pipeline.crossval_order import CrossvalOrder
+        from edgeseg.pipeline.fit_order import FitOrder
 
         fit = FitOrder(recipe, target, budget, data, out, tuple(assignments or ()))
         only = () if join else (tuple(fold) if fold else None)
         passed = carry_out_crossval(CrossvalOrder(fit, folds, way, max_drop, only), as_json=as_json)
         raise Stop(OK if passed else GATE)
+
+
+def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
+    """Cross-validate with a progress bar and print what came of it.
+
+    Returns:
+        Whether the shipped networks are not worse than allowed; False as well where no fold has a network.
+
+    Raises:
+        EdgesegError: From the recipe, the data set, or what failed in every fold.
+    """
+    from edgeseg.pipeline.crossval_order import crossval_of
+    from edgeseg.pipeline.crossval_text import crossval_json, crossval_text
+    from edgeseg.pipeline.printed import show
+    from edgeseg.pipeline.progress import chain_progress
+
+    work, asked, weights = crossval_of(order)
+    with chain_progress(weights) as progress:
+        result = work.run(asked, progress)
+    show(crossval_json(result), crossval_text(result), as_json=as_json)
+    return result.passed

@@ -11,7 +11,8 @@ from typing import Any
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain, ChainProgress
 from edgeseg.pipeline.crossval_pool import Record
-from edgeseg.pipeline.fit_run import FitOrder, fit_chain
+from edgeseg.pipeline.fit_order import FitOrder
+from edgeseg.pipeline.fit_run import fit_chain
 from edgeseg.pipeline.fit_student import trained
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.pipeline.run import chain_in

@@ -1,4 +1,4 @@
-"""An order for a cross-validation, as the command line takes it, and carrying it out."""
+"""What a cross-validation is told, and what its folds make of it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.fit_config import BASELINES
-from edgeseg.pipeline.fit_run import SHIPPED_VERSION, FitOrder, budget_of, fit_folder, fit_weights
+from edgeseg.pipeline.fit_order import FitOrder, budget_of
+from edgeseg.pipeline.fit_run import SHIPPED_VERSION, fit_folder, fit_weights
 from edgeseg.pipeline.gate_section import LEAST_SKILL
 from edgeseg.pipeline.recipe import Recipe
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.textfile import read_text
 
 if TYPE_CHECKING:
+    from edgeseg.pipeline.crossval import Crossval
     from edgeseg.runtime.dataset import DataSet
 
 DEFAULT_FOLDS = 5
@@ -90,21 +92,15 @@ class TakenOver:
         return (*student, f"fit.way={self.name}", f"fit.depth={str(self.name.endswith('depth')).lower()}")
 
 
-def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
-    """Cross-validate with a progress bar and print what came of it.
-
-    Returns:
-        Whether the shipped networks are not worse than allowed; False as well where no fold has a network.
+def crossval_of(order: CrossvalOrder) -> tuple[Crossval, dict[str, Any], dict[str, float]]:
+    """The cross-validation that an order means, the head of its record, and the weight of each part.
 
     Raises:
-        EdgesegError: From the recipe, the data set, or what failed in every fold.
+        EdgesegError: From the recipe or the data set; nothing has been run.
     """
     from edgeseg.pipeline.crossval import Crossval, fold_weights
     from edgeseg.pipeline.crossval_fold import fold_fit
     from edgeseg.pipeline.crossval_folds import divide, join_copies
-    from edgeseg.pipeline.crossval_text import crossval_json, crossval_text
-    from edgeseg.pipeline.printed import show
-    from edgeseg.pipeline.progress import chain_progress
     from edgeseg.pipeline.run import data_of
 
     recipe, way, assignments = reduced(order)
@@ -122,10 +118,8 @@ def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
         question=_question(recipe, data),
         only=order.only,
     )
-    with chain_progress(fold_weights(fit_weights(recipe), order.folds, order.only)) as progress:
-        result = work.run(_asked(order, recipe, budget, way), progress)
-    show(crossval_json(result), crossval_text(result), as_json=as_json)
-    return result.passed
+    weights = fold_weights(fit_weights(recipe), order.folds, order.only)
+    return work, _asked(order, recipe, budget, way), weights
 
 
 def reduced(order: CrossvalOrder) -> tuple[Recipe, TakenOver, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""What a data set holds and what of its folder is not taken, in words: at the start of a run, by check and by init."""
+"""What a data set holds and what of its folder is not taken, in words: by check and by init."""
 
 from __future__ import annotations
 
@@ -9,23 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from edgeseg.pipeline.data_said import split_words
 from edgeseg.pipeline.printed import faults_text, simple_table
-from edgeseg.runtime.splits import SPLITS
-from edgeseg.runtime.terminal import say
 
 if TYPE_CHECKING:
     from edgeseg.runtime.data.columns import Column
     from edgeseg.runtime.data.shares import Share
     from edgeseg.runtime.datacheck import Checked
-    from edgeseg.runtime.dataset import DataSet
-
-
-def say_data(data: DataSet) -> None:
-    """Say on stderr which images a command works on, and what it leaves out."""
-    counts = {name: sum(sample.split == name for sample in data.samples) for name in SPLITS}
-    lines = [f"data {data.root}: {len(data.samples)} images with masks ({split_words(counts)})", *data.remarks]
-    for line in lines:
-        say(line)
 
 
 def check_json(checked: Checked, folder: str) -> dict[str, Any]:
@@ -76,11 +66,6 @@ def folder_json(
         "foreground": [asdict(share) for share in shares],
         "unused_columns": [asdict(column) for column in columns],
     }
-
-
-def split_words(counts: Mapping[str, int]) -> str:
-    """Such as `6 train, 3 val, 3 test`."""
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def _column(column: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 
 
 @doctor_app.command("int8", epilog=f"Example: edgeseg doctor int8 ultrasound. {EXITS}")
-def doctor_int8(  # noqa: PLR0913, PLR0917 - the command's own options
+def doctor_int8(
     subject: Annotated[
         str, typer.Argument(help="A recipe whose run is there, or a float .onnx file.", metavar="RECIPE|MODEL.onnx")
     ],

@@ -14,9 +14,10 @@ from edgeseg.pipeline.chain import Chain, ChainProgress
 from edgeseg.pipeline.fit import FitResult, fit_network
 from edgeseg.pipeline.fit_journal import Journal
 from edgeseg.pipeline.fit_lab import Lab
+from edgeseg.pipeline.fit_order import FitOrder
 from edgeseg.pipeline.fit_predict import Predictor
 from edgeseg.pipeline.fit_rounds import Start
-from edgeseg.pipeline.fit_run import SHIPPED_VERSION, FitOrder, fit_folder
+from edgeseg.pipeline.fit_run import SHIPPED_VERSION, fit_folder
 from edgeseg.pipeline.fit_ship import Shipping
 from edgeseg.pipeline.fit_student import TrainedChain
 from edgeseg.pipeline.fit_target import (

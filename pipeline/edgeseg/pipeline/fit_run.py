@@ -1,88 +1,22 @@
-"""`edgeseg fit` as the command line asks for it: what is fitted, where, and the chain up to the student first."""
+"""A fit in a run's folder: the chain up to the student first, then the search."""
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.budget import Budget
 from edgeseg.pipeline.chain import Chain, ChainProgress
 from edgeseg.pipeline.fit_config import STUDENTS
+from edgeseg.pipeline.fit_order import FitOrder
 from edgeseg.pipeline.fit_student import trained
 from edgeseg.pipeline.folder_lock import alone_in
-from edgeseg.pipeline.recipe import TARGETS, Recipe
-from edgeseg.runtime.errors import ConfigError
+from edgeseg.pipeline.recipe import Recipe
 
 # Goes up when what is recorded of the shipped file means something else. It is part of a cross-validation's question,
 # and was not raised when ratios came to be taken round by round: recorded folds would be lost for a figure that does
 # not decide their verdict.
 SHIPPED_VERSION = 3
-
-
-@dataclass(frozen=True)
-class FitOrder:
-    """What `edgeseg fit` is told; see `cli_fit`."""
-
-    recipe: str
-    target: str | None
-    budget: str | None
-    data: Path | None
-    out: Path
-    assignments: tuple[str, ...]
-
-    @property
-    def command(self) -> str:
-        """The command that makes the same fit."""
-        words = ["edgeseg", "fit", self.recipe]
-        words += ["--target", self.target] if self.target else []
-        words += ["--budget", self.budget] if self.budget else []
-        words += ["--data", str(self.data)] if self.data is not None else []
-        words += [word for assignment in self.assignments for word in ("--set", assignment)]
-        return shlex.join(words)
-
-
-def budget_of(order: FitOrder, recipe: Recipe) -> Budget:
-    """The budget of the command line, else that of the recipe.
-
-    Raises:
-        ConfigError: If there is none, or the target is unknown.
-    """
-    stored = recipe.budget
-    target = order.target or (stored.target if stored is not None else None)
-    if target is None or target not in TARGETS:
-        raise ConfigError(
-            f"--target is {target!r}; use one of {', '.join(TARGETS)}, or set budget.target in the recipe"
-        )
-    if order.budget is not None:
-        return Budget.parse(order.budget, target)
-    if stored is None:
-        raise ConfigError("no budget; give --budget latency_ms=2, or a budget section in the recipe")
-    return Budget(target, **stored.limits)
-
-
-def carry_out_fit(order: FitOrder, *, as_json: bool) -> bool:
-    """Fit with a progress bar and print what came of it.
-
-    Returns:
-        Whether a network holds the budget and has learned something.
-
-    Raises:
-        EdgesegError: From the recipe, or from what failed.
-    """
-    from edgeseg.pipeline.fit_text import fit_json, fit_text
-    from edgeseg.pipeline.printed import show
-    from edgeseg.pipeline.progress import chain_progress
-    from edgeseg.pipeline.recipe import load_recipe
-    from edgeseg.pipeline.recipe_files import find_recipe
-
-    recipe = load_recipe(find_recipe(order.recipe), order.assignments)
-    budget = budget_of(order, recipe)
-    with chain_progress(fit_weights(recipe)) as progress:
-        result = run_fit(recipe, budget, order, progress)
-    show(fit_json(result), fit_text(result), as_json=as_json)
-    return bool(result.passed)
 
 
 def run_fit(recipe: Recipe, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:

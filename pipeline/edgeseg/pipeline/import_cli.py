@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def import_(  # noqa: PLR0913, PLR0917 - the command's own options
+def import_(
     source: Annotated[Path, typer.Argument(help="Folder with images and annotations.", metavar="SRC")],
     place: Annotated[Path, typer.Argument(help="Folder that is made; nothing may be in it.", metavar="DST")],
     kind: Annotated[str, typer.Option("--from", help="labelme, coco, cvat, yolo, palette or color.", metavar="FORMAT")],
@@ -57,7 +57,7 @@ def import_text(report: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgeseg.pipeline.data_words import split_words
+    from edgeseg.pipeline.data_said import split_words
     from edgeseg.pipeline.printed import Verbatim, simple_table
 
     objects = ", ".join(f"{count} {kind}" for kind, count in report["objects"].items())

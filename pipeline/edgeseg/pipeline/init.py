@@ -12,7 +12,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgeseg.pipeline.data_words import folder_json, folder_text, split_words
+from edgeseg.pipeline.data_said import split_words
+from edgeseg.pipeline.data_words import folder_json, folder_text
 from edgeseg.pipeline.init_recipe import choose, recipe_text
 from edgeseg.pipeline.linked_folder import link
 from edgeseg.pipeline.look import Look, look_at

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.pipeline.mask_png import PackedMasks, UInt8
+from edgeseg.pipeline.mask_png import PackedMasks, UInt8, read_mask_png
 from edgeseg.runtime.dataset import DataSet, Sample
 from edgeseg.runtime.evaluate import evaluate
 from edgeseg.runtime.ignored import IGNORED, leave_out
@@ -109,3 +109,14 @@ def _pair(name_a: str, name_b: str, a: Masks | str, b: Masks | str) -> dict[str,
         found |= {"dice_difference": apart.mean, "lo95": apart.lo95, "hi95": apart.hi95}
         found["holds"] = found["holds"] and abs(apart.mean) <= MAX_DICE
     return pair | found
+
+
+def agreement(a: Path, b: Path) -> float:
+    """Share of equal pixels in [0, 1], of those that count, between two folders of masks of the same stems."""
+    equal = total = 0
+    for path in sorted(a.glob("*.png")):
+        first, second = read_mask_png(path), read_mask_png(b / path.name)
+        n_ignored = int((first == IGNORED).sum())  # the same pixels in both
+        equal += int((first == second).sum()) - n_ignored
+        total += first.size - n_ignored
+    return equal / max(1, total)

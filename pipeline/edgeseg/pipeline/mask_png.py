@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +20,11 @@ def encode_mask(mask: UInt8) -> bytes:
 def decode_mask(png: bytes) -> UInt8:
     """What `encode_mask` was given, uint8 (H, W)."""
     return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED), np.uint8)
+
+
+def read_mask_png(path: Path) -> UInt8:
+    """A mask kept by a scoring step: class ids and `IGNORED` where the truth is, uint8 (H, W)."""
+    return decode_mask(path.read_bytes())
 
 
 class PackedMasks:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Put = Callable[[Any], None]
 
 
-def predict(  # noqa: PLR0913, PLR0917 - the command's own options
+def predict(
     bundle: BundleFile,
     out: Annotated[Path, typer.Option(help="Folder the masks are written to, as OUT/STEM.png.", metavar="DIR")],
     inputs: Annotated[

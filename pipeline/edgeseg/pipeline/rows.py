@@ -14,7 +14,7 @@ from edgeseg.pipeline.gates import Row, accuracy_refusal, baseline_refusal, late
 from edgeseg.pipeline.layout import CHOICES, CHOOSE_FINAL, ROWS, TEACHER_FILES, RowLayout, score_step
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.learned.skill import skill_of
-from edgeseg.pipeline.steps.scoring import agreement
+from edgeseg.pipeline.mask_agreement import agreement
 from edgeseg.pipeline.store import StepFolder
 from edgeseg.runtime.evaluate import load_scores
 from edgeseg.runtime.image_score import ImageScore

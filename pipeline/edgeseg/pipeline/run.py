@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeseg.pipeline.calibration_folder import recipe_folder
 from edgeseg.pipeline.chain import Chain, ChainProgress, ChainRun, no_progress
-from edgeseg.pipeline.data_words import say_data
+from edgeseg.pipeline.data_said import say_data
 from edgeseg.pipeline.folder_lock import alone_in, check_own
 from edgeseg.pipeline.plan import plan_steps
 from edgeseg.pipeline.recipe import Recipe, find_data

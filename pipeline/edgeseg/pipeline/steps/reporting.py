@@ -13,10 +13,10 @@ from edgeseg.pipeline.image_rank import faults_of
 from edgeseg.pipeline.layout import ROWS, RowLayout, score_step
 from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
 from edgeseg.pipeline.learned.findings import warnings_of
+from edgeseg.pipeline.mask_png import read_mask_png
 from edgeseg.pipeline.provenance import code_and_time, data_summary
 from edgeseg.pipeline.report_html import Panel, render_report
 from edgeseg.pipeline.rows import add_latency, model_row, parent_file_of
-from edgeseg.pipeline.steps.scoring import read_mask_png
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.dataset import DataSet, Sample, open_dataset, read_image
 from edgeseg.runtime.evaluate import load_scores

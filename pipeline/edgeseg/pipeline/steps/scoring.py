@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeseg.pipeline.chain import StepContext
 from edgeseg.pipeline.mask_agreement import counted
-from edgeseg.pipeline.mask_png import decode_mask, encode_mask
+from edgeseg.pipeline.mask_png import encode_mask
 from edgeseg.pipeline.steps.spec_files import model_file, read_spec
 from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.evaluate import evaluate, save_scores
-from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.segmenter import Result, Segmenter
 
@@ -45,19 +43,3 @@ def run_score(context: StepContext) -> dict[str, Any]:
         scores = evaluate(keep, samples, data.classes, data.pixel_mm, report, color=data.color)
     save_scores(context.folder.files / "scores.json", scores)
     return {"status": "ok", "reason": None, "summary": summarize(scores, data.classes)}
-
-
-def agreement(a: Path, b: Path) -> float:
-    """Share of equal pixels in [0, 1], of those that count, between two folders of masks of the same stems."""
-    equal = total = 0
-    for path in sorted(a.glob("*.png")):
-        first, second = read_mask_png(path), read_mask_png(b / path.name)
-        n_ignored = int((first == IGNORED).sum())  # the same pixels in both
-        equal += int((first == second).sum()) - n_ignored
-        total += first.size - n_ignored
-    return equal / max(1, total)
-
-
-def read_mask_png(path: Path) -> np.ndarray:
-    """A mask kept by a scoring step: class ids and `IGNORED` where the truth is, uint8 (H, W)."""
-    return decode_mask(path.read_bytes())
