@@ -23,7 +23,6 @@ from edgeseg.pipeline.report.drawing import draw_errors, draw_frame, draw_mask
 from edgeseg.pipeline.report.image_rank import Faults
 from edgeseg.pipeline.report.panels import Panel, panels_section
 from edgeseg.pipeline.report.record import data_table
-from edgeseg.pipeline.steps.int8_judge import Judge
 from edgeseg.runtime.data.check import check_dataset
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset
 from edgeseg.runtime.data.ignored import IGNORED
@@ -187,9 +186,7 @@ def test_agreement_of_two_files_is_that_of_the_pixels_that_count(bright: DataSet
     (pair,) = compare_pairs({"a": found, "b": Masks(flipped, found.dice, found.scores)})
     counted = sum(np.sum(mask != IGNORED) for mask in found.masks)
     assert pair["pixels_differ"] == pytest.approx(8 / counted)
-    judge = Judge.open(FOLDER / "fp32.onnx", spec, bright, samples)
-    assert judge.look_at(FOLDER / "fp32.onnx", spec).agreement == 1.0
-    assert judge.fp32_dice == found.dice == summarize(found.scores, bright.classes)["dice_mean"]
+    assert found.dice == summarize(found.scores, bright.classes)["dice_mean"]
 
 
 # The report

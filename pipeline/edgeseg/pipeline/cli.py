@@ -36,7 +36,6 @@ from edgeseg.pipeline.commands.run import Order, carry_out
 from edgeseg.runtime.text import terminal
 
 _CHAIN = "The chain"
-_STEPS = "One step and what it needs (run RECIPE --only STEP)"
 _BUNDLE = "Bundles"
 
 app = typer.Typer(
@@ -234,32 +233,6 @@ def _run(order: Order) -> None:
     with reported(debug=_invocation.debug):
         raise Stop(GATE if carry_out(order) else OK)
 
-
-def _add_steps() -> None:
-    """One command for every step of the chain that has no command of its own."""
-    from edgeseg.pipeline.plan.step_names import LISTED, step_names
-
-    taken = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    for name in step_names():
-        if name not in taken:
-            _add_step(name, hidden=name not in LISTED)
-
-
-def _add_step(name: str, *, hidden: bool) -> None:
-    @app.command(
-        name,
-        hidden=hidden,
-        rich_help_panel=_STEPS,
-        help=f"Run the chain up to {name}.",
-        epilog=f"Example: edgeseg {name} recipes/demo.yaml",
-    )
-    def step(
-        recipe: Recipe, data: Data = None, out: Out = RUNS, assignments: Assignments = None, as_json: Json = False
-    ) -> None:
-        _run(Order(recipe, data, out, name, tuple(assignments or ()), True, as_json))
-
-
-_add_steps()
 
 if __name__ == "__main__":
     terminal.run(app)

@@ -247,10 +247,33 @@ def test_an_answer_to_another_question_is_not_used(job: Crossval, validated: Any
     assert base.run(ABOUT, no_progress).record["n_folds_tested"] == 3
     swapped = [job.splits[1], job.splits[0], job.splits[2]]
     assert dataclasses.replace(base, splits=swapped).run(ABOUT, no_progress).record["n_folds_tested"] == 1
-    other = dataclasses.replace(base, question={"recipe": {}}).run(ABOUT, no_progress)
+    recipe = job.question["recipe"]
+    longer = {"recipe": recipe | {"teacher": recipe["teacher"] | {"epochs": 9}}}
+    other = dataclasses.replace(base, question=longer).run(ABOUT, no_progress)
     assert other.record["n_folds_tested"] == 0 and "1 other question(s)" in other.record["folds"][0]["reason"]
     stricter = dataclasses.replace(base, max_drop=0.0).run(ABOUT, no_progress)
     assert stricter.record["n_folds_tested"] == 3 and stricter.record["max_drop"] == 0.0
+
+
+def test_answers_of_an_earlier_version_are_joined_and_told_but_never_run_with(
+    job: Crossval, validated: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(job.root / job.name, tmp_path / job.name)
+    recipe = job.question["recipe"]
+    for path in (tmp_path / job.name).glob("fold_*/fold.json"):
+        stored = json.loads(path.read_text())
+        stored["question"]["recipe"]["quantize"] |= {"method": "auto", "score_images": 32}
+        path.write_text(json.dumps(stored))
+        path.parent.rename(path.parent.with_name(path.parent.name[:7] + "earlier"))
+    joined = dataclasses.replace(job, root=tmp_path, fit=refuse, only=()).run(ABOUT, no_progress)
+    assert joined.record["pooled"] == validated[1].record["pooled"]
+    assert joined.record["folds"][0]["recorded_with"] == {"quantize.method": "auto", "quantize.score_images": 32}
+    assert "to a recipe that also said quantize.method auto, quantize.score_images 32" in printed(joined)
+    longer = {"recipe": recipe | {"teacher": recipe["teacher"] | {"epochs": 9}}}
+    other = dataclasses.replace(job, root=tmp_path, fit=refuse, only=(), question=longer)
+    assert other.run(ABOUT, no_progress).record["n_folds_tested"] == 0
+    again = dataclasses.replace(job, root=tmp_path, fit=failing(job, lambda _: TrainingError("asked")), only=None)
+    assert [row["reason"] for row in again.run(ABOUT, no_progress).record["folds"]] == ["asked"] * 3
 
 
 def test_a_half_written_answer_is_none(job: Crossval, validated: Any, tmp_path: Path) -> None:
@@ -313,13 +336,13 @@ def test_a_fold_that_fails_is_a_row_with_its_reason(job: Crossval, validated: An
 
 def test_folds_that_ship_something_else_than_the_fit_are_told(validated: Any) -> None:
     result = validated[1]
-    way = {"name": "group_l2-widths", "source": "fit.json", "fit_winner": "flat_unet"}
+    way = {"name": "group_l2-widths", "source": "fit.json", "fit_winner": "thin_student"}
     told = printed(CrossvalResult(result.record | {"way": way}, result.path))
     assert "as a fit of this recipe chose on its own val" in told and "disturbed" not in told
     first, *others = result.record["folds"]
     busy = result.record | {"folds": [first | {"n_disturbed": 2}, *others]}
     assert "disturbed the measurements of fold 0: see" in printed(CrossvalResult(busy, result.path))
-    assert "a fit of this recipe ships flat_unet; these folds ship" in told
+    assert "a fit of this recipe ships thin_student; these folds ship" in told
 
 
 def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) -> None:

@@ -207,35 +207,19 @@ class TestMissingValues:
 
 
 class TestQuantization:
-    def test_every_candidate_with_what_val_says_of_it(self, tmp_path):
+    def test_what_was_done_and_on_which_images(self, tmp_path):
         text = " ".join(render(fake_report(), tmp_path).text.split())
-        assert "Taken: percentile ranges, plain network; of the candidates that val cannot tell" in text
+        assert "Ranges by percentile, of the plain network." in text
         assert "Calibrated on 64 of 171 training images (nerve 60, vessel 40, no foreground 2)." in text
-        assert "Scored on 32 of 36 val images (nerve 30, vessel 22, no foreground 0)." in text
-        assert "The FP32 file's Dice on them is 0.7440" in text
-        for shown in ("percentile taken", "99.02", "−2.3 to +2.4", "agrees less with FP32", "failed"):
-            assert shown in text
         assert "training, calibration" in text
 
-    def test_one_row_is_marked(self, tmp_path):
-        render(fake_report(), tmp_path)
-        section = (tmp_path / "report.html").read_text().split("How INT8 was chosen")[1].split("<h2>")[0]
-        assert section.count('<tr class="good">') == section.count(">taken<") == 1
-
-    def test_images_of_a_folder(self, tmp_path):
-        own = {"source": "folder", "images": ["a"] * 20, "of": 40, "images_by_class": None}
+    def test_images_of_a_folder_and_an_equalized_network(self, tmp_path):
+        own = {"source": "folder", "images": ["a"] * 20, "of": 40, "images_by_class": None, "network": "equalized"}
+        own |= {"equalization": {"channels_scaled": 300, "channels_in_pairs": 640}}
         text = render(changed(quantization=fake_report()["quantization"] | own), tmp_path).text
+        assert "of the equalized network (300 of 640 channels between convolutions scaled)." in text
         assert "Calibrated on 20 of 40 images of the folder quantize.folder, without masks." in text
         assert "training, calibration" not in text
-
-    def test_a_named_method_and_a_record_of_before(self, tmp_path):
-        named = {"method": "mse", "network": "plain", "reason": "named in the recipe", "n_images": 64}
-        text = render(changed(quantization=named), tmp_path).text
-        assert "Taken: mse ranges, plain network; named in the recipe." in text and "why not" not in text
-        before = {"name": "mse", "method": "mse", "network": "plain", "status": "ok", "reason": None, "val_dice": 0.7}
-        tried = [before, before | {"name": "minmax", "method": "minmax"}]
-        text = render(changed(quantization=named | {"candidates": tried}), tmp_path).text
-        assert "0.7000" in text and "not said" in text
 
 
 class TestVerdict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -114,7 +113,7 @@ def test_the_budget_holds_and_everything_is_told(fitted: Any) -> None:
     assert result.met and record == json.loads(json.dumps(result.record))
     (limit,) = record["ceilings"].values()
     rows = {one["name"]: one for one in record["finalists"]}
-    assert set(rows) | set(record["missing_baselines"]) == {"pruned", "random_largest", "thin_student", "flat_unet"}
+    assert set(rows) | set(record["missing_baselines"]) == {"pruned", "random_largest", "thin_student"}
     assert all(one["figures"]["latency_ms"] <= limit for one in rows.values())
     winner = record["contest"]["winner"]
     assert record["chosen"]["name"] == winner and len(rows["pruned"]["seeds"]) == 2
@@ -281,18 +280,6 @@ def test_a_training_leaves_the_network_it_starts_from_alone(tmp_path: Path, reci
     before = fingerprint(model)
     trained = train(lab, "any", model, None, Effort(1, 1e-3))
     assert fingerprint(model) == before != fingerprint(trained.model)
-
-
-def test_bn_scale_is_sparsified_once_and_cut_from_there(tmp_path: Path, recipe: Recipe, data_root: Path) -> None:
-    section = dataclasses.replace(recipe.fit, importances=("bn_scale", "group_l2"), rounds=1, baselines=())
-    own = dataclasses.replace(recipe, fit=section)
-    full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)))
-    run = Fit(tmp_path, own, data_root, Budget("x86-ort", latency_ms=0.7 * (full.total_ms or 0.0)))
-    first = run()
-    done = run.finished()
-    again = run()
-    assert first.met and "sparsity" in done and run.finished() == done
-    assert again.record["way"] == first.record["way"] and again.record["chosen"] == first.record["chosen"]
 
 
 def test_what_holds_the_budget_but_misses_the_aim_is_taken(fitted: Any) -> None:

@@ -89,7 +89,6 @@ class TrainConfig:
         threads: CPU threads of torch; part of a run's identity, since sums differ between thread counts.
         workers: Loader processes.
         devices: Processes (GPUs, or CPU processes under DDP).
-        bn_sparsity: Weight of the L1 norm of batch-norm scales in the loss; 0 leaves it out (see `losses.bn_l1`).
     """
 
     epochs: int = 60
@@ -105,14 +104,13 @@ class TrainConfig:
     threads: int = 2
     workers: int = 1
     devices: int = 1
-    bn_sparsity: float = 0.0
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "validate_every", "threads", "devices"):
             _positive(f"train.{name}", getattr(self, name))
-        for name in ("weight_decay", "samples_per_epoch", "patience", "workers", "bn_sparsity"):
+        for name in ("weight_decay", "samples_per_epoch", "patience", "workers"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; set it to 0 or more")
         if self.schedule not in ("onecycle", "cosine"):

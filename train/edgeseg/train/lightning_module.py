@@ -13,7 +13,7 @@ from edgeseg.runtime.errors import TrainingError
 from edgeseg.train.bilinear import resize_bilinear
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import Batch
-from edgeseg.train.losses import SegmentationLoss, bn_l1
+from edgeseg.train.losses import SegmentationLoss
 from edgeseg.train.models import SegmentationNet
 
 
@@ -54,8 +54,6 @@ class SegmentationModule(L.LightningModule):
             TrainingError: If the loss is not finite; the last resume state stays.
         """
         loss = self.compute_loss(*self._inputs(batch), batch.get("answer"))
-        if self.config.bn_sparsity:
-            loss = loss + self.config.bn_sparsity * bn_l1(self.model)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss became {loss.item()} in epoch {self.current_epoch}; lower train.learning_rate "

@@ -124,16 +124,6 @@ class SegmentationLoss(torch.nn.Module):
         return torch.stack([term(logits, target, weights, counted) for term in self.terms]).sum()
 
 
-def bn_l1(model: torch.nn.Module) -> Tensor:
-    """L1 norm of all batch-norm scales: as a term of the loss it drives unneeded channels towards zero.
-
-    Reference:
-        Liu et al. 2017, arXiv:1708.06519 (network slimming), eq. 1 with g(s) = |s|.
-    """
-    norms = [layer.weight for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
-    return torch.stack([scale.abs().sum() for scale in norms]).sum()
-
-
 def _mean(loss: Tensor, target: Tensor, weights: Tensor | None, counted: Tensor | None) -> Tensor:
     """Of the losses of all pixels (N, H, W) that count, each with the weight of its class; 0 if none counts."""
     if counted is None:

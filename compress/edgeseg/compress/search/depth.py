@@ -43,7 +43,7 @@ class Depth:
 
 
 def further_cuts(arch: Arch, done: Depth) -> list[Depth]:
-    """Every way to take one part more; none for an architecture without such parts (a flat U-Net)."""
+    """Every way to take one part more; none for an architecture without such parts (a U-Net)."""
     if arch["name"] != "efficient_unet":
         return []
     cuts = []

@@ -26,13 +26,6 @@ def group_l2() -> Any:
     return tp.importance.GroupMagnitudeImportance(p=2, group_reduction="mean")
 
 
-def bn_scale() -> Any:
-    """Batch-norm scales (Liu et al. 2017, arXiv:1708.06519); says most after training with `bn_sparsity`."""
-    import torch_pruning as tp
-
-    return _WhereAny(tp.importance.BNScaleImportance(), group_l2())
-
-
 def taylor() -> Any:
     """First-order estimate of the loss a channel is worth (Molchanov et al. 2019, arXiv:1906.10771, eq. 8).
 
@@ -52,7 +45,7 @@ def random() -> Any:
     return tp.importance.RandomImportance()
 
 
-IMPORTANCE: dict[str, Importance] = {"group_l2": group_l2, "bn_scale": bn_scale, "taylor": taylor, "random": random}
+IMPORTANCE: dict[str, Importance] = {"group_l2": group_l2, "taylor": taylor, "random": random}
 
 # Their scores have one unit in all groups; of the others only the order within a group means something.
 COMPARABLE = frozenset({"taylor"})

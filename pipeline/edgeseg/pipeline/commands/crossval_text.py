@@ -68,6 +68,10 @@ def _notes(record: dict[str, Any]) -> list[str]:
         notes.append(f"cut by {way['name']}, as a fit of this recipe chose on its own val (images tested here)")
     if way["fit_winner"] is not None and shipped - {way["fit_winner"]}:
         notes.append(f"a fit of this recipe ships {way['fit_winner']}; these folds ship {', '.join(sorted(shipped))}")
+    told = {key: value for one in record["folds"] for key, value in (one.get("recorded_with") or {}).items()}
+    if told:
+        said = ", ".join(f"{key} {value}" for key, value in sorted(told.items()))
+        notes.append(f"answers of an earlier version of edgeseg, to a recipe that also said {said}")
     disturbed = [str(one["fold"]) for one in record["folds"] if one.get("n_disturbed")]
     if disturbed:
         notes.append(f"other programs disturbed the measurements of fold {', '.join(disturbed)}: see its fit.html")

@@ -16,7 +16,7 @@ def fit(
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """From a trained teacher to the best network within what a device can afford, beside three cheap baselines.
+    """From a trained teacher to the best network within what a device can afford, beside two cheap baselines.
 
     Layers are timed on the target, candidates are searched, pruned, trained and measured; the better of method and
     baseline on val ships. A fit that was stopped goes on where it was; no finished training is repeated.

@@ -21,6 +21,9 @@ from edgeseg.runtime.score.image_score import ImageScore
 
 _VERSION = 1  # goes up when what an answer says means something else
 
+# What recipes could once say and none can any more, by key; settings that are gone whole need no entry.
+_GONE = {"quantize.method": ("auto",)}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -60,6 +63,49 @@ def load_answer(folder: Path) -> Answer | None:
     if not stored["scored"]:
         return Answer(stored["row"], None)
     return Answer(stored["row"], {name: load_scores(_scores(folder, name)) for name in ROWS})
+
+
+def load_recorded(root: Path, number: int, question: Record) -> Answer | None:
+    """The answer that an earlier version gave to a question that can no longer be asked in its words.
+
+    Images, split and every setting that both versions know must be equal. `recorded_with` of the row says what else
+    that version was told. None where there is no such answer, or more than one.
+
+    Args:
+        root: Of the answers.
+        number: Of the fold.
+        question: As it is asked today.
+
+    Raises:
+        DataError: If the scores of a whole answer cannot be read.
+    """
+    found = []
+    for path in sorted(root.glob(f"fold_{number}-*/fold.json")):
+        gone = _gone(json.loads(path.read_text(encoding="utf-8"))["question"], json.loads(json.dumps(question)))
+        found += [] if gone is None else [(path.parent, gone)]
+    answer = load_answer(found[0][0]) if len(found) == 1 else None
+    return answer and Answer(answer.row | {"recorded_with": found[0][1]}, answer.scores)
+
+
+def _gone(then: Record, now: Record) -> Record | None:
+    """What a question says that none can say any more; None where it asks for something else."""
+    before, today = _flat(then), _flat(now)
+    gone = {}
+    for key, value in before.items():
+        section = key.partition(".")[0]
+        if value in _GONE.get(key, ()) or (key not in today and section not in today):
+            gone[key] = value
+        elif key not in today or value != today[key]:
+            return None
+    return gone
+
+
+def _flat(question: Record) -> Record:
+    """Images, and settings as `section.key`; versions of steps are others with every version, and left out."""
+    flat = {key: value for key, value in question.items() if key not in ("recipe", "versions")}
+    for section, value in question["recipe"].items():
+        flat |= {f"{section}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {section: value}
+    return flat
 
 
 def save_answer(folder: Path, question: Record, answer: Answer) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from edgeseg.pipeline.chain.chain import ChainProgress
 from edgeseg.pipeline.chain.lock import alone_in
 from edgeseg.pipeline.chain.provenance import code_and_time
-from edgeseg.pipeline.crossval.answer import Answer, answer_folder, load_answer, save_answer
+from edgeseg.pipeline.crossval.answer import Answer, answer_folder, load_answer, load_recorded, save_answer
 from edgeseg.pipeline.crossval.fold import FoldFit, FoldResult
 from edgeseg.pipeline.crossval.folds import write_fold
 from edgeseg.pipeline.crossval.pool import ROWS, Record, Scores, figures, joined, sentence
@@ -90,7 +90,7 @@ class Crossval:
         wanted = [fold for fold in folds if self.only is None or fold.number in self.only]
         failed = {fold.number: self._see_to(fold, progress) for fold in wanted}
         # Read now, for other processes may have answered meanwhile.
-        answers = [failed.get(fold.number) or load_answer(fold.answer) or _not_run(fold) for fold in folds]
+        answers = [failed.get(fold.number) or self._answer(fold) or _not_run(fold) for fold in folds]
         scored = [answer.scores for answer in answers if answer.scores is not None]
         rows = [answer.row | (self._figures(answer.scores) if answer.scores else {}) for answer in answers]
         pooled = self._figures(joined(scored)) if scored else None
@@ -101,6 +101,13 @@ class Crossval:
         result = CrossvalResult(record, self.root / f"{self.name}.json")
         write_json(result.path, record)
         return result
+
+    def _answer(self, fold: _Fold) -> Answer | None:
+        """What is on disk; where nothing is to be run, what an earlier version has left counts too."""
+        answer = load_answer(fold.answer)
+        if answer is None and self.only is not None and not self.only:
+            answer = load_recorded(fold.answer.parent, fold.number, fold.question)
+        return answer
 
     def _figures(self, scores: Scores) -> Record:
         return figures(scores, self.data.classes, self.max_drop)

@@ -140,7 +140,7 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
         *points,
         Step("onnx_fp32", decided, where, export + "run_onnx_fp32", weight=2),
         Step("tflite_fp32", decided, where, export + "run_tflite_fp32"),
-        Step("ranges", (*accepted, "onnx_fp32"), calibration, ranges, version=RANGES_VERSION, weight=2),
+        Step("ranges", accepted, calibration, ranges, version=RANGES_VERSION, weight=2),
         Step("onnx_int8", (*decided, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8", version=INT8_VERSION),
         Step(
             "tflite_int8",

@@ -109,11 +109,6 @@ def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = ""
     return Chain(recipe, steps, root, opened.root, _data_key(opened), about)
 
 
-def step_names(recipe: Recipe) -> tuple[str, ...]:
-    """Names that `only` takes."""
-    return tuple(step.name for step in plan_steps(recipe))
-
-
 def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:
     """The data set of a recipe's run, with its split; what of the folder is taken, and what is not, is said on stderr.
 

@@ -28,18 +28,15 @@ class QuantizeSection:
         images: Training images to calibrate on, at least 8; a seeded, class-balanced draw.
         folder: Folder of images to calibrate on instead, without masks; relative to the data set, or absolute. Images
             of another modality than the training images are refused.
-        method: How ranges are derived, or `auto`: every method is tried, then one of them on prepared networks, and of
-            the files that val cannot tell from the best the one most like FP32 is kept.
-        network: Which network is quantised where a method is named; `auto` chooses it too.
-        score_images: Images of val that `auto` scores each candidate on; a larger val is drawn from, class-balanced.
+        method: How ranges are derived.
+        network: Which network is quantised: the plain one, or one of the same function with other tensors.
         float_paths: Module paths that stay in floating point, as `edgeseg doctor int8` names them.
     """
 
     images: int = 64
     folder: str | None = None
-    method: Literal["auto", "minmax", "moving_average", "percentile", "entropy", "mse"] = "auto"
+    method: Literal["minmax", "moving_average", "percentile", "entropy", "mse"] = "minmax"
     network: Literal["plain", "corrected", "equalized", "equalized+corrected"] = "plain"
-    score_images: int = 32
     float_paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -47,10 +44,3 @@ class QuantizeSection:
             raise ConfigError(f"quantize.images is {self.images}; calibration needs at least 8 images")
         if self.folder is not None and not self.folder.strip():
             raise ConfigError("quantize.folder is empty; name a folder of images, or leave it out")
-        if self.score_images < 1:
-            raise ConfigError(f"quantize.score_images is {self.score_images}; set it to 1 or more")
-        if self.method == "auto" and self.network != "plain":
-            raise ConfigError(
-                f"quantize.network is {self.network!r}, but quantize.method auto chooses the network by itself; "
-                "name a method, or leave the network out"
-            )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from edgeseg.runtime.errors import ConfigError
 
 # Kept in step with `edgeseg.compress.search.importance.IMPORTANCE`, which imports torch; a test compares the two.
-IMPORTANCES = ("group_l2", "bn_scale", "taylor", "random")
+IMPORTANCES = ("group_l2", "taylor", "random")
 STUDENTS = ("student_alone", "student_distilled")
-BASELINES = ("random_largest", "thin_student", "flat_unet")
+BASELINES = ("random_largest", "thin_student")
 
 _DEPTH, _WIDTHS = "depth", "widths"
 # Names of `edgeseg.pipeline.search.cut.Way`.
@@ -31,7 +31,6 @@ class FitSection:
         round_epochs: Fine-tuning after each round.
         final_epochs: Training after the last round; as much again is given to the pruned baseline.
         learning_rate: Peak of each fine-tuning.
-        sparsity: Weight of the L1 norm of batch-norm scales in fine-tunings for `bn_scale`.
         gate_batches: Training batches that `taylor` looks at.
         corrections: How often a cut whose measurement misses the budget is made again, deeper, before any training.
         margin: The search aims this ratio below the budget, so that a measurement's noise does not break it.
@@ -50,7 +49,6 @@ class FitSection:
     round_epochs: int = 4
     final_epochs: int = 20
     learning_rate: float = 1.5e-3
-    sparsity: float = 1e-4
     gate_batches: int = 8
     corrections: int = 3
     margin: float = 0.03
@@ -77,8 +75,8 @@ class FitSection:
             raise ConfigError(f"fit.search_scale is {self.search_scale}; set it above 0 and at most 1")
         if not 0.0 <= self.margin < 0.5:
             raise ConfigError(f"fit.margin is {self.margin}; set it between 0 and 0.5 (0.03 aims 3 % below the budget)")
-        if self.corrections < 0 or self.sparsity < 0 or self.learning_rate <= 0:
-            raise ConfigError("fit.corrections and fit.sparsity must be 0 or more, fit.learning_rate above 0")
+        if self.corrections < 0 or self.learning_rate <= 0:
+            raise ConfigError("fit.corrections must be 0 or more, fit.learning_rate above 0")
 
     @property
     def ways(self) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ prune:
 {_decision_text(binary)}quantize:
   images: 64 # training images for calibration
   # folder: line_3 # calibrate on images of your own instead, without masks; relative to the data set
-  method: auto # tries them all; or minmax, moving_average, percentile, entropy, mse
+  method: minmax # or moving_average, percentile, entropy, mse
 bench:
   threads: 2 # as on the device
 gates: # what a step may cost; 0.01 is one point of Dice

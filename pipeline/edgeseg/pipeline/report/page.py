@@ -65,7 +65,7 @@ def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) ->
             "What was decided, on val",
             join([choices(report), decisions_table(report), operating_point_panel(report.get("operating_point"))]),
         ),
-        ("How INT8 was chosen", quantization_section(report)),
+        ("How INT8 was made", quantization_section(report)),
         ("Accuracy in detail", join([accuracy_table(report), plan_files_panel(report)])),
         ("Cost in detail", join([cost_table(report), measuring_notes(report)])),
         ("Training", training_plots(report)),

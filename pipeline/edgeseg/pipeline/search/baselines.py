@@ -2,10 +2,8 @@
 
 - random_largest: random channels of the largest layers go (arXiv:2512.03834), then the same fine-tuning.
 - thin_student: the student's architecture with a smaller width, trained from scratch.
-- flat_unet: a U-Net as wide at every level, trained from scratch (the Lean U-Net of arXiv:2512.03834).
 
-Where the method has taken whole parts out, the first two are without them too: with channels alone they may not fit at
-all.
+Where the method has taken whole parts out, both are without them too: with channels alone they may not fit at all.
 """
 
 from __future__ import annotations
@@ -29,11 +27,9 @@ from edgeseg.pipeline.search.rounds import Start, fine_tune
 from edgeseg.pipeline.search.trainings import Effort, Trained, train
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
-from edgeseg.train.models.unet import unet_arch
 
 Arch = dict[str, Any]
 
-_FLAT = (32, 24, 16, 8, 4)
 _WIDTH_STEPS = 20
 
 
@@ -82,7 +78,7 @@ def random_largest(lab: Lab, start: Start, parts: Depth) -> Baseline:
             model = apply(student, widths[at], parts, "random")
         section = lab.recipe.fit
         epochs = (section.rounds - 1) * section.round_epochs + section.final_epochs
-        return fine_tune(lab, f"random_largest_{seed}", model, start.teacher, None, epochs, seed=seed)
+        return fine_tune(lab, f"random_largest_{seed}", model, start.teacher, epochs, seed=seed)
 
     removed = f"random channels of every layer wider than {caps[at]} removed"
     note = f"the student{_without(parts)}, {removed}, then the method's epochs of fine-tuning"
@@ -113,33 +109,6 @@ def thin_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline
 
 def _without(parts: Depth) -> str:
     return " without the method's dropped parts" if parts else ""
-
-
-def flat_unet(lab: Lab, start: Start, taught: bool) -> Baseline:
-    """A U-Net as deep as the teacher with one width at all levels, the largest that fits.
-
-    Raises:
-        BudgetError: If even the narrowest misses the budget.
-    """
-    section = lab.recipe.teacher
-    ends = (int(start.student.arch["in_channels"]), start.student.n_outputs)
-    archs = [flat_arch(*ends, width=width, depth=section.depth) for width in _FLAT]
-    at, figures = largest_fitting(lab, "flat_unet", archs)
-
-    def run(seed: int) -> Trained:
-        effort = Effort(section.epochs, section.learning_rate, section.batch_size, seed=seed)
-        teacher = start.teacher if taught else None
-        return train(lab, f"flat_unet_{seed}", fresh(archs[at], seed), teacher, effort)
-
-    return Baseline("flat_unet", f"a U-Net with {_FLAT[at]} channels at every level, from scratch", figures, run)
-
-
-def flat_arch(in_channels: int, n_outputs: int, *, width: int, depth: int) -> Arch:
-    """Architecture JSON of a U-Net that is as wide at every level."""
-    arch = unet_arch(in_channels, n_outputs, base=width, depth=depth)
-    levels = depth - 1
-    flat = [[width, width]]
-    return arch | {"encoder": flat * depth, "up": [width] * levels, "decoder": flat * levels}
 
 
 def fresh(arch: Arch, seed: int) -> SegmentationNet:

@@ -12,7 +12,7 @@ from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.search.depth import Depth, parts_gone
 from edgeseg.compress.search.predictor import Figures
 from edgeseg.pipeline.plan.plan import INT8_VERSION, ranges_settings
-from edgeseg.pipeline.search.baselines import Baseline, flat_unet, random_largest, thin_student
+from edgeseg.pipeline.search.baselines import Baseline, random_largest, thin_student
 from edgeseg.pipeline.search.cut import Cut, Way
 from edgeseg.pipeline.search.lab import BudgetError, Lab
 from edgeseg.pipeline.search.rounds import Start, fine_tune
@@ -91,7 +91,7 @@ def method_of(lab: Lab, start: Start, cut: Cut, way: Way) -> Finalist:
     """The pruned student, to be trained for the last time."""
 
     def run(seed: int) -> Trained:
-        return fine_tune(lab, f"final_{seed}", cut.model, start.teacher, way, lab.recipe.fit.final_epochs, seed=seed)
+        return fine_tune(lab, f"final_{seed}", cut.model, start.teacher, lab.recipe.fit.final_epochs, seed=seed)
 
     note = f"the student pruned by {way.name}, then fine-tuned"
     return Finalist("pruned", note, cut.figures, run, parts=parts_gone(start.student.arch, cut.model.arch))
@@ -117,14 +117,13 @@ def baselines_of(lab: Lab, start: Start, taught: bool, parts: Depth | None) -> t
     makers: dict[str, Callable[[], Baseline]] = {
         "random_largest": lambda: random_largest(lab, start, gone),
         "thin_student": lambda: thin_student(lab, start, taught, gone),
-        "flat_unet": lambda: flat_unet(lab, start, taught),
     }
     found, missing = [], {}
     for name, make in makers.items():
         if name not in lab.recipe.fit.baselines:
             missing[name] = "left out by fit.baselines"
             continue
-        if parts is None and name != "flat_unet":
+        if parts is None:
             missing[name] = "the student holds the budget uncut, so this would be the student itself"
             continue
         try:

@@ -50,9 +50,8 @@ def reachable(lab: Lab, start: Start) -> tuple[dict[Way, Cut], dict[str, str]]:
     cuts: dict[Way, Cut] = {}
     failed: dict[str, BudgetError] = {}
     for way in all_ways(lab):
-        student = sparse(lab, start, way)
         try:
-            cuts[way] = cut_to(lab, f"straight_{way.name}", student, start.teacher, way, lab.aims)
+            cuts[way] = cut_to(lab, f"straight_{way.name}", start.student, start.teacher, way, lab.aims)
         except BudgetError as err:
             failed[way.name] = err
     if not cuts:
@@ -88,7 +87,7 @@ def go_in_rounds(lab: Lab, start: Start, way: Way) -> tuple[Cut, list[dict[str, 
         BudgetError: If the last round misses the budget.
     """
     section = lab.recipe.fit
-    model, rows = sparse(lab, start, way), []
+    model, rows = start.student, []
     for done in range(1, section.rounds + 1):
         limits = between(start.figures, lab.aims, done / section.rounds)
         cut = cut_to(lab, f"round_{done}", model, start.teacher, way, limits)
@@ -96,33 +95,24 @@ def go_in_rounds(lab: Lab, start: Start, way: Way) -> tuple[Cut, list[dict[str, 
         rows.append(row)
         if done == section.rounds:
             break
-        trained = fine_tune(lab, f"round_{done}", cut.model, start.teacher, way, section.round_epochs)
+        trained = fine_tune(lab, f"round_{done}", cut.model, start.teacher, section.round_epochs)
         row["val_dice"], model = trained.val_dice, trained.model
     return cut, rows
 
 
-def fine_tune(  # noqa: PLR0913 - one training has that many sides
+def fine_tune(
     lab: Lab,
     name: str,
     model: SegmentationNet,
     teacher: SegmentationNet | None,
-    way: Way | None,
     epochs: int,
     *,
     seed: int | None = None,
 ) -> Trained:
     """Train a cut network at full size."""
     section = lab.recipe.fit
-    sparsity = section.sparsity if way is not None and way.importance == "bn_scale" else 0.0
     seed = _seed(lab) if seed is None else seed
-    return train(lab, name, model, teacher, Effort(epochs, section.learning_rate, seed=seed, bn_sparsity=sparsity))
-
-
-def sparse(lab: Lab, start: Start, way: Way) -> SegmentationNet:
-    """The student; for `bn_scale` after some epochs that push batch-norm scales apart, as that importance needs."""
-    if way.importance != "bn_scale":
-        return start.student
-    return fine_tune(lab, "sparsity", start.student, start.teacher, way, lab.recipe.fit.round_epochs).model
+    return train(lab, name, model, teacher, Effort(epochs, section.learning_rate, seed=seed))
 
 
 def between(figures: Figures, aims: Mapping[str, float], share: float) -> dict[str, float]:

@@ -72,16 +72,13 @@ def fit_weights(recipe: Recipe) -> dict[str, float]:
 
 
 def _search_weights(recipe: Recipe) -> dict[str, float]:
-    """What follows the chain; an epoch of the student weighs 0.3.
-
-    A flat U-Net weighs nothing: at the budgets this is for it cannot be made small enough, and is not trained.
-    """
+    """What follows the chain; an epoch of the student weighs 0.3."""
     section, first = recipe.fit, recipe.train.seed
     searched = section.ways if len(section.ways) > 1 else ()  # one way alone needs no contest
     epochs: dict[str, float] = {f"search_{name}": section.search_epochs for name in searched}
     epochs |= {f"round_{done}": section.round_epochs for done in range(1, section.rounds)}
     epochs |= {f"final_{seed}": section.final_epochs for seed in range(first, first + section.final_seeds)}
     baselines = {"random_largest": section.final_epochs, "thin_student": recipe.student.epochs}
-    epochs |= {f"{name}_{first}": baselines[name] for name in section.baselines if name in baselines}
+    epochs |= {f"{name}_{first}": baselines[name] for name in section.baselines}
     measured = {"latency_table": 10.0, "cut": 6.0, "shipped": 10.0}
     return measured | {name: 0.3 * count for name, count in epochs.items()}

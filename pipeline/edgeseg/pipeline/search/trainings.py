@@ -26,18 +26,14 @@ class Effort:
     Attributes:
         epochs: Passes over train.
         learning_rate: Peak of the schedule.
-        batch_size: None for the recipe's.
         scale: Side of the images as a ratio of the recipe's.
         seed: Of order and augmentation.
-        bn_sparsity: Weight of the L1 norm of batch-norm scales.
     """
 
     epochs: int
     learning_rate: float
-    batch_size: int | None = None
     scale: float = 1.0
     seed: int = 0
-    bn_sparsity: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
 
     def run(folder: StepFolder) -> dict[str, Any]:
         context = _context(lab, recipe, name, folder)
-        budget = Budget(effort.epochs, effort.learning_rate, effort.batch_size, effort.bn_sparsity)
+        budget = Budget(effort.epochs, effort.learning_rate)
         return train_step(context, open_data(context), copy.deepcopy(model), teacher, budget)
 
     result = lab.journal.train(name, settings, run)

@@ -28,15 +28,11 @@ from edgeseg.train.models.unet import unet_arch
 
 @dataclass(frozen=True)
 class Budget:
-    """What one training may spend; without a batch size of its own it takes the recipe's `train.batch_size`.
-
-    `bn_sparsity` is `edgeseg.train.config.TrainConfig.bn_sparsity`.
-    """
+    """What one training may spend; without a batch size of its own it takes the recipe's `train.batch_size`."""
 
     epochs: int
     learning_rate: float
     batch_size: int | None = None
-    bn_sparsity: float = 0.0
 
 
 def open_data(context: StepContext) -> DataSet:
@@ -185,7 +181,6 @@ def train_config(context: StepContext, budget: Budget) -> TrainConfig:
         seed=section.seed,
         workers=section.workers,
         devices=section.devices,
-        bn_sparsity=budget.bn_sparsity,
         loss=section.loss,
         augment=section.augment,
     )

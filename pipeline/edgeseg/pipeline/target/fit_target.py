@@ -116,15 +116,13 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
     spec = InputSpec(data.color, recipe.geometry, stride_px, window=data.window)
     folder = recipe_folder(data, recipe.quantize.folder)
     drawn = draw_images(data, folder, recipe.quantize.images, recipe.train.seed, spec)
-    # Candidates are compared with ranges of one kind; for what ships `auto` tries all of them.
-    method = "minmax" if recipe.quantize.method == "auto" else recipe.quantize.method
     probe = LocalProbe(
         target=target,
         input_spec=spec,
         classes=tuple(data.classes),
         frame=read_image(min(data.split("test"), key=lambda one: one.stem).image, data.color, data.window),
         calibration=tuple(calibration_tensors(data, drawn.images, spec)),
-        method=method,
+        method=recipe.quantize.method,
         threads=recipe.bench.threads,
         harness=brief(recipe.bench.threads),
     )
