@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgeseg.compress.int8.histogram import BINS, Histogram
@@ -21,6 +21,9 @@ def of(*parts: np.ndarray) -> Histogram:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(values, min_size=1, max_size=4))
+@example([[4095.0], [0.0]])  # one bin's edge below the largest, half the width would do
+@example([[4096.0], [-1.4e-45]])  # the least float32 below 0
+@example([[3e38], [-1e-30], [1.0]])
 def test_parts_in_any_order_are_counted_as_the_whole(parts):
     whole = of(np.concatenate([np.array(part, np.float32) for part in parts]))
     for order in (parts, parts[::-1]):
@@ -36,7 +39,7 @@ def test_every_value_is_in_its_bin(numbers):
     histogram = of(numbers)
     assert histogram.counts.sum() == len(numbers)
     assert len(histogram.counts) <= BINS and 0 <= histogram.zero < len(histogram.counts)
-    for number in np.array(numbers, np.float32):
+    for number in np.array(numbers, np.float32).astype(float):
         index = int(np.floor(number / histogram.width)) - histogram.first
         assert histogram.counts[index] > 0
 

@@ -1,8 +1,9 @@
 """A histogram whose range need not be known before: it grows while images are seen, in one pass.
 
-Bins are as wide as a power of two and start at its multiples, so that a wider range merges neighbouring bins exactly:
-the result does not depend on the order in which values came. Each bin also keeps the sum of its values: the many equal
-ones at 0 and 6 that ReLU6 leaves stay exactly 0 and 6.
+Bins are as wide as a power of two and start at its multiples, so that a wider range merges neighbouring bins exactly.
+How wide they are and how many follows from the extremes alone: the result does not depend on the order in which values
+came, nor on how they were parted. Each bin also keeps the sum of its values: the many equal ones at 0 and 6 that ReLU6
+leaves stay exactly 0 and 6.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Histogram:
         self.first = 0
         self.counts: Floats = np.zeros(1)
         self.sums: Floats = np.zeros(1)
+        # Exactly, and 0: edges of bins are rounded, another range than that of the same values all at once.
+        self._low = self._high = 0.0
 
     @property
     def zero(self) -> int:
@@ -45,11 +48,12 @@ class Histogram:
         Args:
             values: float32, any shape, all finite.
         """
-        flat = np.ascontiguousarray(values).reshape(-1)
+        # Twice the digits, and exponents: a float32 just below 0 over a bin's width would round to 0, another bin.
+        flat = np.asarray(values, np.float64).reshape(-1)
         if flat.size == 0:
             return
         self._make_room(float(flat.min()), float(flat.max()))
-        index = np.floor(flat * np.float32(1 / self.width)).astype(np.int64) - self.first
+        index = np.floor(flat / self.width).astype(np.int64) - self.first
         self.counts += np.bincount(index, minlength=len(self.counts))
         self.sums += np.bincount(index, flat, minlength=len(self.sums))
 
@@ -66,14 +70,13 @@ class Histogram:
         return float(self.first + low) * self.width, float(self.first + high + 1) * self.width
 
     def _make_room(self, low: float, high: float) -> None:
-        last = self.first + len(self.counts) - 1
-        low, high = min(low, self.first * self.width), max(high, last * self.width)
-        width = _width(low, high)
+        self._low, self._high = min(low, self._low), max(high, self._high)
+        width = _width(self._low, self._high)
         if self.width == 0.0:
             self.width = width
         while self.width < width:
             self._merge()
-        first, last = math.floor(low / width), math.floor(high / width)
+        first, last = math.floor(self._low / width), math.floor(self._high / width)
         more = (self.first - first, last - (self.first + len(self.counts) - 1))
         if any(more):
             self.counts, self.sums = np.pad(self.counts, more), np.pad(self.sums, more)
