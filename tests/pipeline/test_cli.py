@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.pipeline import cli
-from edgeseg.pipeline.plan.plan import run
+from edgeseg.pipeline.plan import run
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.errors import BackendError, GateError
 
