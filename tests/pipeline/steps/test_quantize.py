@@ -15,7 +15,7 @@ from torch import nn
 from edgeseg.compress.int8.calibrate import METHODS
 from edgeseg.compress.int8.prepared import FILE
 from edgeseg.export.onnx.export import export_onnx
-from edgeseg.pipeline.chain.chain.chain import Step, StepContext
+from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.chain.store import StepFolder
 from edgeseg.pipeline.recipe.recipe.export_sections import QuantizeSection
 from edgeseg.pipeline.recipe.recipe.recipe import load_recipe
