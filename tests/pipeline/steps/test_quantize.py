@@ -17,8 +17,8 @@ from edgeseg.compress.int8.prepared import FILE
 from edgeseg.export.onnx.export import export_onnx
 from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
+from edgeseg.pipeline.recipe.export_sections import QuantizeSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
-from edgeseg.pipeline.recipe.recipe.export_sections import QuantizeSection
 from edgeseg.pipeline.steps.export import input_spec, run_onnx_int8
 from edgeseg.pipeline.steps.quantize import run_ranges
 from edgeseg.runtime.atomic import write_json
