@@ -41,6 +41,11 @@ class FakeProbe:
         self.asked += len(layers)
         return [macs([layer]) / 1e6 + layer.out_channels * layer.height_px * layer.width_px / 1e6 for layer in layers]
 
+    def size(self, model: SegmentationNet) -> int:
+        from edgeseg.compress.search.layers import layers_of
+
+        return int(weights(layers_of(model, self.size_px, self.depthwise_step))) + 5000
+
     def measure(self, model: SegmentationNet) -> Measurement:
         if self.gone():
             raise MeasureError("the target is gone; connect it and run the same command again")
@@ -68,8 +73,17 @@ def torch_scorer(data_root: Path, recipe: Recipe, split_file: Path, split: str =
     return score
 
 
-def fake_lab(root: Path, recipe: Recipe, data_root: Path, budget: Budget, probe: FakeProbe) -> Lab:
+def fake_lab(
+    root: Path,
+    recipe: Recipe,
+    data_root: Path,
+    budget: Budget,
+    probe: FakeProbe,
+    student: SegmentationNet | None = None,
+) -> Lab:
     split_file = root / "split.csv"
+    predictor = Predictor(LatencyTable(probe, root / "table.json"), probe.size_px, budget.is_timed)
+    counted = None if student is None else macs(predictor.layers(student.arch))
     return Lab(
         recipe=recipe,
         data_root=data_root,
@@ -77,9 +91,9 @@ def fake_lab(root: Path, recipe: Recipe, data_root: Path, budget: Budget, probe:
         data_key="data",
         probe=probe,
         budget=budget,
-        ceilings=budget.ceilings(10.0),
-        journal=Journal(root / "fit"),
-        predictor=Predictor(LatencyTable(probe, root / "table.json"), probe.size_px),
+        ceilings=budget.ceilings(10.0, counted),
+        journal=Journal(root / "search"),
+        predictor=predictor,
         score=torch_scorer(data_root, recipe, split_file),
         progress=lambda name, share, words: None,
     )

@@ -117,13 +117,6 @@ def write_run(root: Path, data: DataSet, net: UNet) -> Path:
     return root
 
 
-def write_fit(folder: Path, data: DataSet, net: UNet, recipe: str = "toy", status: str = "ok") -> Path:
-    """What a fit that ships this network leaves behind."""
-    _write_steps(folder / "shipped" / "steps", "network", data, net)
-    write_json(folder / "fit.json", {"recipe": {"name": recipe}, "status": status})
-    return folder
-
-
 def _write_steps(steps: Path, checkpoint: str, data: DataSet, net: UNet) -> None:
     save_checkpoint(steps / checkpoint / "files", net, {})
     spec_in = InputSpec("gray", Geometry("resize", SIZE_PX, SIZE_PX), net.stride)

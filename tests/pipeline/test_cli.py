@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.plan import run
 from edgeseg.pipeline.recipe.recipe import load_recipe
@@ -94,18 +95,22 @@ def test_version() -> None:
         (["run", "demo", "--set", "teacher.epoch=3"], 2, "did you mean 'epochs'"),
         (["run", "demo", "--set", "teacher"], 2, "is not of the form key=value"),
         (["run", "demo", "--data", "nowhere"], 2, "--data nowhere is no folder"),
-        (["run", "demo", "--only", "fly"], 1, "step 'fly' is unknown; known are teacher, "),
+        (["run", "demo", "--only", "fly"], 1, "step 'fly' is unknown; known are target, teacher, "),
         (["run"], 2, "Missing argument"),
         (["run", "demo", "--fast"], 2, "No such option"),
         (["fly"], 2, "No such command"),
-        (["fit", "demo", "--budget", "latency_ms=2"], 2, "--target is None; use one of x86-ort"),
-        (["fit", "demo", "--target", "x86-ort"], 2, "give --budget latency_ms=2"),
+        (
+            ["fit", "demo", "--budget", "latency_ms=2", "--set", "budget=null"],
+            2,
+            "--target is None; use one of x86-ort",
+        ),
+        (["fit", "demo", "--target", "x86-ort", "--set", "budget=null"], 2, "give --budget latency_ms=2"),
         (["fit", "demo", "--target", "x86-ort", "--budget", "latency=2"], 2, "'latency' is no limit"),
         (["fit", "demo", "--set", "fit.rounds=0"], 2, "fit.rounds is 0; set it to 1 or more"),
         (["crossval", "demo", "--folds", "2"], 2, "--folds is 2; use 3 or more"),
         (["crossval", "demo", "--way", "magic"], 2, "--way is 'magic'; known are group_l2-depth"),
         (["crossval", "demo", "--max-drop", "-1"], 2, "--max-drop is -1; it is a share of Dice"),
-        (["crossval", "demo", "--target", "x86-ort"], 2, "give --budget latency_ms=2"),
+        (["crossval", "demo", "--target", "x86-ort", "--set", "budget=null"], 2, "give --budget latency_ms=2"),
         (["init", "nowhere"], 1, "no such folder"),
         (["verify", "none.edgeseg"], 1, "none.edgeseg"),
         (["evaluate", "none.edgeseg", "--data", "d", "--split", "tset"], 2, "--split is 'tset'"),
@@ -186,6 +191,18 @@ def test_only_stops_after_a_step(recipe: Path, monkeypatch: pytest.MonkeyPatch) 
     done = edgeseg("run", recipe, "--only", "student_pruned", "--data", "d")
     assert calls[0]["only"] == "student_pruned" and calls[0]["data"] == Path("d")
     assert done.exit_code == 0 and "student_pruned: done" in done.stdout
+
+
+def test_a_budget_takes_the_place_of_the_recipe_s(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = stub(monkeypatch, result(REPORT))
+    for command in ("run", "fit"):
+        assert edgeseg(command, recipe, "--target", "x86-ort", "--budget", "bytes=9000").exit_code == 0
+        assert calls[-1]["recipe"].budget == Budget("x86-ort", bytes=9000)
+        assert calls[-1]["command"] == f"edgeseg run {recipe} --target x86-ort --budget bytes=9000"
+    assert edgeseg("run", recipe).exit_code == 0 and calls[-1]["recipe"].budget is None
+    done = edgeseg("fit", recipe, "--target", "x86-ort")
+    assert done.exit_code == 2 and "no budget; give --budget latency_ms=2" in done.stderr
+    assert "--target is None; use one of x86-ort" in edgeseg("fit", recipe).stderr
 
 
 def test_demo_is_the_demo_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,5 +297,7 @@ def test_a_second_run_with_nothing_changed_imports_nothing_heavy(
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["ran"] == [] and set(found["reused"]) == {step.name for step in planned(load_recipe(recipe))}
+    assert found["ran"] == [] and set(found["reused"]) == {
+        step.name for step in planned(load_recipe(recipe)) if not step.left_out
+    }
     assert (tmp_path / "runs" / "tiny" / "tiny.edgeseg").read_bytes() == b"bundle"

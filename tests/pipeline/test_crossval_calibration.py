@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from edgeseg.compress.calibration.folder import recipe_folder
-from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.commands.crossval import carry_out_crossval
-from edgeseg.pipeline.crossval.fold import FoldFit, FoldResult
+from edgeseg.pipeline.crossval.fold import FoldResult, FoldRun
 from edgeseg.pipeline.crossval.order import CrossvalOrder
 from edgeseg.pipeline.recipe.recipe import Recipe
-from edgeseg.pipeline.search.order import FitOrder
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
 
@@ -38,6 +36,11 @@ def metal(tmp_path: Path) -> Path:
     return tmp_path / "data" / "metal"
 
 
+def order(recipe_file: Path, data: Path, out: Path, folder: str) -> CrossvalOrder:
+    settings = (f"quantize.folder={folder}",)
+    return CrossvalOrder(str(recipe_file), "x86-ort", BUDGET, data, out, settings, folds=3)
+
+
 def test_every_fold_finds_the_recipes_calibration_folder(
     recipe_file: Path, metal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,17 +48,16 @@ def test_every_fold_finds_the_recipes_calibration_folder(
 
     found = []
 
-    def fake(recipe: Recipe, budget: Budget) -> FoldFit:
-        def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+    def fake(recipe: Recipe, shared: Path) -> FoldRun:
+        def run(root: Path, progress: Any) -> FoldResult:
             found.append(recipe_folder(open_dataset(root / "data"), recipe.quantize.folder))
-            return FoldResult({"status": "budget not met", "detail": "too slow"}, root / "fit.json", None)
+            return FoldResult({"status": "budget not met", "reason": "too slow"}, None)
 
-        return fit
+        return run
 
-    monkeypatch.setattr(crossval_fold, "fold_fit", fake)
+    monkeypatch.setattr(crossval_fold, "fold_run", fake)
     for given in ("../line/images", str(metal.parent / "line" / "images")):
-        fit = FitOrder(str(recipe_file), "x86-ort", BUDGET, metal, tmp_path / "runs", (f"quantize.folder={given}",))
-        carry_out_crossval(CrossvalOrder(fit, folds=3), as_json=True)
+        carry_out_crossval(order(recipe_file, metal, tmp_path / "runs", given), as_json=True)
     assert len({folder.sha256 for folder in found if folder is not None}) == 1 and len(found) == 6 and None not in found
 
 
@@ -65,8 +67,6 @@ def test_images_that_some_fold_tests_are_refused_before_the_first(
     trained = open_dataset(metal, split_file=tmp_path / "split.csv").split("train")
     for sample in trained[:8]:
         shutil.copy(sample.image, metal.parent / "line" / "images")
-    asked = ("quantize.folder=../line/images",)
-    fit = FitOrder(str(recipe_file), "x86-ort", BUDGET, metal, tmp_path / "runs", asked)
     with pytest.raises(ConfigError, match=r"8 of its \d+ images are scored on"):
-        carry_out_crossval(CrossvalOrder(fit, folds=3), as_json=True)
+        carry_out_crossval(order(recipe_file, metal, tmp_path / "runs", "../line/images"), as_json=True)
     assert not (tmp_path / "runs" / "tiny" / "crossval").exists()

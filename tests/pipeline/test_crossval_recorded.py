@@ -18,7 +18,10 @@ BUDGET = "x86-ort_speedup-60_bytes-310000"
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("ultrasound", ["--way", "group_l2-depth", "--set", "distill.views=20"]),
+        (
+            "ultrasound",
+            ["--way", "group_l2-depth", "--set", "distill.views=20", "--set", "gates.max_total_dice_drop=0.02"],
+        ),
         ("inspection", ["--way", "taylor-depth"]),
     ],
 )

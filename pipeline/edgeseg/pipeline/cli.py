@@ -25,8 +25,10 @@ from edgeseg.pipeline.commands.options import (
     Data,
     Images,
     Json,
+    Limits,
     Out,
     Recipe,
+    Target,
     Threads,
     Variant,
 )
@@ -84,6 +86,8 @@ def demo(
 @app.command(rich_help_panel=_CHAIN, epilog=f"Example: edgeseg run ultrasound --data data/nerves. {EXITS}")
 def run(
     recipe: Recipe,
+    target: Target = None,
+    budget: Limits = None,
     data: Data = None,
     out: Out = RUNS,
     only: Annotated[str | None, typer.Option(help="Stop after this step. Default: run all.", metavar="STEP")] = None,
@@ -91,17 +95,17 @@ def run(
     images: Images = True,
     as_json: Json = False,
 ) -> None:
-    """Train, distil, prune, quantize, export, pack, measure and report, as a recipe says.
+    """Train, distil, cut to the budget, quantize, export, pack, measure and report, as a recipe says.
 
     Steps whose inputs and settings are unchanged are reused; a run that was stopped goes on where it was.
     """
-    _run(Order(recipe, data, out, only, tuple(assignments or ()), images, as_json))
+    _run(Order(recipe, data, out, only, tuple(assignments or ()), images, as_json, target, budget))
 
 
 app.command(
     rich_help_panel=_CHAIN,
     epilog="Example: edgeseg fit ultrasound --target x86-ort --budget latency_ms=2. "
-    "Exit codes: 0 ok, 1 error, 2 usage, 3 no network holds the budget.",
+    "Exit codes: 0 ok, 1 error, 2 usage, 3 no network holds the budget, or a gate failed.",
 )(fit)
 
 app.command(

@@ -6,13 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.chain.chain import no_progress
 from edgeseg.pipeline.chain.lock import alone_in
 from edgeseg.pipeline.plan.run import run_recipe
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
-from edgeseg.pipeline.search.order import FitOrder
-from edgeseg.pipeline.search.run import run_fit
 from edgeseg.runtime.errors import ConfigError
 
 RECIPE = """\
@@ -36,13 +32,12 @@ def test_a_folder_is_given_back(tmp_path: Path) -> None:
                 pass
 
 
-def test_run_and_fit_leave_a_folder_in_use_alone(recipe: Recipe, tmp_path: Path) -> None:
-    budget, order = Budget("x86-ort", latency_ms=1.0), FitOrder("tiny", None, None, None, tmp_path, ())
-    with alone_in(tmp_path / "tiny"):
-        with pytest.raises(ConfigError, match=r"tiny is being filled by another edgeseg process.*--out"):
-            run_recipe(recipe, out=tmp_path)
-        with pytest.raises(ConfigError, match="is being filled"):
-            run_fit(recipe, budget, order, no_progress)
+def test_a_run_leaves_a_folder_in_use_alone(recipe: Recipe, tmp_path: Path) -> None:
+    with (
+        alone_in(tmp_path / "tiny"),
+        pytest.raises(ConfigError, match=r"tiny is being filled by another edgeseg process.*--out"),
+    ):
+        run_recipe(recipe, out=tmp_path)
     assert not (tmp_path / "tiny" / "steps").exists()
 
 

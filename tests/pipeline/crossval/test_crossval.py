@@ -1,4 +1,4 @@
-"""`edgeseg crossval` over three folds of drawn images: fits of their own, resumed, pooled, and what can go wrong."""
+"""`edgeseg crossval` over three folds of drawn images: runs of their own, resumed, pooled, and what can go wrong."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from edgeseg.pipeline.chain.chain import no_progress
 from edgeseg.pipeline.commands.crossval import carry_out_crossval
 from edgeseg.pipeline.commands.crossval_text import crossval_json, crossval_text
 from edgeseg.pipeline.crossval.crossval import Crossval, CrossvalResult, fold_weights
-from edgeseg.pipeline.crossval.fold import FoldFit, FoldResult, fold_fit
+from edgeseg.pipeline.crossval.fold import FoldResult, FoldRun, fold_run, read_fold
 from edgeseg.pipeline.crossval.folds import divide, join_copies, write_fold
 from edgeseg.pipeline.crossval.order import CrossvalOrder, reduced
-from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
-from edgeseg.pipeline.search.order import FitOrder
+from edgeseg.pipeline.plan.plan import plan_steps
+from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.rounds import Start
-from edgeseg.pipeline.search.run import fit_weights
-from edgeseg.pipeline.search.search import fit_network
+from edgeseg.pipeline.search.search import search_network
+from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.dataset import open_dataset, split_hash
 from edgeseg.runtime.errors import ConfigError, MeasureError, TrainingError
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
@@ -58,20 +58,20 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def order(recipe_file: Path, out: Path, *assignments: str, **options: Any) -> CrossvalOrder:
-    return CrossvalOrder(FitOrder(str(recipe_file), "x86-ort", BUDGET, None, out, assignments), **options)
+    return CrossvalOrder(str(recipe_file), "x86-ort", BUDGET, None, out, assignments, **options)
 
 
 # Three folds on a made-up target
 
 
 class Folds:
-    """Fits a fold from an untrained student, with everything that a real fit keeps; scored by torch."""
+    """Runs a fold from an untrained student, with everything that a real search keeps; scored by torch."""
 
     def __init__(self, recipe: Recipe, limit_ms: float) -> None:
         self.recipe, self.budget = recipe, Budget("x86-ort", latency_ms=limit_ms)
         self.gone: Callable[[], bool] = lambda: False
 
-    def __call__(self, root: Path, order: FitOrder, progress: Any) -> FoldResult:
+    def __call__(self, root: Path, progress: Any) -> FoldResult:
         data_root, split_file = root / "data", root / "split.csv"
         lab = fake_lab(root, self.recipe, data_root, self.budget, FakeProbe(SIZE, self.gone))
         lab.data_key, lab.progress = split_hash(open_dataset(data_root)), progress
@@ -79,18 +79,32 @@ class Folds:
         student = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)).eval()
         save_checkpoint(root / "student", student, {})
         start = Start(student, lab.measure(student), None, root / "student")
-        dice = {"dice_mean": 0.5}
-        shipped = {"bytes": 50_000, "latency_ms": {"total": {"p50": 1.0}}, "bundle": None, "speedup_vs_teacher": None}
-        shipped |= {"accuracy": {"val": dice, "test": dice}, "variant": "onnx-int8-x86", "sha256": "0", "file": "model"}
-        result = fit_network(lab, start, taught=False, teacher_ms=10.0, ship=lambda _: shipped, command=order.command)
-        if not result.met:
-            return FoldResult(result.record, result.fit_json, None)
+        found = search_network(lab, start, taught=False, teacher_ms=10.0)
+        assert found.checkpoint is not None
         score = torch_scorer(data_root, self.recipe, split_file, "test")
-        winner, _ = load_checkpoint(result.fit_json.parent / result.record["chosen"]["checkpoint"])
+        winner, _ = load_checkpoint(found.checkpoint)
         before = score("student", student)
-        return FoldResult(
-            result.record, result.fit_json, {"teacher": before, "student": before, "shipped": score("shipped", winner)}
-        )
+        row, tested = read_fold(a_report(found.record), self.recipe)
+        assert tested == {"teacher": "teacher", "student": "student_alone", "shipped": "onnx_int8"}
+        return FoldResult(row, {"teacher": before, "student": before, "shipped": score("shipped", winner)})
+
+
+def a_report(search: dict[str, Any], **change: Any) -> dict[str, Any]:
+    """What of a report.json a fold is read from."""
+    row = {"variant": None, "precision": "fp32", "target": "x86-ort", "bytes": 90_000, "reason": None}
+    shipped = {"name": "onnx_int8", "variant": "onnx-int8-x86", "precision": "int8", "bytes": 50_000, "sha256": "0"}
+    shipped |= {"latency_ms": {"total": {"p50": 1.0}}, "speedup_vs_teacher": None, "accuracy": {"test": {"n": 8}}}
+    report = {
+        "created": "2026-11-28T00:00:00Z",
+        "git_commit": None,
+        "warnings": [],
+        "search": search,
+        "steps": [row | {"name": "teacher"}, row | shipped | {"skill": None}],
+        "shipped": {"step": "onnx_int8", "over_budget": [], "reason": "fast"},
+        "chosen": {"choose_student": {"student": "student_alone"}},
+        "recipe": {"settings": {"budget": {"target": "x86-ort"}}},
+    }
+    return report | change
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +115,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval
     write_dataset(root / "metal", n=24, seed=0, size_px=64)
     data = join_copies(open_dataset(root / "metal"))
     asked = order(recipe_file, root, way="group_l2-widths")
-    recipe, assignments = reduced(asked)
+    recipe = reduced(asked)
     full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)))
     assert full.total_ms is not None
     return Crossval(
@@ -109,8 +123,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval
         name="tiny",
         data=data,
         splits=divide(data, 3, seed=0),
-        fit=Folds(recipe, 0.7 * full.total_ms),
-        order=dataclasses.replace(asked.fit, assignments=assignments),
+        run_fold=Folds(recipe, 0.7 * full.total_ms),
         max_drop=0.005,
         question={"recipe": recipe.to_json()},
     )
@@ -129,19 +142,19 @@ def printed(result: CrossvalResult) -> str:
 
 def finished(job: Crossval) -> dict[Path, int]:
     """Trainings on disk, with the moment each was finished."""
-    return {path: path.stat().st_mtime_ns for path in job.root.glob("fold_*/fit/trainings/*/done.json")}
+    return {path: path.stat().st_mtime_ns for path in job.root.glob("fold_*/search/trainings/*/done.json")}
 
 
 @pytest.fixture(scope="module")
 def validated(job: Crossval) -> tuple[dict[Path, int], CrossvalResult]:
     """A cross-validation whose target disappeared in the second fold, gone on with."""
-    fit = job.fit
-    assert isinstance(fit, Folds)
-    fit.gone = lambda: len(finished(job)) >= 1
+    fold = job.run_fold
+    assert isinstance(fold, Folds)
+    fold.gone = lambda: len(finished(job)) >= 1
     with pytest.raises(MeasureError, match="run the same command again"):
         job.run(ABOUT, no_progress)
     assert not (job.root / "tiny.json").exists()
-    early, fit.gone = finished(job), lambda: False
+    early, fold.gone = finished(job), lambda: False
     return early, job.run(ABOUT, no_progress)
 
 
@@ -157,7 +170,7 @@ def test_a_fold_that_has_learned_nothing_fails_the_gate(validated: Any) -> None:
     assert "warning: fold 0: shipped: it has learned nothing" in printed(CrossvalResult(record, result.path))
 
 
-def test_folds_keep_what_their_fits_warn_of(validated: Any) -> None:
+def test_folds_keep_what_their_runs_warn_of(validated: Any) -> None:
     record = validated[1].record
     assert all(row["not_learned"] is None and isinstance(row["warnings"], list) for row in record["folds"])
     assert {one["fold"] for one in record["warnings"]} <= {0, 1, 2}
@@ -177,15 +190,26 @@ def test_every_image_is_tested_once_and_pooled(job: Crossval, validated: Any) ->
     assert result.passed == (pooled["drop"]["verdict"] != "worse")
 
 
-def test_each_fold_is_a_fit_of_the_method_alone(job: Crossval, validated: Any) -> None:
+def test_each_fold_is_a_search_of_the_method_alone(job: Crossval, validated: Any) -> None:
     for row in validated[1].record["folds"]:
-        fit = json.loads((job.root / row["fit_json"]).read_text())
-        assert row["network"] == "pruned" and row["way"] == fit["way"] == "group_l2-widths" and fit["ways"] == []
-        assert set(fit["missing_baselines"].values()) == {"left out by fit.baselines"}
-        assert [one["name"] for one in fit["finalists"]] == ["pruned"] and len(fit["finalists"][0]["seeds"]) == 1
-        assert f"fold_{row['fold']}/data" in fit["command"] and "fit.way=group_l2-widths" in fit["command"]
+        assert row["network"] == "pruned" and row["way"] == "group_l2-widths"
         assert row["latency_ms"]["total"]["p50"] == 1.0 and row["bytes"] == 50_000
+    names = {path.parent.name for path in finished(job)}
+    assert names == {"final_0"}  # one seed, one round, no baseline
     assert len({path.parent.parent for path in finished(job)}) == 3
+
+
+def test_what_a_gate_refuses_is_tested_as_well(validated: Any, recipe_file: Path, tmp_path: Path) -> None:
+    """Or the folds that lose most would not count."""
+    search = {"status": "ok", "chosen": {"name": "pruned"}, "prediction": {"n_disturbed": 0}}
+    nothing = {"step": None, "over_budget": [], "reason": "no variant holds all budgets"}
+    row, tested = read_fold(a_report(search, shipped=nothing), reduced(order(recipe_file, tmp_path)))
+    assert tested is not None and tested["shipped"] == "onnx_int8" and row["network"] == "pruned"
+    steps = a_report(search)["steps"]
+    unscored = [one | {"accuracy": {"test": None}} for one in steps]
+    missed = a_report(search | {"status": "budget not met"}, shipped=nothing, steps=unscored)
+    row, tested = read_fold(missed, reduced(order(recipe_file, tmp_path)))
+    assert tested is None and row["status"] == "budget not met" and row["reason"] == nothing["reason"]
 
 
 def test_what_was_done_is_not_done_again(job: Crossval, validated: Any) -> None:
@@ -210,13 +234,13 @@ def test_it_is_told_in_a_table_and_in_json(validated: Any) -> None:
 # Folds on several machines
 
 
-def refuse(root: Path, order: FitOrder, progress: Any) -> FoldResult:
-    raise AssertionError(f"{root} was fitted again")
+def refuse(root: Path, progress: Any) -> FoldResult:
+    raise AssertionError(f"{root} was run again")
 
 
 def test_folds_of_several_machines_are_joined(job: Crossval, validated: Any, tmp_path: Path) -> None:
     whole = validated[1].record
-    here = dataclasses.replace(job, root=tmp_path / "here", fit=refuse, only=())
+    here = dataclasses.replace(job, root=tmp_path / "here", run_fold=refuse, only=())
     result = here.run(ABOUT, no_progress)
     assert [row["status"] for row in result.record["folds"]] == ["not run"] * 3 and not result.passed
     answers = {int(path.name[5]): path for path in (job.root / job.name).iterdir()}
@@ -237,13 +261,13 @@ def test_only_the_folds_that_are_named_are_fitted(job: Crossval, tmp_path: Path)
         asked.append(number)
         return TrainingError("loss is nan")
 
-    dataclasses.replace(job, root=tmp_path, fit=failing(job, outcome), only=(1,)).run(ABOUT, no_progress)
+    dataclasses.replace(job, root=tmp_path, run_fold=failing(job, outcome), only=(1,)).run(ABOUT, no_progress)
     assert asked == [1]
 
 
 def test_an_answer_to_another_question_is_not_used(job: Crossval, validated: Any, tmp_path: Path) -> None:
     shutil.copytree(job.root / job.name, tmp_path / job.name)
-    base = dataclasses.replace(job, root=tmp_path, fit=refuse, only=())
+    base = dataclasses.replace(job, root=tmp_path, run_fold=refuse, only=())
     assert base.run(ABOUT, no_progress).record["n_folds_tested"] == 3
     swapped = [job.splits[1], job.splits[0], job.splits[2]]
     assert dataclasses.replace(base, splits=swapped).run(ABOUT, no_progress).record["n_folds_tested"] == 1
@@ -265,21 +289,21 @@ def test_answers_of_an_earlier_version_are_joined_and_told_but_never_run_with(
         stored["question"]["recipe"]["quantize"] |= {"method": "auto", "score_images": 32}
         path.write_text(json.dumps(stored))
         path.parent.rename(path.parent.with_name(path.parent.name[:7] + "earlier"))
-    joined = dataclasses.replace(job, root=tmp_path, fit=refuse, only=()).run(ABOUT, no_progress)
+    joined = dataclasses.replace(job, root=tmp_path, run_fold=refuse, only=()).run(ABOUT, no_progress)
     assert joined.record["pooled"] == validated[1].record["pooled"]
     assert joined.record["folds"][0]["recorded_with"] == {"quantize.method": "auto", "quantize.score_images": 32}
     assert "to a recipe that also said quantize.method auto, quantize.score_images 32" in printed(joined)
     longer = {"recipe": recipe | {"teacher": recipe["teacher"] | {"epochs": 9}}}
-    other = dataclasses.replace(job, root=tmp_path, fit=refuse, only=(), question=longer)
+    other = dataclasses.replace(job, root=tmp_path, run_fold=refuse, only=(), question=longer)
     assert other.run(ABOUT, no_progress).record["n_folds_tested"] == 0
-    again = dataclasses.replace(job, root=tmp_path, fit=failing(job, lambda _: TrainingError("asked")), only=None)
+    again = dataclasses.replace(job, root=tmp_path, run_fold=failing(job, lambda _: TrainingError("asked")), only=None)
     assert [row["reason"] for row in again.run(ABOUT, no_progress).record["folds"]] == ["asked"] * 3
 
 
 def test_a_half_written_answer_is_none(job: Crossval, validated: Any, tmp_path: Path) -> None:
     shutil.copytree(job.root / job.name, tmp_path / job.name)
     next((tmp_path / job.name).glob("fold_1-*/fold.json")).unlink()
-    result = dataclasses.replace(job, root=tmp_path, fit=refuse, only=()).run(ABOUT, no_progress)
+    result = dataclasses.replace(job, root=tmp_path, run_fold=refuse, only=()).run(ABOUT, no_progress)
     assert [row["status"] for row in result.record["folds"]] == ["ok", "not run", "ok"]
 
 
@@ -287,46 +311,50 @@ def test_two_processes_are_not_at_one_fold(job: Crossval, tmp_path: Path) -> Non
     other: list[Exception] = []
     alone = dataclasses.replace(job, root=tmp_path, only=(1,))
 
-    def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+    def fold(root: Path, progress: Any) -> FoldResult:
         with pytest.raises(ConfigError, match=r"fold_1 is being filled by another.*--fold") as caught:
             alone.run(ABOUT, no_progress)
         other.append(caught.value)
         raise TrainingError("loss is nan")
 
-    dataclasses.replace(alone, fit=fit).run(ABOUT, no_progress)
+    dataclasses.replace(alone, run_fold=fold).run(ABOUT, no_progress)
     assert other
 
 
 def test_views_of_an_answered_fold_are_removed(job: Crossval, tmp_path: Path) -> None:
-    missed = FoldResult({"status": "budget not met", "detail": "Best reached: 3 ms."}, job.root / "fit.json", None)
+    missed = FoldResult({"status": "budget not met", "reason": "Best reached: 3 ms."}, None)
 
-    def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+    def fold(root: Path, progress: Any) -> FoldResult:
         (root / "views").mkdir()
         return missed
 
-    dataclasses.replace(job, root=tmp_path, fit=fit, only=(0,)).run(ABOUT, no_progress)
+    dataclasses.replace(job, root=tmp_path, run_fold=fold, only=(0,)).run(ABOUT, no_progress)
     assert not (tmp_path / "fold_0" / "views").exists()
-    told = dataclasses.replace(job, root=tmp_path, fit=refuse, only=(0,)).run(ABOUT, no_progress).record["folds"][0]
+    told = (
+        dataclasses.replace(job, root=tmp_path, run_fold=refuse, only=(0,)).run(ABOUT, no_progress).record["folds"][0]
+    )
     assert told["status"] == "budget not met" and told["reason"] == "Best reached: 3 ms."
 
 
 # Folds that come to nothing
 
 
-def failing(job: Crossval, outcome: Callable[[int], Any]) -> FoldFit:
-    def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+def failing(job: Crossval, outcome: Callable[[int], Any]) -> FoldRun:
+    def fold(root: Path, progress: Any) -> FoldResult:
         found = outcome(int(root.name.removeprefix("fold_")))
         if isinstance(found, Exception):
             raise found
-        return job.fit(root, order, progress) if found is None else found
+        return job.run_fold(root, progress) if found is None else found
 
-    return fit
+    return fold
 
 
 def test_a_fold_that_fails_is_a_row_with_its_reason(job: Crossval, validated: Any) -> None:
-    missed = FoldResult({"status": "budget not met", "detail": "Best reached: 3 ms."}, job.root / "fit.json", None)
+    missed = FoldResult({"status": "budget not met", "reason": "Best reached: 3 ms."}, None)
     outcomes = {0: TrainingError("loss is nan"), 1: missed, 2: None}
-    result = dataclasses.replace(job, name="failing", fit=failing(job, outcomes.__getitem__)).run(ABOUT, no_progress)
+    result = dataclasses.replace(job, name="failing", run_fold=failing(job, outcomes.__getitem__)).run(
+        ABOUT, no_progress
+    )
     rows = result.record["folds"]
     assert [row["status"] for row in rows] == ["failed", "budget not met", "ok"]
     assert [row["reason"] for row in rows] == ["loss is nan", "Best reached: 3 ms.", None]
@@ -335,8 +363,8 @@ def test_a_fold_that_fails_is_a_row_with_its_reason(job: Crossval, validated: An
 
 
 def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) -> None:
-    fit = failing(job, lambda number: TrainingError("loss is nan"))
-    result = dataclasses.replace(job, name="without", fit=fit).run(ABOUT, no_progress)
+    fold = failing(job, lambda number: TrainingError("loss is nan"))
+    result = dataclasses.replace(job, name="without", run_fold=fold).run(ABOUT, no_progress)
     assert result.record["pooled"] is None and not result.passed
     assert result.record["sentence"].startswith("No fold has a network")
     crossval_text(result)
@@ -346,23 +374,19 @@ def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) ->
 
 
 def test_a_fold_is_one_seed_without_baselines_unless_set(recipe_file: Path, tmp_path: Path) -> None:
-    recipe, assignments = reduced(order(recipe_file, tmp_path))
+    recipe = reduced(order(recipe_file, tmp_path))
     assert recipe.fit.final_seeds == 1 and recipe.fit.baselines == () and recipe.fit.way is None
-    assert load_recipe(recipe_file, assignments) == recipe
-    recipe, _ = reduced(order(recipe_file, tmp_path, "fit.baselines=[thin_student]", "fit.final_seeds=2"))
+    assert recipe.budget == Budget("x86-ort", latency_ms=100)
+    recipe = reduced(order(recipe_file, tmp_path, "fit.baselines=[thin_student]", "fit.final_seeds=2"))
     assert recipe.fit.final_seeds == 2 and recipe.fit.baselines == ("thin_student",)
 
 
-def test_the_way_is_the_recipe_s_unless_named_whatever_a_fit_has_chosen(recipe_file: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tiny" / "fit" / "x86-ort" / "latency_ms-100"
-    folder.mkdir(parents=True)
-    fit = {"way": "taylor-widths", "contest": {"winner": "thin_student"}, "student": {"name": "student_alone"}}
-    (folder / "fit.json").write_text(json.dumps(fit))
-    free = reduced(order(recipe_file, tmp_path))[0].fit
+def test_the_way_is_the_recipe_s_unless_named(recipe_file: Path, tmp_path: Path) -> None:
+    free = reduced(order(recipe_file, tmp_path)).fit
     assert free.way is None and free.student is None and free.baselines == ()
-    named = reduced(order(recipe_file, tmp_path, way="group_l2-widths"))[0].fit
+    named = reduced(order(recipe_file, tmp_path, way="group_l2-widths")).fit
     assert named.ways == ("group_l2-widths",) and not named.depth
-    assert reduced(order(recipe_file, tmp_path, "fit.way=taylor-depth"))[0].fit.ways == ("taylor-depth",)
+    assert reduced(order(recipe_file, tmp_path, "fit.way=taylor-depth")).fit.ways == ("taylor-depth",)
 
 
 @pytest.mark.parametrize("only", [(3,), (-1,)])
@@ -380,9 +404,7 @@ def test_the_command_makes_the_same_again(recipe_file: Path) -> None:
 
 
 def test_progress_counts_every_fold(recipe_file: Path, tmp_path: Path) -> None:
-    recipe, _ = reduced(order(recipe_file, tmp_path))
-    weights = fit_weights(recipe)
-    assert "final_0" in weights and "final_1" not in weights and not any("thin_student" in name for name in weights)
+    weights = {step.name: step.weight for step in plan_steps(reduced(order(recipe_file, tmp_path)))}
     folds = fold_weights(weights, 3)
     assert len(folds) == 3 * len(weights) and "fold 2 of 3, teacher" in folds
     alone = fold_weights(weights, 3, only=(1,))  # or the bar of one fold would end at a third
@@ -394,14 +416,14 @@ def test_an_order_is_carried_out(
 ) -> None:
     from edgeseg.pipeline.crossval import fold as crossval_fold
 
-    def fake(recipe: Recipe, budget: Budget) -> FoldFit:
-        def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+    def fake(recipe: Recipe, shared: Path) -> FoldRun:
+        def run(root: Path, progress: Any) -> FoldResult:
             progress("teacher", 0.5, "epoch 1/2")
-            return FoldResult({"status": "budget not met", "detail": "too slow"}, root / "fit.json", None)
+            return FoldResult({"status": "budget not met", "reason": "too slow"}, None)
 
-        return fit
+        return run
 
-    monkeypatch.setattr(crossval_fold, "fold_fit", fake)
+    monkeypatch.setattr(crossval_fold, "fold_run", fake)
     assert not carry_out_crossval(order(recipe_file, tmp_path, folds=3), as_json=True)
     printed = json.loads(capsys.readouterr().out)
     record = printed["crossval"]
@@ -417,12 +439,22 @@ def test_a_fold_for_real(recipe_file: Path, tmp_path: Path) -> None:
     write_dataset(tmp_path / "metal", n=24, seed=0, size_px=64)
     data = join_copies(open_dataset(tmp_path / "metal"))
     split = divide(data, 3, seed=0)[0]
-    asked = order(recipe_file, tmp_path)
-    recipe, _ = reduced(asked)
+    asked = order(recipe_file, tmp_path, "fit.student=student_alone", way="group_l2-widths")
+    recipe = reduced(dataclasses.replace(asked, budget="macs_ratio=0.7"))
     folder = write_fold(tmp_path / "fold_0" / "data", data, split)
-    fit = fold_fit(recipe, Budget.parse(BUDGET, "x86-ort"))
-    result = fit(folder.parent, dataclasses.replace(asked.fit, data=folder), no_progress)
+    run = fold_run(recipe, tmp_path)
+    result = run(folder.parent, no_progress)
     tested = sorted(stem for stem, name in split.items() if name == "test")
     assert result.scores is not None and set(result.scores) == {"teacher", "student", "shipped"}
     assert all(sorted(one.stem for one in scores) == tested for scores in result.scores.values())
-    assert result.fit["chosen"]["name"] == "student" and result.fit["chosen"]["shipped"]["bytes"] > 0
+    assert result.row["network"] == "pruned" and result.row["bytes"] > 0 and result.row["variant"].startswith("onnx")
+    report = json.loads((folder.parent / "report.json").read_text())
+    steps = {one["name"]: one for one in report["steps"]}
+    assert steps["student_pruned"]["macs"] < 0.8 * steps["student_alone"]["macs"]
+    assert steps["student_distilled"]["reason"] == "fit.student names student_alone"
+    assert report["shipped"]["over_budget"] == [] and not (tmp_path / "latency_table.json").exists()
+    with Bundle.open(folder.parent / "tiny.edgeseg") as bundle:
+        assert "onnx-int8-x86" in {one.name for one in bundle.manifest.variants}
+    told: list[str] = []
+    again = run(folder.parent, lambda step, share, words: told.append(words))
+    assert set(told) == {"unchanged"} and again.row == result.row

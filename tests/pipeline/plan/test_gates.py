@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from edgeseg.pipeline.plan.gates import accuracy_refusal, latency_refusals
+from edgeseg.compress.search.budget import Budget
+from edgeseg.pipeline.plan.gates import accuracy_refusal, latency_refusals, over_budget
 from edgeseg.pipeline.recipe.gate_section import GateSection
 
 
@@ -65,3 +66,20 @@ def test_latency_refuses_for_the_target_alone() -> None:
 def test_an_unmeasured_target_is_refused_with_that_reason() -> None:
     refused = latency_refusals({"x86-ort": None}, GateSection(min_speedup={"x86-ort": 2.0}))
     assert "not measured" in refused["x86-ort"]
+
+
+def test_a_file_beyond_its_budget_is_told() -> None:
+    budget = Budget("x86-ort", speedup=5.0, bytes=1000)
+    slow, fast = ({"ratio": ratio, "lo95": ratio - 0.5, "hi95": ratio + 0.5} for ratio in (4.97, 5.1))
+    row = {"latency_ms": {"total": {"p50": 2.2}}, "bytes": 1100, "speedup_vs_teacher": slow}
+    assert over_budget(budget, row) == [  # 2.2 ms are no speed-up
+        "bytes is 1100, the budget allows 1000",
+        "beside the teacher it is 4.97 (4.5 to 5.5) times as fast, 5 were asked",
+    ]
+    assert not over_budget(budget, row | {"bytes": 900, "speedup_vs_teacher": fast})
+    unmeasured = {"latency_ms": None, "bytes": 900, "speedup_vs_teacher": None}
+    assert over_budget(budget, unmeasured) == ["its speed beside the teacher could not be measured"]
+    latency = Budget("x86-ort", latency_ms=2.0)
+    assert over_budget(latency, row) == ["latency_ms is 2.2, the budget allows 2"]
+    assert over_budget(latency, unmeasured) == ["latency_ms is not measured, the budget allows 2"]
+    assert not over_budget(Budget("x86-ort", macs_ratio=0.5), unmeasured)  # counted, and held by the search

@@ -10,7 +10,7 @@ import pytest
 
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.layout import ROWS, score_step
-from edgeseg.pipeline.plan.plan import plan_steps
+from edgeseg.pipeline.plan.plan import Here, plan_steps
 from edgeseg.pipeline.recipe.recipe import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
@@ -64,7 +64,7 @@ def test_ranges_depend_on_the_images_of_a_folder() -> None:
     recipe = load_recipe(RECIPES[0], ["quantize.folder=line_3"])
     plans = [{one.name: one for one in plan_steps(recipe, calibration_sha256=its)} for its in ("1a", "2b")]
     changed = {name for name in plans[0] if plans[0][name].settings != plans[1][name].settings}
-    assert changed == {"ranges"}
+    assert changed == {"ranges", "target", "student_pruned"}
     assert "folder" not in plans[0]["ranges"].settings["quantize"]
 
 
@@ -81,11 +81,34 @@ def test_planning_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_pruning_by_gates_depends_on_how_many_batches_are_looked_at() -> None:
-    by_gates = ("prune.importance=taylor",)
-    before, after = _steps(*by_gates, "fit.gate_batches=8"), _steps(*by_gates, "fit.gate_batches=3")
-    changed = {name for name in before if before[name].settings != after[name].settings}
-    assert changed == {"student_pruned", "bundle", "report"}
+@pytest.mark.parametrize(
+    "setting",
+    ["fit.gate_batches=3", "budget.macs_ratio=0.5", "fit.margin=0.1", "bench.threads=1", "quantize.images=16"],
+)
+def test_the_search_depends_on_all_it_reads(setting: str) -> None:
+    before, after = _steps(), _steps(setting)
+    assert before["student_pruned"].settings != after["student_pruned"].settings
+    assert before["student_distilled"].settings == after["student_distilled"].settings
+
+
+def test_a_budget_in_time_is_of_one_machine() -> None:
+    recipes = [load_recipe(RECIPES[0], [f"budget={{target: x86-ort, {limit}}}"]) for limit in ("macs: 9", "speedup: 2")]
+    keys = {
+        str(dict(next(one for one in plan_steps(recipe, here=Here(machine)) if one.name == "student_pruned").settings))
+        for recipe in recipes
+        for machine in ({"cpu": "a"}, {"cpu": "b"})
+    }
+    assert len(keys) == 4  # `plan.run` hands no machine over where nothing is timed
+
+
+def test_what_is_not_asked_for_is_left_out_with_its_reason() -> None:
+    steps = _steps("budget=null", "fit.student=student_alone")
+    left_out = {name: step.left_out for name, step in steps.items() if step.left_out}
+    assert left_out == {
+        "student_distilled": "fit.student names student_alone",
+        "student_pruned": "the recipe has no budget, such as {target: x86-ort, macs_ratio: 0.65}, so nothing is cut",
+    }
+    assert "target" not in steps and next(iter(_steps())) == "target"  # or hours of training would come first
 
 
 def test_what_is_said_of_the_data_reaches_scores_bundle_and_report_and_no_training() -> None:

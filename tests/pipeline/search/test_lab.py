@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from edgeseg.compress.search.budget import Budget
+from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.search.contest import accuracy_of
 from edgeseg.pipeline.search.lab import Lab
 from edgeseg.pipeline.search.rounds import all_ways
-from edgeseg.pipeline.search.run import fit_weights
 from edgeseg.runtime.score.image_score import score_image
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -69,6 +69,25 @@ def test_a_score_is_of_the_ranges_it_was_made_with(lab: Lab, model: Any) -> None
 
 
 @pytest.mark.parametrize(
+    ("limits", "measured", "size"),
+    [({"macs_ratio": 0.5}, 0, None), ({"bytes": 9000}, 0, 5000), ({"speedup": 2}, 1, 5000)],
+)
+def test_no_more_is_measured_than_the_budget_asks_for(
+    limits: dict[str, float], measured: int, size: int | None, lab: Lab, model: Any, tmp_path: Path
+) -> None:
+    budget = Budget("x86-ort", **limits)
+    counted = fake_lab(tmp_path / "counted", lab.recipe, lab.data_root, budget, FakeProbe((64, 64)), model)
+    figures = counted.measure(model)
+    counted.learn(model.arch, figures)
+    probe: Any = counted.probe
+    assert probe.measured == measured and bool(probe.asked) == bool(measured)
+    assert (figures["latency_ms"] is not None) == bool(measured) and figures["macs"] > 0
+    assert figures["bytes"] is None if size is None else figures["bytes"] > size
+    assert ("latency_ms" in counted.predictor.predict(model.arch)) == bool(measured)
+    assert counted.aims.get("macs") == counted.ceilings.get("macs")  # what is counted has no noise
+
+
+@pytest.mark.parametrize(
     ("section", "ways"),
     [
         (FitSection(), ("taylor-depth", "group_l2-depth", "taylor-widths")),
@@ -79,5 +98,5 @@ def test_a_score_is_of_the_ranges_it_was_made_with(lab: Lab, model: Any) -> None
 def test_progress_knows_the_trainings_that_choose_a_way(lab: Lab, section: FitSection, ways: tuple[str, ...]) -> None:
     lab.recipe = replace(lab.recipe, fit=section)
     assert tuple(way.name for way in all_ways(lab)) == section.ways == ways
-    searched = {name for name in fit_weights(lab.recipe) if name.startswith("search_")}
+    searched = {name for name in search_parts(lab.recipe) if name.startswith("search_")}
     assert searched == ({f"search_{name}" for name in ways} if len(ways) > 1 else set())

@@ -10,14 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.findings import skill_refusal
-from edgeseg.pipeline.plan.layout import MODEL_ROWS, ROWS, score_step
+from edgeseg.pipeline.plan.layout import CUT, MODEL_ROWS, ROWS, score_step
 from edgeseg.pipeline.plan.rows import model_row, parent_name
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
-from edgeseg.pipeline.steps.choose import run_choose_student, what_ships
+from edgeseg.pipeline.steps.choose import run_choose_final, run_choose_student, what_ships
 from edgeseg.runtime.score.evaluate import save_scores
 from edgeseg.runtime.score.image_score import score_image
 from edgeseg.runtime.score.metrics import summarize
@@ -133,6 +134,57 @@ def test_where_nothing_has_learned_anything_nothing_holds_all_budgets() -> None:
     )
     mixed = [*rows, _variant("d", 1.0, 0.9, refused_for={"x86-ort": "too slow"})]
     assert what_ships(mixed, GateSection())["reason"] == "no variant holds all budgets"
+
+
+def test_a_budget_is_of_one_target_and_held_against_each_file() -> None:
+    budget = Budget("x86-ort", latency_ms=2.5, bytes=1000)
+    of = {"bytes": 900, "speedup_vs_teacher": None}
+    rows = [_variant("a", 2.4, 0.5, **of), _variant("b", 1.0, 0.5, **of | {"bytes": 1100})]
+    rows += [_variant("c", 0.5, 0.5, **of | {"target": "x86-litert"})]
+    shipped = what_ships(rows, GateSection(), budget)
+    assert shipped["step"] == "a" and shipped["over_budget"] == [] and "of 1 variants" in shipped["reason"]
+    beyond = what_ships(rows[1:], GateSection(), budget)
+    assert beyond["step"] == "b" and beyond["over_budget"] == ["bytes is 1100, the budget allows 1000"]
+    assert "but not within the budget" in beyond["reason"]
+    assert what_ships(rows[2:], GateSection(), budget)["step"] is None
+
+
+# The network that was cut to the budget
+
+
+def test_without_a_budget_the_student_goes_on(tmp_path: Path) -> None:
+    context = _final(tmp_path, {"status": "not measured", "reason": "no budget"}, None)
+    assert run_choose_final(context) == {"student": "student_alone", "reason": "no budget"}
+
+
+def test_where_no_network_holds_the_budget_nothing_goes_on(tmp_path: Path) -> None:
+    context = _final(tmp_path, {"status": "refused", "reason": "No network holds it."}, None)
+    assert run_choose_final(context) == {"student": CUT, "status": "refused", "reason": "No network holds it."}
+    row = model_row(ROWS[3], context.results, context.folders, GateSection(), ("val",))
+    assert (row["status"], row["reason"]) == ("refused", "No network holds it.")
+
+
+def test_what_holds_the_budget_goes_on_however_far_below_the_step_before(tmp_path: Path) -> None:
+    """What a step may cost, 5 points here, is no word on a cut that the device has asked for; the total is."""
+    context = _final(tmp_path, {"status": "ok"}, 3)
+    row = model_row(ROWS[3], context.results, context.folders, GateSection(0.05, None), ("val",))
+    assert row["status"] == "ok" and row["dice_drop_vs_parent"]["val"]["mean"] > 0.05
+    assert run_choose_final(context)["student"] == CUT
+    assert "but val Dice is" in run_choose_final(context)["reason"]
+    assert model_row(ROWS[3], context.results, context.folders, GateSection(), ("val",))["status"] == "refused"
+
+
+def _final(root: Path, made: dict[str, Any], missed_rows: int | None) -> StepContext:
+    """What `choose_final` is handed, after a search that came to `made`."""
+    known = {"teacher": 0, "student_alone": 0} | ({} if missed_rows is None else {CUT: missed_rows})
+    context = _context(root, known)
+    context.results |= {CUT: {"result": made}, "choose_student": {"result": {"student": "student_alone"}}}
+    if missed_rows is None:
+        context.results |= {f"val_{CUT}": {"result": {"summary": None}}}
+        context.results |= {
+            f"{CUT}_onnx": {"result": {"status": "not measured", "reason": "student_pruned is refused"}}
+        }
+    return context
 
 
 @pytest.mark.parametrize(("missed_rows", "refused"), [(0, False), (4, False), (20, True)])

@@ -10,21 +10,20 @@ import pytest
 import torch
 import yaml
 
+from edgeseg.pipeline.chain.chain import no_progress
 from edgeseg.pipeline.plan.plan import plan_steps
-from edgeseg.pipeline.plan.run import make_chain
+from edgeseg.pipeline.plan.run import make_chain, run_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
-from edgeseg.pipeline.search.ship import Shipping
 from edgeseg.pipeline.steps.operating_point import VALUES, Point, choose_point, operating_point, points_of
-from edgeseg.pipeline.target.fit_target import local_target
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.model_spec import Decision
 from edgeseg.runtime.score.image_score import score_image
-from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
 from edgeseg.train.synthetic import write_dataset
+
+from ..trained import put_networks
 
 POINTS = [
     Point(0.1, 0.70, 0.90, 2.0),
@@ -39,6 +38,7 @@ data: {name: binary}
 geometry: {mode: resize, height_px: 64, width_px: 64}
 binary_output: true
 train: {loss: {terms: bce+dice}}
+gates: {max_dice_drop: null, max_total_dice_drop: null, min_skill: null}
 decision: {objective: region_recall}
 quantize: {images: 8, method: minmax}
 bench: {processes: 1, blocks: 1, seconds: 0.05, min_samples: 3, warmup_cap_s: 0.2, threads: 1}
@@ -92,33 +92,31 @@ def test_only_a_recipe_that_asks_for_it_has_the_step(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_ships_carries_the_threshold(tmp_path: Path) -> None:
+    """The whole chain behind the trainings, without a budget: files, scores, bench, bundle and report."""
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     recipe = load_recipe(tmp_path / "recipe.yaml")
     chain = make_chain(recipe, binary_data(tmp_path / "binary"), tmp_path / "runs")
-    data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=recipe.data.seed)
     torch.manual_seed(0)
-    model = build_model(efficient_unet_arch(1, 1, width=0.25, depth=0.5, stages=4)).eval()
-    save_checkpoint(tmp_path / "winner", model, {})
-    target = local_target(recipe, data, "x86-ort", 16, tmp_path / "scratch")
+    student = build_model(efficient_unet_arch(1, 1, width=0.25, depth=0.5, stages=4)).eval()
     teacher = build_model(unet_arch(1, 1, base=4, depth=3)).eval()
-    summary = {"region_recall": 0.0}
-    ship = Shipping(chain, target, teacher, tmp_path / "shipped", lambda name, share, words: None, summary)
-    found = ship(tmp_path / "winner")
-    points = [Point(**one) for one in found["operating_point"]["points"]]
-    chosen = choose_point(points, "region_recall", 0.0)[0]
+    put_networks(chain, {"teacher": teacher, "student_alone": student, "student_distilled": student})
+    done = run_chain(chain, no_progress)
+    assert not {"teacher", "student_alone", "student_distilled"} & set(done.chain.ran) and done.report is not None
+    found = done.report["operating_point"]
+    points = [Point(**one) for one in found["points"]]
+    chosen = choose_point(points, "region_recall", found["teacher_recall"])[0]
     assert len(points) == len(VALUES) and len({point.dice for point in points}) > 1
-    assert found["operating_point"]["decision"] == {
-        "value": chosen.value,
-        "fitted_on": "val",
-        "objective": "region_recall",
-        "min_area_px": 1,
-    }
-    with Bundle.open(tmp_path / found["bundle"]) as bundle:
+    decision = {"value": chosen.value, "fitted_on": "val", "objective": "region_recall", "min_area_px": 1}
+    assert found["decision"] == decision
+    assert done.bundle is not None
+    with Bundle.open(done.bundle) as bundle:
         assert bundle.manifest.decision == Decision(chosen.value, "val", "region_recall")
-        assert bundle.variant(found["variant"]).spec.decision == bundle.manifest.decision
+        assert all(one.spec.decision == bundle.manifest.decision for one in bundle.manifest.variants)
     # The same threshold in FP32, so that what INT8 loses is quantization's alone.
-    fp32 = found["references"]["fp32"]["accuracy"]["val"]["dice_mean"]
-    assert fp32 == pytest.approx(chosen.dice, abs=1e-6)
+    rows = {row["name"]: row for row in done.report["steps"]}
+    assert rows["onnx_fp32"]["accuracy"]["val"]["dice_mean"] == pytest.approx(chosen.dice, abs=1e-6)
+    assert rows["student_pruned"]["status"] == "not measured" and done.report["search"] is None
+    assert "The recipe has no budget" in done.report_html.read_text()
 
 
 def binary_data(root: Path) -> Path:

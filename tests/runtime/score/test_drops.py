@@ -1,16 +1,12 @@
-"""Drops for a record, and what a fit's file loses where a split has no foreground."""
+"""Drops for a record, and what they are where a split has no foreground."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from edgeseg.pipeline.search.losses import losses
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.score.drops import dice_drop, recall_drop
 from edgeseg.runtime.score.image_score import ImageScore, score_image
@@ -43,16 +39,3 @@ def test_other_images_are_no_missing_foreground() -> None:
         dice_drop(scores(FULL, FULL), scores(FULL, HALF), None)
     with pytest.raises(MeasureError, match="same images"):
         dice_drop(scores(FULL, FULL), [replace(one, stem=one.stem * 2) for one in scores(FULL, FULL)], None)
-
-
-def test_a_test_split_without_foreground_ends_no_fit(tmp_path: Path) -> None:
-    data = SimpleNamespace(classes=("background", "part"), split=lambda name: name)
-    found = {"val": scores(FULL, FULL), "test": scores(EMPTY, EMPTY)}
-    target: Any = SimpleNamespace(data=data, score_file=lambda model, spec, split: found[split])
-    subject: Any = SimpleNamespace(model=None, spec=None)
-    record = losses(target, subject, {"teacher": subject}, tmp_path)
-    drops = record["references"]["teacher"]["dice_drop"]
-    assert drops["test"] is None and drops["val"]["mean"] == 0.0 and drops["val"]["budget"] == 0.005
-    lost = record["references"]["teacher"]["recall_drop"]
-    assert lost["test"] is None and lost["val"]["mean"] == 0.0 and lost["val"]["verdict"] == "not worse"
-    assert (tmp_path / "scores_test.json").is_file()

@@ -20,6 +20,7 @@ class Budget:
         latency_ms: Most milliseconds of the whole pipeline, p50: pre + infer + post.
         speedup: Least ratio of the FP32 teacher's latency, same engine and threads, to the network's.
         macs: Most multiply-accumulates of one inference.
+        macs_ratio: Largest share of the student's multiply-accumulates, such as 0.65.
         bytes: Most bytes of the file that ships.
         energy_mj: Most millijoules of one inference, gross.
     """
@@ -28,6 +29,7 @@ class Budget:
     latency_ms: float | None = None
     speedup: float | None = None
     macs: float | None = None
+    macs_ratio: float | None = None
     bytes: float | None = None
     energy_mj: float | None = None
 
@@ -37,6 +39,8 @@ class Budget:
         for name, limit in self.limits.items():
             if not (limit > 0 and math.isfinite(limit)):
                 raise ConfigError(f"budget {name} is {limit:g}; set it to a number above 0, such as {_EXAMPLE}")
+        if self.macs_ratio is not None and self.macs_ratio >= 1:
+            raise ConfigError(f"budget macs_ratio is {self.macs_ratio:g}; set it below 1 (0.65 leaves 65 % of MACs)")
 
     @classmethod
     def parse(cls, text: str, target: str) -> Budget:
@@ -64,16 +68,27 @@ class Budget:
         """The limits that are set, by name."""
         return {name: float(value) for name in LIMITS if (value := getattr(self, name)) is not None}
 
-    def ceilings(self, teacher_ms: float | None) -> dict[str, float]:
-        """The limits as largest allowed values, `speedup` turned into milliseconds.
+    @property
+    def is_timed(self) -> bool:
+        """Whether a limit needs the target's clock or meter: MACs and bytes are the same on every machine."""
+        return any(limit is not None for limit in (self.latency_ms, self.speedup, self.energy_mj))
+
+    def ceilings(self, teacher_ms: float | None, student_macs: float | None = None) -> dict[str, float]:
+        """The limits as largest allowed values, ratios turned into milliseconds and multiply-accumulates.
 
         Args:
             teacher_ms: p50 of the FP32 teacher's whole pipeline on the target [ms]; needed for `speedup` alone.
+            student_macs: Of the student that is cut; needed for `macs_ratio` alone.
 
         Raises:
-            ConfigError: If `speedup` is set and the teacher's latency is not known.
+            ConfigError: If a ratio is set and what it is of is not known.
         """
         limits = self.limits
+        share = limits.pop("macs_ratio", None)
+        if share is not None:
+            if student_macs is None:
+                raise ConfigError(f"budget macs_ratio={share:g} needs the student's MACs; give macs")
+            limits["macs"] = min(limits.get("macs", math.inf), share * student_macs)
         ratio = limits.pop("speedup", None)
         if ratio is None:
             return limits

@@ -29,11 +29,13 @@ class Predictor:
     Attributes:
         table: Of the target.
         size_px: (height, width) of the network's input [px].
+        timed: Whether anybody asks for latency; if not, no layer is measured.
         seen: Networks measured whole, as (arch, figures, latency predicted before the measurement or None).
     """
 
     table: LatencyTable
     size_px: tuple[int, int]
+    timed: bool = True
     seen: list[tuple[Arch, Figures, float | None]] = field(default_factory=list)
     _layers: dict[str, list[Layer]] = field(default_factory=dict)
 
@@ -43,6 +45,8 @@ class Predictor:
         Raises:
             MeasureError: If the target disappears; what was measured is kept.
         """
+        if not self.timed:
+            return
         wanted: dict[Layer, None] = dict.fromkeys(width_grid(self.layers(arch), _RATIOS))
         for cut in further_cuts(arch, Depth()) if depth else []:
             if cut.stages or cut.levels or cut.first:  # the others only leave layers out
@@ -50,9 +54,12 @@ class Predictor:
         self.table.ensure(wanted, progress)
 
     def predict(self, arch: Arch) -> dict[str, float]:
-        """`latency_ms macs bytes energy_mj` of an architecture; energy only where some network's was measured."""
+        """`macs bytes` of an architecture, `latency_ms` if timed, and `energy_mj` where some network's was measured."""
         layers = self.layers(arch)
-        found = {"latency_ms": self._latency_ms(layers), "macs": macs(layers), "bytes": self._bytes(layers)}
+        found = {"macs": macs(layers), "bytes": self._bytes(layers)}
+        if not self.timed:
+            return found
+        found["latency_ms"] = self._latency_ms(layers)
         energies = [one["energy_mj"] / one["latency_ms"] for _, one, _ in self.seen if one.get("energy_mj")]
         return found | ({"energy_mj": energies[-1] * found["latency_ms"]} if energies else {})
 
@@ -64,6 +71,9 @@ class Predictor:
         """
         if any(one == arch for one, _, _ in self.seen):
             return  # a second look at the same network would be predicted from the first
+        if not self.timed:
+            self.seen.append((arch, figures, None))
+            return
         layers = self.layers(arch)
         self.table.ensure(layers)
         before = self.table.predict_ms(layers) if self.seen else None

@@ -126,3 +126,10 @@ class Probe(Protocol):
         Raises:
             MeasureError: If the target has disappeared. A network that cannot run there is a Measurement with a reason.
         """
+
+    def size(self, model: SegmentationNet) -> int:
+        """Bytes of the file that ships; nothing is timed.
+
+        Raises:
+            ExportError: If the network cannot be exported.
+        """

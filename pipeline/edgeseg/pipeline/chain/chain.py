@@ -36,6 +36,8 @@ class Step:
         version: Raised when the step's code changes what it makes.
         uses_data: Whether the images are among its inputs.
         weight: Rough share of the chain's time, for the progress bar.
+        places: Where things lie whose content, not whose place, is among the settings.
+        left_out: Why it is not run at all; its record says so, and what it left before stays.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Step:
     version: int = 1
     uses_data: bool = True
     weight: float = 1.0
+    places: Mapping[str, str] = field(default_factory=dict)
+    left_out: str | None = None
 
 
 @dataclass
@@ -123,13 +127,15 @@ class Chain:
         Raises:
             EdgesegError: From the step that failed; what was done before stays, and partial work is kept.
         """
-        needed = self._needed(only)
+        needed, keys = self._needed(only), self.keys()
         state = ChainRun()
-        keys: dict[str, str] = {}
         for step in self.steps:
             if step.name not in needed:
                 continue
-            keys[step.name] = key = self._key(step, keys)
+            key = keys[step.name]
+            if step.left_out is not None:
+                state.records[step.name] = _left_out(key, step.left_out)
+                continue
             record = self.folder(step.name).load(key)
             if record is None:
                 record = self._run_step(step, key, state, progress)
@@ -139,6 +145,13 @@ class Chain:
                 progress(step.name, 1.0, "unchanged")
             state.records[step.name] = record
         return state
+
+    def keys(self) -> dict[str, str]:
+        """Key of each step by name; of equal keys the results are equal."""
+        keys: dict[str, str] = {}
+        for step in self.steps:
+            keys[step.name] = self._key(step, keys)
+        return keys
 
     def _run_step(self, step: Step, key: str, state: ChainRun, progress: ChainProgress) -> dict[str, Any]:
         folder = self.folder(step.name)
@@ -157,7 +170,8 @@ class Chain:
 
     def _key(self, step: Step, keys: Mapping[str, str]) -> str:
         parents = [keys[name] for name in step.parents] + ([self.data_key] if step.uses_data else [])
-        return make_key(step.name, step.version, dict(step.settings), parents)
+        settings = dict(step.settings) if step.left_out is None else {"left_out": step.left_out}
+        return make_key(step.name, step.version, settings, parents)
 
     def _needed(self, only: str | None) -> set[str]:
         by_name = {step.name: step for step in self.steps}
@@ -171,3 +185,7 @@ class Chain:
             needed.add(name)
             waiting += by_name[name].parents
         return needed
+
+
+def _left_out(key: str, reason: str) -> dict[str, Any]:
+    return {"key": key, "wall_s": 0.0, "result": {"status": "not measured", "reason": reason}, "files": {}}

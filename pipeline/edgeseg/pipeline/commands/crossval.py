@@ -49,11 +49,11 @@ def crossval(
         if fold and join:
             raise typer.BadParameter("--fold runs folds and --join runs none; give one of them")
         from edgeseg.pipeline.crossval.order import CrossvalOrder
-        from edgeseg.pipeline.search.order import FitOrder
 
-        fit = FitOrder(recipe, target, budget, data, out, tuple(assignments or ()))
         only = () if join else (tuple(fold) if fold else None)
-        passed = carry_out_crossval(CrossvalOrder(fit, folds, way, max_drop, only), as_json=as_json)
+        settings = tuple(assignments or ())
+        order = CrossvalOrder(recipe, target, budget, data, out, settings, folds, way, max_drop, only)
+        passed = carry_out_crossval(order, as_json=as_json)
         raise Stop(OK if passed else GATE)
 
 

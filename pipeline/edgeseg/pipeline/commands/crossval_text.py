@@ -69,5 +69,5 @@ def _notes(record: dict[str, Any]) -> list[str]:
         notes.append(f"answers of an earlier version of edgeseg, to a recipe that also said {said}")
     disturbed = [str(one["fold"]) for one in record["folds"] if one.get("n_disturbed")]
     if disturbed:
-        notes.append(f"other programs disturbed the measurements of fold {', '.join(disturbed)}: see its fit.html")
+        notes.append(f"other programs disturbed the measurements of fold {', '.join(disturbed)}: see its report.html")
     return notes

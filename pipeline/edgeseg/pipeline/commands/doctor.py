@@ -35,10 +35,6 @@ def doctor_int8(
         str, typer.Argument(help="A recipe whose run is there, or a float .onnx file.", metavar="RECIPE|MODEL.onnx")
     ],
     data: Data = None,
-    fit: Annotated[
-        Path | None,
-        typer.Option(help="RECIPE: folder of a fit; the network it ships, not the run's student.", metavar="DIR"),
-    ] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(help="MODEL.onnx: folder of images to calibrate on, not train.", metavar="DIR"),
@@ -46,7 +42,7 @@ def doctor_int8(
     runs: Annotated[Path, typer.Option(help="Where runs are kept.", metavar="DIR")] = RUNS,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the report. Default: the run's, the fit's, or RUNS/MODEL.", metavar="DIR"),
+        typer.Option(help="Folder for the report. Default: the run's, or RUNS/MODEL.", metavar="DIR"),
     ] = None,
     max_drop: Annotated[float, typer.Option(help="Dice that INT8 may lose against float on val.")] = 0.003,
     images: Annotated[
@@ -72,7 +68,7 @@ def doctor_int8(
 
         feeding = (size, scale, mean, std)
         report, folder = examine_int8(
-            DoctorOrder(subject, data, calibration, runs, out, *feeding, max_drop, images, threads, fit, output)
+            DoctorOrder(subject, data, calibration, runs, out, *feeding, max_drop, images, threads, output)
         )
         show(report, doctor_int8_text(report, folder), as_json=as_json)
         raise Stop(GATE if report["verdict"]["status"] == "refused" else OK)

@@ -1,4 +1,4 @@
-"""`edgeseg doctor int8` as the command line takes it: a recipe with its run or fit, or an ONNX file with its data."""
+"""`edgeseg doctor int8` as the command line takes it: a recipe with its run, or an ONNX file with its data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DoctorOrder:
         data: Folder of the data set; needed for an .onnx file.
         calibration: Folder of images to calibrate an .onnx file on, or None for training images.
         runs: Where runs are kept.
-        out: Folder for the report, or None for the run's own (`runs`/NAME), or the fit's.
+        out: Folder for the report, or None for the run's own (`runs`/NAME).
         size: `HxW`, or "" for the file's own.
         scale: Of raw pixels; see `adopt.Feeding`.
         mean: Values with commas between.
@@ -41,7 +41,6 @@ class DoctorOrder:
         max_drop: Largest loss of Dice on val.
         images: Val images to compare layers on; 0 for all, None to choose.
         threads: Threads of the engine, or None for the recipe's or the default.
-        fit: Folder of a fit of the recipe, whose shipped network is examined, or None for the run's student.
         output: The tensor of an .onnx file that holds its answer; "" for its only output.
     """
 
@@ -57,7 +56,6 @@ class DoctorOrder:
     max_drop: float = 0.003
     images: int | None = None
     threads: int | None = None
-    fit: Path | None = None
     output: str = ""
 
     @property
@@ -65,7 +63,6 @@ class DoctorOrder:
         """The command that gives the same report."""
         words = ["edgeseg", "doctor", "int8", self.subject]
         words += ["--data", str(self.data)] if self.data is not None else []
-        words += ["--fit", str(self.fit)] if self.fit is not None else []
         words += ["--calibration", str(self.calibration)] if self.calibration is not None else []
         words += ["--output", self.output] if self.output else []
         words += ["--size", self.size] if self.size else []
@@ -124,18 +121,14 @@ def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:
     recipe = load_recipe(find_recipe(order.subject))
     root = order.runs / recipe.name
     data = data_of(recipe, order.data, root)
-    if order.fit is not None and (split := order.fit / "shipped" / "split.csv").is_file():
-        data = open_dataset(data.root, split_file=split)  # the fit's own, wherever --runs points to
-    patient = PlanPatient.open(recipe, root, data, order.fit)
-    return patient, order.out or order.fit or root, recipe.bench.threads
+    patient = PlanPatient.open(recipe, root, data)
+    return patient, order.out or root, recipe.bench.threads
 
 
 def _onnx(order: DoctorOrder) -> tuple[Patient, Path, int]:
     from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
 
     path = Path(order.subject)
-    if order.fit is not None:
-        raise ConfigError(f"--fit {order.fit} is for a recipe; {path.name} is a file. Leave it out, or name the recipe")
     kind = kind_of(path)
     if kind.key == "missing" and not path.is_symlink():
         raise ConfigError(f"{path} does not exist; name a float ONNX file, or a recipe")

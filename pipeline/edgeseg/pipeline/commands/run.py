@@ -19,6 +19,9 @@ class Order:
         assignments: Settings changed for this run, `key=value`.
         images: Whether the report shows test images.
         as_json: Whether the result is printed as JSON.
+        target: Of the budget, or None for the recipe's.
+        budget: Such as `latency_ms=2`, or None for the recipe's.
+        needs_budget: Whether a run without a budget is not what was meant.
     """
 
     recipe: str
@@ -28,11 +31,16 @@ class Order:
     assignments: tuple[str, ...]
     images: bool
     as_json: bool
+    target: str | None = None
+    budget: str | None = None
+    needs_budget: bool = False
 
     @property
     def command(self) -> str:
         """The command that makes the same run, for the report; how its result is printed is no part of it."""
         words = ["edgeseg", "run", self.recipe]
+        words += ["--target", self.target] if self.target else []
+        words += ["--budget", self.budget] if self.budget else []
         words += ["--data", str(self.data)] if self.data is not None else []
         words += [word for assignment in self.assignments for word in ("--set", assignment)]
         return shlex.join(words)
@@ -53,9 +61,11 @@ def carry_out(order: Order) -> bool:
     from edgeseg.pipeline.plan.plan import plan_steps
     from edgeseg.pipeline.plan.run import run_recipe
     from edgeseg.pipeline.recipe.files import find_recipe
+    from edgeseg.pipeline.recipe.given_budget import with_budget
     from edgeseg.pipeline.recipe.recipe import load_recipe
 
     recipe = load_recipe(find_recipe(order.recipe), order.assignments)
+    recipe = with_budget(recipe, order.target, order.budget, needed=order.needs_budget)
     with chain_progress({step.name: step.weight for step in plan_steps(recipe)}) as progress:
         result = run_recipe(
             recipe, order.data, order.out, progress, only=order.only, images=order.images, command=order.command

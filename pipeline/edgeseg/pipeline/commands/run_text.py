@@ -42,8 +42,22 @@ def run_text(result: RunResult, only: str | None) -> RenderableType:
         f"bundle  {result.bundle or 'none: nothing passed its gates'}{_doubt(result)}",
         f"steps   {ran}" + (f"; all of them took {took}" if took else ""),
     ]
-    last = [Text("a gate failed: nothing ships (exit code 3)", "bold yellow")] if result.gate_failed else []
+    last = _search(result.report.get("search"))
+    last += [Text("a gate failed: nothing ships (exit code 3)", "bold yellow")] if result.gate_failed else []
     return Group(step_table(result.report), Text(""), *map(Text, lines), *last, *warning_lines(result.report))
+
+
+def _search(found: dict[str, Any] | None) -> list[Text]:
+    """What the search for the budget came to, and why a baseline was not in it."""
+    if not found:
+        return []
+    lines = [Text(f"search  {found['sentence']}"), Text(f"        {found['detail']}")]
+    missing = found.get("missing_baselines") or {}
+    lines += [Text(f"        {name}: left out: {why}", "dim") for name, why in missing.items()]
+    error = found["prediction"]["median_error"]
+    if error is not None:
+        lines.append(Text(f"        predicted against measured latency: median error {error:.1%}"))
+    return lines
 
 
 def _doubt(result: RunResult) -> str:

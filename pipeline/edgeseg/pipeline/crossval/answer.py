@@ -21,7 +21,7 @@ from edgeseg.runtime.score.image_score import ImageScore
 
 _VERSION = 1  # goes up when what an answer says means something else
 
-# What recipes could once say and none can any more, by key; settings that are gone whole need no entry.
+# What recipes could once say and none can any more, by key; settings that are gone need no entry.
 _GONE = {"quantize.method": ("auto",)}
 
 
@@ -92,10 +92,9 @@ def _gone(then: Record, now: Record) -> Record | None:
     before, today = _flat(then), _flat(now)
     gone = {}
     for key, value in before.items():
-        section = key.partition(".")[0]
-        if value in _GONE.get(key, ()) or (key not in today and section not in today):
+        if value in _GONE.get(key, ()) or key not in today:
             gone[key] = value
-        elif key not in today or value != today[key]:
+        elif value != today[key]:
             return None
     return gone
 

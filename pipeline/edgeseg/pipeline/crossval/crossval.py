@@ -1,26 +1,23 @@
-"""`edgeseg crossval`: whether what `edgeseg fit` ships is as good as its teacher, on every image of a data set.
+"""`edgeseg crossval`: whether what a recipe ships is as good as its teacher, on every image of a data set.
 
-Each fold is a fit of its own; what it ships is tested on images that no training, choice or range of that fold has
+Each fold is a run of its own; what it ships is tested on images that no training, choice or range of that fold has
 seen. What all folds say together is the answer. Folds may run on several machines: their answers are small files.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeseg.pipeline.chain.chain import ChainProgress
 from edgeseg.pipeline.chain.lock import alone_in
 from edgeseg.pipeline.chain.provenance import code_and_time
 from edgeseg.pipeline.crossval.answer import Answer, answer_folder, load_answer, load_recorded, save_answer
-from edgeseg.pipeline.crossval.fold import FoldFit, FoldResult
+from edgeseg.pipeline.crossval.fold import FoldRun
 from edgeseg.pipeline.crossval.folds import write_fold
 from edgeseg.pipeline.crossval.pool import ROWS, Record, Scores, figures, joined, sentence
-from edgeseg.pipeline.search.order import FitOrder
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.errors import BackendError, ExportError, TrainingError
@@ -57,8 +54,7 @@ class Crossval:
         name: Of the record in it: target and budget, so that another one's answer is kept.
         data: All images.
         splits: One a fold, from `crossval_folds.divide`.
-        fit: Fits a fold.
-        order: The fit's order; its data set is replaced by each fold's.
+        run_fold: Runs a fold.
         max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
         question: What every fold's answer depends on beside its images.
         only: Folds that are run here, or None for all; of the others the answers that are there are used.
@@ -68,14 +64,13 @@ class Crossval:
     name: str
     data: DataSet
     splits: Sequence[dict[str, str]]
-    fit: FoldFit
-    order: FitOrder
+    run_fold: FoldRun
     max_drop: float
     question: Record
     only: Sequence[int] | None = None
 
     def run(self, about: Record, progress: ChainProgress) -> CrossvalResult:
-        """Fit and test fold after fold, and write down what they say together.
+        """Run and test fold after fold, and write down what they say together.
 
         Args:
             about: What was asked: put at the head of the record.
@@ -124,25 +119,20 @@ class Crossval:
         with alone_in(fold.root, "name other folds with --fold"):
             if load_answer(fold.answer) is not None:
                 return None
-            order = replace(self.order, data=fold.data.root)
             place = f"fold {fold.number + 1} of {len(self.splits)}, "
             try:
-                result = self.fit(fold.root, order, lambda step, share, words: progress(place + step, share, words))
+                result = self.run_fold(fold.root, lambda step, share, words: progress(place + step, share, words))
             except (TrainingError, ExportError, BackendError) as err:
                 return Answer(fold.row | {"status": "failed", "reason": str(err)}, None)
-            row = fold.row | {"fit_json": os.path.relpath(result.fit_json, self.root)}
-            if result.scores is None:
-                answer = Answer(row | {"status": result.fit["status"], "reason": result.fit["detail"]}, None)
-            else:
-                answer = Answer(row | _row(result), {name: list(result.scores[name]) for name in ROWS})
-            save_answer(fold.answer, fold.question, answer)
+            scores = result.scores and {name: list(result.scores[name]) for name in ROWS}
+            save_answer(fold.answer, fold.question, Answer(fold.row | result.row, scores))
             shutil.rmtree(fold.root / "views", ignore_errors=True)  # gigabytes a fold, and of no more use
             return None
 
 
 @dataclass(frozen=True)
 class _Fold:
-    """One fold: its data set, the folder it is fitted in, and what is asked."""
+    """One fold: its data set, the folder of its run, and what is asked."""
 
     number: int
     root: Path
@@ -168,17 +158,6 @@ def fold_weights(weights: dict[str, float], n_folds: int, only: Sequence[int] | 
     """Rough shares of time by step, for the folds that are run, in turn; None for all of them."""
     run = range(n_folds) if only is None else sorted(set(only))
     return {f"fold {k + 1} of {n_folds}, {name}": weight for k in run for name, weight in weights.items()}
-
-
-def _row(result: FoldResult) -> Record:
-    """What a fold ships, and what it costs."""
-    chosen = result.fit["chosen"]
-    shipped: dict[str, Any] = chosen["shipped"] or {}
-    kept = ("variant", "bytes", "sha256", "latency_ms", "speedup_vs_teacher", "teacher_bytes")
-    made = {name: result.fit.get(name) for name in ("created", "git_commit", "target_identity", "way")}
-    made |= {"not_learned": result.fit["not_learned"], "warnings": result.fit["warnings"]}
-    made["n_disturbed"] = (result.fit.get("prediction") or {}).get("n_disturbed")
-    return {"network": chosen["name"]} | made | {name: shipped.get(name) for name in kept}
 
 
 def _warnings(rows: Sequence[Record]) -> list[Record]:

@@ -1,70 +1,85 @@
-"""One fold: a fit of its own on the fold's data set, then its test images, for teacher, student and what ships."""
+"""One fold: a run of its own on the fold's data set, and the test scores of teacher, student and what ships."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.chain.chain import Chain, ChainProgress
+from edgeseg.pipeline.chain.chain import ChainProgress
 from edgeseg.pipeline.crossval.pool import Record
-from edgeseg.pipeline.plan.run import chain_in
+from edgeseg.pipeline.learned.findings import skill_refusal
+from edgeseg.pipeline.plan.run import chain_in, run_chain
 from edgeseg.pipeline.recipe.recipe import Recipe
-from edgeseg.pipeline.search.order import FitOrder
-from edgeseg.pipeline.search.run import fit_chain
-from edgeseg.pipeline.search.student import trained
-from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What a fold's fit has come to.
+    """What a fold's run has come to.
 
     Attributes:
-        fit: Content of its fit.json.
-        fit_json: Where it is.
-        scores: On the fold's test images, by name of `crossval_pool.ROWS`; None where no network holds the budget.
+        row: Of the record: what ships and what it costs, or why there is nothing to test.
+        scores: On the fold's test images, by name of `pool.ROWS`; None where no network holds the budget.
     """
 
-    fit: Record
-    fit_json: Path
+    row: Record
     scores: dict[str, list[ImageScore]] | None
 
 
-# (folder of the fold with its data set in data/, order, told what is done) -> its result
-FoldFit = Callable[[Path, FitOrder, ChainProgress], FoldResult]
+# (folder of the fold with its data set in data/, told what is done) -> its result
+FoldRun = Callable[[Path, ChainProgress], FoldResult]
 
 
-def fold_fit(recipe: Recipe, budget: Budget) -> FoldFit:
-    """The real thing: everything is trained, searched and measured anew; only the target's layer times are shared."""
+def fold_run(recipe: Recipe, shared: Path) -> FoldRun:
+    """The real thing: everything is trained, searched and measured anew; only the target's layer times are shared.
 
-    def fit(root: Path, order: FitOrder, progress: ChainProgress) -> FoldResult:
-        chain = chain_in(root, recipe, root / "data")
-        result = fit_chain(chain, budget, order, progress)
-        scores = _scores(chain, budget, result, progress) if result.met else None
-        return FoldResult(result.record, result.fit_json, scores)
+    Args:
+        recipe: Of the folds, with a budget.
+        shared: Where runs keep what is known of this machine.
+    """
 
-    return fit
+    def run(root: Path, progress: ChainProgress) -> FoldResult:
+        chain = chain_in(root, recipe, root / "data", images=False, shared=shared)
+        report = run_chain(chain, progress).report
+        assert report is not None, "the whole chain was run"
+        row, tested = read_fold(report, recipe)
+        if tested is None:
+            return FoldResult(row, None)
+        places = {name: chain.folder(f"test_{step}").files / "scores.json" for name, step in tested.items()}
+        return FoldResult(row, {name: load_scores(path) for name, path in places.items()})
+
+    return run
 
 
-def _scores(chain: Chain, budget: Budget, result: Any, progress: ChainProgress) -> dict[str, list[ImageScore]]:
-    """What ships was scored on test when it was made; the two it is compared with follow, once."""
-    from edgeseg.pipeline.target.fit_target import local_target
-    from edgeseg.train.checkpoint import load_checkpoint
+def read_fold(report: Mapping[str, Any], recipe: Recipe) -> tuple[Record, dict[str, str] | None]:
+    """A fold's row by its report, and which row of the report is tested for each of `pool.ROWS`.
 
-    steps = {"teacher": "teacher", "student": trained(chain).student}  # whole by now: only read
-    models = {name: load_checkpoint(chain.folder(step).files)[0] for name, step in steps.items()}
-    stride = max(int(model.stride) for model in models.values())
-    root = result.fit_json.parent
-    target = local_target(chain.recipe, open_dataset(chain.data_root), budget.target, stride, root / "scratch")
-    fp32 = dataclasses.replace(target, probe=target.fp32)
-    found = {"shipped": load_scores(root / "shipped" / "scores_test.json")}
-    for name, model in models.items():
-        progress("score", 0.5, f"{name} on test")
-        found[name] = fp32.score(name, model, "test")  # the teacher's are there since it was compared with what ships
-    return found
+    What a gate refuses is tested as well, or the folds with the largest losses would be the ones that do not count.
+
+    Args:
+        report: Content of report.json.
+        recipe: Of the fold.
+    """
+    search, rows = report["search"] or {}, {row["name"]: row for row in report["steps"]}
+    made = {"created": report["created"], "git_commit": report["git_commit"], "warnings": report["warnings"]}
+    made |= {"target_identity": search.get("target_identity"), "way": search.get("way")}
+    made["n_disturbed"] = (search.get("prediction") or {}).get("n_disturbed")
+    name = report["shipped"]["step"] or _would_ship(rows, report)
+    if name is None:
+        missed = search.get("status") == "budget not met"
+        return made | {"status": search["status"] if missed else "failed", "reason": report["shipped"]["reason"]}, None
+    row, kept = rows[name], ("variant", "bytes", "sha256", "latency_ms", "speedup_vs_teacher")
+    made |= {"network": search["chosen"]["name"], "teacher_bytes": rows["teacher"]["bytes"]}
+    made |= {"not_learned": skill_refusal(row["skill"], recipe.gates.min_skill)} | {key: row[key] for key in kept}
+    made |= {"refused": row["reason"], "over_budget": report["shipped"]["over_budget"]}
+    return made, {"teacher": "teacher", "student": report["chosen"]["choose_student"]["student"], "shipped": name}
+
+
+def _would_ship(rows: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]) -> str | None:
+    """The INT8 file for the budget's target, as the search compared its networks, where it was scored on test."""
+    target = report["recipe"]["settings"]["budget"]["target"]
+    fits = [name for name, row in rows.items() if row["precision"] == "int8" and row["target"] == target]
+    return next((name for name in fits if rows[name]["variant"] and rows[name]["accuracy"].get("test")), None)

@@ -12,8 +12,6 @@ from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.recipe.gate_section import LEAST_SKILL
 from edgeseg.pipeline.recipe.recipe import Recipe
-from edgeseg.pipeline.search.order import FitOrder, budget_of
-from edgeseg.pipeline.search.run import SHIPPED_VERSION, fit_weights
 from edgeseg.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,8 +21,10 @@ if TYPE_CHECKING:
 DEFAULT_FOLDS = 5
 MAX_DROP = 0.005
 
-# A fold is a fit of what ships: its rivals and other seeds say nothing about the claim. What a user sets goes before.
+# A fold is a run of what ships: its rivals and other seeds say nothing about the claim. What a user sets goes before.
 _REDUCED = ("fit.final_seeds=1", "fit.baselines=[]")
+
+_DECIDE_NOTHING = ("bundle", "report", "plan_files")
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,24 @@ class CrossvalOrder:
     """What `edgeseg crossval` is told.
 
     Attributes:
-        fit: Recipe, target, budget, data set, settings, and where runs are kept.
+        recipe: A file, or the name of a recipe that comes along.
+        target: Of the budget, or None for the recipe's.
+        budget: Such as `latency_ms=2`, or None for the recipe's.
+        data: Folder of the data set, or None for the one the recipe names.
+        out: Where runs are kept.
+        assignments: Settings changed for all folds, `key=value`.
         folds: Number of parts, 3 or more.
         way: Name of the one way to cut; None for what the recipe says.
         max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
         only: Folds to run here, from 0; None for all, empty to join the answers that are there.
     """
 
-    fit: FitOrder
+    recipe: str
+    target: str | None
+    budget: str | None
+    data: Path | None
+    out: Path
+    assignments: tuple[str, ...] = ()
     folds: int = DEFAULT_FOLDS
     way: str | None = None
     max_drop: float = MAX_DROP
@@ -48,7 +58,12 @@ class CrossvalOrder:
     @property
     def command(self) -> str:
         """The command that makes the same cross-validation."""
-        words = ["edgeseg", "crossval", *shlex.split(self.fit.command)[2:], "--folds", str(self.folds)]
+        words = ["edgeseg", "crossval", self.recipe]
+        words += ["--target", self.target] if self.target else []
+        words += ["--budget", self.budget] if self.budget else []
+        words += ["--data", str(self.data)] if self.data is not None else []
+        words += [word for assignment in self.assignments for word in ("--set", assignment)]
+        words += ["--folds", str(self.folds)]
         words += ["--way", self.way] if self.way is not None else []
         words += ["--max-drop", f"{self.max_drop:g}"] if self.max_drop != MAX_DROP else []
         words += [word for number in self.only or () for word in ("--fold", str(number))]
@@ -63,31 +78,32 @@ def crossval_of(order: CrossvalOrder) -> tuple[Crossval, dict[str, Any], dict[st
         EdgesegError: From the recipe or the data set; nothing has been run.
     """
     from edgeseg.pipeline.crossval.crossval import Crossval, fold_weights
-    from edgeseg.pipeline.crossval.fold import fold_fit
+    from edgeseg.pipeline.crossval.fold import fold_run
     from edgeseg.pipeline.crossval.folds import divide, join_copies
+    from edgeseg.pipeline.plan.plan import plan_steps
     from edgeseg.pipeline.plan.run import data_of
 
-    recipe, assignments = reduced(order)
-    budget = budget_of(order.fit, recipe)
-    run_folder = order.fit.out / recipe.name
-    data = join_copies(data_of(recipe, order.fit.data, run_folder))
+    recipe = reduced(order)
+    budget = recipe.budget
+    assert budget is not None, "a fold needs one"
+    run_folder = order.out / recipe.name
+    data = join_copies(data_of(recipe, order.data, run_folder))
     work = Crossval(
         root=run_folder / "crossval",
         name=f"{budget.target}_{budget}".replace("=", "-").replace(",", "_"),
         data=data,
         splits=divide(data, order.folds, recipe.data.seed),
-        fit=fold_fit(_calibrated(recipe, data, run_folder / "crossval" / "fold_0" / "data"), budget),
-        order=replace(order.fit, assignments=assignments),
+        run_fold=fold_run(_calibrated(recipe, data, run_folder / "crossval" / "fold_0" / "data"), order.out),
         max_drop=order.max_drop,
         question=_question(recipe, data),
         only=order.only,
     )
-    weights = fold_weights(fit_weights(recipe), order.folds, order.only)
+    weights = fold_weights({step.name: step.weight for step in plan_steps(recipe)}, order.folds, order.only)
     return work, _asked(order, recipe, budget), weights
 
 
-def reduced(order: CrossvalOrder) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe of a fold, and the settings that make it so.
+def reduced(order: CrossvalOrder) -> Recipe:
+    """The recipe of a fold, with its budget.
 
     Raises:
         ConfigError: If the recipe, a setting, the number of folds, the way or the accepted drop is none.
@@ -95,6 +111,7 @@ def reduced(order: CrossvalOrder) -> tuple[Recipe, tuple[str, ...]]:
     from edgeseg.pipeline.crossval.folds import check_count
     from edgeseg.pipeline.recipe.files import find_recipe
     from edgeseg.pipeline.recipe.fit_section import WAYS
+    from edgeseg.pipeline.recipe.given_budget import with_budget
     from edgeseg.pipeline.recipe.recipe import load_recipe
 
     check_count(order.folds)
@@ -105,11 +122,11 @@ def reduced(order: CrossvalOrder) -> tuple[Recipe, tuple[str, ...]]:
             raise ConfigError(f"--fold is {number}; with --folds {order.folds} use 0 to {order.folds - 1}")
     if not 0.0 <= order.max_drop < 1.0:
         raise ConfigError(f"--max-drop is {order.max_drop:g}; it is a share of Dice, such as {MAX_DROP} for 0.5 points")
-    path = find_recipe(order.fit.recipe)
-    load_recipe(path, order.fit.assignments)  # what the user has set is told first where it is wrong
+    path = find_recipe(order.recipe)
+    load_recipe(path, order.assignments)  # what the user has set is told first where it is wrong
     way = () if order.way is None else (f"fit.way={order.way}", f"fit.depth={str(order.way.endswith('depth')).lower()}")
-    assignments = (*_REDUCED, *order.fit.assignments, *way)
-    return load_recipe(path, assignments), assignments
+    recipe = load_recipe(path, (*_REDUCED, *order.assignments, *way))
+    return with_budget(recipe, order.target, order.budget, needed=True)
 
 
 def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
@@ -122,9 +139,7 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
         # At its default the skill is no part of the question, so that folds recorded before there was one are found.
         "recipe": recipe.to_json() | ({"gates": gates.of_choices()} if gates.min_skill == LEAST_SKILL else {}),
         "calibration_sha256": None if folder is None else folder.sha256,
-        # The chain's bundle decides no answer; its version stays the one of recorded folds.
-        "versions": {step.name: step.version for step in plan_steps(recipe)}
-        | {"shipped": SHIPPED_VERSION, "bundle": 1},
+        "versions": {step.name: step.version for step in plan_steps(recipe) if step.name not in _DECIDE_NOTHING},
     }
 
 

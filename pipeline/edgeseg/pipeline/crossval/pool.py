@@ -9,7 +9,7 @@ from edgeseg.runtime.score.drops import dice_drop, recall_drop
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.score.metrics import summarize
 
-# What is scored in each fold: the FP32 teacher and the FP32 student before the cut, in the engine of what ships.
+# What is scored in each fold: the FP32 ONNX files of teacher and student before the cut, and the file that ships.
 ROWS = ("teacher", "student", "shipped")
 
 Scores = Mapping[str, Sequence[ImageScore]]

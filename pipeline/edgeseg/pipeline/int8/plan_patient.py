@@ -1,4 +1,4 @@
-"""A network of our own as a patient, a run's accepted student or what a fit ships, from its FP32 file and ranges."""
+"""A network of our own as a patient: what a run has accepted, from its FP32 file and ranges."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgeseg.compress.int8.tensor_facts import TensorFacts
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.onnx.qdq import operations_of, write_int8_onnx
 from edgeseg.pipeline.int8.patient import File, Repair
-from edgeseg.pipeline.int8.run_files import RunFiles, read_fit, read_run
+from edgeseg.pipeline.int8.run_files import RunFiles, read_run
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.model_spec import ModelSpec
@@ -37,8 +37,8 @@ class PlanPatient:
     """See `patient.Patient`.
 
     Args:
-        name: The recipe's name, and which fit of it.
-        files: What `read_run` or `read_fit` found.
+        name: The recipe's name.
+        files: What `read_run` found.
         data: The run's data set.
         folder: The recipe's own calibration images, or None where ranges were taken on training images.
     """
@@ -55,23 +55,19 @@ class PlanPatient:
         self.identity = hashlib.sha256(files.source.read_bytes() + text.encode()).hexdigest()
 
     @classmethod
-    def open(cls, recipe: Recipe, root: Path, data: DataSet, fit: Path | None = None) -> PlanPatient:
-        """Open the run of a recipe, or one of its fits.
+    def open(cls, recipe: Recipe, root: Path, data: DataSet) -> PlanPatient:
+        """Open the run of a recipe.
 
         Args:
             recipe: Checked settings.
             root: The run's folder.
             data: Its data set.
-            fit: Folder of the fit whose shipped network is examined, or None for the run's accepted student.
 
         Raises:
             ConfigError: If a step has not been run, or the recipe's calibration folder cannot be used.
         """
         folder = recipe_folder(data, recipe.quantize.folder)
-        if fit is None:
-            return cls(recipe.name, read_run(root, recipe.name), data, folder)
-        named = "/".join(fit.resolve().parts[-2:])
-        return cls(f"{recipe.name}, fit {named}", read_fit(fit, recipe.name), data, folder)
+        return cls(recipe.name, read_run(root, recipe.name), data, folder)
 
     def layers(self) -> tuple[str, ...]:
         """Convolutions with their activations, additions, concatenations, resizes and poolings."""
@@ -123,11 +119,11 @@ class PlanPatient:
         """How the ranges were taken."""
         ranges = self._files.ranges
         kind = "images of quantize.folder" if self._files.from_folder else "training images"
-        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the step ranges.", *self._files.notes)
+        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the step ranges.",)
 
     def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
-        """The recipe's section: module paths for `quantize.float_paths`, or of what a fit ships `fit.float_paths`."""
-        return {self._files.section: {"float_paths": list(self._paths(frozenset(float_layers)))}}
+        """Module paths for the recipe's `quantize.float_paths`."""
+        return {"quantize": {"float_paths": list(self._paths(frozenset(float_layers)))}}
 
     def elsewhere(self, float_layers: FloatLayers, folder: Path) -> dict[str, tuple[File, File]]:
         """The TFLite pair from the same plan, where the run has its FP32 file."""

@@ -1,4 +1,4 @@
-"""What the steps of a run, or of a fit, left that INT8 is made of: the one place that knows how they store it."""
+"""What the steps of a run left that INT8 is made of: the one place that knows how they store it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -18,7 +18,6 @@ from edgeseg.pipeline.int8.patient import File
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.text.shell import command
-from edgeseg.runtime.text.textfile import read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +31,6 @@ class RunFiles:
         spec: Description of that file.
         from_folder: Whether the ranges were taken on images of a folder, not on training images.
         tflite: Its FP32 TFLite file with its description, where the run has one.
-        notes: What a reader has to know about where they come from, one sentence each.
-        section: Of the recipe, whose `float_paths` are those of this network.
     """
 
     model: nn.Module
@@ -42,8 +39,6 @@ class RunFiles:
     spec: ModelSpec
     from_folder: bool = False
     tflite: File | None = None
-    notes: tuple[str, ...] = ()
-    section: Literal["quantize", "fit"] = "quantize"
 
 
 def read_run(root: Path, recipe: str) -> RunFiles:
@@ -65,35 +60,6 @@ def read_run(root: Path, recipe: str) -> RunFiles:
     again = command("edgeseg", "run", recipe)
     remedy = f"Run `{again}` again, so that its step ranges is made for the student accepted now."
     return _read(steps, steps / student / "files", root / "int8_doctor", remedy)
-
-
-def read_fit(folder: Path, recipe: str) -> RunFiles:
-    """Read the network that a fit ships: the results of the steps `network`, `onnx_fp32` and `ranges` of its export.
-
-    Args:
-        folder: The fit's folder, with fit.json.
-        recipe: What the user called the recipe, for messages.
-
-    Raises:
-        ConfigError: If there is no fit of this recipe that ships, or its steps are not whole or not of one network.
-        ExportError: If the FP32 file is another network's.
-    """
-    path = folder / "fit.json"
-    again = f"run `{command('edgeseg', 'fit', recipe)}` with the target and budget of that folder"
-    if not path.is_file():
-        named = f"name the folder of a fit such as runs/{recipe}/fit/x86-ort/latency_ms-2"
-        raise ConfigError(f"--fit {folder} holds no finished fit: {path.name} is missing; {named}, or {again}")
-    record = json.loads(read_text(path))
-    if record["recipe"]["name"] != recipe:
-        raise ConfigError(f"--fit {folder} is of the recipe {record['recipe']['name']}, not of {recipe}; name that one")
-    if record["status"] != "ok":
-        raise ConfigError(f"--fit {folder}: nothing ships from it ({record['status']}); give `edgeseg fit` more budget")
-    steps = folder / "shipped" / "steps"
-    _check_whole(steps, ("network", "onnx_fp32", "ranges"), again)
-    found = _read(steps, steps / "network" / "files", folder / "int8_doctor", f"R{again[1:]} again.")
-    return dataclasses.replace(
-        found, notes=("Examined is what the fit ships, not the student of the run.",), section="fit"
-    )
 
 
 def _check_whole(steps: Path, names: tuple[str, ...], remedy: str) -> None:

@@ -1,6 +1,6 @@
 """What a run has to warn of: networks that have learned nothing, trainings that ended too early, a val that is mute.
 
-The only place where this is decided, for `run`, `fit` and the folds of `crossval`; from what they have recorded.
+The only place where this is decided, for runs and the folds of `crossval`; from what they have recorded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ _SETTINGS = {
     "teacher": ("teacher.epochs", "teacher.learning_rate"),
     "student_alone": ("student.epochs", "student.learning_rate"),
     "student_distilled": ("student.epochs", "student.learning_rate"),
-    "student_pruned": ("prune.final_epochs", "prune.learning_rate"),
     "final": ("fit.final_epochs", "fit.learning_rate"),
 }
 _FROM_SCRATCH = ("teacher", "student_alone", "student_distilled")

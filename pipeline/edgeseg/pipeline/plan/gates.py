@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgeseg.compress.search.budget import Budget, misses
 from edgeseg.pipeline.recipe.gate_section import GateSection
 
 Row = dict[str, Any]
@@ -74,3 +75,24 @@ def latency_refusals(speedups: Mapping[str, float | None], gates: GateSection) -
         elif ratio < wanted:
             refused[target] = f"{ratio:.1f} times the teacher's speed on {target}; {wanted:g} is asked for"
     return refused
+
+
+def over_budget(budget: Budget, row: Row) -> list[str]:
+    """What a file exceeds by its own measurement, or could not be measured of it, in words.
+
+    Args:
+        budget: On the row's target.
+        row: With `bytes latency_ms speedup_vs_teacher`.
+    """
+    total = ((row.get("latency_ms") or {}).get("total") or {}).get("p50")
+    own = {"latency_ms": total, "bytes": row.get("bytes")}
+    # Not the ceilings: the milliseconds that a speed-up comes to are those of the minute the teacher was timed in.
+    over = [str(one) for one in misses({name: limit for name, limit in budget.limits.items() if name in own}, own)]
+    asked, found = budget.speedup, row.get("speedup_vs_teacher")
+    if asked is not None and not found:
+        over.append("its speed beside the teacher could not be measured")
+    elif asked is not None and found and found["ratio"] < asked:
+        low, high = found["lo95"], found["hi95"]
+        interval = "" if low is None else f" ({low:.1f} to {high:.1f})"
+        over.append(f"beside the teacher it is {found['ratio']:.3g}{interval} times as fast, {asked:g} were asked")
+    return over

@@ -31,11 +31,16 @@ class RowLayout:
 # Steps that choose the student which goes on: a row whose parent is one of them hangs from what it chose.
 CHOOSE_STUDENT, CHOOSE_FINAL = CHOICES = ("choose_student", "choose_final")
 
+# The network that the search cuts to the budget.
+CUT = "student_pruned"
+# What the search has found, among the step's files.
+SEARCH_FILE = "search.json"
+
 ROWS = (
     RowLayout("teacher", None, "teacher_onnx", "x86-ort"),
     RowLayout("student_alone", "teacher", "student_alone_onnx", "x86-ort", feeds=False),
     RowLayout("student_distilled", "teacher", "student_distilled_onnx", "x86-ort", baseline="student_alone"),
-    RowLayout("student_pruned", CHOOSE_STUDENT, "student_pruned_onnx", "x86-ort"),
+    RowLayout(CUT, CHOOSE_STUDENT, "student_pruned_onnx", "x86-ort"),
     RowLayout("onnx_fp32", CHOOSE_FINAL, "onnx_fp32", "x86-ort", "onnx-fp32"),
     RowLayout("onnx_int8", "onnx_fp32", "onnx_int8", "x86-ort", "onnx-int8-x86"),
     RowLayout("tflite_fp32", CHOOSE_FINAL, "tflite_fp32", "x86-litert", "tflite-fp32"),

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.layout import CHOICES, MODEL_ROWS, ROWS, TEACHER_FILES, VARIANT_ROWS, score_step
+from edgeseg.pipeline.plan.search_parts import search_parts
+from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe
 
 _STEPS = "edgeseg.pipeline.steps."
 
 RANGES_VERSION = 4  # of the step `ranges`, in a fit too
 INT8_VERSION = 3  # of the steps that write INT8 files, in a fit too
+
+_CUT_FROM = ("teacher", "student_alone", "student_distilled", "val_teacher", "choose_student")
+
+
+@dataclass(frozen=True)
+class Here:
+    """This machine, as a search for a budget in time sees it.
+
+    Attributes:
+        machine: What times are measured on; None for a budget that is counted.
+        layer_times: File of the latency table, which runs share.
+    """
+
+    machine: Mapping[str, Any] | None = None
+    layer_times: str = ""
 
 
 def plan_steps(
@@ -23,6 +41,7 @@ def plan_steps(
     images: bool = True,
     calibration_sha256: str | None = None,
     about: Mapping[str, Any] | None = None,
+    here: Here = Here(),
 ) -> tuple[Step, ...]:
     """The chain of a recipe, in order.
 
@@ -32,15 +51,21 @@ def plan_steps(
         images: Whether the report shows test images.
         calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
         about: What dataset.yaml says beside classes and colour: `name pixel_mm licence may_redistribute`.
+        here: This machine.
     """
     said = dict(about or {})
     scale = {"pixel_mm": said.get("pixel_mm")}
-    first = [*_students(recipe, scale), *_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
+    searched = _search(recipe, calibration_sha256, here)
+    first = [
+        *_students(recipe, scale, searched),
+        *_exports(recipe, calibration_sha256),
+        *_scores(VARIANT_ROWS, "val", scale),
+    ]
     measured = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
     bench = Step("bench", tuple(measured), {"bench": _section(recipe.bench)}, _STEPS + "bench:run_bench", weight=15)
     decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *CHOICES, "bench")
     gates = {"gates": _section(recipe.gates)}
-    ship = Step("ship", decided, gates, _STEPS + "choose:run_ship", weight=0.1)
+    ship = Step("ship", decided, gates | _budget(recipe), _STEPS + "choose:run_ship", weight=0.1)
     tests = _scores(ROWS, "test", scale, "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
@@ -79,39 +104,94 @@ def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -
     return (Step("operating_point", (*parents, "val_teacher"), settings, _STEPS + "operate:run_operating_point"),)
 
 
-def _students(recipe: Recipe, scale: Mapping[str, Any]) -> list[Step]:
-    """Trainings, each followed by its export and its score on val, and the choices between them."""
-    common = _section(recipe.train) | {"geometry": _section(recipe.geometry), "binary_output": recipe.binary_output}
+def _search(recipe: Recipe, calibration_sha256: str | None, here: Here) -> tuple[Step, ...]:
+    """The step that makes sure of the target before anything is trained, and the one that cuts the student to it."""
+    budget, search = _budget(recipe), "edgeseg.pipeline.search.step:"
+    if recipe.budget is None:
+        reason = "the recipe has no budget, such as {target: x86-ort, macs_ratio: 0.65}, so nothing is cut"
+        return (Step("student_pruned", _CUT_FROM, {}, search + "run_student_pruned", left_out=reason),)
+    ranges = ranges_settings(recipe, calibration_sha256)
+    cut = budget | ranges | {"train": _trained(recipe), "threads": recipe.bench.threads, "machine": here.machine}
+    cut |= {"student": _section(recipe.student), "distill": _section(recipe.distill), "fit": _section(recipe.fit)}
+    asked = budget | ranges | {"threads": recipe.bench.threads}
+    weight = sum(search_parts(recipe).values())
+    return (
+        Step("target", (), asked, search + "run_target", weight=0.2),
+        Step(
+            "student_pruned",
+            (*_CUT_FROM, "target"),
+            cut,
+            search + "run_student_pruned",
+            version=3,
+            weight=weight,
+            places={"layer_times": here.layer_times},
+        ),
+    )
+
+
+def _budget(recipe: Recipe) -> dict[str, Any]:
+    return {"budget": None if recipe.budget is None else _section(recipe.budget)}
+
+
+def _trained(recipe: Recipe) -> dict[str, Any]:
+    """What all trainings depend on."""
+    return _section(recipe.train) | {"geometry": _section(recipe.geometry), "binary_output": recipe.binary_output}
+
+
+def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ...]) -> list[Step]:
+    """Trainings, each followed by its export and its score on val, and the choices between them.
+
+    Args:
+        recipe: Checked settings.
+        scale: Of the scores.
+        searched: From `_search`; its last step cuts the student.
+    """
+    common = _trained(recipe)
     teacher = {"train": common, "teacher": _section(recipe.teacher)}
     student = {"train": common, "student": _section(recipe.student)}
     distilled = student | {"distill": _section(recipe.distill)}
-    pruned: dict[str, Any] = {"train": common, "prune": _section(recipe.prune), "distill": _section(recipe.distill)}
-    if recipe.prune.importance == "taylor":
-        pruned |= {"gate_batches": recipe.fit.gate_batches}
     gates = {"gates": recipe.gates.of_choices()}
+    left_out = {
+        name: f"fit.student names {recipe.fit.student}" for name in STUDENTS if recipe.fit.student not in (None, name)
+    }
     training, deciding = _STEPS + "training:", _STEPS + "choose:"
     score = {row.name: _scores([row], "val", scale)[0] for row in MODEL_ROWS}
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
     chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
     return [
+        *searched[:-1],
         Step("teacher", (), teacher, training + "run_teacher", weight=30),
         _torch_onnx("teacher", recipe),
         score["teacher"],
-        Step("student_alone", (), student, training + "run_student_alone", weight=12),
+        Step(
+            "student_alone",
+            (),
+            student,
+            training + "run_student_alone",
+            weight=12,
+            left_out=left_out.get("student_alone"),
+        ),
         _torch_onnx("student_alone", recipe),
         score["student_alone"],
-        Step("student_distilled", ("teacher",), distilled, training + "run_student_distilled", weight=25),
+        Step(
+            "student_distilled",
+            ("teacher",),
+            distilled,
+            training + "run_student_distilled",
+            weight=25,
+            left_out=left_out.get("student_distilled"),
+        ),
         _torch_onnx("student_distilled", recipe),
         score["student_distilled"],
-        Step("choose_student", chosen_from, gates, deciding + "run_choose_student", version=2, weight=0.1),
         Step(
-            "student_pruned",
-            ("teacher", "student_alone", "student_distilled", "choose_student"),
-            pruned,
-            _STEPS + "prune:run_student_pruned",
+            "choose_student",
+            chosen_from,
+            gates | {"named": recipe.fit.student},
+            deciding + "run_choose_student",
             version=2,
-            weight=15,
+            weight=0.1,
         ),
+        searched[-1],
         _torch_onnx("student_pruned", recipe),
         score["student_pruned"],
         Step(
@@ -119,6 +199,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any]) -> list[Step]:
             (*chosen_from, "choose_student", *scored["student_pruned"]),
             gates,
             deciding + "run_choose_final",
+            version=2,
             weight=0.1,
         ),
     ]

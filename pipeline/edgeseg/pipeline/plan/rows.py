@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.learned.skill import skill_of
 from edgeseg.pipeline.plan.gates import Row, accuracy_refusal, baseline_refusal, latency_refusals
-from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, ROWS, TEACHER_FILES, RowLayout, score_step
+from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, CUT, ROWS, TEACHER_FILES, RowLayout, score_step
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.runtime.score.drops import dice_drop
 from edgeseg.runtime.score.evaluate import load_scores
@@ -32,7 +33,7 @@ def model_row(
         layout: Which row.
         records: Records of the steps done so far.
         folders: Folders of all steps.
-        gates: Budgets.
+        gates: Budgets; of a network cut to the device's limit, and what is made of it, the total alone speaks.
         splits: `("val",)` while things are decided, `("val", "test")` in the report.
     """
     exported = records[layout.file]["result"]
@@ -61,8 +62,12 @@ def model_row(
         "skill": None,
         "refused_for": {},
     }
+    if layout.variant is None and trained.get("status", "ok") != "ok":  # there is no network, and this is why
+        return row | {"status": trained["status"], "reason": trained["reason"]}
     if row["status"] != "ok":
         return row
+    if _network_step(layout, records) == CUT:  # the device's limit has asked for it: what it costs is told
+        gates = dataclasses.replace(gates, max_dice_drop=None)
     row["skill"] = skill_of(_scores(folders, layout, "val"), tuple(row["accuracy"]["val"]["dice"]))
     unlearned = skill_refusal(row["skill"], gates.min_skill) if layout.variant is not None else None
     if unlearned:

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress
 from edgeseg.pipeline.chain.lock import alone_in, check_own
-from edgeseg.pipeline.plan.plan import plan_steps
+from edgeseg.pipeline.plan.plan import Here, plan_steps
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
+
+_ENGINES = ("onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "tflite-runtime")
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,11 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
     """
     chain = make_chain(recipe, data, out, command=command, images=images)
     with alone_in(chain.root):
-        return _run(chain, progress, only)
+        return run_chain(chain, progress, only)
 
 
-def _run(chain: Chain, progress: ChainProgress, only: str | None) -> RunResult:
+def run_chain(chain: Chain, progress: ChainProgress, only: str | None = None) -> RunResult:
+    """Run a chain of `chain_in`, and put report and bundle into its folder, which the caller has for itself."""
     root = chain.root
     state = chain.run(progress, only)
     report_json, report_html = root / "report.json", root / "report.html"
@@ -93,8 +97,24 @@ def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "
     return chain_in(out / recipe.name, recipe, data, command=command, images=images)
 
 
-def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = "", images: bool = True) -> Chain:
+def chain_in(
+    root: Path,
+    recipe: Recipe,
+    data: Path | None,
+    *,
+    command: str = "",
+    images: bool = True,
+    shared: Path | None = None,
+) -> Chain:
     """The chain of a recipe in a folder, with its data found or drawn; nothing is run yet.
+
+    Args:
+        root: The run's folder.
+        recipe: Checked settings.
+        data: Folder of the data set, or None for the one the recipe names.
+        command: What the user typed, printed in the report.
+        images: Whether the report shows test images.
+        shared: Where runs keep what is known of this machine; None for the parent of `root`.
 
     Raises:
         EdgesegError: If the data set, or the folder of calibration images, is not there or cannot be used, or `root`
@@ -105,8 +125,15 @@ def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = ""
     folder = recipe_folder(opened, recipe.quantize.folder)
     known = None if folder is None else folder.sha256
     recipe, about = settled(recipe, root), _about(opened)
-    steps = plan_steps(recipe, command=command, images=images, calibration_sha256=known, about=about)
-    return Chain(recipe, steps, root, opened.root, _data_key(opened), about)
+    steps = plan_steps(
+        recipe,
+        command=command,
+        images=images,
+        calibration_sha256=known,
+        about=about,
+        here=Here(_machine(recipe), str((shared or root.parent) / "latency_table.json")),
+    )
+    return Chain(recipe, steps, root, opened.root, data_identity(opened), about)
 
 
 def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:
@@ -138,12 +165,23 @@ def _synthetic(recipe: Recipe, root: Path) -> Path:
     return folder
 
 
+def _machine(recipe: Recipe) -> dict[str, Any] | None:
+    """What a budget in time is measured on, as far as a search there would come out otherwise elsewhere."""
+    if recipe.budget is None or not recipe.budget.is_timed:
+        return None
+    device, software = read_device(), read_software()
+    engines = {name: version for name, version in software.items() if name in _ENGINES}
+    cpu = {"cpu": device.cpu_model or device.arch, "flags": list(device.cpu_flags), "cpus": device.usable_cpus}
+    return cpu | {"engines": engines}
+
+
 def _about(data: DataSet) -> dict[str, Any]:
     """What is said of the data beside its pixels; no training depends on it, so it is no part of the data's key."""
     return {name: getattr(data, name) for name in ("name", "pixel_mm", "licence", "may_redistribute")}
 
 
-def _data_key(data: DataSet) -> str:
+def data_identity(data: DataSet) -> str:
+    """Of images, masks and split."""
     return hashlib.sha256((content_hash(data) + split_hash(data)).encode()).hexdigest()
 
 

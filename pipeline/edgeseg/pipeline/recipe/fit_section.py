@@ -1,4 +1,4 @@
-"""The recipe's `fit` section: how far a search for the best network within a budget may go."""
+"""The recipe's `fit` section: how far the search for the best network within the budget may go."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ WAYS = tuple(f"{name}-{parts}" for name in IMPORTANCES for parts in (_DEPTH, _WI
 
 @dataclass(frozen=True)
 class FitSection:
-    """See `edgeseg fit --help`; every training it allows is bounded by its epochs.
+    """See docs/fit.md; every training it allows is bounded by its epochs.
 
     Attributes:
         importances: Ways to rank channels that are tried by short trainings; the best on val goes on.
         depth: Whether blocks, stages and the last decoder level may go; channels alone are tried beside it.
-        student: The chain's student that is cut; named, the other is not trained. None takes the chain's choice on val.
+        student: The student that goes on; named, the other is not trained. None takes the better one on val.
         way: The one way to cut, such as `taylor-depth` or `taylor-widths`; named, nothing else is tried.
         search_epochs: Of each short training; where whole parts went, the first few show nothing.
         search_scale: Side of the images in short trainings, as a ratio of the recipe's (resized frames and tiles).
@@ -36,7 +36,6 @@ class FitSection:
         margin: The search aims this ratio below the budget, so that a measurement's noise does not break it.
         final_seeds: Trainings with other seeds of the final row and of the winning baseline.
         baselines: What runs beside the method; without any the method ships unopposed.
-        float_paths: Module paths of what ships that stay in floating point, as `edgeseg doctor int8 --fit` names them.
     """
 
     importances: tuple[str, ...] = ("taylor", "group_l2")
@@ -54,7 +53,6 @@ class FitSection:
     margin: float = 0.03
     final_seeds: int = 3
     baselines: tuple[str, ...] = BASELINES
-    float_paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.importances:

@@ -16,6 +16,7 @@ from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSection
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.prune_section import refuse_prune
 from edgeseg.pipeline.recipe.reader import UnknownKeysError, read_config, set_value
 from edgeseg.pipeline.recipe.source import place, read_source
 from edgeseg.runtime.errors import ConfigError
@@ -118,27 +119,6 @@ class DistillSection:
 
 
 @dataclass(frozen=True)
-class PruneSection:
-    """Structured pruning in rounds, each fine-tuned with distillation.
-
-    Attributes:
-        ratio: Share of the channels removed in the end.
-        rounds: Equal steps to get there.
-        importance: A name of `edgeseg.compress.search.importance.IMPORTANCE`.
-        round_epochs: Fine-tuning after each round but the last.
-        final_epochs: Fine-tuning after the last round.
-        learning_rate: Peak of each fine-tuning.
-    """
-
-    ratio: float = 0.3
-    rounds: int = 3
-    importance: str = "group_l2"
-    round_epochs: int = 6
-    final_epochs: int = 20
-    learning_rate: float = 1.5e-3
-
-
-@dataclass(frozen=True)
 class BenchSection:
     """How latency is measured; see docs/measuring.md and `edgeseg.benchmarks.config.HarnessConfig`."""
 
@@ -155,7 +135,6 @@ _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
     "teacher": ("base", "depth", "epochs", "learning_rate"),
     "student": ("width", "depth", "stages", "epochs", "learning_rate"),
-    "prune": ("rounds", "round_epochs", "final_epochs", "learning_rate"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
 }
@@ -163,7 +142,7 @@ _ABOVE_ZERO = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run of the chain, from images to bundle; `fit` and `budget` are those of `edgeseg fit`."""
+    """One run of the chain, from images to bundle. Without a budget the student goes on uncut."""
 
     name: str
     data: DataConfig
@@ -174,7 +153,6 @@ class Recipe:
     teacher: TeacherSection = field(default_factory=TeacherSection)
     student: StudentSection = field(default_factory=StudentSection)
     distill: DistillSection = field(default_factory=DistillSection)
-    prune: PruneSection = field(default_factory=PruneSection)
     decision: DecisionSection = field(default_factory=DecisionSection)
     quantize: QuantizeSection = field(default_factory=QuantizeSection)
     bench: BenchSection = field(default_factory=BenchSection)
@@ -215,8 +193,6 @@ class Recipe:
                 f"decision.objective is {self.decision.objective!r}, but a threshold belongs to one output; "
                 "set binary_output: true (two classes), or leave the objective out"
             )
-        if not 0.0 < self.prune.ratio < 1.0:
-            raise ConfigError(f"prune.ratio is {self.prune.ratio}; set it between 0 and 1 (0.3 removes 30 %)")
 
     def to_json(self) -> dict[str, Any]:
         """The recipe with every default written out."""
@@ -243,6 +219,7 @@ def load_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:
         set_value(values, assignment)
     set_here = tuple(assignment.partition("=")[0].strip() for assignment in assignments)
     try:
+        refuse_prune(values)
         return read_config(Recipe, values, "")
     except UnknownKeysError as err:
         found = (f"{place(sentence, document.lines, set_here)}{sentence}" for sentence in err.sentences)

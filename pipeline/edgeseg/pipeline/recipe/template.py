@@ -110,11 +110,16 @@ distill:
   temperature: 2.0
   alpha: 0.7 # weight of the teacher's answer against the truth
   # views: 20 # ask the teacher once about 20 views an image, for all trainings; default: fresh ones in every epoch
-prune:
-  ratio: 0.25 # share of the channels removed in the end
+budget: # what the device can afford; or latency_ms: 2, bytes: 300000, speedup: 20 (against the FP32 teacher)
+  target: x86-ort
+  macs_ratio: 0.55 # of the student's
+fit: # how far the search for it goes; left out, more ways, seeds and baselines are tried
+  way: group_l2-widths
   rounds: 3
   round_epochs: 6
   final_epochs: 20
+  final_seeds: 1
+  baselines: []
 {_decision_text(binary)}quantize:
   images: 64 # training images for calibration
   # folder: line_3 # calibrate on images of your own instead, without masks; relative to the data set

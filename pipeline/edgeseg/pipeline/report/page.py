@@ -21,6 +21,7 @@ from edgeseg.pipeline.report.record import (
     reproduction,
     time_table,
 )
+from edgeseg.pipeline.report.search import search_section
 from edgeseg.pipeline.report.tables import accuracy_table, cost_table, decisions_table, steps_table
 from edgeseg.pipeline.report.verdict import read_verdict
 from edgeseg.runtime.atomic import write_text
@@ -65,6 +66,7 @@ def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) ->
             "What was decided, on val",
             join([choices(report), decisions_table(report), operating_point_panel(report.get("operating_point"))]),
         ),
+        ("The search for the budget", search_section(report.get("search"))),
         ("How INT8 was made", quantization_section(report)),
         ("Accuracy in detail", join([accuracy_table(report), plan_files_panel(report)])),
         ("Cost in detail", join([cost_table(report), measuring_notes(report)])),

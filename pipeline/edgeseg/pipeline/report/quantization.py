@@ -9,8 +9,8 @@ from edgeseg.pipeline.report.fields import Report, Row, mapping
 def quantization_section(report: Report) -> Markup:
     """What the step `ranges` did."""
     found = mapping(report.get("quantization"))
-    if not found:
-        return paragraph("report.json says nothing of INT8.")
+    if not found or found.get("status", "ok") != "ok":
+        return paragraph(str(found.get("reason") or "report.json says nothing of INT8."))
     ranges = f"Ranges by {found['method']}, of the {found['network']} network{_scaled(found)}."
     return join([paragraph(ranges), paragraph(_images(found))])
 

@@ -1,22 +1,21 @@
-"""What every part of a fit works with: the recipe, the target, the journal, and what networks cost."""
+"""What every part of a search works with: the recipe, the target, the journal, and what networks cost."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.search.budget import Budget, Miss
 from edgeseg.compress.search.predictor import Figures, Predictor, macs, weights
-from edgeseg.compress.search.probe import Probe
+from edgeseg.compress.search.probe import Measurement, Probe
 from edgeseg.pipeline.chain.chain import ChainProgress
 from edgeseg.pipeline.recipe.recipe import Recipe
-from edgeseg.pipeline.search.evidence import Evidence
 from edgeseg.pipeline.search.journal import Journal
-from edgeseg.runtime.errors import GateError
+from edgeseg.runtime.errors import BackendError, ExportError, GateError
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.train.models import SegmentationNet
 
@@ -26,7 +25,7 @@ Scorer = Callable[[str, SegmentationNet], list[ImageScore]]
 
 @dataclass
 class Lab:
-    """The place and the tools of one fit.
+    """The place and the tools of one search.
 
     Attributes:
         recipe: Checked settings.
@@ -44,7 +43,6 @@ class Lab:
         yardstick_ms: What `yardstick.Yardstick` took beside the teacher, where candidates are timed beside it.
         around_ms: Pre- and post-processing of a trained network [ms], or None to take each network's own. How long the
             mask takes depends on what is in it, and that of a network which is not yet trained again is noise.
-        evidence: What the chain has recorded of the networks that the fit starts from.
     """
 
     recipe: Recipe
@@ -61,12 +59,12 @@ class Lab:
     calibration_sha256: str | None = None
     yardstick_ms: float | None = None
     around_ms: float | None = None
-    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def aims(self) -> dict[str, float]:
-        """The ceilings less the margin that keeps noise from breaking them."""
-        return {name: limit * (1.0 - self.recipe.fit.margin) for name, limit in self.ceilings.items()}
+        """The ceilings less the margin that keeps noise from breaking them; MACs are counted, and have none."""
+        kept = 1.0 - self.recipe.fit.margin
+        return {name: limit if name == "macs" else limit * kept for name, limit in self.ceilings.items()}
 
     def measure(self, model: SegmentationNet) -> Figures:
         """Cost of a whole network on the target; measured once per architecture, since weights change the mask alone.
@@ -78,31 +76,33 @@ class Lab:
         layers = self.predictor.layers(model.arch)
         known = {"macs": macs(layers), "params": sum(p.numel() for p in model.parameters())}
 
-        def take() -> Figures:
-            self.progress("measure", 0.5, f"a whole network on {self.probe.target}")
-            found = self.probe.measure(model)
-            return {
-                "total_ms": found.total_ms,
-                "infer_ms": found.infer_ms,
-                "energy_mj": found.energy_mj,
-                "bytes": found.bytes,
-                "reason": found.reason,
-                "busy": found.busy,
-                "pace": found.pace,
-            }
-
         settings = {
             "arch": model.arch,
             "target": self.probe.identity,
             "geometry": self.recipe.to_json()["geometry"],
             "data": self.data_key,
             "yardstick_ms": self.yardstick_ms,
-            "version": 4,
+            "limits": sorted(self.ceilings),
+            "version": 5,
         }
-        found: Figures = self.journal.find("measurements", name, settings, take, was_measured)
+        found: Figures = self.journal.find("measurements", name, settings, lambda: self._take(model), was_measured)
         total, infer = found["total_ms"], found["infer_ms"]
         latency = total if self.around_ms is None or infer is None else infer + self.around_ms
         return known | found | {"latency_ms": latency, "weights": weights(layers)}
+
+    def _take(self, model: SegmentationNet) -> Figures:
+        """What the budget asks for and no more: a limit in MACs alone measures nothing."""
+        if self.budget.is_timed:
+            self.progress("measure", 0.5, f"a whole network on {self.probe.target}")
+            return asdict(self.probe.measure(model))
+        figures = asdict(Measurement(None, None, None, None))
+        if "bytes" not in self.ceilings:
+            return figures
+        self.progress("measure", 0.5, f"the size of a file for {self.probe.target}")
+        try:
+            return figures | {"bytes": self.probe.size(model)}
+        except (ExportError, BackendError) as err:
+            return figures | {"reason": str(err)}
 
     def learn(self, model_arch: dict[str, Any], figures: Figures) -> None:
         """Let the next prediction follow a measurement."""
@@ -110,8 +110,8 @@ class Lab:
 
 
 def was_measured(figures: Figures) -> bool:
-    """Whether there are times. A process that was killed for want of memory is no fact about a network, to be kept."""
-    return figures.get("total_ms") is not None
+    """Whether there is what was asked for; a process killed for want of memory is no fact about a network, to keep."""
+    return figures.get("total_ms") is not None or figures.get("reason") is None
 
 
 def missed_words(missed: Sequence[Miss], figures: Figures) -> list[str]:

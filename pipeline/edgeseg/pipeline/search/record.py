@@ -1,4 +1,4 @@
-"""fit.json: everything a fit has found, from the plan to the bill; the page is drawn from it and nothing else."""
+"""search.json: everything a search has found, from the plan to the bill; its panel in the report is drawn from it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from typing import Any
 
 from edgeseg.benchmarks.others import BUSY
 from edgeseg.compress.search.predictor import Figures
-from edgeseg.pipeline.chain.provenance import code_and_time
 from edgeseg.pipeline.recipe.fit_section import BASELINES
 from edgeseg.pipeline.search.contest import Finalist, scores_of
 from edgeseg.pipeline.search.lab import Lab
 from edgeseg.runtime.score.intervals import paired_bootstrap
 
 SCHEMA_VERSION = 1
+COSTS = ("latency_ms", "bytes", "macs")
 
 Record = dict[str, Any]
 
 
-def head(lab: Lab, command: str) -> Record:
+def head(lab: Lab) -> Record:
     """What was asked, of whom."""
     return {
         "schema_version": SCHEMA_VERSION,
-        **code_and_time(),
-        "command": command,
-        "recipe": {"name": lab.recipe.name, "sha256": lab.recipe.sha256(), "fit": lab.recipe.to_json()["fit"]},
         "target": lab.probe.target,
         "target_identity": lab.probe.identity,
         "budget": lab.budget.limits,
@@ -37,7 +34,7 @@ def head(lab: Lab, command: str) -> Record:
 def contest_record(lab: Lab, method: Finalist, rival: Finalist | None, winner: Finalist) -> Record:
     """Who won on val, said plainly, with the interval of the difference between the two best seeds."""
     if rival is None:
-        sentence = f"{method.name} ships; no baseline was in the contest."
+        sentence = f"The {method.name} network goes on; no baseline was in the contest."
         return {"winner": winner.name, "baseline_wins": False, "sentence": sentence, "difference": None}
     difference = paired_bootstrap(
         scores_of(lab, rival, rival.best_seed), scores_of(lab, method, method.best_seed), 0.0
@@ -47,12 +44,12 @@ def contest_record(lab: Lab, method: Finalist, rival: Finalist | None, winner: F
     if wins:
         sentence = (
             f"The baseline {rival.name} ({theirs}) is not beaten on val by the {method.name} network ({mine}) at the "
-            "same budget, so the baseline ships."
+            "same budget, so the baseline goes on."
         )
     else:
         sentence = (
             f"The {method.name} network ({mine}) beats its best baseline {rival.name} ({theirs}) on val at the same "
-            "budget, and ships."
+            "budget, and goes on."
         )
     return {"winner": winner.name, "baseline_wins": wins, "sentence": sentence, "difference": difference}
 
@@ -102,7 +99,7 @@ def points_of(student: Record | None, finalists: Sequence[Finalist]) -> list[Rec
     for row in finalists:
         group = "baseline" if row.name in BASELINES else "pruned"
         points += [point(row.label(seed), row.figures, row.accuracy[seed], group) for seed in row.seeds]
-    for cost in ("latency_ms", "bytes"):
+    for cost in COSTS:
         for one in points:
             one[f"front_{cost}"] = not any(_beats(other, one, cost) for other in points)
     return points
@@ -115,6 +112,7 @@ def point(name: str, figures: Figures, accuracy: Record, group: str) -> Record:
         "group": group,
         "latency_ms": figures.get("latency_ms"),
         "bytes": figures.get("bytes"),
+        "macs": figures.get("macs"),
         "val_dice": accuracy["dice_mean"],
         "lo95": accuracy["lo95"],
         "hi95": accuracy["hi95"],
@@ -130,17 +128,21 @@ def _beats(other: Record, point: Record, cost: str) -> bool:
     return a <= b and dice >= mine and (a < b or dice > mine)
 
 
-def nearest_budget(lab: Lab, best: Figures, teacher_ms: float | None) -> dict[str, float]:
+def nearest_budget(
+    lab: Lab, best: Figures, teacher_ms: float | None, student_macs: float | None = None
+) -> dict[str, float]:
     """The budget that the best network reached would hold, in the words the user asked in, rounded to be safe."""
     margin = 1.0 - lab.recipe.fit.margin
     found: dict[str, float] = {}
     for name, limit in lab.budget.limits.items():
-        value = best.get("latency_ms" if name == "speedup" else name)
+        value = best.get({"speedup": "latency_ms", "macs_ratio": "macs"}.get(name, name))
         if value is None:
             continue
         if name == "speedup":
             feasible = (teacher_ms or 0.0) / (value / margin)
             found[name] = min(limit, math.floor(feasible * 100) / 100)
+        elif name == "macs_ratio" and student_macs:
+            found[name] = max(limit, math.ceil(value / student_macs * 100) / 100)
         else:
             found[name] = max(limit, _up(value / margin))
     return found

@@ -26,6 +26,7 @@ from edgeseg.export.tflite.export import export_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.export.tflite.read_back import check_int8_tflite
 from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.plan.layout import MODEL_ROWS
 from edgeseg.pipeline.steps.operate import decision_of
 from edgeseg.pipeline.steps.training import open_data
 from edgeseg.runtime.atomic import write_json
@@ -37,6 +38,7 @@ from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
 PARITY_FRAMES = 4
+_NETWORKS = tuple(row.name for row in MODEL_ROWS)
 
 Result = dict[str, Any]
 
@@ -51,7 +53,7 @@ def _reporting(step: Callable[[StepContext], ModelSpec]) -> Callable[[StepContex
 
     @functools.wraps(step)
     def run(context: StepContext) -> Result:
-        failed = _failed_parent(context)
+        failed = failed_parent(context)
         if failed:
             return {"status": "not measured", "reason": failed}
         try:
@@ -77,9 +79,15 @@ def _reporting(step: Callable[[StepContext], ModelSpec]) -> Callable[[StepContex
     return run
 
 
-def _failed_parent(context: StepContext) -> str | None:
+def failed_parent(context: StepContext) -> str | None:
+    """Why there is nothing to export, if so; a student that does not go on stands in nobody's way."""
+    source = _source(context)
     for name, record in context.results.items():
+        if name in _NETWORKS and name != source:
+            continue
         status = record["result"].get("status", "ok")
+        if status == "refused":  # its own row says why, at length
+            return f"{name} is refused"
         if status != "ok":
             return f"{name} is {status}: {record['result'].get('reason')}"
     return None

@@ -16,7 +16,7 @@ from edgeseg.compress.int8.prepare import prepare
 from edgeseg.compress.int8.prepared import FILE, save_prepared
 from edgeseg.compress.int8.stored_ranges import save_ranges
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.steps.export import input_spec, source_model
+from edgeseg.pipeline.steps.export import failed_parent, input_spec, source_model
 from edgeseg.pipeline.steps.training import open_data
 
 Result = dict[str, Any]
@@ -27,6 +27,9 @@ def run_ranges(context: StepContext) -> Result:
 
     The images are of train, or of the folder that `quantize.folder` names.
     """
+    failed = failed_parent(context)
+    if failed:
+        return {"status": "not measured", "reason": failed}
     data, section = open_data(context), context.recipe.quantize
     model = source_model(context)
     spec, folder = input_spec(context, data, model), recipe_folder(data, section.folder)

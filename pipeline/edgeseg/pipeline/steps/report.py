@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.chain.provenance import code_and_time, data_summary
 from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
 from edgeseg.pipeline.learned.findings import warnings_of
-from edgeseg.pipeline.plan.layout import ROWS, RowLayout, score_step
-from edgeseg.pipeline.plan.rows import add_latency, model_row, parent_file_of
+from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, CUT, ROWS, SEARCH_FILE, RowLayout, score_step
+from edgeseg.pipeline.plan.rows import Folders, Records, add_latency, model_row, parent_file_of
 from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
+from edgeseg.pipeline.report.search import search_warnings
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, Sample, open_dataset, read_image
 from edgeseg.runtime.frame.intensity import apply_window
@@ -50,7 +52,10 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         row = model_row(layout, records, folders, gates, ("val", "test"))
         rows.append(add_latency(row, layout, bench, parent_file_of(layout, records), gates))
     bundle = records["bundle"]["result"]
-    histories = {name: records[name]["result"]["history"] for name in _TRAININGS}
+    trained = {name: records[name]["result"] for name in _TRAININGS}
+    histories = {name: result["history"] for name, result in trained.items() if "history" in result}
+    search, shipped = _search(records, folders), records["ship"]["result"]
+    found = warnings_of(rows, histories, gates.min_skill, constant_mask_dice(data))
     return {
         "schema_version": SCHEMA_VERSION,
         **code_and_time(),
@@ -63,12 +68,13 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "data": data_summary(data),
         "machine": read_device().to_json(),
         "software": read_software(),
-        "warnings": warnings_of(rows, histories, gates.min_skill, constant_mask_dice(data)),
+        "warnings": found + search_warnings(search, shipped),
         "steps": rows,
         "quantization": records["ranges"]["result"],
         "plan_files": records["plan_files"]["result"],
         "operating_point": (records.get("operating_point") or {}).get("result"),
-        "shipped": records["ship"]["result"],
+        "search": search,
+        "shipped": shipped,
         "chosen": {name: records[name]["result"] for name in ("choose_student", "choose_final")},
         "bench": records["bench"]["result"] | {"threads": context.recipe.bench.threads, "created": bench.created},
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
@@ -78,10 +84,23 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
     }
 
 
+def _search(records: Records, folders: Folders) -> dict[str, Any] | None:
+    """What the search has found; None where the recipe has no budget, whatever an earlier one has left."""
+    if SEARCH_FILE not in records[CUT]["files"]:
+        return None
+    found: dict[str, Any] = json.loads((folders[CUT].files / SEARCH_FILE).read_text())
+    return found
+
+
 def _panels(context: StepContext, data: DataSet, shipped: str | None) -> list[Panel]:
     """The worst test images of what ships, and evenly spaced others."""
     by_name = {row.name: row for row in ROWS}
-    shown = by_name[shipped] if shipped else by_name["student_pruned"]
+    if shipped is None:
+        final = context.results[CHOOSE_FINAL]["result"]
+        if final.get("status", "ok") != "ok":
+            return []
+        shipped = final["student"]
+    shown = by_name[shipped]
     scores = load_scores(context.folders[score_step(shown, "test")].files / "scores.json")
     samples = {sample.stem: sample for sample in data.split("test")}
     worst, others = choose_panels(scores)

@@ -75,6 +75,7 @@ class LocalProbe:
         harness: How a whole network is timed; by default `brief`. Its threads are `threads`.
         yardstick: Measured in turns with every network of `measure`, whose times are then as if the machine ran at the
             yardstick's pace; None for times as they are.
+        timed: Whether anything is timed. Files are written, and MACs and bytes counted, on any machine.
 
     Raises:
         ConfigError: If the target is unknown, or the calibration images are fewer than 8.
@@ -92,15 +93,17 @@ class LocalProbe:
     layer_config: LayerConfig = field(default_factory=LayerConfig)
     harness: HarnessConfig | None = None
     yardstick: Yardstick | None = None
+    timed: bool = True
 
     def __post_init__(self) -> None:
         n_images = sum(len(batch) for batch in self.calibration)
         if 0 < n_images < MIN_IMAGES:
             raise ConfigError(f"{n_images} calibration images are given; at least {MIN_IMAGES} are needed, or none.")
-        if target_name(self.engine) != self.target:
+        if self.timed and target_name(self.engine) != self.target:
             here = ", ".join(target_name(name) for name in _PACKAGES)
             raise MeasureError(f"target {self.target} is another machine; this one is {here}. Measure it there.")
-        if self.engine == "onnxruntime" and self.precision == "int8" and not machine_kind().startswith("x86"):
+        foreign = self.timed and not machine_kind().startswith("x86")
+        if foreign and self.engine == "onnxruntime" and self.precision == "int8":
             raise MeasureError(
                 f"INT8 layers of ONNX Runtime are known in the u8s8 form of x86 only, this is {machine_kind()}. "
                 f"Use {target_name('litert')}, or precision fp32."
@@ -147,6 +150,11 @@ class LocalProbe:
             return self.measure_all([model])[0]
         _, found = self._timed([self.yardstick.model, model])
         return found.at_pace(self.yardstick.total_ms)
+
+    def size(self, model: SegmentationNet) -> int:
+        """Bytes of the file that ships; see `Probe.size`."""
+        with tempfile.TemporaryDirectory(prefix="edgeseg-size-") as folder:
+            return self.export(model, Path(folder)).model.stat().st_size
 
     def measure_all(self, models: Sequence[SegmentationNet]) -> list[Measurement]:
         """Export networks and time their whole pipelines in turns, so that they can be held against each other.

@@ -1,4 +1,4 @@
-"""The target of a fit on this machine: what is timed there, with which images, and how networks are scored on val."""
+"""This machine as the target of a search: what is timed, with which images, and how networks are scored on val."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ from pathlib import Path
 from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.compress.calibration.images import calibration_tensors, draw_images
 from edgeseg.compress.search.budget import Budget
-from edgeseg.export.spec_file import model_file, read_spec
-from edgeseg.pipeline.chain.chain import Chain
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.target.local import LocalProbe, brief
-from edgeseg.pipeline.target.scored import ScoredFiles
 from edgeseg.pipeline.target.yardstick import NO_ENERGY, Yardstick
-from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, read_image, split_hash
+from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError
 from edgeseg.runtime.frame.preprocess import prepare
 from edgeseg.runtime.input_spec import InputSpec
-from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.score.evaluate import evaluate
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.segmenter import Segmenter
@@ -36,35 +32,24 @@ class LocalTarget:
         probe: At the precision that ships.
         data: The run's data set.
         scratch: Folder for files that are scored.
-        scored: Scores of files, each made once.
         calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
     """
 
     probe: LocalProbe
     data: DataSet
     scratch: Path
-    scored: ScoredFiles
     calibration_sha256: str | None = None
 
     def score(self, name: str, model: SegmentationNet, split: str = "val") -> list[ImageScore]:
-        """Score the file that would ship."""
-        folder = self.scratch / name
+        """Score the file that would ship, through the Segmenter."""
+        folder, data = self.scratch / name, self.data
         subject = self.probe.export(model, folder)
         try:
-            return self.score_file(subject.model, subject.spec, split)
+            with Segmenter.from_file(subject.model, subject.spec, len(os.sched_getaffinity(0))) as segmenter:
+                return evaluate(segmenter, data.split(split), data.classes, data.pixel_mm, color=data.color)
         finally:
             for path in folder.iterdir():  # a finalist's file is written again when it ships
                 path.unlink()
-
-    def score_file(self, file: Path, spec: ModelSpec, split: str) -> list[ImageScore]:
-        """Score a model file through the Segmenter, or read back what it has come to."""
-
-        def make() -> list[ImageScore]:
-            data = self.data
-            with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
-                return evaluate(segmenter, data.split(split), data.classes, data.pixel_mm, color=data.color)
-
-        return self.scored.find(file, spec, split, make)
 
     @property
     def calls(self) -> int:
@@ -77,34 +62,37 @@ class LocalTarget:
         return dataclasses.replace(self.probe, precision="fp32")
 
 
-def check_target(chain: Chain, budget: Budget) -> None:
+def check_target(recipe: Recipe, data: DataSet, budget: Budget, scratch: Path) -> LocalTarget:
     """Refuse what no training can help: frames of any size, another machine, a limit nobody meters, too few images.
 
     Args:
-        chain: Of the recipe; its data set is there, nothing need be trained.
+        recipe: As of `local_target`.
+        data: The run's data set.
         budget: On a target of this machine.
+        scratch: As of `local_target`.
+
+    Returns:
+        The target for networks of any stride: those that set it are not there yet.
 
     Raises:
         ConfigError: For the recipe, the budget, or a calibration folder that cannot be used.
         DataError: If a calibration image cannot be read, or is of another modality.
         MeasureError: If this machine is not that target.
     """
-    data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=chain.recipe.data.seed)
     if budget.energy_mj is not None:
         raise ConfigError(f"energy_mj cannot be held on {budget.target}: {NO_ENERGY}; set latency_ms instead")
-    # Any stride will do: the networks that set it are not there yet.
-    local_target(chain.recipe, data, budget.target, 1, chain.root)
+    return local_target(recipe, data, budget, 1, scratch)
 
 
-def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scratch: Path) -> LocalTarget:
+def local_target(recipe: Recipe, data: DataSet, budget: Budget, stride_px: int, scratch: Path) -> LocalTarget:
     """Set this machine up as a target.
 
     Args:
         recipe: Geometry, calibration and bench settings are read.
         data: The run's data set.
-        target: Such as `x86-ort`.
+        budget: Names the target, and whether its clock is asked.
         stride_px: A multiple of every candidate's stride.
-        scratch: Folder for files that are scored; what they come to is kept beside it.
+        scratch: Folder for files that are scored.
 
     Raises:
         ConfigError: For frames without a fixed size, or a calibration folder that cannot be used.
@@ -117,7 +105,8 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
     folder = recipe_folder(data, recipe.quantize.folder)
     drawn = draw_images(data, folder, recipe.quantize.images, recipe.train.seed, spec)
     probe = LocalProbe(
-        target=target,
+        target=budget.target,
+        timed=budget.is_timed,
         input_spec=spec,
         classes=tuple(data.classes),
         frame=read_image(min(data.split("test"), key=lambda one: one.stem).image, data.color, data.window),
@@ -126,9 +115,7 @@ def local_target(recipe: Recipe, data: DataSet, target: str, stride_px: int, scr
         threads=recipe.bench.threads,
         harness=brief(recipe.bench.threads),
     )
-    made_by = [content_hash(data), split_hash(data), str(data.pixel_mm), probe.identity]
-    scored = ScoredFiles(scratch.with_name("scored"), made_by)
-    return LocalTarget(probe, data, scratch, scored, drawn.folder_sha256)
+    return LocalTarget(probe, data, scratch, drawn.folder_sha256)
 
 
 def teacher_and_student_ms(target: LocalTarget, teacher: SegmentationNet, student: SegmentationNet) -> dict[str, float]:
@@ -165,11 +152,3 @@ def beside_student(target: LocalTarget, student: SegmentationNet, student_ms: fl
     """The target with candidates timed in turns with the student, as if it always took `student_ms`."""
     probe = dataclasses.replace(target.probe, yardstick=Yardstick(student, student_ms))
     return dataclasses.replace(target, probe=probe)
-
-
-def keep_known_scores(target: LocalTarget, chain: Chain, name: str) -> None:
-    """Take over the val scores of the chain's ONNX file of a network, if there are any; a fit writes the same file."""
-    files, scores = chain.folder(f"{name}_onnx").files, chain.folder(f"val_{name}").files / "scores.json"
-    if not scores.is_file():  # it could not be exported, or does not run here
-        return
-    target.scored.take_over(model_file(files), read_spec(files), "val", scores)

@@ -1,63 +1,69 @@
-"""The page of a fit: who ships and why, accuracy against cost, the journal, predicted against measured."""
+"""What the search for a network within the budget has found: who went on and why, and what was tried."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.report import (
     Column,
     Markup,
     Point,
-    code,
+    details,
     facts,
     figure,
     heading,
     items,
     join,
-    page,
     paragraph,
     scatter_svg,
     side_by_side,
     table,
-    verdict,
 )
-from edgeseg.benchmarks.report.parts import Tone
-from edgeseg.pipeline.learned.findings import nothing_learned
-from edgeseg.pipeline.learned.told import told, warnings_box
-from edgeseg.pipeline.report.operating_point import operating_point_panel
-from edgeseg.pipeline.report.plan_files import plan_files_panel
-from edgeseg.runtime.atomic import write_text
 
 Record = Mapping[str, Any]
 Columns = list[Column | str]
 
-DISTURBED = (
-    "While {} of the networks were measured, other programs took more than a tenth of the CPUs, three times in a row: "
-    "what was cut may be too small. End them, remove this fit's folder, and fit again."
+_DISTURBED = (
+    "while {} of the networks were measured, other programs took more than a tenth of the CPUs, three times in a row: "
+    "what was cut may be too small"
 )
-_REFERENCES = {"teacher": "the FP32 teacher", "fp32": "the same network in FP32"}
+_COSTS = {
+    "latency_ms": (1.0, "measured latency p50, pre + infer + post [ms]"),
+    "bytes": (1e-3, "file size [kB]"),
+    "macs": (1e-6, "MACs [M]"),
+}
 
 
-def render_fit(record: Record, path: Path) -> None:
-    """Write the page of a fit.json; what a fit that ended early has not come to is left out."""
-    met = record["status"] == "ok"
-    doubtful = met and (record["contest"]["baseline_wins"] or record.get("over_budget"))
-    warned = told(record.get("warnings"))
-    useless = not met or record.get("not_learned") or nothing_learned(warned)
-    tone: Tone = "bad" if useless else "warn" if doubtful or warned else "good"
-    body: list[Any] = [warnings_box(warned), verdict(record["sentence"], tone, record.get("detail") or "")]
-    body += [heading("Budget"), _budget(record)]
-    if met:
-        body += [heading("Accuracy against cost, on val"), _plots(record)]
-        body += [heading("Finalists"), _finalists(record), heading("What ships"), _shipped(record)]
-    body += [heading("How it was cut"), _ways(record), _rounds(record)]
-    body += [heading("Predicted against measured"), _prediction(record)]
-    body += [heading("Journal"), _journal(record), _times(record)]
-    if record.get("command"):
-        body += [heading("How to get this again"), code(record["command"])]
-    write_text(path, page(f"edgeseg fit: {record['recipe']['name']} for {record['target']}", body, record["created"]))
+def search_warnings(search: Record | None, shipped: Record) -> list[dict[str, Any]]:
+    """What of a search a reader has to know before its figures, as `learned.findings.warnings_of` says it.
+
+    Args:
+        search: Content of search.json, or None without a search.
+        shipped: Result of the step `ship`.
+    """
+    found = []
+    over = shipped.get("over_budget")
+    if over:
+        remedy = "raise fit.margin, or measure again on a quiet machine"
+        found.append(("over_budget", shipped["step"], f"not within the budget: {'; '.join(over)}", remedy))
+    disturbed = search["prediction"]["n_disturbed"] if search else 0
+    if disturbed:
+        remedy = "end them, remove the run's folder search, and run again"
+        found.append(("disturbed", "student_pruned", _DISTURBED.format(disturbed), remedy))
+    return [dict(zip(("kind", "step", "message", "remedy"), one, strict=True)) for one in found]
+
+
+def search_section(search: Any) -> Markup:
+    """The panel; a word where the recipe has no budget, and nothing of what a missed budget has not come to."""
+    if not search:
+        return paragraph("The recipe has no budget: nothing was cut.")
+    parts = [paragraph(f"{search['sentence']} {search['detail']}"), _budget(search)]
+    if search["status"] == "ok":
+        parts += [_plots(search), heading("Finalists", 3), _finalists(search)]
+    parts += [heading("How it was cut", 3), _ways(search), _rounds(search), _prediction(search)]
+    parts += [details("Trainings of the search", join([_journal(search), _times(search)]))]
+    return join(parts)
 
 
 def _budget(record: Record) -> Markup:
@@ -71,29 +77,30 @@ def _budget(record: Record) -> Markup:
 
 
 def _plots(record: Record) -> Markup:
-    def points(cost: str, factor: float) -> list[Point]:
-        return [
-            Point(
-                x=None if one[cost] is None else one[cost] * factor,
-                y=one["val_dice"],
-                label=one["name"],
-                group=one["group"],
-                y_low=one["lo95"],
-                y_high=one["hi95"],
-                emphasised=one["name"] == record["chosen"]["point"],
-            )
-            for one in record["points"]
-        ]
+    """Accuracy against everything that was measured; one network alone is no plot."""
+    if len(record["points"]) < 2:
+        return join([])
+    shown = [cost for cost in _COSTS if any(one.get(cost) is not None for one in record["points"])][:2]
+    return side_by_side(*(_plot(record, cost) for cost in shown))
 
-    latency = scatter_svg(
-        points("latency_ms", 1.0), "measured latency p50, pre + infer + post [ms]", "mean Dice on val"
-    )
-    size = scatter_svg(points("bytes", 1e-3), "file size [kB]", "mean Dice on val")
-    front = ", ".join(one["name"] for one in record["points"] if one["front_latency_ms"])
-    return side_by_side(
-        figure(latency, f"INT8 files. Lines: 95 % bootstrap interval by group. On the Pareto front: {front}."),
-        figure(size, "The ring marks what ships."),
-    )
+
+def _plot(record: Record, cost: str) -> Markup:
+    factor, label = _COSTS[cost]
+    points = [
+        Point(
+            x=None if one.get(cost) is None else one[cost] * factor,
+            y=one["val_dice"],
+            label=one["name"],
+            group=one["group"],
+            y_low=one["lo95"],
+            y_high=one["hi95"],
+            emphasised=one["name"] == record["chosen"]["point"],
+        )
+        for one in record["points"]
+    ]
+    front = ", ".join(one["name"] for one in record["points"] if one[f"front_{cost}"])
+    words = f"INT8 files; the ring marks what went on. Lines: 95 % bootstrap interval by group. Pareto front: {front}."
+    return figure(scatter_svg(points, label, "mean Dice on val"), words)
 
 
 def _finalists(record: Record) -> Markup:
@@ -131,51 +138,6 @@ def _finalists(record: Record) -> Markup:
             paragraph(f"Best baseline minus pruned, best seeds: {100 * difference['mean']:+.2f} points, {interval}.")
         )
     return join([*parts, items(missing)] if missing else parts)
-
-
-def _shipped(record: Record) -> Markup:
-    chosen = record["chosen"]
-    shipped = chosen.get("shipped")
-    values: dict[str, Any] = {"network": chosen["point"], "checkpoint": chosen["checkpoint"]}
-    if shipped:
-        total = (shipped["latency_ms"] or {}).get("total") or {}
-        values |= {
-            "bundle": shipped["bundle"],
-            "bytes": shipped["bytes"],
-            "latency p50 [ms]": _num(total.get("p50")),
-            "against the FP32 teacher": _times_as_fast(shipped["speedup_vs_teacher"]),
-            "Dice val / test": " / ".join(
-                _points(shipped["accuracy"][split]["dice_mean"]) for split in ("val", "test")
-            ),
-        }
-        for name, reference in (shipped.get("references") or {}).items():
-            drops = "; ".join(f"{split} {_drop(reference['dice_drop'][split])}" for split in ("val", "test"))
-            values[f"Dice lost against {_REFERENCES[name]} [points]"] = drops
-            lost = reference.get("recall_drop")
-            if lost:
-                drops = "; ".join(f"{split} {_drop(lost[split])}" for split in ("val", "test"))
-                values[f"regions lost against {_REFERENCES[name]} [points of recall]"] = drops
-    told = facts({name: str(value) for name, value in values.items()})
-    found = shipped or {}
-    return join([told, operating_point_panel(found.get("operating_point")), plan_files_panel(found)])
-
-
-def _times_as_fast(found: Record | None) -> str:
-    """A recorded ratio with its interval, where it has one."""
-    if not found:
-        return "not measured"
-    low, high = found.get("lo95"), found.get("hi95")
-    words = f"{found['ratio']:.1f} times as fast"
-    return words if low is None or high is None else f"{words} ({low:.1f} to {high:.1f})"
-
-
-def _drop(drop: Record | None) -> str:
-    """Positive where the shipped file is lower."""
-    if drop is None:
-        return "-"
-    low, high = drop["lo95"], drop["hi95"]
-    interval = "no interval" if low is None else f"{100 * low:+.2f} to {100 * high:+.2f}"
-    return f"{100 * drop['mean']:+.2f} ({interval}, {drop['verdict']})"
 
 
 def _ways(record: Record) -> Markup:
@@ -225,7 +187,7 @@ def _prediction(record: Record) -> Markup:
     words = (
         f"Median error {found['median_error']:.1%} over {found['n']} networks, each predicted before it was measured."
     )
-    return figure(plot, f"{words} {DISTURBED.format(found['n_disturbed'])}" if found.get("n_disturbed") else words)
+    return figure(plot, words)
 
 
 def _journal(record: Record) -> Markup:

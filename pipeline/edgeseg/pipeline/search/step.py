@@ -1,0 +1,185 @@
+"""The steps `target` and `student_pruned`: the chain's student, cut to what the recipe's budget allows.
+
+Trainings, cuts and measurements are kept in the run's `search/TARGET/BUDGET/`, each by what it depends on: a search
+that was killed goes on, and one for another budget, or with other settings, repeats nothing that it need not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgeseg.compress.cost import cost
+from edgeseg.compress.search.budget import Budget
+from edgeseg.compress.search.latency_table import LatencyTable
+from edgeseg.compress.search.predictor import Predictor, macs
+from edgeseg.export.fits import fixed_size
+from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.learned.skill import skill_of
+from edgeseg.pipeline.plan.layout import SEARCH_FILE
+from edgeseg.pipeline.plan.run import data_identity
+from edgeseg.pipeline.plan.search_parts import search_parts
+from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.search.journal import Journal
+from edgeseg.pipeline.search.lab import Lab
+from edgeseg.pipeline.search.networks import Networks
+from edgeseg.pipeline.search.rounds import Start
+from edgeseg.pipeline.search.search import search_network
+from edgeseg.pipeline.steps.training import open_data
+from edgeseg.pipeline.target.here import (
+    LocalTarget,
+    beside_student,
+    check_target,
+    local_target,
+    teacher_and_student_ms,
+)
+from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.data.dataset import DataSet
+from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.score.evaluate import load_scores
+from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
+
+Result = dict[str, Any]
+
+
+def run_target(context: StepContext) -> Result:
+    """Make sure, before hours of training, that the budget can be held against this machine."""
+    budget = Budget(**context.step.settings["budget"])
+    target = check_target(context.recipe, open_data(context), budget, context.folder.work)
+    return {"target": budget.target, "identity": target.probe.identity}
+
+
+def run_student_pruned(context: StepContext) -> Result:
+    """Search, train and compare; what goes on is the winner's checkpoint, `search.json` is the evidence."""
+    data = open_data(context)
+    mute = _mute(context, data)
+    if mute is not None:
+        return {"status": "refused", "reason": mute}
+    networks = Networks.load(context)
+    lab, teacher_ms = open_lab(context, data, networks)
+    start = _start(lab, networks)
+    found = search_network(lab, start, taught=networks.taught, teacher_ms=teacher_ms)
+    write_json(context.folder.files / SEARCH_FILE, found.record)
+    told = {"sentence": found.record["sentence"], "detail": found.record["detail"]}
+    if found.checkpoint is None:
+        return {"status": "refused", "reason": f"{told['sentence']} {told['detail']}"} | told
+    return _keep(context, data, lab, networks, found.checkpoint) | told
+
+
+def search_folder(root: Path, budget: Budget) -> Path:
+    """Place of a search in a run's folder: one a budget, so that asking for another keeps what was trained for this."""
+    return root / "search" / budget.target / str(budget).replace("=", "-").replace(",", "_")
+
+
+def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[Lab, float | None]:
+    """The lab on this machine, and the p50 of the FP32 teacher [ms] where the budget is a ratio of it."""
+    recipe, budget = context.recipe, Budget(**context.step.settings["budget"])
+    journal = Journal(search_folder(context.split_file.parent, budget))
+    stride = max(int(networks.student.stride), int(networks.teacher.stride))
+    target = local_target(recipe, data, budget, stride, journal.root / "scratch")
+    table = LatencyTable(target.probe, Path(context.step.places["layer_times"]), target.calls)
+    pair: dict[str, float] = {}
+    data_key = data_identity(data)
+    if budget.speedup is not None:  # a ratio, so that everything is measured beside something known
+        pair = _pair_ms(journal, recipe, data_key, target, networks)
+        target = beside_student(target, networks.student, pair["student_ms"])
+    predictor = Predictor(table, fixed_size(target.probe.input_spec), budget.is_timed)
+    teacher_ms = pair.get("teacher_ms")
+    lab = Lab(
+        recipe=recipe,
+        data_root=context.data_root,
+        split_file=context.split_file,
+        data_key=data_key,
+        probe=target.probe,
+        budget=budget,
+        ceilings=budget.ceilings(teacher_ms, macs(predictor.layers(networks.student.arch))),
+        journal=journal,
+        predictor=predictor,
+        score=target.score,
+        progress=_told(recipe, context.progress),
+        calibration_sha256=target.calibration_sha256,
+        yardstick_ms=pair.get("student_ms"),
+    )
+    return lab, teacher_ms
+
+
+def _mute(context: StepContext, data: DataSet) -> str | None:
+    """Why nothing can be chosen on val, if so."""
+    path = context.folders["val_teacher"].files / "scores.json"
+    if not path.is_file():  # its file does not run here; the students' do
+        return None
+    scores = load_scores(path)
+    if skill_of(scores, data.classes[1:])["value"] is not None:
+        return None
+    return (
+        "the masks of val are of one class everywhere, so that nothing can be chosen on it; give val images of every "
+        "class (`split` in meta.csv, or another data.seed)"
+    )
+
+
+def _pair_ms(
+    journal: Journal, recipe: Recipe, data_key: str, target: LocalTarget, networks: Networks
+) -> dict[str, float]:
+    """`here.teacher_and_student_ms`, once; latencies do not depend on the weights."""
+    teacher, student = networks.teacher, networks.student
+    settings = {"arch": teacher.arch, "student": student.arch, "target": target.probe.identity}
+    settings |= {"geometry": recipe.to_json()["geometry"], "data": data_key}
+
+    def take() -> dict[str, float]:
+        return teacher_and_student_ms(target, teacher, student)
+
+    return dict(journal.find("measurements", "teacher_student", settings, take))
+
+
+def _start(lab: Lab, networks: Networks) -> Start:
+    """The student with its cost, from which everything is predicted.
+
+    Raises:
+        MeasureError: If what the budget limits cannot be measured of it.
+    """
+    figures = lab.measure(networks.student)
+    unknown = [name for name in lab.ceilings if figures.get(name) is None]
+    if unknown:
+        raise MeasureError(
+            f"{unknown[0]} of the student cannot be measured on {lab.budget.target}: {figures['reason']}"
+        )
+    if figures["infer_ms"] is not None:
+        lab.around_ms = figures["total_ms"] - figures["infer_ms"]
+    return Start(networks.student, figures, networks.answers, networks.checkpoint, networks.name)
+
+
+def _keep(context: StepContext, data: DataSet, lab: Lab, networks: Networks, checkpoint: Path) -> Result:
+    """The winner as the step's files, described as every trained network is."""
+    model, _ = load_checkpoint(checkpoint)
+    trained = {one["name"]: one["result"] for one in lab.journal.trainings}
+    made = trained.get(checkpoint.parent.name) or context.results[networks.name]["result"]
+    size = fixed_size(lab.probe.input_spec)  # type: ignore[attr-defined]
+    figures = cost(model, (1, int(model.arch["in_channels"]), *size))
+    result = {
+        "status": "ok",
+        "reason": None,
+        "val_dice_at_network_size": made["val_dice_at_network_size"],
+        "history": made["history"],
+        "params": figures.params,
+        "macs": figures.macs,
+        "macs_at": list(size),
+        "parent": networks.name,
+        "taught_by": networks.teaches,
+    }
+    meta = {"classes": list(data.classes), "color": data.color, "step": context.step.name}
+    save_checkpoint(context.folder.files, model, meta | result)
+    return result
+
+
+def _told(recipe: Recipe, progress: Callable[[float, str], None]) -> Callable[[str, float, str], None]:
+    """What a part of the search says, as the share of the whole step."""
+    weights: dict[str, float] = search_parts(recipe)
+    done: dict[str, float] = {}
+    whole = sum(weights.values())
+
+    def tell(part: str, share: float, words: str) -> None:
+        done[part] = max(share, done.get(part, 0.0))
+        progress(sum(weights.get(name, 0.0) * one for name, one in done.items()) / whole, f"{part}: {words}")
+
+    return tell
