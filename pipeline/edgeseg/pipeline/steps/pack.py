@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def run_bundle(context: StepContext) -> dict[str, Any]:
         row = add_latency(row, layout, bench, parent_file_of(layout, context.results), context.recipe.gates)
         if row["status"] == "ok":
             files = context.folders[layout.file].files
-            sources.append(_source(row, files))
+            sources.append(dataclasses.replace(_source(row, files), needs=layout.needs))
     if not sources:
         return {"status": "refused", "reason": "no variant holds the accuracy budgets, so there is nothing to pack"}
     info = bundle_info(context.recipe, data, sources[0].spec)
