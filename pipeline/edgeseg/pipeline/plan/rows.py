@@ -86,7 +86,7 @@ def add_latency(row: Row, layout: RowLayout, bench: BenchResult, parent_file: st
     mine = found.get(layout.file)
     values = dict.fromkeys(("latency_ms", "peak_memory_mib", "load_ms", "first_inference_ms"))
     if mine is None or mine.status != "ok":
-        reason = mine.reason if mine else f"{layout.file} was not measured"
+        reason = mine.reason if mine else layout.not_timed or f"{layout.file} was not measured"
         return row | values | {"speedup_vs_teacher": None, "speedup_vs_parent": None, "latency_reason": reason}
     row = row | mine.step_values()
     row["speedup_vs_teacher"] = _ratio(found.get(TEACHER_FILES[layout.target]), mine)
