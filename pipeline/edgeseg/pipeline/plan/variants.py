@@ -61,6 +61,8 @@ VARIANTS = (
     VariantPlan("onnx_s8", "onnx-int8", "onnx-s8", "int8", "onnx_fp32", "arm64-ort", not_timed=_DEVICE),
     VariantPlan("tflite_fp32", "tflite-fp32", "tflite", "fp32", CHOOSE_FINAL, "x86-litert"),
     VariantPlan("tflite_int8", "tflite-int8", "tflite", "int8", "tflite_fp32", "x86-litert"),
+    VariantPlan("openvino_fp32", "openvino-fp32", "onnx", "fp32", CHOOSE_FINAL, "x86-openvino", same_as="onnx_fp32"),
+    VariantPlan("openvino_int8", "openvino-int8", "onnx", "int8", "openvino_fp32", "x86-openvino", same_as="onnx_int8"),
 )
 
 
