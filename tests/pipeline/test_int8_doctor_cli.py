@@ -146,7 +146,7 @@ def test_the_examined_network_is_the_one_that_ships(tmp_path: Path) -> None:
     fit = chain.root / "fit" / "x86-ort" / "latency_ms-2"
     shipping = Shipping(chain, target, model, fit / "shipped", lambda name, share, words: None)
     steps = shipping._steps(tmp_path / "winner")
-    export = Chain(recipe, steps, shipping.folder, chain.data_root, chain.data_key)
+    export = Chain(steps, shipping.folder, chain.data_root, chain.data_key)
     shipped = export.run().records["onnx_int8"]["result"]
     assert shipped["status"] == "ok", shipped["reason"]
     write_json(fit / "fit.json", {"recipe": {"name": "tiny"}, "status": "ok"})

@@ -16,6 +16,7 @@ from edgeseg.export.mask_agreement import MAX_DICE, MAX_PIXELS
 from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.pipeline.chain.chain import Chain, ChainRun, Step
 from edgeseg.pipeline.chain.store import sha256_file
+from edgeseg.pipeline.plan.plan import ranges_settings
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps.plan_files import UNVERIFIED
 from edgeseg.runtime.data.dataset import open_dataset
@@ -54,15 +55,15 @@ def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> R
 
     def run(*assignments: str, tflite: str = "run_tflite_fp32") -> tuple[Chain, ChainRun]:
         recipe = load_recipe(root / "recipe.yaml", assignments)
-        where = {"of": "network"}
-        planned = where | {"quantize": dataclasses.asdict(recipe.quantize)}
+        where = recipe.sections("geometry") | {"of": "network"}
+        planned = where | {"float_paths": list(recipe.quantize.float_paths)}
         copied = {"checkpoint": str(root / "checkpoint")}
         ranges = ("network", "onnx_fp32")
         steps = (
             Step("network", (), copied, "edgeseg.pipeline.search.ship:run_network"),
             Step("onnx_fp32", ("network",), where, EXPORT + "run_torch_onnx"),
             Step("tflite_fp32", ("network",), where | {"how": tflite}, EXPORT + tflite),
-            Step("ranges", ranges, where, STEPS + "quantizing:run_ranges"),
+            Step("ranges", ranges, where | ranges_settings(recipe, None), STEPS + "quantize:run_ranges"),
             Step("onnx_int8", (*ranges, "ranges"), planned, EXPORT + "run_onnx_int8"),
             Step("tflite_int8", ("network", "tflite_fp32", "ranges"), planned, EXPORT + "run_tflite_int8"),
             Step(
@@ -72,7 +73,7 @@ def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> R
                 STEPS + "plan_files:run_plan_files",
             ),
         )
-        chain = Chain(recipe, steps, root, synthetic_dir, "data")
+        chain = Chain(steps, root, synthetic_dir, "data")
         return chain, chain.run()
 
     return run

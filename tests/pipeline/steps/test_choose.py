@@ -16,7 +16,6 @@ from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.plan.layout import MODEL_ROWS, ROWS, score_step
 from edgeseg.pipeline.plan.rows import model_row, parent_name
 from edgeseg.pipeline.recipe.gate_section import GateSection
-from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps.choose import run_choose_student, what_ships
 from edgeseg.runtime.score.evaluate import save_scores
 from edgeseg.runtime.score.image_score import score_image
@@ -42,19 +41,14 @@ def _store_scores(root: Path, step: str, missed_rows: int) -> dict[str, Any]:
 
 
 def _context(root: Path, missed_rows: dict[str, int]) -> StepContext:
-    recipe_file = root / "recipe.yaml"
-    recipe_file.write_text(
-        "name: small\ndata: {name: synthetic}\ngeometry: {mode: native}\n"
-        "gates: {max_dice_drop: 0.05, max_total_dice_drop: 0.05}\n"
-    )
+    gates = GateSection(max_dice_drop=0.05, max_total_dice_drop=0.05).of_choices()
     results: dict[str, dict[str, Any]] = {}
     for row in MODEL_ROWS:
         if row.name in missed_rows:
             results[score_step(row, "val")] = _store_scores(root, score_step(row, "val"), missed_rows[row.name])
             results[row.file] = {"result": {"status": "ok", "reason": None}}
     return StepContext(
-        step=Step("choose_student", (), {}, ""),
-        recipe=load_recipe(recipe_file),
+        step=Step("choose_student", (), {"gates": dataclasses.asdict(gates)}, ""),
         data_root=root,
         split_file=root / "split.json",
         folder=StepFolder(root / "choose_student"),

@@ -17,6 +17,7 @@ from edgeseg.compress.int8.prepared import FILE
 from edgeseg.export.onnx.export import export_onnx
 from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
+from edgeseg.pipeline.plan.plan import ranges_places, ranges_settings
 from edgeseg.pipeline.recipe.export_sections import QuantizeSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps.export import input_spec, run_onnx_int8
@@ -67,9 +68,10 @@ def context_of(root: Path, data_root: Path, name: str = "ranges", *assignments: 
     folders = {step: StepFolder(root / "steps" / step) for step in ("student", "onnx_fp32", "ranges", "onnx_int8")}
     folders[name].begin("key")
     known = {"choose_final": {"student": "student"}, "onnx_fp32": {"status": "ok"}} | results
+    recipe = load_recipe(root / "recipe.yaml", assignments)
+    settings = ranges_settings(recipe, None) | {"float_paths": list(recipe.quantize.float_paths)}
     return StepContext(
-        step=Step(name, tuple(known), {}, ""),
-        recipe=load_recipe(root / "recipe.yaml", assignments),
+        step=Step(name, tuple(known), settings, "", places=ranges_places(recipe)),
         data_root=data_root,
         split_file=root / "split.csv",
         folder=folders[name],

@@ -48,7 +48,7 @@ def run_choose_final(context: StepContext) -> dict[str, Any]:
 def run_ship(context: StepContext) -> dict[str, Any]:
     """Fix what ships: of the variants that hold every budget, the one with the lowest whole-pipeline p50 here."""
     bench = read_result(context.folders["bench"].files / "bench.json")
-    gates = context.recipe.gates
+    gates = context.section("gates", GateSection)
     rows = []
     for layout in VARIANT_ROWS:
         row = model_row(layout, context.results, context.folders, gates, ("val",))
@@ -77,7 +77,8 @@ def what_ships(rows: Sequence[Row], gates: GateSection) -> dict[str, Any]:
 
 
 def _row(context: StepContext, name: str) -> Row:
-    return model_row(_BY_NAME[name], context.results, context.folders, context.recipe.gates, ("val",))
+    gates = context.section("gates", GateSection)
+    return model_row(_BY_NAME[name], context.results, context.folders, gates, ("val",))
 
 
 def _val_dice(row: Row) -> float:

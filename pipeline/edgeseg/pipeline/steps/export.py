@@ -26,12 +26,12 @@ from edgeseg.export.tflite.export import export_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.export.tflite.read_back import check_int8_tflite
 from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.operate import decision_of
-from edgeseg.pipeline.steps.training import open_data
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ExportError
-from edgeseg.runtime.input_spec import InputSpec
+from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
@@ -43,7 +43,8 @@ Result = dict[str, Any]
 
 def input_spec(context: StepContext, data: DataSet, model: SegmentationNet) -> InputSpec:
     """The input of a network in this recipe."""
-    return InputSpec(data.color, context.recipe.geometry, int(model.stride), window=data.window)  # type: ignore[arg-type]
+    geometry = context.section("geometry", Geometry)
+    return InputSpec(data.color, geometry, int(model.stride), window=data.window)  # type: ignore[arg-type]
 
 
 def _reporting(step: Callable[[StepContext], ModelSpec]) -> Callable[[StepContext], Result]:
@@ -94,7 +95,7 @@ def _check(context: StepContext, spec: ModelSpec) -> Any:
 
 def _source(context: StepContext) -> str:
     """The step whose checkpoint is exported: named in the settings, or the student that was accepted last."""
-    named = context.step.settings.get("of")
+    named = context.settings.get("of")
     return str(named) if named else str(context.results["choose_final"]["result"]["student"])
 
 
@@ -166,5 +167,5 @@ def quantised(context: StepContext, exported: str) -> tuple[nn.Module, Plan, Pat
         patch = patch_onnx if source.suffix == ".onnx" else patch_tflite
         patch(source, patched, stored.model, stored.network)
         source = patched
-    paths = context.recipe.quantize.float_paths
+    paths = tuple(context.setting("float_paths"))
     return stored.network, make_plan(stored.network, stored.ranges, paths), source

@@ -16,8 +16,10 @@ from edgeseg.pipeline.chain.provenance import data_summary, git_commit
 from edgeseg.pipeline.plan.gates import Row
 from edgeseg.pipeline.plan.layout import VARIANT_ROWS
 from edgeseg.pipeline.plan.rows import add_latency, model_row, parent_file_of
-from edgeseg.pipeline.recipe.recipe import Recipe
-from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
+from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.recipe import RecipeIdentity
+from edgeseg.pipeline.steps.data import open_data
+from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.score.seen import SeenImages
@@ -28,25 +30,26 @@ GOLDEN_FRAMES = 3
 
 def run_bundle(context: StepContext) -> dict[str, Any]:
     """Pack every variant whose accuracy holds; one refused for a target is kept for others and says so."""
-    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    data = open_data(context)
+    recipe, gates = context.section("recipe", RecipeIdentity), context.section("gates", GateSection)
     bench = read_result(context.folders["bench"].files / "bench.json")
     sources = []
     for layout in VARIANT_ROWS:
-        row = model_row(layout, context.results, context.folders, context.recipe.gates, ("val", "test"))
-        row = add_latency(row, layout, bench, parent_file_of(layout, context.results), context.recipe.gates)
+        row = model_row(layout, context.results, context.folders, gates, ("val", "test"))
+        row = add_latency(row, layout, bench, parent_file_of(layout, context.results), gates)
         if row["status"] == "ok":
             files = context.folders[layout.file].files
             sources.append(_source(row, files))
     if not sources:
         return {"status": "refused", "reason": "no variant holds the accuracy budgets, so there is nothing to pack"}
-    info = bundle_info(context.recipe, data, sources[0].spec)
-    path = context.folder.files / f"{context.recipe.name}.edgeseg"
-    manifest = pack(path, info, sources, golden_frames(data, context.recipe.data.seed))
+    info = bundle_info(recipe, data, sources[0].spec)
+    path = context.folder.files / f"{recipe.name}.edgeseg"
+    manifest = pack(path, info, sources, golden_frames(data, context.setting("seed")))
     variants = [source.name for source in sources]
     return {"status": "ok", "reason": None, "file": path.name, "bundle_id": manifest.bundle_id, "variants": variants}
 
 
-def bundle_info(recipe: Recipe, data: DataSet, spec: ModelSpec) -> BundleInfo:
+def bundle_info(recipe: RecipeIdentity, data: DataSet, spec: ModelSpec) -> BundleInfo:
     """What a bundle says of the recipe and the images that it comes from; `spec` is of one of its variants."""
     return BundleInfo(
         name=recipe.name,
@@ -56,7 +59,7 @@ def bundle_info(recipe: Recipe, data: DataSet, spec: ModelSpec) -> BundleInfo:
         decision=spec.decision,
         data=(data_summary(data),),
         git_commit=git_commit(),
-        recipe_sha256=recipe.sha256(),
+        recipe_sha256=recipe.sha256,
         seen=SeenImages.of_samples(data.samples, spec.input.color),
     )
 

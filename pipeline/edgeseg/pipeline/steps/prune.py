@@ -7,13 +7,15 @@ from typing import Any
 
 from edgeseg.compress.search.prune import PruneConfig, prune, target_widths
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.steps.training import Budget, carry_out, look_at_gates, make_training, open_data, train_step
+from edgeseg.pipeline.recipe.recipe import PruneSection
+from edgeseg.pipeline.steps.data import open_data
+from edgeseg.pipeline.steps.training import Budget, carry_out, look_at_gates, make_training, train_step
 from edgeseg.train.checkpoint import DESCRIPTION, load_checkpoint, save_checkpoint
 
 
 def run_student_pruned(context: StepContext) -> dict[str, Any]:
     """Prune the student that goes on, in rounds; a killed run continues with the round it was in."""
-    data, section = open_data(context), context.recipe.prune
+    data, section = open_data(context), context.section("prune", PruneSection)
     chosen = context.results["choose_student"]["result"]
     parent = chosen["student"]
     original, _ = load_checkpoint(context.folders[parent].files)
@@ -28,7 +30,7 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
             model, _ = load_checkpoint(kept)
             continue
         if config.importance == "taylor":
-            look_at_gates(context, data, model, teacher, context.recipe.fit.gate_batches)
+            look_at_gates(context, data, model, teacher, context.setting("gate_batches"))
         trace_px = (2 * int(widest), 2 * int(widest))
         model = prune(model, target_widths(original, config, done), config, trace_px)
         if done == config.rounds:

@@ -14,10 +14,12 @@ from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
 from edgeseg.pipeline.learned.findings import warnings_of
 from edgeseg.pipeline.plan.layout import ROWS, RowLayout, score_step
 from edgeseg.pipeline.plan.rows import add_latency, model_row, parent_file_of
+from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
+from edgeseg.pipeline.steps.data import open_data
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.data.dataset import DataSet, Sample, open_dataset, read_image
+from edgeseg.runtime.data.dataset import DataSet, Sample, read_image
 from edgeseg.runtime.frame.intensity import apply_window
 from edgeseg.runtime.png import read_mask_png
 from edgeseg.runtime.score.evaluate import load_scores
@@ -31,10 +33,10 @@ _TRAININGS = ("teacher", "student_alone", "student_distilled", "student_pruned")
 
 def run_report(context: StepContext) -> dict[str, Any]:
     """Put the report together; nothing is decided here."""
-    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    data = open_data(context)
     report = build_report(context, data)
     write_json(context.folder.files / "report.json", report)
-    shown = context.step.settings["images"] and data.may_redistribute
+    shown = context.setting("images") and data.may_redistribute
     panels = _panels(context, data, report["shipped"]["step"]) if shown else []
     render_report(report, panels, context.folder.files / "report.html")
     refused = any(row["status"] == "refused" or row.get("refused_for") for row in report["steps"])
@@ -43,23 +45,19 @@ def run_report(context: StepContext) -> dict[str, Any]:
 
 def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
     """The whole report as JSON, as described in docs/architecture.md."""
-    records, folders, gates = context.results, context.folders, context.recipe.gates
+    records, folders, gates = context.results, context.folders, context.section("gates", GateSection)
     bench = read_result(folders["bench"].files / "bench.json")
     rows = []
     for layout in ROWS:
         row = model_row(layout, records, folders, gates, ("val", "test"))
         rows.append(add_latency(row, layout, bench, parent_file_of(layout, records), gates))
-    bundle = records["bundle"]["result"]
+    recipe, bundle = context.setting("recipe"), records["bundle"]["result"]
     histories = {name: records[name]["result"]["history"] for name in _TRAININGS}
     return {
         "schema_version": SCHEMA_VERSION,
         **code_and_time(),
-        "command": context.step.settings["command"],
-        "recipe": {
-            "name": context.recipe.name,
-            "sha256": context.recipe.sha256(),
-            "settings": context.recipe.to_json(),
-        },
+        "command": context.setting("command"),
+        "recipe": {"name": recipe["name"], "sha256": context.setting("sha256"), "settings": recipe},
         "data": data_summary(data),
         "machine": read_device().to_json(),
         "software": read_software(),
@@ -70,7 +68,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "operating_point": (records.get("operating_point") or {}).get("result"),
         "shipped": records["ship"]["result"],
         "chosen": {name: records[name]["result"] for name in ("choose_student", "choose_final")},
-        "bench": records["bench"]["result"] | {"threads": context.recipe.bench.threads, "created": bench.created},
+        "bench": records["bench"]["result"] | {"threads": recipe["bench"]["threads"], "created": bench.created},
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
         "histories": histories,
         "wall_s": {name: record["wall_s"] for name, record in records.items()},
