@@ -1,4 +1,4 @@
-"""A patient as the search of `compress.sensitivity` sees it: layers and scores."""
+"""A patient as the search of `compress.int8.sensitivity` sees it: layers and scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FEWEST_IMAGES = 16
 
 
 class ScoredPatient:
-    """Implements `compress.sensitivity.Int8Subject` for a patient.
+    """Implements `compress.int8.sensitivity.Int8Subject` for a patient.
 
     Args:
         patient: The network.
