@@ -67,6 +67,8 @@ def _unknown(cls: type, values: Mapping[str, Any], where: str) -> Iterator[str]:
 
 
 def _convert(hint: Any, value: Any, where: str, whole: bool) -> Any:  # noqa: PLR0911 - one return a kind of type
+    if hint is Any:
+        return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:

@@ -67,7 +67,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) ->
 def context_of(root: Path, data_root: Path, name: str = "ranges", *assignments: str, **results: Any) -> StepContext:
     folders = {step: StepFolder(root / "steps" / step) for step in ("student", "onnx_fp32", "ranges", "onnx_int8")}
     folders[name].begin("key")
-    known = {"choose_final": {"student": "student"}, "onnx_fp32": {"status": "ok"}} | results
+    known = {"choose_final": {"student": "student", "reason": ""}, "onnx_fp32": {"status": "ok"}} | results
     recipe = load_recipe(root / "recipe.yaml", assignments)
     settings = ranges_settings(recipe, None) | {"float_paths": list(recipe.quantize.float_paths)}
     return StepContext(
@@ -97,7 +97,7 @@ def test_a_named_method_and_network_are_taken_as_they_are(make_context: MakeCont
     assert stored["method"] == "percentile" and stored["n_images"] == 10
     assert result["equalization"]["channels_scaled"] > 0
     written = run_onnx_int8(make_context("onnx_int8", ranges=result))
-    assert written["status"] == "ok", written["reason"]
+    assert written.status == "ok", written.reason
 
 
 @pytest.mark.parametrize(("width", "seed"), [(0.25, 1), (0.5, 0)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,7 +36,8 @@ class Step:
         name: Also its folder's name.
         parents: Steps whose results it reads.
         settings: All it is told, and so all it depends on beside its parents and the images; JSON-able.
-        module: Where its `run(context)` lives, `package.module:function`, imported only when it runs.
+        module: Where its `run(context)` lives, `package.module:function`, imported only when it runs;
+            it returns a dataclass or a dict, JSON-able.
         version: Raised when the step's code changes what it makes.
         uses_data: Whether the images are among its inputs.
         weight: Rough share of the chain's time, for the progress bar.
@@ -101,10 +102,28 @@ class StepContext:
         """
         return read_config(cls, self.setting(name), f"{self.step.name}: {name}", whole=True)
 
+    def result(self, name: str, cls: type[T]) -> T:
+        """What one of its parents has left; see `result_of`."""
+        return result_of(self.results, name, cls)
+
     @property
     def views_folder(self) -> Path:
         """Where stored views lie: beside the split, one place for all trainings of a run and of its fits."""
         return self.split_file.parent / "views"
+
+
+def result_of(records: Mapping[str, Mapping[str, Any]], name: str, cls: type[T]) -> T:
+    """What a step has left, as the dataclass that it returned.
+
+    Args:
+        records: By step.
+        name: Of a step that is among them.
+        cls: Fields that it lacks and that have a default take that.
+
+    Raises:
+        ConfigError: If it is no `cls`.
+    """
+    return read_config(cls, records[name]["result"], f"result of {name}")
 
 
 @dataclass
@@ -178,7 +197,12 @@ class Chain:
             progress=lambda share, words: progress(step.name, share, words),
         )
         module, function = step.module.split(":")
-        return folder.fill(key, lambda: getattr(importlib.import_module(module), function)(context))
+
+        def make() -> dict[str, Any]:
+            result = getattr(importlib.import_module(module), function)(context)
+            return asdict(result) if is_dataclass(result) else result  # type: ignore[arg-type]
+
+        return folder.fill(key, make)
 
     def _key(self, step: Step, keys: Mapping[str, str]) -> str:
         parents = [keys[name] for name in step.parents] + ([self.data_key] if step.uses_data else [])

@@ -40,11 +40,11 @@ def plan_steps(
     bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
     decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *CHOICES, "bench")
     gates = recipe.sections("gates")
-    ship = Step("ship", decided, gates, _STEPS + "choose:run_ship", weight=0.1)
+    ship = Step("ship", decided, gates, _STEPS + "choose:run_ship", version=2, weight=0.1)
     tests = _scores(ROWS, "test", scale, "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
-    packed = gates | {"recipe": dataclasses.asdict(recipe.identity), "seed": recipe.data.seed, "data": said}
+    packed = {"recipe": dataclasses.asdict(recipe.identity), "seed": recipe.data.seed, "data": said}
     told = {"recipe": recipe.to_json(), "sha256": recipe.sha256(), "data": said, "command": command, "images": images}
     bundle = Step("bundle", everything, packed, _STEPS + "pack:run_bundle", version=2, weight=0.5)
     report = Step(
@@ -112,7 +112,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any]) -> list[Step]:
         Step("student_distilled", ("teacher",), distilled, trains + "run_student_distilled", weight=25),
         _torch_onnx("student_distilled", recipe),
         score["student_distilled"],
-        Step("choose_student", chosen_from, gates, deciding + "run_choose_student", version=2, weight=0.1),
+        Step("choose_student", chosen_from, gates, deciding + "run_choose_student", version=3, weight=0.1),
         Step(
             "student_pruned",
             ("teacher", "student_alone", "student_distilled", "choose_student"),
@@ -128,6 +128,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any]) -> list[Step]:
             (*chosen_from, "choose_student", *scored["student_pruned"]),
             gates,
             deciding + "run_choose_final",
+            version=2,
             weight=0.1,
         ),
     ]

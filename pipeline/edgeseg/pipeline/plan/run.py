@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.calibration.folder import recipe_folder
-from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress
+from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
 from edgeseg.pipeline.plan.plan import plan_steps
+from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
@@ -94,8 +95,8 @@ def _run(chain: Chain, progress: ChainProgress, only: str | None) -> RunResult:
     made = chain.folder("report").files
     _publish(made / "report.json", report_json)
     _publish(made / "report.html", report_html)
-    bundle = state.records["bundle"]["result"]
-    packed = root / bundle["file"] if bundle["status"] == "ok" else None
+    bundle = result_of(state.records, "bundle", Packed)
+    packed = root / bundle.file if bundle.file is not None else None
     if packed is not None:
         _publish(chain.folder("bundle").files / packed.name, packed)
     report = json.loads(report_json.read_text())

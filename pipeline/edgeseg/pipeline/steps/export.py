@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,9 @@ from edgeseg.export.tflite.export import export_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.export.tflite.read_back import check_int8_tflite
 from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.chain.store import sha256_file
+from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
+from edgeseg.pipeline.plan.results import Choice, Exported
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.operate import decision_of
 from edgeseg.runtime.atomic import write_json
@@ -38,8 +40,6 @@ from edgeseg.train.models import SegmentationNet
 
 PARITY_FRAMES = 4
 
-Result = dict[str, Any]
-
 
 def input_spec(context: StepContext, data: DataSet, model: SegmentationNet) -> InputSpec:
     """The input of a network in this recipe."""
@@ -47,33 +47,32 @@ def input_spec(context: StepContext, data: DataSet, model: SegmentationNet) -> I
     return InputSpec(data.color, geometry, int(model.stride), window=data.window)  # type: ignore[arg-type]
 
 
-def _reporting(step: Callable[[StepContext], ModelSpec]) -> Callable[[StepContext], Result]:
+def _reporting(step: Callable[[StepContext], ModelSpec]) -> Callable[[StepContext], Exported]:
     """Turn an export that fails into a result with its reason, and a success into one with its parity."""
 
     @functools.wraps(step)
-    def run(context: StepContext) -> Result:
+    def run(context: StepContext) -> Exported:
         failed = _failed_parent(context)
         if failed:
-            return {"status": "not measured", "reason": failed}
+            return Exported("not measured", failed)
         try:
             spec = dataclasses.replace(step(context), decision=decision_of(context))
             found = _check(context, spec)
         except (ExportError, BackendError) as err:
             for path in context.folder.files.iterdir():
                 path.unlink()
-            return {"status": "failed", "reason": str(err)}
+            return Exported("failed", str(err))
         write_json(context.folder.files / "spec.json", spec.to_json())
         file = model_file(context.folder.files)
-        return {
-            "status": "ok",
-            "reason": None,
-            "file": file.name,
-            "bytes": file.stat().st_size,
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "backend": spec.backend,
-            "precision": spec.precision,
-            "parity": dataclasses.asdict(found),
-        }
+        return Exported(
+            status="ok",
+            file=file.name,
+            bytes=file.stat().st_size,
+            sha256=sha256_file(file),
+            backend=spec.backend,
+            precision=spec.precision,
+            parity=dataclasses.asdict(found),
+        )
 
     return run
 
@@ -96,7 +95,7 @@ def _check(context: StepContext, spec: ModelSpec) -> Any:
 def _source(context: StepContext) -> str:
     """The step whose checkpoint is exported: named in the settings, or the student that was accepted last."""
     named = context.settings.get("of")
-    return str(named) if named else str(context.results["choose_final"]["result"]["student"])
+    return str(named) if named else context.result(CHOOSE_FINAL, Choice).student
 
 
 def source_model(context: StepContext) -> SegmentationNet:
