@@ -24,12 +24,12 @@ import numpy as np
 import torch
 
 from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.layer_job import LayerConfig
+from edgeseg.benchmarks.layers.job import LayerConfig
 from edgeseg.compress.as_trained import as_trained
-from edgeseg.compress.latency_table import LatencyTable
-from edgeseg.compress.probe import Layer, Measurement
-from edgeseg.compress.prune import PruneConfig, prune, target_widths
-from edgeseg.pipeline.local_probe import LocalProbe, brief
+from edgeseg.compress.search.latency_table import LatencyTable
+from edgeseg.compress.search.probe import Layer, Measurement
+from edgeseg.compress.search.prune import PruneConfig, prune, target_widths
+from edgeseg.pipeline.target.local import LocalProbe, brief
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet, build_model

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgeseg.compress.distill import DistillationModule, DistillConfig
+from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
 from edgeseg.train.config import LossConfig, TrainConfig
 from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.models import build_model

@@ -74,6 +74,6 @@ def synthetic_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def synthetic_data(synthetic_dir: Path):
     """The same, opened."""
-    from edgeseg.runtime.dataset import open_dataset
+    from edgeseg.runtime.data.dataset import open_dataset
 
     return open_dataset(synthetic_dir)

@@ -24,7 +24,7 @@ from edgeseg.benchmarks.engine_only.tensors import Sizes, Tensor, made_up, resol
 from edgeseg.benchmarks.result_file import read_result, to_json
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
-PROBES = Path(__file__).parents[2] / "pipeline/edgeseg/pipeline/probes"
+PROBES = Path(__file__).parents[2] / "runtime/edgeseg/runtime/probes"
 QUICK = ["--threads", "1", "--processes", "2", "--blocks", "2", "--seconds", "0.04", "--min-samples", "8"]
 QUICK += ["--warmup-cap", "0.2"]
 

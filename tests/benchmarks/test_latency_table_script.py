@@ -20,8 +20,8 @@ def script():
 
 
 def test_each_network_is_predicted_from_the_others(script, tmp_path):
-    from edgeseg.compress.latency_table import LatencyTable
-    from edgeseg.compress.probe import Layer, Measurement
+    from edgeseg.compress.search.latency_table import LatencyTable
+    from edgeseg.compress.search.probe import Layer, Measurement
 
     class Probe:
         target, identity, depthwise_step = "x86-ort", "made up", 1

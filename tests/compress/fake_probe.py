@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeseg.compress.probe import Layer, Measurement
+from edgeseg.compress.search.probe import Layer, Measurement
 from edgeseg.runtime.errors import MeasureError
 
 

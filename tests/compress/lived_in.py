@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgeseg.compress.fold import fold_batch_norm
+from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch

@@ -16,13 +16,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from torch import nn
 
-from edgeseg.compress.calibrate import collect_ranges
-from edgeseg.compress.fold import fold_batch_norm
-from edgeseg.compress.plan import Plan, make_plan
-from edgeseg.export.onnx import export_onnx
-from edgeseg.export.qdq import write_int8_onnx
-from edgeseg.export.tflite import export_tflite
-from edgeseg.export.tflite_int8 import write_int8_tflite
+from edgeseg.compress.int8.calibrate import collect_ranges
+from edgeseg.compress.int8.fold import fold_batch_norm
+from edgeseg.compress.int8.plan import Plan, make_plan
+from edgeseg.export.onnx.export import export_onnx
+from edgeseg.export.onnx.qdq import write_int8_onnx
+from edgeseg.export.tflite.export import export_tflite
+from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec
 from edgeseg.runtime.selection import machine_kind
 from edgeseg.train.models import build_model

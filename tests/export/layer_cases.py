@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeseg.compress.probe import Layer
+from edgeseg.compress.search.probe import Layer
 
 LAYERS = {
     "stem": Layer("conv", 1, 16, 3, 2, 32, 48),

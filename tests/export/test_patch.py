@@ -12,13 +12,13 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from torch import nn
 
-from edgeseg.compress.calibrate import collect_ranges
-from edgeseg.compress.fold import fold_batch_norm
-from edgeseg.compress.plan import make_plan
-from edgeseg.export.onnx import export_onnx
+from edgeseg.compress.int8.calibrate import collect_ranges
+from edgeseg.compress.int8.fold import fold_batch_norm
+from edgeseg.compress.int8.plan import make_plan
+from edgeseg.export.onnx.export import export_onnx
+from edgeseg.export.onnx.qdq import write_int8_onnx
 from edgeseg.export.patch import patch_onnx, patch_tflite
-from edgeseg.export.qdq import write_int8_onnx
-from edgeseg.export.tflite_int8 import write_int8_tflite
+from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.runtime.errors import ExportError
 
 from .conftest import classes_of, exact_options, frames, network, spec_of

@@ -11,19 +11,19 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgeseg.compress.plan import Affine, Plan
-from edgeseg.export import flatbuffer
+from edgeseg.compress.int8.plan import Affine, Plan
 from edgeseg.export.bind import with_fused
 from edgeseg.export.deploy_graph import DeployGraph
-from edgeseg.export.placement import Placement, s8_tensorrt, u8s8_x86
-from edgeseg.export.planned_onnx import plan_onnx
-from edgeseg.export.planned_tflite import plan_tflite
-from edgeseg.export.qdq import write_int8_onnx
+from edgeseg.export.onnx.placement import Placement, s8_tensorrt, u8s8_x86
+from edgeseg.export.onnx.planned import plan_onnx
+from edgeseg.export.onnx.qdq import write_int8_onnx
+from edgeseg.export.onnx.read_back import check_int8_onnx
 from edgeseg.export.read_back import Numbers, ReadBack, hold_against
-from edgeseg.export.read_back_onnx import check_int8_onnx
-from edgeseg.export.read_back_tflite import check_int8_tflite
-from edgeseg.export.tflite_int8 import write_int8_tflite
-from edgeseg.export.trt_cache import read_trt_cache, write_trt_cache
+from edgeseg.export.tflite import flatbuffer
+from edgeseg.export.tflite.int8 import write_int8_tflite
+from edgeseg.export.tflite.planned import plan_tflite
+from edgeseg.export.tflite.read_back import check_int8_tflite
+from edgeseg.export.trt.cache import read_trt_cache, write_trt_cache
 from edgeseg.runtime.errors import ExportError
 
 from .conftest import ARCHS, Exported

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeseg.export.onnx import quiet_session
-from edgeseg.export.stem import group_stem
-from edgeseg.export.widen import widen_depthwise
+from edgeseg.export.onnx.export import quiet_session
+from edgeseg.export.onnx.stem import group_stem
+from edgeseg.export.onnx.widen import widen_depthwise
 
 
 class Builder:

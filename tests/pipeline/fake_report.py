@@ -8,11 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgeseg.pipeline.image_rank import faults_of
-from edgeseg.pipeline.report_panels import Panel
-from edgeseg.runtime.dataset import open_dataset
-from edgeseg.runtime.imagefile import read_image, read_mask
-from edgeseg.runtime.metrics import image_dice, score_image
+from edgeseg.pipeline.report.image_rank import faults_of
+from edgeseg.pipeline.report.panels import Panel
+from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.data.imagefile import read_image, read_mask
+from edgeseg.runtime.score.metrics import image_dice, score_image
 
 WARNINGS = [
     {"check": "busy", "subject": None, "message": "the machine was busy (load 1.9)", "remedy": "end other programs"},

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from edgeseg.compress.budget import Budget
-from edgeseg.compress.latency_table import LatencyTable
-from edgeseg.compress.probe import Layer, Measurement
-from edgeseg.pipeline.fit_journal import Journal
-from edgeseg.pipeline.fit_lab import Lab
-from edgeseg.pipeline.fit_predict import Predictor, macs, weights
-from edgeseg.pipeline.recipe import Recipe
-from edgeseg.runtime.dataset import open_dataset
+from edgeseg.compress.search.budget import Budget
+from edgeseg.compress.search.latency_table import LatencyTable
+from edgeseg.compress.search.predictor import Predictor, macs, weights
+from edgeseg.compress.search.probe import Layer, Measurement
+from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.search.journal import Journal
+from edgeseg.pipeline.search.lab import Lab
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import MeasureError
-from edgeseg.runtime.evaluate import evaluate
-from edgeseg.runtime.image_score import ImageScore
+from edgeseg.runtime.score.evaluate import evaluate
+from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.train.models import SegmentationNet
 
 
@@ -45,7 +45,7 @@ class FakeProbe:
         if self.gone():
             raise MeasureError("the target is gone; connect it and run the same command again")
         self.measured += 1
-        from edgeseg.compress.layers import layers_of
+        from edgeseg.compress.search.layers import layers_of
 
         layers = layers_of(model, self.size_px, self.depthwise_step)
         infer_ms = 1.1 * sum(self.layers_ms(layers))

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeseg.runtime.dataset import DataSet, open_dataset
+from edgeseg.runtime.data.dataset import DataSet, open_dataset
 
 HEIGHT, WIDTH = 32, 48
 # Gray values of the classes: a network that tells them apart is a line through each.

@@ -16,13 +16,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from edgeseg.compress.calibrate import collect_ranges
-from edgeseg.compress.fold import fold_batch_norm
-from edgeseg.compress.stored_ranges import save_ranges
-from edgeseg.export.onnx import export_onnx
-from edgeseg.pipeline.int8_doctor.race import Race
+from edgeseg.compress.int8.calibrate import collect_ranges
+from edgeseg.compress.int8.fold import fold_batch_norm
+from edgeseg.compress.int8.stored_ranges import save_ranges
+from edgeseg.export.onnx.export import export_onnx
+from edgeseg.pipeline.int8.race import Race
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
+from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models.unet import UNet, unet_arch

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgeseg.compress.calibrate import collect_ranges
-from edgeseg.compress.fold import fold_batch_norm
-from edgeseg.compress.plan import make_plan
-from edgeseg.export.onnx import export_onnx
-from edgeseg.export.qdq import write_int8_onnx
-from edgeseg.export.tflite import export_tflite
-from edgeseg.export.tflite_int8 import write_int8_tflite
-from edgeseg.pipeline.probe import FOLDER, SIZE_PX, probe_frame
+from edgeseg.compress.int8.calibrate import collect_ranges
+from edgeseg.compress.int8.fold import fold_batch_norm
+from edgeseg.compress.int8.plan import make_plan
+from edgeseg.export.onnx.export import export_onnx
+from edgeseg.export.onnx.qdq import write_int8_onnx
+from edgeseg.export.tflite.export import export_tflite
+from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.manifest import Geometry, InputSpec
+from edgeseg.runtime.selfcheck import FOLDER, SIZE_PX, probe_frame
 
 CLASSES = ("dark", "bright")
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from edgeseg.pipeline import cli, run
-from edgeseg.pipeline.recipe import load_recipe
+from edgeseg.pipeline import cli
+from edgeseg.pipeline.plan import run
+from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.errors import BackendError, GateError
 
 HEAVY = ("torch", "monai", "lightning", "onnx", "onnxruntime", "litert_torch", "torch_pruning", "numpy", "cv2", "yaml")

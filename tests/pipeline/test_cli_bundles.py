@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline import cli
-from edgeseg.pipeline.printed import evaluate_text
-from edgeseg.pipeline.probe import FOLDER, probe_frame
+from edgeseg.pipeline.commands.shown import evaluate_text
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.dataset import open_dataset
-from edgeseg.runtime.metrics import score_image, summarize, summarize_classes
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.score.metrics import score_image, summarize, summarize_classes
 from edgeseg.runtime.score.seen import SeenImages
+from edgeseg.runtime.selfcheck import FOLDER, probe_frame
 
 
 def edgeseg(*arguments: object) -> Any:

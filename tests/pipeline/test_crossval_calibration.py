@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from edgeseg.compress.budget import Budget
-from edgeseg.pipeline.calibration_folder import recipe_folder
-from edgeseg.pipeline.crossval_cli import carry_out_crossval
-from edgeseg.pipeline.crossval_fold import FoldFit, FoldResult
-from edgeseg.pipeline.crossval_order import CrossvalOrder
-from edgeseg.pipeline.fit_order import FitOrder
-from edgeseg.pipeline.recipe import Recipe
-from edgeseg.runtime.dataset import open_dataset
+from edgeseg.compress.calibration.folder import recipe_folder
+from edgeseg.compress.search.budget import Budget
+from edgeseg.pipeline.commands.crossval import carry_out_crossval
+from edgeseg.pipeline.crossval.fold import FoldFit, FoldResult
+from edgeseg.pipeline.crossval.order import CrossvalOrder
+from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.search.order import FitOrder
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
 
 BUDGET = "latency_ms=100"
@@ -41,7 +41,7 @@ def metal(tmp_path: Path) -> Path:
 def test_every_fold_finds_the_recipes_calibration_folder(
     recipe_file: Path, metal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeseg.pipeline import crossval_fold
+    from edgeseg.pipeline.crossval import fold as crossval_fold
 
     found = []
 

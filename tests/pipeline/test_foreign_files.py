@@ -15,21 +15,21 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from edgeseg.compress.sensitivity import Sensitivity, Trial
+from edgeseg.compress.int8.sensitivity import Sensitivity, Trial
+from edgeseg.export.adopt.adopt import adopt
+from edgeseg.export.adopt.adopted import Adopted
+from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.foreign.limits import engine_limits
 from edgeseg.export.foreign.read import read_foreign
-from edgeseg.pipeline.int8_doctor.adopt import adopt
-from edgeseg.pipeline.int8_doctor.adopted import Adopted
-from edgeseg.pipeline.int8_doctor.examine import Settings, examine_patient
-from edgeseg.pipeline.int8_doctor.feeding import Feeding
-from edgeseg.pipeline.int8_doctor.onnx_patient import OnnxPatient
-from edgeseg.pipeline.int8_doctor.order import DoctorOrder, carry_out
-from edgeseg.pipeline.int8_doctor.pixels import with_pixels
-from edgeseg.pipeline.int8_doctor.race import Race
-from edgeseg.pipeline.int8_doctor.verdict import change, verdict_of
-from edgeseg.runtime.dataset import DataSet, read_image
+from edgeseg.pipeline.commands.int8 import DoctorOrder, carry_out
+from edgeseg.pipeline.int8.examine import Settings, examine_patient
+from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
+from edgeseg.pipeline.int8.pixels import with_pixels
+from edgeseg.pipeline.int8.race import Race
+from edgeseg.pipeline.int8.verdict import change, verdict_of
+from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.intervals import Drop
+from edgeseg.runtime.score.intervals import Drop
 from edgeseg.runtime.segmenter import Segmenter
 
 from .foreign_cases import HEIGHT, WIDTH, truth, write_data, write_net

@@ -13,28 +13,28 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from edgeseg.compress.calibration.images import calibration_tensors
+from edgeseg.export.mask_agreement import Masks, agreement, compare_pairs, masks_of
 from edgeseg.pipeline import cli
-from edgeseg.pipeline.calibration_images import calibration_tensors
-from edgeseg.pipeline.crossval_folds import divide, write_fold
-from edgeseg.pipeline.image_rank import Faults
-from edgeseg.pipeline.init import init_folder, init_text
-from edgeseg.pipeline.int8_doctor.scored_patient import ScoredPatient
-from edgeseg.pipeline.mask_agreement import Masks, agreement, compare_pairs, masks_of
-from edgeseg.pipeline.mask_png import PackedMasks
-from edgeseg.pipeline.probe import FOLDER, probe_frame
-from edgeseg.pipeline.provenance import data_summary
-from edgeseg.pipeline.report_crop import Window
-from edgeseg.pipeline.report_drawing import draw_errors, draw_frame, draw_mask
-from edgeseg.pipeline.report_panels import Panel, panels_section
-from edgeseg.pipeline.report_record import data_table
-from edgeseg.runtime.datacheck import check_dataset
-from edgeseg.runtime.dataset import DataSet, content_hash, open_dataset
+from edgeseg.pipeline.chain.provenance import data_summary
+from edgeseg.pipeline.commands.init import init_folder, init_text
+from edgeseg.pipeline.crossval.folds import divide, write_fold
+from edgeseg.pipeline.int8.scored_patient import ScoredPatient
+from edgeseg.pipeline.report.crop import Window
+from edgeseg.pipeline.report.drawing import draw_errors, draw_frame, draw_mask
+from edgeseg.pipeline.report.image_rank import Faults
+from edgeseg.pipeline.report.panels import Panel, panels_section
+from edgeseg.pipeline.report.record import data_table
+from edgeseg.runtime.data.check import check_dataset
+from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset
+from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.evaluate import load_scores
-from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.input_spec import Geometry, InputSpec
-from edgeseg.runtime.metrics import summarize
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.png import PackedMasks
+from edgeseg.runtime.score.evaluate import load_scores
+from edgeseg.runtime.score.metrics import summarize
+from edgeseg.runtime.selfcheck import FOLDER, probe_frame
 from edgeseg.train.synthetic import write_dataset
 
 UNSURE = 200  # what marks the pixels in these files; 255 is their foreground

@@ -13,27 +13,27 @@ import onnx
 import pytest
 import torch
 
-from edgeseg.compress.plan import make_plan
-from edgeseg.compress.sensitivity import Sensitivity, Trial
-from edgeseg.pipeline.calibration_folder import open_folder
-from edgeseg.pipeline.int8_doctor import scored_patient
-from edgeseg.pipeline.int8_doctor.adopt import adopt
-from edgeseg.pipeline.int8_doctor.examine import Report, Settings, examine_patient
-from edgeseg.pipeline.int8_doctor.feeding import Feeding
-from edgeseg.pipeline.int8_doctor.onnx_patient import OnnxPatient
-from edgeseg.pipeline.int8_doctor.pixels import with_pixels
-from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient
-from edgeseg.pipeline.int8_doctor.race import Race
-from edgeseg.pipeline.int8_doctor.run_files import read_run
-from edgeseg.pipeline.int8_doctor.scored_patient import val_hash
-from edgeseg.pipeline.int8_doctor.verdict import verdict_of
-from edgeseg.pipeline.recipe import load_recipe
+from edgeseg.compress.calibration.folder import open_folder
+from edgeseg.compress.int8.plan import make_plan
+from edgeseg.compress.int8.sensitivity import Sensitivity, Trial
+from edgeseg.export.adopt.adopt import adopt
+from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.pipeline.int8 import scored_patient
+from edgeseg.pipeline.int8.examine import Report, Settings, examine_patient
+from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
+from edgeseg.pipeline.int8.pixels import with_pixels
+from edgeseg.pipeline.int8.plan_patient import PlanPatient
+from edgeseg.pipeline.int8.race import Race
+from edgeseg.pipeline.int8.run_files import read_run
+from edgeseg.pipeline.int8.scored_patient import val_hash
+from edgeseg.pipeline.int8.verdict import verdict_of
+from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.backends.ort import OrtBackend
-from edgeseg.runtime.dataset import DataSet, open_dataset, read_image
+from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.intervals import Drop
-from edgeseg.runtime.preprocess import prepare
+from edgeseg.runtime.frame.preprocess import prepare
+from edgeseg.runtime.score.intervals import Drop
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models.unet import UNet, unet_arch
 

@@ -13,19 +13,19 @@ from torch import nn
 from typer.testing import CliRunner
 
 from edgeseg.pipeline import cli
-from edgeseg.pipeline.chain import Chain
-from edgeseg.pipeline.fit_ship import Shipping
-from edgeseg.pipeline.fit_target import local_target
-from edgeseg.pipeline.int8_doctor import order
-from edgeseg.pipeline.int8_doctor.examine import examine_patient
-from edgeseg.pipeline.int8_doctor.order import DoctorOrder
-from edgeseg.pipeline.int8_doctor.plan_patient import PlanPatient
-from edgeseg.pipeline.int8_doctor.run_files import read_fit
-from edgeseg.pipeline.recipe import load_recipe
-from edgeseg.pipeline.run import make_chain
-from edgeseg.pipeline.store import sha256_file
+from edgeseg.pipeline.chain.chain import Chain
+from edgeseg.pipeline.chain.store import sha256_file
+from edgeseg.pipeline.commands import int8 as order
+from edgeseg.pipeline.commands.int8 import DoctorOrder
+from edgeseg.pipeline.int8.examine import examine_patient
+from edgeseg.pipeline.int8.plan_patient import PlanPatient
+from edgeseg.pipeline.int8.run_files import read_fit
+from edgeseg.pipeline.plan.run import make_chain
+from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.pipeline.search.ship import Shipping
+from edgeseg.pipeline.target.fit_target import local_target
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
@@ -189,7 +189,7 @@ def test_usage(arguments: list[str], message: str, tmp_path: Path, monkeypatch: 
 
 
 def test_the_plain_doctor_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeseg.pipeline import doctor
+    from edgeseg.pipeline.commands import machine as doctor
 
     monkeypatch.setattr(doctor, "examine", lambda _: {"ok": False})
     monkeypatch.setattr(doctor, "doctor_text", lambda _: "looked")

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from edgeseg.export.trt_cache import read_trt_cache
-from edgeseg.pipeline.chain import Chain, ChainRun, Step
-from edgeseg.pipeline.mask_agreement import MAX_DICE, MAX_PIXELS
-from edgeseg.pipeline.recipe import load_recipe
+from edgeseg.export.mask_agreement import MAX_DICE, MAX_PIXELS
+from edgeseg.export.trt.cache import read_trt_cache
+from edgeseg.pipeline.chain.chain import Chain, ChainRun, Step
+from edgeseg.pipeline.chain.store import sha256_file
+from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps.plan_files import UNVERIFIED
-from edgeseg.pipeline.store import sha256_file
-from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -29,7 +29,7 @@ data: {name: synthetic}
 geometry: {mode: resize, height_px: 64, width_px: 64}
 quantize: {images: 8, method: minmax, network: corrected}
 """
-EXPORT, STEPS = "edgeseg.pipeline.steps.exporting:", "edgeseg.pipeline.steps."
+EXPORT, STEPS = "edgeseg.pipeline.steps.export:", "edgeseg.pipeline.steps."
 pytestmark = pytest.mark.slow  # the exports
 MODELS = ("onnx-int8-x86", "onnx-int8", "tflite-int8")
 
@@ -59,7 +59,7 @@ def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> R
         copied = {"checkpoint": str(root / "checkpoint")}
         ranges = ("network", "onnx_fp32")
         steps = (
-            Step("network", (), copied, "edgeseg.pipeline.fit_ship:run_network"),
+            Step("network", (), copied, "edgeseg.pipeline.search.ship:run_network"),
             Step("onnx_fp32", ("network",), where, EXPORT + "run_torch_onnx"),
             Step("tflite_fp32", ("network",), where | {"how": tflite}, EXPORT + tflite),
             Step("ranges", ranges, where, STEPS + "quantizing:run_ranges"),
@@ -123,8 +123,8 @@ def test_float_paths_of_the_recipe_are_in_every_file(run_part: RunPart) -> None:
 
 def test_a_file_that_is_not_the_plans_fails_its_step(run_part: RunPart, monkeypatch: pytest.MonkeyPatch) -> None:
     """The writer goes wrong (here: it is handed another plan); the check catches it before anything ships."""
-    from edgeseg.compress.plan import Plan
-    from edgeseg.pipeline.steps import exporting
+    from edgeseg.compress.int8.plan import Plan
+    from edgeseg.pipeline.steps import export as exporting
 
     write = exporting.write_int8_onnx
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_not_the_plans_fails_its_step(run_part: RunPart, monkeypa
 
 
 def test_a_file_that_is_missing_leaves_its_pairs_out(run_part: RunPart, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeseg.pipeline.steps import exporting
+    from edgeseg.pipeline.steps import export as exporting
     from edgeseg.runtime.errors import ExportError
 
     def refuse(*given: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgeseg.runtime.dataset import DataSet, open_dataset
+from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData

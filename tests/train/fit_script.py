@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from edgeseg.runtime.dataset import DataSet, open_dataset, read_image, read_mask
+from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image, read_mask
 from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.input_spec import Geometry
-from edgeseg.runtime.intensity import spread
 from edgeseg.train import datamodule
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import (
@@ -79,7 +79,7 @@ def test_native_batches_are_the_pixels_of_the_files(synthetic_data: DataSet) -> 
 
 
 def test_resize_is_the_runtimes(synthetic_data: DataSet) -> None:
-    from edgeseg.runtime.preprocess import resize
+    from edgeseg.runtime.frame.preprocess import resize
 
     data = SegmentationData(synthetic_data, Geometry("resize", 64, 80, None, None, "area"), 16, _config(), p_defect=0.5)
     data.setup()

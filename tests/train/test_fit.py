@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from edgeseg.runtime.dataset import DataSet, open_dataset
+from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.errors import TrainingError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig, TrainConfig

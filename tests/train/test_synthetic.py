@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeseg.runtime.dataset import DataSet, open_dataset, read_image, read_mask
+from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image, read_mask
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.train.synthetic import write_dataset
 from edgeseg.train.synthetic_defects import CLASSES, MAX_DEFECT_FRACTION, MIN_DEFECT_FRACTION, add_defects

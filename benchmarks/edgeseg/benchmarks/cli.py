@@ -24,8 +24,8 @@ from edgeseg.benchmarks.result_file import read_result, to_json, write_result
 from edgeseg.benchmarks.sources import EngineOnly, load_frame, open_source
 from edgeseg.benchmarks.table import align, to_csv, to_text
 from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError, MeasureError
-from edgeseg.runtime.terminal import put, put_json, say
-from edgeseg.runtime.terminal import run as run_command
+from edgeseg.runtime.text.terminal import put, put_json, say
+from edgeseg.runtime.text.terminal import run as run_command
 
 _DEFAULT = HarnessConfig()
 

@@ -10,7 +10,7 @@ from typing import Any
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.file_kind import kind_of, refusal
 from edgeseg.runtime.own_documents import own_document
-from edgeseg.runtime.textfile import read_text
+from edgeseg.runtime.text.textfile import read_text
 
 # Keys that tell of which other tool a JSON is.
 _OTHERS = {

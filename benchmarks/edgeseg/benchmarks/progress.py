@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from edgeseg.benchmarks.harness import Progress as Told
-from edgeseg.runtime.names import shown
+from edgeseg.runtime.text.names import shown
 
 _LINE_EVERY_S = 10.0
 

@@ -18,9 +18,9 @@ from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.file_kind import kind_of
-from edgeseg.runtime.intensity import spread
+from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.manifest import ModelSpec
-from edgeseg.runtime.textfile import read_text
+from edgeseg.runtime.text.textfile import read_text
 
 _MODEL_NAMES = ("model.onnx", "model.tflite")
 _DEFAULT_SIDE_PX = 256
@@ -209,6 +209,6 @@ def load_frame(path: Path | None, source: Source) -> tuple[Frame | None, str]:
         return None, ""
     if path is None:
         return source.frame or procedural_frame(spec)
-    from edgeseg.runtime.imagefile import read_image
+    from edgeseg.runtime.data.imagefile import read_image
 
     return read_image(path, spec.input.color, spec.input.window), path.name

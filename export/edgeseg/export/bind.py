@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from edgeseg.compress.trace import node_keys, record, trace
+from edgeseg.compress.graph.trace import node_keys, record, trace
 from edgeseg.export.deploy_graph import DeployGraph
 
 # Root mean square of the difference, relative to that of the values. Engines differ by 1e-6 at the first operation and

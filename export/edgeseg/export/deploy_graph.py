@@ -11,8 +11,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from edgeseg.compress.fold import fold_batch_norm
-from edgeseg.compress.trace import trace
+from edgeseg.compress.graph.trace import trace
+from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.runtime.errors import ExportError
 
 Layout = Literal["NHWC", "NCHW"]

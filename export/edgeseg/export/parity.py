@@ -17,8 +17,8 @@ from torch import nn
 from edgeseg.export.muted import muted
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError, ExportError
+from edgeseg.runtime.frame.postprocess import to_mask
 from edgeseg.runtime.manifest import ModelSpec, OutputSpec
-from edgeseg.runtime.postprocess import to_mask
 from edgeseg.runtime.segmenter import Segmenter
 
 

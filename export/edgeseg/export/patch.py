@@ -14,8 +14,8 @@ import onnx
 from onnx import numpy_helper
 from torch import nn
 
-from edgeseg.export import flatbuffer
 from edgeseg.export.deploy_graph import DeployGraph
+from edgeseg.export.tflite import flatbuffer
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
 

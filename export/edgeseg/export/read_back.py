@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.compress.plan import Affine
+from edgeseg.compress.int8.plan import Affine
 from edgeseg.runtime.errors import ExportError
 
 # Relative. A kernel's scales pass through another package's float32 arithmetic; activations' must be equal.

@@ -12,7 +12,12 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.pipeline.cli_options import (
+from edgeseg.pipeline.commands.crossval import crossval
+from edgeseg.pipeline.commands.doctor import doctor_app
+from edgeseg.pipeline.commands.failures import ERROR, GATE, OK, Stop, reported
+from edgeseg.pipeline.commands.fit import fit
+from edgeseg.pipeline.commands.import_data import import_
+from edgeseg.pipeline.commands.options import (
     EXITS,
     RUNS,
     Assignments,
@@ -25,15 +30,10 @@ from edgeseg.pipeline.cli_options import (
     Threads,
     Variant,
 )
-from edgeseg.pipeline.cli_options import invocation as _invocation
-from edgeseg.pipeline.crossval_cli import crossval
-from edgeseg.pipeline.doctor_cli import doctor_app
-from edgeseg.pipeline.failures import ERROR, GATE, OK, Stop, reported
-from edgeseg.pipeline.fit_cli import fit
-from edgeseg.pipeline.import_cli import import_
-from edgeseg.pipeline.order import Order, carry_out
-from edgeseg.pipeline.predict_cli import predict
-from edgeseg.runtime import terminal
+from edgeseg.pipeline.commands.options import invocation as _invocation
+from edgeseg.pipeline.commands.predict import predict
+from edgeseg.pipeline.commands.run import Order, carry_out
+from edgeseg.runtime.text import terminal
 
 _CHAIN = "The chain"
 _BUNDLE = "Bundles"
@@ -122,9 +122,9 @@ def init(
 ) -> None:
     """Look at a folder of images and masks, and write dataset.yaml (if missing) and a commented recipe.yaml into it."""
     with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.init import init_folder, init_text
-        from edgeseg.pipeline.printed import show
-        from edgeseg.pipeline.progress import count_progress
+        from edgeseg.pipeline.commands.init import init_folder, init_text
+        from edgeseg.pipeline.commands.progress import count_progress
+        from edgeseg.pipeline.commands.shown import show
 
         with count_progress("looking at images") as progress:
             report = init_folder(folder, progress, out)
@@ -141,10 +141,10 @@ def check(
 ) -> None:
     """Say what a data set holds, and list everything that is wrong with it, each with its file and what to do."""
     with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.data_words import check_json, check_text
-        from edgeseg.pipeline.printed import show
-        from edgeseg.pipeline.progress import count_progress
-        from edgeseg.runtime.datacheck import examine
+        from edgeseg.pipeline.commands.data_text import check_json, check_text
+        from edgeseg.pipeline.commands.progress import count_progress
+        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.runtime.data.check import examine
 
         with count_progress("checking images") as progress:
             report = check_json(examine(folder, progress), str(folder))
@@ -159,7 +159,7 @@ data_app.command("import", epilog="Example: edgeseg data import --from coco expo
 def verify(bundle: BundleFile, threads: Threads = None, as_json: Json = False) -> None:
     """Check a bundle's hashes, and every variant that can run here against its golden masks."""
     with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.printed import show, verify_text
+        from edgeseg.pipeline.commands.shown import show, verify_text
         from edgeseg.runtime.verify import verify_bundle
 
         report = verify_bundle(bundle, threads)
@@ -194,11 +194,11 @@ def evaluate(
 ) -> None:
     """Score a bundle on a data set, whose classes, colour and pixel size are held against the bundle's."""
     with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.printed import evaluate_text, show
-        from edgeseg.pipeline.progress import count_progress
+        from edgeseg.pipeline.commands.progress import count_progress
+        from edgeseg.pipeline.commands.shown import evaluate_text, show
         from edgeseg.runtime.commands import BundleChoice, listed, passes
         from edgeseg.runtime.commands import evaluate as score
-        from edgeseg.runtime.terminal import say
+        from edgeseg.runtime.text.terminal import say
 
         with count_progress("scoring images") as progress:
             choice = BundleChoice(bundle, variant, threads)

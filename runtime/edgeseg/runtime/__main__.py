@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.runtime import terminal
+from edgeseg.runtime.text import terminal
 
 OK, ERROR, USAGE, GATE = 0, 1, 2, 3
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeseg.runtime.errors import EdgesegError
-from edgeseg.runtime.jsontext import encodable
-from edgeseg.runtime.names import without_bytes
+from edgeseg.runtime.text.jsontext import encodable
+from edgeseg.runtime.text.names import without_bytes
 
 
 @contextlib.contextmanager

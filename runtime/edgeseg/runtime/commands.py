@@ -11,9 +11,9 @@ import numpy as np
 
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.evaluate import evaluate as score
-from edgeseg.runtime.metrics import ImageScore, summarize, summarize_classes
 from edgeseg.runtime.score.choice import check_split, choose_samples, column_values, unused_columns
+from edgeseg.runtime.score.evaluate import evaluate as score
+from edgeseg.runtime.score.metrics import ImageScore, summarize, summarize_classes
 from edgeseg.runtime.score.opening import open_for
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.score.witness import Witness

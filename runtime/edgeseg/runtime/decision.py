@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edgeseg.runtime.frame.regions import Region
 from edgeseg.runtime.manifest import Decision
-from edgeseg.runtime.regions import Region
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from edgeseg.runtime import terminal
+from edgeseg.runtime.text import terminal
 
 # By name and late: this file is the one place that hands over to whatever else is installed beside the runtime,
 # which stands alone and knows nothing of either.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from edgeseg.runtime.errors import ManifestError
-from edgeseg.runtime.textfile import decoded
+from edgeseg.runtime.text.textfile import decoded
 
 T = TypeVar("T")
 

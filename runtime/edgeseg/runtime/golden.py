@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from edgeseg.runtime.errors import BundleError
-from edgeseg.runtime.preprocess import check_frame
+from edgeseg.runtime.frame.preprocess import check_frame
 
 _ANY_WINDOW = (0, 65535)  # which window it is does not matter here
 

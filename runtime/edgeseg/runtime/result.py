@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.regions import Region
+    from edgeseg.runtime.frame.regions import Region
 
 
 @dataclass(frozen=True)

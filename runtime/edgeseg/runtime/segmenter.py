@@ -12,12 +12,12 @@ import numpy as np
 
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.frame.postprocess import Scratch, to_mask
+from edgeseg.runtime.frame.postprocess import probability as to_probability
+from edgeseg.runtime.frame.preprocess import Prepared, prepare
 from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.out_of_memory import FrameMemory
 from edgeseg.runtime.ownership import Owned
-from edgeseg.runtime.postprocess import Scratch, to_mask
-from edgeseg.runtime.postprocess import probability as to_probability
-from edgeseg.runtime.preprocess import Prepared, prepare
 from edgeseg.runtime.result import Result, times_ms
 
 __all__ = ["Result", "Segmenter"]
@@ -258,8 +258,8 @@ class Segmenter(Owned):
         """Add what was asked for beyond the mask: `extras` = (probability, regions)."""
         if not any(extras):
             return Result(mask, None, None, times)
-        from edgeseg.runtime.regions import find_regions
-        from edgeseg.runtime.row_probability import RowProbability
+        from edgeseg.runtime.frame.regions import find_regions
+        from edgeseg.runtime.frame.row_probability import RowProbability
 
         has_scores = self.spec.output.kind == "scores"
         start = perf_counter_ns()

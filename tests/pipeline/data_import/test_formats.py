@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.runtime.datacheck import check_dataset
-from edgeseg.runtime.dataset import open_dataset
-from edgeseg.runtime.imagefile import read_image
+from edgeseg.runtime.data.check import check_dataset
+from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.data.imagefile import read_image
 
 from .sources import SAMPLES, SHAPE, SQUARE, coco, imported, labelme, mask, picture, reasons, refused, square
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.data.dataset import open_dataset
 
 from .sources import SAMPLES, imported, mask, picture, reasons, refused, turned_jpeg
 

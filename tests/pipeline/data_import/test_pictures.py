@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.runtime.dataset import open_dataset, read_image
+from edgeseg.runtime.data.dataset import open_dataset, read_image
 
 from .sources import SHAPE, SQUARE, coco, imported, labelme, mask, picture, reasons, refused, square, turned_jpeg
 from .test_masks import palette_png

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
-from edgeseg.runtime.dataset import DataSet, open_dataset
+from edgeseg.runtime.data.dataset import DataSet, open_dataset
 
 
 def data(root: Path, masks: list[np.ndarray], val_from: int) -> DataSet:

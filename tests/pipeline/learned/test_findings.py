@@ -11,7 +11,7 @@ import pytest
 
 from edgeseg.pipeline.learned.findings import nothing_learned, skill_refusal, warnings_of
 from edgeseg.pipeline.learned.skill import skill_of
-from edgeseg.runtime.image_score import score_image
+from edgeseg.runtime.score.image_score import score_image
 
 UInt8 = np.ndarray
 Answer = Callable[[UInt8, np.random.Generator], UInt8]

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.pipeline.chain import Chain
-from edgeseg.pipeline.fit_student import TrainedChain
-from edgeseg.pipeline.learned.fit_evidence import Evidence
+from edgeseg.pipeline.chain.chain import Chain
+from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.skill import skill_of
-from edgeseg.pipeline.recipe import load_recipe
-from edgeseg.pipeline.store import StepFolder
-from edgeseg.runtime.dataset import DataSet, open_dataset
+from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.pipeline.search.evidence import Evidence
+from edgeseg.pipeline.search.student import TrainedChain
+from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.evaluate import save_scores
-from edgeseg.runtime.image_score import ImageScore, score_image
+from edgeseg.runtime.score.evaluate import save_scores
+from edgeseg.runtime.score.image_score import ImageScore, score_image
 
 GOOD = [{"epoch": 5.0 * n, "val_dice": value} for n, value in enumerate((0.3, 0.7, 0.8, 0.82, 0.82), start=1)]
 RISING = [{"epoch": 1.0 * n, "val_dice": 0.1 * n} for n in range(1, 6)]

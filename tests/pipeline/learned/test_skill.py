@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edgeseg.pipeline.learned.skill import skill_of
-from edgeseg.runtime.image_score import ImageScore, score_image
-from edgeseg.runtime.metrics import summarize
+from edgeseg.runtime.score.image_score import ImageScore, score_image
+from edgeseg.runtime.score.metrics import summarize
 
 
 def mask(*boxes: tuple[int, int, int], size: int = 20) -> np.ndarray:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.runtime.data.imagefile import read_mask
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.imagefile import read_mask
 
 from ..data_folders import truth
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.runtime.data.check import examine
 from edgeseg.runtime.data.columns import column_warnings, unused_columns
-from edgeseg.runtime.datacheck import examine
 
 from ..data_folders import write_folder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.runtime.dataset import SPLITS, open_dataset
+from edgeseg.runtime.data.dataset import SPLITS, open_dataset
 from edgeseg.runtime.errors import DataError
 
 from ..data_folders import write_folder

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.runtime.datacheck import examine
-from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.data.check import examine
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import DataError
 
 from ..data_folders import frame, save, truth, write_folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.runtime.datacheck import examine
+from edgeseg.runtime.data.check import examine
 
 from ..data_folders import CLASSES, frame, save, write_folder
 

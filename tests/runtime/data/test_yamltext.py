@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.data.yamltext import YamlError, as_name, plain, read_yaml
-from edgeseg.runtime.dataset import open_dataset
 from edgeseg.runtime.errors import DataError
 
 from ..data_folders import write_folder

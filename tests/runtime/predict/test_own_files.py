@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.runtime.data.imagefile import read_mask
 from edgeseg.runtime.golden import encode_png
-from edgeseg.runtime.imagefile import read_mask
 from edgeseg.runtime.predict.own_files import is_own, seal_mp4, sealed_png
 
 MASK = np.random.default_rng(0).integers(0, 3, (40, 50), np.uint8)

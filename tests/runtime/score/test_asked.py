@@ -15,7 +15,7 @@ import pytest
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.__main__ import main
-from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.manifest import Geometry
 from edgeseg.runtime.score.seen import SeenImages
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from edgeseg.runtime.datafolder import Description
-from edgeseg.runtime.dataset import open_dataset
+from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.data.folder import Description
+from edgeseg.runtime.data.pixel_hash import pixel_hash, short_pixel_hash
 from edgeseg.runtime.errors import ManifestError
-from edgeseg.runtime.pixel_hash import pixel_hash, short_pixel_hash
 from edgeseg.runtime.score.seen import SeenImages
 
 from ..data_folders import frame, save, write_folder

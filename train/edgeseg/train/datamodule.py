@@ -12,12 +12,12 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from edgeseg.runtime.dataset import DataSet, Sample, check_sizes, read_image
+from edgeseg.runtime.data.dataset import DataSet, Sample, check_sizes, read_image
+from edgeseg.runtime.data.ignored import as_background
 from edgeseg.runtime.errors import ConfigError, DataError
-from edgeseg.runtime.ignored import as_background
+from edgeseg.runtime.frame.intensity import apply_window
+from edgeseg.runtime.frame.preprocess import resize
 from edgeseg.runtime.input_spec import Geometry
-from edgeseg.runtime.intensity import apply_window
-from edgeseg.runtime.preprocess import resize
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.transforms import Augment, draw_seed
 
@@ -188,7 +188,7 @@ class SegmentationData(L.LightningDataModule):
         self.data, self.geometry, self.config = data, geometry, config
         self.stride_px = stride_px
         self.tiles = TileSampling(int(geometry.tile_px or 0), p_defect) if geometry.mode == "tile" else None
-        # Read instead of drawing views anew; with the answers of a teacher (`edgeseg.compress.stored_views`).
+        # Read instead of drawing views anew; with the answers of a teacher (`edgeseg.compress.distill.stored_views`).
         self.stored: Dataset[Batch] | None = None
         self._train: TrainingImages | None = None
         self._val: FixedImages | None = None

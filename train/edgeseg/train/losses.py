@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.ignored import IGNORED
 from edgeseg.train.config import LossConfig
 from edgeseg.train.region_loss import regions
 from edgeseg.train.true_class import class_masks, of_true_class

@@ -14,7 +14,7 @@ from edgeseg.pipeline.data_import.source import Source, Tally, Wishes
 from edgeseg.pipeline.data_import.write import Progress, Writer, new_folder
 from edgeseg.runtime.data.shares import Share
 from edgeseg.runtime.errors import ConfigError, DataError
-from edgeseg.runtime.shell import command
+from edgeseg.runtime.text.shell import command
 
 FORMATS: dict[str, Callable[[Tree, Wishes, Tally], Source]] = {
     "labelme": labelme.read,

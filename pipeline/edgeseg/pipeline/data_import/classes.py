@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.errors import ConfigError, DataError
-from edgeseg.runtime.ignored import IGNORED
 
 BACKGROUND = "background"
 # What tools call pixels of no object, and pixels that do not count.

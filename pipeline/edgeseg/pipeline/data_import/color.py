@@ -13,10 +13,10 @@ from edgeseg.pipeline.data_import import folders, labelmap
 from edgeseg.pipeline.data_import.classes import BACKGROUND, Colour, check_colours, colours_of, is_background
 from edgeseg.pipeline.data_import.paths import Tree
 from edgeseg.pipeline.data_import.source import Source, Tally, UInt8, Wishes
+from edgeseg.runtime.data.ignored import IGNORED
+from edgeseg.runtime.data.imagefile import decode, to_color
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.faults import FaultError
-from edgeseg.runtime.ignored import IGNORED
-from edgeseg.runtime.imagefile import decode, to_color
 
 _BLACK: Colour = (0, 0, 0)
 _IGNORED = ("ignore", "ignored")  # as Datumaro names the borders of Pascal VOC

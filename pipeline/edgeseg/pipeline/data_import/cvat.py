@@ -14,7 +14,7 @@ from edgeseg.pipeline.data_import.raster import box, ellipse, paste, polygon
 from edgeseg.pipeline.data_import.rle import runs_to_mask
 from edgeseg.pipeline.data_import.source import Item, Shape, Size, Source, Tally, UInt8, Wishes, bad
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.textfile import read_text
+from edgeseg.runtime.text.textfile import read_text
 
 # A document type brings entities, which blow up to gigabytes or read other files. CVAT writes none.
 _DECLARATION = re.compile(r"<!(?!--|\[CDATA\[)\s*(\w*)")

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from edgeseg.pipeline.data_import.paths import Tree, folder_split
 from edgeseg.pipeline.data_import.source import Item, Size, Tally, UInt8, bad
 from edgeseg.runtime.container import DamagedError, look
+from edgeseg.runtime.data.imagefile import MASK_SUFFIXES
+from edgeseg.runtime.data.splits import SPLITS
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.imagefile import MASK_SUFFIXES
-from edgeseg.runtime.splits import SPLITS
-from edgeseg.runtime.textfile import read_text
+from edgeseg.runtime.text.textfile import read_text
 
 _IMAGES = ("images", "jpegimages")
 _MASKS = ("masks", "segmentationclass", "labels", "annotations")

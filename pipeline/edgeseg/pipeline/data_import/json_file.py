@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeseg.pipeline.data_import.raster import Points
 from edgeseg.pipeline.data_import.source import Size, bad
-from edgeseg.runtime.textfile import read_text
+from edgeseg.runtime.text.textfile import read_text
 
 _MOST_PX = 1 << 20  # of a side; beyond it an annotation is damaged
 

@@ -8,7 +8,7 @@ from edgeseg.pipeline.data_import.classes import Colour
 from edgeseg.pipeline.data_import.paths import Tree
 from edgeseg.pipeline.data_import.source import bad
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.textfile import read_text
+from edgeseg.runtime.text.textfile import read_text
 
 
 def find(tree: Tree) -> dict[str, Colour]:

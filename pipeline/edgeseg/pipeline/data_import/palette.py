@@ -14,9 +14,9 @@ from edgeseg.pipeline.data_import.classes import BACKGROUND, Colour, hex_of, is_
 from edgeseg.pipeline.data_import.paths import Tree
 from edgeseg.pipeline.data_import.source import Source, Tally, UInt8, Wishes, bad
 from edgeseg.runtime import container
-from edgeseg.runtime.datafolder import check_classes
-from edgeseg.runtime.ignored import IGNORED
-from edgeseg.runtime.imagefile import read_stored_mask
+from edgeseg.runtime.data.folder import check_classes
+from edgeseg.runtime.data.ignored import IGNORED
+from edgeseg.runtime.data.imagefile import read_stored_mask
 
 _HEADER, _TYPE, _CHECK = 16, 25, 29  # places in a PNG: data of IHDR, its colour type, its checksum
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from edgeseg.runtime.data.imagefile import IMAGE_SUFFIXES
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.imagefile import IMAGE_SUFFIXES
 
 # What is looked at as a picture of a source; beside what edgeseg reads, what it turns into PNG.
 PICTURES = (*IMAGE_SUFFIXES, ".jfif", ".jpe", ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2")

@@ -12,9 +12,9 @@ import numpy as np
 
 from edgeseg.pipeline.data_import.source import Size
 from edgeseg.runtime import container
+from edgeseg.runtime.data.imagefile import IMAGE_SUFFIXES, Frame, decode, to_color
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import FaultError
-from edgeseg.runtime.imagefile import IMAGE_SUFFIXES, Frame, decode, to_color
 from edgeseg.runtime.input_spec import IntensityWindow
 
 _SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WebP": ".webp"}

@@ -19,15 +19,15 @@ from edgeseg.pipeline.data_import.classes import Table
 from edgeseg.pipeline.data_import.paths import stems
 from edgeseg.pipeline.data_import.picture import Picture, take, turned
 from edgeseg.pipeline.data_import.source import Item, Size, Source, Tally, UInt8, bad
-from edgeseg.pipeline.mask_png import encode_mask
-from edgeseg.pipeline.yaml_word import yaml_word
+from edgeseg.pipeline.recipe.yaml_word import yaml_word
+from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.data.shares import Shares
+from edgeseg.runtime.data.splits import SPLITS
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.faults import FaultError
-from edgeseg.runtime.ignored import IGNORED
 from edgeseg.runtime.input_spec import IntensityWindow
-from edgeseg.runtime.names import name_bytes, without_bytes
-from edgeseg.runtime.splits import SPLITS
+from edgeseg.runtime.png import encode_mask
+from edgeseg.runtime.text.names import name_bytes, without_bytes
 
 Progress = Callable[[int, int], None]
 

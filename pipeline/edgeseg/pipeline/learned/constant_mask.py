@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from edgeseg.runtime.dataset import DataSet, Sample, read_mask
-from edgeseg.runtime.image_score import score_image
-from edgeseg.runtime.metrics import summarize
+from edgeseg.runtime.data.dataset import DataSet, Sample, read_mask
+from edgeseg.runtime.score.image_score import score_image
+from edgeseg.runtime.score.metrics import summarize
 
 _SIDE_PX = 128  # every mask is sampled on such a grid, so that frames may differ in size
 _MOST = 300  # images a split that are looked at, evenly spaced

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.runtime.image_score import ImageScore, dice, mean_or_nan
+from edgeseg.runtime.score.image_score import ImageScore, dice, mean_or_nan
 
 Floats = npt.NDArray[np.float64]
 

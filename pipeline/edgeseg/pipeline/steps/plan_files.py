@@ -17,19 +17,19 @@ from typing import Any
 
 from torch import nn
 
-from edgeseg.compress.plan import Plan
-from edgeseg.export.placement import s8_tensorrt
-from edgeseg.export.qdq import write_int8_onnx
+from edgeseg.compress.int8.plan import Plan
+from edgeseg.export.mask_agreement import MAX_DICE, MAX_PIXELS, Masks, compare_pairs, masks_of
+from edgeseg.export.onnx.placement import s8_tensorrt
+from edgeseg.export.onnx.qdq import write_int8_onnx
+from edgeseg.export.onnx.read_back import check_int8_onnx
 from edgeseg.export.read_back import ReadBack
-from edgeseg.export.read_back_onnx import check_int8_onnx
-from edgeseg.export.read_back_tflite import check_int8_tflite
-from edgeseg.export.trt_cache import check_trt_cache, write_trt_cache
-from edgeseg.pipeline.chain import StepContext
-from edgeseg.pipeline.mask_agreement import MAX_DICE, MAX_PIXELS, Masks, compare_pairs, masks_of
-from edgeseg.pipeline.steps.exporting import quantised
-from edgeseg.pipeline.steps.spec_files import model_file, read_spec
+from edgeseg.export.spec_file import model_file, read_spec
+from edgeseg.export.tflite.read_back import check_int8_tflite
+from edgeseg.export.trt.cache import check_trt_cache, write_trt_cache
+from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.chain.store import sha256_file
+from edgeseg.pipeline.steps.export import quantised
 from edgeseg.pipeline.steps.training import open_data
-from edgeseg.pipeline.store import sha256_file
 from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.errors import BackendError, ExportError
 from edgeseg.runtime.model_spec import ModelSpec

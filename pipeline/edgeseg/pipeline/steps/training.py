@@ -11,11 +11,11 @@ import torch
 
 from edgeseg.benchmarks.turns import Turns
 from edgeseg.compress.cost import cost
-from edgeseg.compress.distill import DistillationModule, DistillConfig
-from edgeseg.compress.importance import put_gates
-from edgeseg.compress.stored_views import ViewOrder, stored_views
-from edgeseg.pipeline.chain import StepContext
-from edgeseg.runtime.dataset import DataSet, open_dataset
+from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
+from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
+from edgeseg.compress.search.importance import put_gates
+from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData

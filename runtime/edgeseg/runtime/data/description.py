@@ -12,8 +12,8 @@ from typing import Any
 from edgeseg.runtime.data.foreign import recognise, seen_in
 from edgeseg.runtime.data.yamltext import Document, YamlError, as_name, plain, quoting, read_yaml
 from edgeseg.runtime.faults import Fault, FaultError, bad_description
-from edgeseg.runtime.shell import command
-from edgeseg.runtime.textfile import read_text
+from edgeseg.runtime.text.shell import command
+from edgeseg.runtime.text.textfile import read_text
 
 _NEEDED = ("classes", "color")
 _REMOVE = ("remove it", "if this is a file of another kind, move it away and run `edgeseg init` on the folder")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from edgeseg.runtime.shell import command
+from edgeseg.runtime.text.shell import command
 
 # What it is, any of these sets of keys, and the kind that `edgeseg data import` knows it by, or what else to do.
 _TOOLS: tuple[tuple[str, tuple[frozenset[str], ...], str], ...] = (

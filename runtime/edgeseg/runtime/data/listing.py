@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.runtime.imagefile import IMAGE_SUFFIXES
+from edgeseg.runtime.data.imagefile import IMAGE_SUFFIXES
 
 # Pictures and volumes that are not read; beside our own suffixes, what tells a forgotten image from a note.
 _OTHER_PICTURES = (

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgeseg.runtime.data.splits import SPLITS
 from edgeseg.runtime.faults import Fault
-from edgeseg.runtime.splits import SPLITS
-from edgeseg.runtime.textfile import read_text
+from edgeseg.runtime.text.textfile import read_text
 
 KNOWN = ("stem", "split", "group")
 # What others call them.

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from edgeseg.runtime.names import folded
+from edgeseg.runtime.text.names import folded
 
 # So many images are held against all masks to find a rule; then it is applied to all.
 _TRIED = 16

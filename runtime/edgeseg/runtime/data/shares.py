@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.faults import Fault
-from edgeseg.runtime.ignored import IGNORED
 
 # A class that covers more than the background in so many of the masks is probably the background itself.
 _NEARLY_ALL = 0.9

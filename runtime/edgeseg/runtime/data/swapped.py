@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeseg.runtime.data.imagefile import decode
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.imagefile import decode
 
 _LOOKED_AT = 5
 _PIXELS_LOOKED_AT = 1 << 16

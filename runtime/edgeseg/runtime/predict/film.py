@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.errors import ConfigError, DataError
-from edgeseg.runtime.names import has_bytes
+from edgeseg.runtime.text.names import has_bytes
 
 UInt8 = npt.NDArray[np.uint8]
 

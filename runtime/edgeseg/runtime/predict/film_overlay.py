@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from edgeseg.runtime.atomic import replacing, write_bytes
 from edgeseg.runtime.errors import DataError, EdgesegError
-from edgeseg.runtime.names import has_bytes
 from edgeseg.runtime.predict.outputs import OVERLAYS, mask_file, overlay_film
 from edgeseg.runtime.predict.own_files import encode_own, seal_mp4
+from edgeseg.runtime.text.names import has_bytes
 
 UInt8 = npt.NDArray[np.uint8]
 

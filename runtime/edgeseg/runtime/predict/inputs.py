@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgeseg.runtime.data.imagefile import IMAGE_SUFFIXES
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.imagefile import IMAGE_SUFFIXES
 from edgeseg.runtime.predict.own_files import is_own
 
 FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.names import folded
 from edgeseg.runtime.predict.inputs import Input, is_folder
 from edgeseg.runtime.predict.own_files import is_own
+from edgeseg.runtime.text.names import folded
 
 OVERLAYS = "overlays"  # apart, so that the masks can be fed back as masks/ of a data set
 

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.commands import BundleChoice
+from edgeseg.runtime.data.imagefile import Frame, read_image, to_color
 from edgeseg.runtime.decision import decide
 from edgeseg.runtime.errors import EdgesegError
-from edgeseg.runtime.imagefile import Frame, read_image, to_color
-from edgeseg.runtime.intensity import apply_window
+from edgeseg.runtime.frame.intensity import apply_window
 from edgeseg.runtime.predict.film import Film, open_camera, open_film
 from edgeseg.runtime.predict.film_overlay import FilmOverlay
 from edgeseg.runtime.predict.inputs import Input, Inputs, gather

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeseg.runtime.dataset import SPLITS, DataSet, Sample
+from edgeseg.runtime.data.dataset import SPLITS, DataSet, Sample
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.score.spelling import folded
 

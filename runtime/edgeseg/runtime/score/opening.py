@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeseg.runtime.datafolder import Description
-from edgeseg.runtime.dataset import DataSet, open_dataset
+from edgeseg.runtime.data.dataset import DataSet, open_dataset
+from edgeseg.runtime.data.folder import Description
 from edgeseg.runtime.manifest import Manifest
 from edgeseg.runtime.score.labels import match_labels
 

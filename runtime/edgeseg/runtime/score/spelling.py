@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeseg.runtime import names
+from edgeseg.runtime.text import names
 
 
 def folded(name: str) -> str:

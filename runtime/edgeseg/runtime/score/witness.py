@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.runtime.evaluate import HasMask
-from edgeseg.runtime.metrics import ImageScore, summarize
-from edgeseg.runtime.pixel_hash import short_pixel_hash
+from edgeseg.runtime.data.pixel_hash import short_pixel_hash
+from edgeseg.runtime.score.evaluate import HasMask
+from edgeseg.runtime.score.metrics import ImageScore, summarize
 from edgeseg.runtime.score.seen import SeenImages
 
 _NOT_KNOWN = (

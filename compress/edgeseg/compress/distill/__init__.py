@@ -1,0 +1,1 @@
+"""Teaching a student what a teacher answers."""

@@ -1,0 +1,1 @@
+"""Cutting to a measured budget: importances, groups, widths, depth, layer times, candidates."""

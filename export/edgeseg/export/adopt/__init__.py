@@ -1,0 +1,1 @@
+"""INT8 files of other tools, taken as they are."""

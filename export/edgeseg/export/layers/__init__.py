@@ -1,0 +1,1 @@
+"""One layer as a file of its own, to be timed."""

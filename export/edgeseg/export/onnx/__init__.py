@@ -1,0 +1,1 @@
+"""ONNX files: float and INT8 ones, written and read back."""

@@ -1,0 +1,1 @@
+"""TFLite files: float and INT8 ones, written and read back."""

@@ -1,0 +1,1 @@
+"""What TensorRT reads beside the ONNX file."""

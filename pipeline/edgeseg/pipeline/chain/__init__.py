@@ -1,0 +1,1 @@
+"""Steps that run once: keys, folders, resuming. Knows nothing of networks."""

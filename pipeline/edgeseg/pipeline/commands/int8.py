@@ -1,0 +1,166 @@
+"""`edgeseg doctor int8` as the command line takes it: a recipe with its run or fit, or an ONNX file with its data."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.compress.calibration.folder import open_folder
+from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.pipeline.commands.progress import count_progress
+from edgeseg.pipeline.int8.examine import Report, Settings, examine_patient
+from edgeseg.pipeline.int8.page import write_page
+from edgeseg.pipeline.int8.patient import Patient
+from edgeseg.pipeline.plan.run import data_of
+from edgeseg.pipeline.recipe.files import find_recipe
+from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.backends.base import default_threads
+from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.file_kind import kind_of, refusal
+
+_JSON, _PAGE = "int8_doctor.json", "int8_doctor.html"
+
+
+@dataclass(frozen=True)
+class DoctorOrder:
+    """What the doctor is told.
+
+    Attributes:
+        subject: A recipe (file or name), or an .onnx file.
+        data: Folder of the data set; needed for an .onnx file.
+        calibration: Folder of images to calibrate an .onnx file on, or None for training images.
+        runs: Where runs are kept.
+        out: Folder for the report, or None for the run's own (`runs`/NAME), or the fit's.
+        size: `HxW`, or "" for the file's own.
+        scale: Of raw pixels; see `adopt.Feeding`.
+        mean: Values with commas between.
+        std: Likewise.
+        max_drop: Largest loss of Dice on val.
+        images: Val images to compare layers on; 0 for all, None to choose.
+        threads: Threads of the engine, or None for the recipe's or the default.
+        fit: Folder of a fit of the recipe, whose shipped network is examined, or None for the run's student.
+        output: The tensor of an .onnx file that holds its answer; "" for its only output.
+    """
+
+    subject: str
+    data: Path | None = None
+    calibration: Path | None = None
+    runs: Path = Path("runs")
+    out: Path | None = None
+    size: str = ""
+    scale: float = 1 / 255
+    mean: str = "0"
+    std: str = "1"
+    max_drop: float = 0.003
+    images: int | None = None
+    threads: int | None = None
+    fit: Path | None = None
+    output: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command that gives the same report."""
+        words = ["edgeseg", "doctor", "int8", self.subject]
+        words += ["--data", str(self.data)] if self.data is not None else []
+        words += ["--fit", str(self.fit)] if self.fit is not None else []
+        words += ["--calibration", str(self.calibration)] if self.calibration is not None else []
+        words += ["--output", self.output] if self.output else []
+        words += ["--size", self.size] if self.size else []
+        fed = (("scale", self.scale, 1 / 255), ("mean", self.mean, "0"), ("std", self.std, "1"))
+        limits = (("max-drop", self.max_drop, 0.003), ("images", self.images, None), ("threads", self.threads, None))
+        for name, value, default in (*fed, *limits):
+            words += [f"--{name}", str(value)] if value != default else []
+        return shlex.join(words)
+
+
+def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
+    """Examine, and write `int8_doctor.json` and `int8_doctor.html`.
+
+    Returns:
+        The report and its folder.
+
+    Raises:
+        EdgesegError: If there is nothing to examine, or it cannot be quantised or scored.
+    """
+    patient, folder, threads = _onnx(order) if _names_a_file(order.subject) else _run(order)
+    _check_own(folder)
+    settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
+    with count_progress("trying layers in INT8") as progress:
+        report = examine_patient(patient, folder, settings, progress)
+    write_json(folder / _JSON, report)
+    write_page(report, folder / _PAGE)
+    return report, folder
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse, before minutes of work, to replace files that only bear the report's names."""
+    for name, mark in ((_JSON, b'"settings_to_use"'), (_PAGE, b"INT8 doctor")):
+        path = folder / name
+        if path.exists() and not (path.is_file() and mark in path.read_bytes()):
+            raise ConfigError(
+                f"{path} is no report of `edgeseg doctor int8` and would be replaced; choose another --out"
+            )
+
+
+def _names_a_file(subject: str) -> bool:
+    """Whether a network is meant, by what the file holds: a recipe is text, whatever it is called."""
+    path = Path(subject)
+    if path.suffix.lower() in (".onnx", ".tflite", ".pt", ".pth", ".edgeseg"):
+        return True
+    return path.exists() and kind_of(path).key not in ("text", "json", "empty", "utf16")
+
+
+def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:
+    from edgeseg.pipeline.int8.plan_patient import PlanPatient
+
+    if order.calibration is not None:
+        raise ConfigError(
+            f"--calibration {order.calibration} is for an .onnx file; a run's ranges are taken by its step `ranges`. "
+            "Set quantize.folder in the recipe, and run it again"
+        )
+    recipe = load_recipe(find_recipe(order.subject))
+    root = order.runs / recipe.name
+    data = data_of(recipe, order.data, root)
+    if order.fit is not None and (split := order.fit / "shipped" / "split.csv").is_file():
+        data = open_dataset(data.root, split_file=split)  # the fit's own, wherever --runs points to
+    patient = PlanPatient.open(recipe, root, data, order.fit)
+    return patient, order.out or order.fit or root, recipe.bench.threads
+
+
+def _onnx(order: DoctorOrder) -> tuple[Patient, Path, int]:
+    from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
+
+    path = Path(order.subject)
+    if order.fit is not None:
+        raise ConfigError(f"--fit {order.fit} is for a recipe; {path.name} is a file. Leave it out, or name the recipe")
+    kind = kind_of(path)
+    if kind.key == "missing" and not path.is_symlink():
+        raise ConfigError(f"{path} does not exist; name a float ONNX file, or a recipe")
+    if kind.key != "onnx":
+        raise ConfigError(refusal(path, "a float ONNX file, or a recipe", kind))
+    if order.data is None:
+        raise ConfigError(f"{path.name} needs images to be examined on: --data DIR with images/ and masks/")
+    feeding = Feeding(_size(order.size), order.scale, _numbers("mean", order.mean), _numbers("std", order.std))
+    folder = order.out or order.runs / path.stem
+    data = open_dataset(order.data, split_file=folder / "split.csv")
+    own = None if order.calibration is None else open_folder(order.calibration, data, "--calibration")
+    return OnnxPatient(path, data, feeding, folder / "int8_doctor", own, order.output), folder, default_threads()
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise ConfigError(f"--size is {text!r}; give height and width such as 256x320")
+    return int(height), int(width)
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as err:
+        raise ConfigError(f"--{name} is {text!r}; give one number, or one a channel such as 0.49,0.46,0.41") from err

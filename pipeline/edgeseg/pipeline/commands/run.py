@@ -1,0 +1,64 @@
+"""An order for a run of the chain, as the command line takes it, and carrying it out."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a run of the chain is told.
+
+    Attributes:
+        recipe: A file, or the name of a recipe that comes with edgeseg.
+        data: Folder of the data set, or None for the one the recipe names.
+        out: Where runs are kept.
+        only: Stop after this step.
+        assignments: Settings changed for this run, `key=value`.
+        images: Whether the report shows test images.
+        as_json: Whether the result is printed as JSON.
+    """
+
+    recipe: str
+    data: Path | None
+    out: Path
+    only: str | None
+    assignments: tuple[str, ...]
+    images: bool
+    as_json: bool
+
+    @property
+    def command(self) -> str:
+        """The command that makes the same run, for the report; how its result is printed is no part of it."""
+        words = ["edgeseg", "run", self.recipe]
+        words += ["--data", str(self.data)] if self.data is not None else []
+        words += [word for assignment in self.assignments for word in ("--set", assignment)]
+        return shlex.join(words)
+
+
+def carry_out(order: Order) -> bool:
+    """Run the chain with a progress bar and print what came of it.
+
+    Returns:
+        Whether a gate failed, so that nothing ships.
+
+    Raises:
+        EdgesegError: From the recipe or the step that failed.
+    """
+    from edgeseg.pipeline.commands.progress import chain_progress
+    from edgeseg.pipeline.commands.run_text import run_json, run_text
+    from edgeseg.pipeline.commands.shown import show
+    from edgeseg.pipeline.plan.plan import plan_steps
+    from edgeseg.pipeline.plan.run import run_recipe
+    from edgeseg.pipeline.recipe.files import find_recipe
+    from edgeseg.pipeline.recipe.recipe import load_recipe
+
+    recipe = load_recipe(find_recipe(order.recipe), order.assignments)
+    with chain_progress({step.name: step.weight for step in plan_steps(recipe)}) as progress:
+        result = run_recipe(
+            recipe, order.data, order.out, progress, only=order.only, images=order.images, command=order.command
+        )
+    show(run_json(result), run_text(result, order.only), as_json=order.as_json)
+    return result.gate_failed

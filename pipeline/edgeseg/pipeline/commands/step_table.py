@@ -1,0 +1,98 @@
+"""The chain's report as a table for the terminal: the tree of steps, what ships, and why something was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeseg.pipeline.report.fields import (
+    Report,
+    Row,
+    count,
+    dig,
+    fixed,
+    mapping,
+    megabytes,
+    name_of,
+    number,
+    points,
+    rows_of,
+    short,
+    status_of,
+)
+
+_STYLES = {"ok": "green", "refused": "yellow", "failed": "bold red", "unsupported": "dim", "not measured": "dim"}
+_TEXTS = ("step", "status")
+_FIGURES = ("MB", "params", "Dice val", "Dice test", "test drop vs teacher [points]", "p50 ms", "speed-up")
+
+
+def step_table(report: Report) -> RenderableType:
+    """The table of a `report.json`, the reasons of its refused rows, and what ships."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in _TEXTS:
+        table.add_column(column, no_wrap=True)
+    for column in _FIGURES:
+        table.add_column(column, justify="right", no_wrap=column != _FIGURES[4])
+    for depth, row in tree(rows_of(report)):
+        name = f"{'  ' * (depth - 1)}└ {name_of(row)}" if depth else name_of(row)
+        table.add_row(name, Text(status_of(row), _STYLES.get(status_of(row), "")), *_figures(row))
+    reasons = [Text(line) for row in rows_of(report) for line in reasons_of(row)]
+    return Group(table, *([Text(""), *reasons] if reasons else []), Text(""), Text(shipped_line(report), "bold"))
+
+
+def tree(rows: Sequence[Row]) -> list[tuple[int, Row]]:
+    """Rows with their depth, every child below its parent, in the order they came; a lost parent counts as none."""
+    names = {name_of(row) for row in rows}
+
+    def below(parent: str | None, depth: int) -> Iterator[tuple[int, Row]]:
+        for row in rows:
+            own = row.get("parent") if row.get("parent") in names else None
+            if own == parent:
+                yield depth, row
+                yield from below(name_of(row), depth + 1)
+
+    return list(below(None, 0))
+
+
+def reasons_of(row: Row) -> list[str]:
+    """Why a row was refused, failed or has no latency, one sentence each."""
+    lines = [f"{name_of(row)}: {status_of(row)}: {row['reason']}"] if row.get("reason") else []
+    lines += [
+        f"{name_of(row)}: refused for {target}: {reason}" for target, reason in mapping(row.get("refused_for")).items()
+    ]
+    if row.get("latency_reason"):
+        lines.append(f"{name_of(row)}: no latency: {row['latency_reason']}")
+    return lines
+
+
+def shipped_line(report: Report) -> str:
+    """What ships and why, in one sentence."""
+    shipped = mapping(report.get("shipped"))
+    reason = f" ({shipped['reason']})" if shipped.get("reason") else ""
+    if not shipped.get("step"):
+        return f"ships: nothing{reason}"
+    return f"ships: {shipped.get('variant') or shipped['step']} for {shipped.get('target') or 'any target'}{reason}"
+
+
+def _figures(row: Row) -> list[str]:
+    speed_up = number(row, "speedup_vs_teacher", "ratio")
+    texts = (
+        megabytes(number(row, "bytes")),
+        count(number(row, "params")),
+        fixed(number(row, "accuracy", "val", "dice_mean")),
+        fixed(number(row, "accuracy", "test", "dice_mean")),
+        _drop(row),
+        short(number(row, "latency_ms", "total", "p50")),
+        None if speed_up is None else f"{short(speed_up)}x",
+    )
+    return ["-" if text is None else text for text in texts]
+
+
+def _drop(row: Row) -> str | None:
+    """A Dice difference on test with its interval, `+0.8 (−1.2 to +2.9)`; positive is a loss."""
+    drop = dig(row, "dice_drop_vs_teacher", "test")
+    mean, low, high = (points(number(drop, key)) for key in ("mean", "lo95", "hi95"))
+    return f"{mean} ({low} to {high})" if mean and low and high else mean

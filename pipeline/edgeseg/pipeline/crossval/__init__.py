@@ -1,0 +1,1 @@
+"""Every image tested once, by networks that have not seen it."""

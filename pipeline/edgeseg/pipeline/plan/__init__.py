@@ -1,0 +1,1 @@
+"""Which steps, rows and gates a recipe means."""

@@ -1,0 +1,155 @@
+"""One call from recipe to report: finds the data, runs the chain, puts report and bundle where they are looked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.compress.calibration.folder import recipe_folder
+from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress
+from edgeseg.pipeline.chain.lock import alone_in, check_own
+from edgeseg.pipeline.plan.plan import plan_steps
+from edgeseg.pipeline.recipe.data_said import say_data
+from edgeseg.pipeline.recipe.recipe import Recipe, find_data
+from edgeseg.pipeline.recipe.settled import settled
+from edgeseg.runtime.atomic import replacing
+from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves behind.
+
+    Attributes:
+        report: Content of report.json, or None if the chain stopped earlier (`only`).
+        report_json: Where it is.
+        report_html: The page beside it.
+        bundle: The bundle, or None if nothing could be packed.
+        gate_failed: Whether nothing ships.
+        chain: Which steps ran and which were reused.
+    """
+
+    report: dict[str, Any] | None
+    report_json: Path
+    report_html: Path
+    bundle: Path | None
+    gate_failed: bool
+    chain: ChainRun
+
+
+def run_recipe(  # noqa: PLR0913 - the command line's own options
+    recipe: Recipe,
+    data: Path | None = None,
+    out: Path = Path("runs"),
+    progress: ChainProgress = no_progress,
+    *,
+    only: str | None = None,
+    images: bool = True,
+    command: str = "",
+) -> RunResult:
+    """Run a recipe's chain, reusing every step that is whole.
+
+    Args:
+        recipe: Checked settings.
+        data: Folder of the data set, or None for the one the recipe names.
+        out: Parent of the run's folder.
+        progress: Told which step runs and how far it is.
+        only: Stop after this step.
+        images: Whether the report shows test images.
+        command: What the user typed, printed in the report.
+
+    Raises:
+        ConfigError: If another process fills the same folder.
+        EdgesegError: From the step that failed; everything done before is kept.
+    """
+    chain = make_chain(recipe, data, out, command=command, images=images)
+    with alone_in(chain.root):
+        return _run(chain, progress, only)
+
+
+def _run(chain: Chain, progress: ChainProgress, only: str | None) -> RunResult:
+    root = chain.root
+    state = chain.run(progress, only)
+    report_json, report_html = root / "report.json", root / "report.html"
+    if "report" not in state.records:
+        return RunResult(None, report_json, report_html, None, False, state)
+    made = chain.folder("report").files
+    _publish(made / "report.json", report_json)
+    _publish(made / "report.html", report_html)
+    bundle = state.records["bundle"]["result"]
+    packed = root / bundle["file"] if bundle["status"] == "ok" else None
+    if packed is not None:
+        _publish(chain.folder("bundle").files / packed.name, packed)
+    report = json.loads(report_json.read_text())
+    return RunResult(report, report_json, report_html, packed, report["shipped"]["step"] is None, state)
+
+
+def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> Chain:
+    """The chain of a recipe in its run folder `out`/NAME; see `chain_in`."""
+    return chain_in(out / recipe.name, recipe, data, command=command, images=images)
+
+
+def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = "", images: bool = True) -> Chain:
+    """The chain of a recipe in a folder, with its data found or drawn; nothing is run yet.
+
+    Raises:
+        EdgesegError: If the data set, or the folder of calibration images, is not there or cannot be used, or `root`
+            is a folder of the user's.
+    """
+    check_own(root)
+    opened = data_of(recipe, data, root)
+    folder = recipe_folder(opened, recipe.quantize.folder)
+    known = None if folder is None else folder.sha256
+    recipe, about = settled(recipe, root), _about(opened)
+    steps = plan_steps(recipe, command=command, images=images, calibration_sha256=known, about=about)
+    return Chain(recipe, steps, root, opened.root, _data_key(opened), about)
+
+
+def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:
+    """The data set of a recipe's run, with its split; what of the folder is taken, and what is not, is said on stderr.
+
+    Args:
+        recipe: Checked settings.
+        given: Folder of the data set, or None for the one the recipe names.
+        root: The run's folder.
+
+    Raises:
+        EdgesegError: If the data set is not there or cannot be used.
+    """
+    data_root = find_data(recipe, given) or _synthetic(recipe, root)
+    data = open_dataset(data_root, split_file=root / "split.csv", seed=recipe.data.seed)
+    say_data(data)
+    return data
+
+
+def _synthetic(recipe: Recipe, root: Path) -> Path:
+    """Draw the embedded data set once per settings."""
+    section = recipe.data
+    folder = root / "data" / f"synthetic_{section.synthetic_images}_{section.synthetic_px}_{section.seed}"
+    if not folder.is_dir():
+        from edgeseg.train.synthetic import write_dataset
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        write_dataset(folder, section.synthetic_images, section.seed, section.synthetic_px)
+    return folder
+
+
+def _about(data: DataSet) -> dict[str, Any]:
+    """What is said of the data beside its pixels; no training depends on it, so it is no part of the data's key."""
+    return {name: getattr(data, name) for name in ("name", "pixel_mm", "licence", "may_redistribute")}
+
+
+def _data_key(data: DataSet) -> str:
+    return hashlib.sha256((content_hash(data) + split_hash(data)).encode()).hexdigest()
+
+
+def _publish(source: Path, target: Path) -> None:
+    """Copy a step's file to the run's folder, unless an equal one is there."""
+    if target.is_file() and target.read_bytes() == source.read_bytes():
+        return
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)

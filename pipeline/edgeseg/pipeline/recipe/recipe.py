@@ -1,0 +1,272 @@
+"""A recipe: everything one run of the chain is told, read from YAML and checked at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgeseg.compress.search.budget import Budget
+from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSection
+from edgeseg.pipeline.recipe.fit_section import FitSection
+from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.reader import UnknownKeysError, read_config, set_value
+from edgeseg.pipeline.recipe.source import place, read_source
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.input_spec import Geometry
+from edgeseg.train.config import AugmentConfig, LossConfig
+
+TARGETS = ("x86-ort", "x86-litert")
+
+# It names the run's folder and the bundle: no separators, nothing a terminal acts on, no lone surrogates, no option.
+_NAME = re.compile(r"[^-\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff][^\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
+_LONGEST_NAME_BYTES = 160
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images.
+
+    Attributes:
+        name: `synthetic`, or the name of a folder in EDGESEG_DATA (or beside the checkout), unless `--data` names one.
+        synthetic_images: Number of images drawn where `name` is `synthetic`.
+        synthetic_px: Side of these images [px].
+        seed: Of the drawing, and of the split where the data brings none.
+    """
+
+    name: str
+    synthetic_images: int = 240
+    synthetic_px: int = 128
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainSection:
+    """What all trainings share; see `edgeseg.train.config.TrainConfig`.
+
+    `threads` and `precision` left out follow from the kind of machine (`edgeseg.train.machine`); a run keeps them.
+    """
+
+    batch_size: int = 8
+    weight_decay: float = 0.01
+    schedule: str = "onecycle"
+    samples_per_epoch: int = 0
+    p_defect: float = 0.7
+    validate_every: int = 2
+    patience: int = 0
+    seed: int = 0
+    workers: int = 1
+    devices: int = 1
+    threads: int | None = None
+    precision: str | None = None
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True)
+class TeacherSection:
+    """The U-Net: `base` channels at full resolution, `depth` levels.
+
+    `batch_size` left out is that of the train section. A U-Net from scratch on few images wants many small steps.
+    """
+
+    base: int = 32
+    depth: int = 5
+    upsampling: str = "transposed"
+    epochs: int = 60
+    learning_rate: float = 2e-3
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ConfigError(f"teacher.batch_size is {self.batch_size}; set it to 1 or more, or leave it out")
+
+
+@dataclass(frozen=True)
+class StudentSection:
+    """The EfficientUNet, and how both of its trainings (alone and distilled) run."""
+
+    width: float = 0.75
+    depth: float = 1.0
+    stages: int = 7
+    epochs: int = 60
+    learning_rate: float = 3e-3
+
+
+@dataclass(frozen=True)
+class DistillSection:
+    """See `edgeseg.compress.distill.distill.DistillConfig`.
+
+    With `views` above 0 each training image is augmented in so many ways, which the epochs take in turns, and the
+    teacher is asked once about each of them for all trainings; 0 draws and asks anew in every epoch.
+    """
+
+    temperature: float = 2.0
+    alpha: float = 0.7
+    class_balanced: bool = True
+    views: int = 0
+
+    def __post_init__(self) -> None:
+        if self.views < 0:
+            raise ConfigError(f"distill.views is {self.views}; set it to 0 or more")
+
+
+@dataclass(frozen=True)
+class PruneSection:
+    """Structured pruning in rounds, each fine-tuned with distillation.
+
+    Attributes:
+        ratio: Share of the channels removed in the end.
+        rounds: Equal steps to get there.
+        importance: A name of `edgeseg.compress.search.importance.IMPORTANCE`.
+        round_epochs: Fine-tuning after each round but the last.
+        final_epochs: Fine-tuning after the last round.
+        learning_rate: Peak of each fine-tuning.
+    """
+
+    ratio: float = 0.3
+    rounds: int = 3
+    importance: str = "group_l2"
+    round_epochs: int = 6
+    final_epochs: int = 20
+    learning_rate: float = 1.5e-3
+
+
+@dataclass(frozen=True)
+class BenchSection:
+    """How latency is measured; see docs/measuring.md and `edgeseg.benchmarks.config.HarnessConfig`."""
+
+    threads: int = 2
+    processes: int = 5
+    blocks: int = 5
+    seconds: float = 5.0
+    min_samples: int = 75
+    warmup_cap_s: float = 10.0
+
+
+# What makes no network, or no step of training, at 0 or below: told here, with its line, not after the data are read.
+_ABOVE_ZERO = {
+    "train": ("batch_size", "validate_every", "devices", "threads"),
+    "teacher": ("base", "depth", "epochs", "learning_rate"),
+    "student": ("width", "depth", "stages", "epochs", "learning_rate"),
+    "prune": ("rounds", "round_epochs", "final_epochs", "learning_rate"),
+    "distill": ("temperature",),
+    "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run of the chain, from images to bundle; `fit` and `budget` are those of `edgeseg fit`."""
+
+    name: str
+    data: DataConfig
+    geometry: Geometry
+    intended_use: str = "research; no clinical or safety claim"
+    binary_output: bool = False
+    train: TrainSection = field(default_factory=TrainSection)
+    teacher: TeacherSection = field(default_factory=TeacherSection)
+    student: StudentSection = field(default_factory=StudentSection)
+    distill: DistillSection = field(default_factory=DistillSection)
+    prune: PruneSection = field(default_factory=PruneSection)
+    decision: DecisionSection = field(default_factory=DecisionSection)
+    quantize: QuantizeSection = field(default_factory=QuantizeSection)
+    bench: BenchSection = field(default_factory=BenchSection)
+    gates: GateSection = field(default_factory=GateSection)
+    fit: FitSection = field(default_factory=FitSection)
+    budget: Budget | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or len(self.name.encode("utf-8", "replace")) > _LONGEST_NAME_BYTES:
+            raise ConfigError(
+                f"name is {self.name!r}; use a short name without slashes, dots and spaces, as it names files"
+            )
+        unknown = [target for target in self.gates.min_speedup if target not in TARGETS]
+        if unknown:
+            raise ConfigError(f"gates.min_speedup.{unknown[0]} is no target; known are {', '.join(TARGETS)}")
+        if self.budget is not None and self.budget.target not in TARGETS:
+            raise ConfigError(f"budget.target is {self.budget.target!r}; known are {', '.join(TARGETS)}")
+        for section, names in _ABOVE_ZERO.items():
+            for key in names:
+                value = getattr(getattr(self, section), key)
+                if value is not None and not value > 0:
+                    raise ConfigError(f"{section}.{key} is {value}, but must be above 0")
+        stride = 2 ** (self.teacher.depth - 1)
+        if self.geometry.mode == "resize" and (
+            int(self.geometry.height_px or 0) % stride or int(self.geometry.width_px or 0) % stride
+        ):
+            raise ConfigError(
+                f"geometry is {self.geometry.height_px}x{self.geometry.width_px}, but teacher.depth "
+                f"{self.teacher.depth} needs multiples of {stride}; change one of them"
+            )
+        if self.distill.views and self.train.devices > 1:
+            raise ConfigError(
+                f"distill.views is {self.distill.views}, but train.devices is {self.train.devices}; stored views are "
+                "for one device: set one of them back"
+            )
+        if self.decision.objective is not None and not self.binary_output:
+            raise ConfigError(
+                f"decision.objective is {self.decision.objective!r}, but a threshold belongs to one output; "
+                "set binary_output: true (two classes), or leave the objective out"
+            )
+        if not 0.0 < self.prune.ratio < 1.0:
+            raise ConfigError(f"prune.ratio is {self.prune.ratio}; set it between 0 and 1 (0.3 removes 30 %)")
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe with every default written out."""
+        return dataclasses.asdict(self)
+
+    def sha256(self) -> str:
+        """Identity of the recipe: the hash of its canonical JSON."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def load_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file and apply `--set` assignments.
+
+    Args:
+        path: A YAML file.
+        assignments: Such as `teacher.epochs=20`.
+
+    Raises:
+        ConfigError: For anything unknown, of a wrong type or contradictory, with its key, value and remedy.
+    """
+    document = read_source(path)
+    values = document.values
+    for assignment in assignments:
+        set_value(values, assignment)
+    set_here = tuple(assignment.partition("=")[0].strip() for assignment in assignments)
+    try:
+        return read_config(Recipe, values, "")
+    except UnknownKeysError as err:
+        found = (f"{place(sentence, document.lines, set_here)}{sentence}" for sentence in err.sentences)
+        raise ConfigError(f"recipe {path}: {'; '.join(found)}") from err
+    except Exception as err:  # also a section's own check, such as ManifestError of the geometry
+        raise ConfigError(f"recipe {path}: {place(str(err), document.lines, set_here)}{err}") from err
+
+
+def find_data(recipe: Recipe, given: Path | None) -> Path | None:
+    """Where a recipe's images are; None means the synthetic set, which the chain draws itself.
+
+    Raises:
+        ConfigError: If the folder is nowhere to be found, with the places looked at.
+    """
+    if given is not None:
+        if not given.is_dir():
+            raise ConfigError(f"--data {given} is no folder; name one with images/ and masks/")
+        return given
+    if recipe.data.name == "synthetic":
+        return None
+    roots = [Path(os.environ["EDGESEG_DATA"])] if os.environ.get("EDGESEG_DATA") else []
+    roots += [Path("../shared/data"), Path("data")]
+    for root in roots:
+        if (root / recipe.data.name).is_dir():
+            return root / recipe.data.name
+    looked = ", ".join(str(root / recipe.data.name) for root in roots)
+    raise ConfigError(f"data set {recipe.data.name!r} not found (looked at {looked}); give --data DIR")

@@ -1,0 +1,1 @@
+"""The pages of runs, fits and the INT8 doctor."""

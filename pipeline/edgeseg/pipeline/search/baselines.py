@@ -1,0 +1,172 @@
+"""The cheap baselines that always run beside the method, at equal measured cost. Who wins on val ships.
+
+- random_largest: random channels of the largest layers go (arXiv:2512.03834), then the same fine-tuning.
+- thin_student: the student's architecture with a smaller width, trained from scratch.
+
+Where the method has taken whole parts out, both are without them too: with channels alone they may not fit at all.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from edgeseg.compress.as_trained import as_trained
+from edgeseg.compress.search.arch_widths import with_widths
+from edgeseg.compress.search.budget import misses
+from edgeseg.compress.search.depth import Depth, shallower_arch
+from edgeseg.compress.search.groups import channel_groups
+from edgeseg.compress.search.predictor import Figures
+from edgeseg.pipeline.search.cut import apply
+from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words, was_measured
+from edgeseg.pipeline.search.rounds import Start, fine_tune
+from edgeseg.pipeline.search.trainings import Effort, Trained, train
+from edgeseg.train.models import SegmentationNet, build_model
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+
+Arch = dict[str, Any]
+
+_WIDTH_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline of the right size: what it costs, and how to train it with a seed.
+
+    Attributes:
+        name: Of the row.
+        note: What it is, with its numbers.
+        figures: Measured.
+        train: From a seed to the trained network.
+    """
+
+    name: str
+    note: str
+    figures: Figures
+    train: Callable[[int], Trained]
+
+
+def random_largest(lab: Lab, start: Start, parts: Depth) -> Baseline:
+    """Take `parts` out, then cap every layer's width, so that the largest lose channels first; which ones is drawn.
+
+    Raises:
+        BudgetError: If even the narrowest misses the budget.
+    """
+    student, seed = start.student, lab.recipe.train.seed
+    trace_px = (2 * int(student.stride), 2 * int(student.stride))
+    groups = channel_groups(student, "random", trace_px, seed)
+    caps = sorted({width for group in groups for width in range(8, group.width + 1, 8)}, reverse=True)
+    # Sets of widths by cap; layers inside an inverted residual keep their multiple of 16.
+    widths = [
+        {
+            path: min(group.width, max(cap // group.step * group.step, group.step))
+            for group in groups
+            for path in group.members
+        }
+        for cap in caps
+    ]
+    archs = [shallower_arch(with_widths(student.arch, one), parts) for one in widths]
+    at, figures = largest_fitting(lab, "random_largest", archs)
+
+    def run(seed: int) -> Trained:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = apply(student, widths[at], parts, "random")
+        section = lab.recipe.fit
+        epochs = (section.rounds - 1) * section.round_epochs + section.final_epochs
+        return fine_tune(lab, f"random_largest_{seed}", model, start.teacher, epochs, seed=seed)
+
+    removed = f"random channels of every layer wider than {caps[at]} removed"
+    note = f"the student{_without(parts)}, {removed}, then the method's epochs of fine-tuning"
+    return Baseline("random_largest", note, figures, run)
+
+
+def thin_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline:
+    """The recipe's student without `parts`, at the largest width that fits.
+
+    Raises:
+        BudgetError: If even the narrowest misses the budget.
+    """
+    section = lab.recipe.student
+    ends = (int(start.student.arch["in_channels"]), start.student.n_outputs)
+    ratios = [section.width * step / _WIDTH_STEPS for step in range(_WIDTH_STEPS, 0, -1)]
+    whole = [efficient_unet_arch(*ends, width=width, depth=section.depth, stages=section.stages) for width in ratios]
+    archs = [shallower_arch(arch, parts) for arch in whole]
+    at, figures = largest_fitting(lab, "thin_student", archs)
+
+    def run(seed: int) -> Trained:
+        effort = Effort(section.epochs, section.learning_rate, seed=seed)
+        teacher = start.teacher if taught else None
+        return train(lab, f"thin_student_{seed}", fresh(archs[at], seed), teacher, effort)
+
+    note = f"the student at width {ratios[at]:.2f}{_without(parts)}, from scratch"
+    return Baseline("thin_student", note, figures, run)
+
+
+def _without(parts: Depth) -> str:
+    return " without the method's dropped parts" if parts else ""
+
+
+def fresh(arch: Arch, seed: int) -> SegmentationNet:
+    """A network with initial weights from a seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_model(arch).eval()
+
+
+def largest_fitting(lab: Lab, name: str, archs: Sequence[Arch]) -> tuple[int, Figures]:
+    """The first of ever smaller architectures whose measurement holds the budget.
+
+    The prediction says where to look, every measurement corrects it.
+
+    Args:
+        lab: The fit.
+        name: For messages.
+        archs: Largest first.
+
+    Raises:
+        BudgetError: If the last one misses the budget; carries what it costs.
+    """
+    settings = {"archs": list(archs), "ceilings": lab.ceilings, "target": lab.probe.identity, "data": lab.data_key}
+    settings |= {"geometry": lab.recipe.to_json()["geometry"]}
+    found = lab.journal.find("baselines", name, settings, lambda: _bisect(lab, name, archs), _measured)
+    tries = {int(index): figures for index, figures in found["tries"]}
+    for index, figures in tries.items():
+        lab.learn(archs[index], figures)  # so that what follows is predicted as in an unbroken run
+    at = found["at"]
+    if at is None:
+        smallest = tries[len(archs) - 1]
+        raise BudgetError(f"{name}: " + "; ".join(missed_words(misses(lab.ceilings, smallest), smallest)), smallest)
+    return at, tries[at]
+
+
+def _bisect(lab: Lab, name: str, archs: Sequence[Arch]) -> dict[str, Any]:
+    """`at`, the first that holds the budget or None, and `tries`: (index, figures) in the order measured."""
+    lab.progress(name, 0.0, "choose its width")
+    lab.predictor.prepare(archs[0], depth=False, progress=lambda share, words: lab.progress(name, share, words))
+    measured: dict[int, Figures] = {}
+    low, high = 0, len(archs) - 1
+    while True:
+        at = low + bisect_left(range(low, high), True, key=lambda index: _fits(lab, archs[index]))
+        if at in measured:
+            return {"at": at, "tries": list(measured.items())}
+        model = fresh(archs[at], 0)
+        as_trained(model)
+        measured[at] = lab.measure(model)
+        lab.learn(archs[at], measured[at])
+        missed = misses(lab.ceilings, measured[at])
+        if missed and at == len(archs) - 1:
+            return {"at": None, "tries": list(measured.items())}
+        low, high = (at + 1, high) if missed else (low, at)
+
+
+def _measured(found: dict[str, Any]) -> bool:
+    return all(was_measured(figures) for _, figures in found["tries"])
+
+
+def _fits(lab: Lab, arch: Arch) -> bool:
+    return not misses(lab.ceilings, lab.predictor.predict(arch))

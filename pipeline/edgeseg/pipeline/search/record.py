@@ -1,0 +1,152 @@
+"""fit.json: everything a fit has found, from the plan to the bill; the page is drawn from it and nothing else."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from edgeseg.benchmarks.others import BUSY
+from edgeseg.compress.search.predictor import Figures
+from edgeseg.pipeline.chain.provenance import code_and_time
+from edgeseg.pipeline.recipe.fit_section import BASELINES
+from edgeseg.pipeline.search.contest import Finalist, scores_of
+from edgeseg.pipeline.search.lab import Lab
+from edgeseg.runtime.score.intervals import paired_bootstrap
+
+SCHEMA_VERSION = 1
+
+Record = dict[str, Any]
+
+
+def head(lab: Lab, command: str) -> Record:
+    """What was asked, of whom."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **code_and_time(),
+        "command": command,
+        "recipe": {"name": lab.recipe.name, "sha256": lab.recipe.sha256(), "fit": lab.recipe.to_json()["fit"]},
+        "target": lab.probe.target,
+        "target_identity": lab.probe.identity,
+        "budget": lab.budget.limits,
+        "ceilings": lab.ceilings,
+    }
+
+
+def contest_record(lab: Lab, method: Finalist, rival: Finalist | None, winner: Finalist) -> Record:
+    """Who won on val, said plainly, with the interval of the difference between the two best seeds."""
+    if rival is None:
+        sentence = f"{method.name} ships; no baseline was in the contest."
+        return {"winner": winner.name, "baseline_wins": False, "sentence": sentence, "difference": None}
+    difference = paired_bootstrap(
+        scores_of(lab, rival, rival.best_seed), scores_of(lab, method, method.best_seed), 0.0
+    ).to_json()
+    wins = winner is not method
+    mine, theirs = _mean(method), _mean(rival)
+    if wins:
+        sentence = (
+            f"The baseline {rival.name} ({theirs}) is not beaten on val by the {method.name} network ({mine}) at the "
+            "same budget, so the baseline ships."
+        )
+    else:
+        sentence = (
+            f"The {method.name} network ({mine}) beats its best baseline {rival.name} ({theirs}) on val at the same "
+            "budget, and ships."
+        )
+    return {"winner": winner.name, "baseline_wins": wins, "sentence": sentence, "difference": difference}
+
+
+def _mean(finalist: Finalist) -> str:
+    """Its Dice [points], and of how many seeds it is the mean."""
+    n = len(finalist.seeds)
+    return f"{100 * finalist.dice:.2f}, {f'mean of {n} seeds' if n > 1 else '1 seed'}"
+
+
+def prediction_record(lab: Lab) -> Record:
+    """Predicted against measured latency: each network was predicted before its own measurement was known."""
+    pairs = [
+        {
+            "predicted_ms": before,
+            "measured_ms": figures["latency_ms"],
+            "pace": figures.get("pace"),
+            "arch": arch["name"],
+            "macs": figures["macs"],
+        }
+        for arch, figures, before in lab.predictor.seen
+        if before is not None and figures.get("latency_ms")
+    ]
+    errors = [abs(one["predicted_ms"] - one["measured_ms"]) / one["measured_ms"] for one in pairs]
+    disturbed = [one for _, one, _ in lab.predictor.seen if (one.get("busy") or 0.0) > BUSY]
+    return {
+        "median_error": statistics.median(errors) if errors else None,
+        "n": len(pairs),
+        "pairs": pairs,
+        "n_disturbed": len(disturbed),
+    }
+
+
+def time_record(lab: Lab) -> Record:
+    """Where the time went [s], that of earlier passes included."""
+    trainings_s = sum(row["wall_s"] for row in lab.journal.trainings)
+    found: dict[str, float] = {}
+    for (kind, _), seconds in lab.journal.finding_s.items():
+        found[f"{kind}_s"] = found.get(f"{kind}_s", 0.0) + seconds
+    rounded = {name: round(seconds, 1) for name, seconds in ({"trainings_s": trainings_s} | found).items()}
+    return rounded | {"total_s": round(trainings_s + sum(found.values()), 1)}
+
+
+def points_of(student: Record | None, finalists: Sequence[Finalist]) -> list[Record]:
+    """Networks in the plane of accuracy and cost, each with whether no other is better in both."""
+    points = [] if student is None else [student]
+    for row in finalists:
+        group = "baseline" if row.name in BASELINES else "pruned"
+        points += [point(row.label(seed), row.figures, row.accuracy[seed], group) for seed in row.seeds]
+    for cost in ("latency_ms", "bytes"):
+        for one in points:
+            one[f"front_{cost}"] = not any(_beats(other, one, cost) for other in points)
+    return points
+
+
+def point(name: str, figures: Figures, accuracy: Record, group: str) -> Record:
+    """One network of the plot."""
+    return {
+        "name": name,
+        "group": group,
+        "latency_ms": figures.get("latency_ms"),
+        "bytes": figures.get("bytes"),
+        "val_dice": accuracy["dice_mean"],
+        "lo95": accuracy["lo95"],
+        "hi95": accuracy["hi95"],
+    }
+
+
+def _beats(other: Record, point: Record, cost: str) -> bool:
+    """Whether `other` is at least as good in both, and better in one."""
+    a, b = other[cost], point[cost]
+    if a is None or b is None:
+        return False
+    dice, mine = other["val_dice"] or 0.0, point["val_dice"] or 0.0
+    return a <= b and dice >= mine and (a < b or dice > mine)
+
+
+def nearest_budget(lab: Lab, best: Figures, teacher_ms: float | None) -> dict[str, float]:
+    """The budget that the best network reached would hold, in the words the user asked in, rounded to be safe."""
+    margin = 1.0 - lab.recipe.fit.margin
+    found: dict[str, float] = {}
+    for name, limit in lab.budget.limits.items():
+        value = best.get("latency_ms" if name == "speedup" else name)
+        if value is None:
+            continue
+        if name == "speedup":
+            feasible = (teacher_ms or 0.0) / (value / margin)
+            found[name] = min(limit, math.floor(feasible * 100) / 100)
+        else:
+            found[name] = max(limit, _up(value / margin))
+    return found
+
+
+def _up(value: float) -> float:
+    """Rounded up to three digits."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return round(math.ceil(value / step) * step, 9)

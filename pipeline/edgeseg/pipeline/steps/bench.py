@@ -1,0 +1,35 @@
+"""The measuring step: every file of the chain, A B A B, on one named test frame."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.harness import measure
+from edgeseg.benchmarks.result_file import write_result
+from edgeseg.benchmarks.subject import Subject
+from edgeseg.export.spec_file import model_file, read_spec
+from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.runtime.data.dataset import open_dataset, read_image
+
+
+def run_bench(context: StepContext) -> dict[str, Any]:
+    """Measure pre, infer, post and total of every file that was exported."""
+    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    sample = min(data.split("test"), key=lambda one: one.stem)
+    frame = read_image(sample.image, data.color, data.window)
+    subjects = []
+    for name, record in context.results.items():
+        if record["result"]["status"] == "ok":
+            files = context.folders[name].files
+            subjects.append(Subject(name, model_file(files), read_spec(files)))
+    section = dataclasses.asdict(context.recipe.bench)
+    result = measure(subjects, frame, HarnessConfig(**section), frame_name=sample.stem, progress=context.progress)
+    write_result(result, context.folder.files / "bench.json")
+    return {
+        "frame": sample.stem,
+        "frame_shape": list(frame.shape),
+        "status": {row.name: row.status for row in result.rows},
+        "warnings": [dataclasses.asdict(caution) for caution in result.warnings],
+    }

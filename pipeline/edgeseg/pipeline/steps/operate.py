@@ -1,0 +1,43 @@
+"""The step that chooses the operating point: the accepted student's FP32 file on val, at every threshold tried."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from edgeseg.export.spec_file import model_file, read_spec
+from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.steps.operating_point import masks_at, operating_point, points_of
+from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.model_spec import Decision
+from edgeseg.runtime.score.evaluate import evaluate_each
+from edgeseg.runtime.segmenter import Segmenter
+
+
+def run_operating_point(context: StepContext) -> dict[str, Any]:
+    """Choose by `settings.objective` between thresholds, for every file that is exported after this."""
+    named = context.step.settings.get("of")
+    source = str(named or context.results["choose_final"]["result"]["student"])
+    exported = context.results[f"{source}_onnx"]["result"]
+    if exported["status"] != "ok":
+        return {"status": "not measured", "reason": exported["reason"]}
+    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    files = context.folders[f"{source}_onnx"].files
+    with Segmenter.from_file(model_file(files), read_spec(files), len(os.sched_getaffinity(0))) as segmenter:
+        rows = evaluate_each(
+            masks_at(segmenter),
+            data.split("val"),
+            data.classes,
+            data.pixel_mm,
+            lambda done, total: context.progress(done / total, f"thresholds on val, image {done}/{total}"),
+            color=data.color,
+        )
+    teacher = context.results["val_teacher"]["result"]["summary"] or {}
+    points = points_of(rows, data.classes)
+    return operating_point(points, context.step.settings["objective"], teacher.get("region_recall"))
+
+
+def decision_of(context: StepContext) -> Decision:
+    """What `run_operating_point` chose for the files of this step; 0.5 where the recipe asks for no choice."""
+    record = context.results.get("operating_point")
+    return Decision(**record["result"]["decision"]) if record else Decision()

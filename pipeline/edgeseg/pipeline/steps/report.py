@@ -1,0 +1,120 @@
+"""The reporting step: report.json and report.html from everything that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.result_file import read_result
+from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.chain.provenance import code_and_time, data_summary
+from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
+from edgeseg.pipeline.learned.findings import warnings_of
+from edgeseg.pipeline.plan.layout import ROWS, RowLayout, score_step
+from edgeseg.pipeline.plan.rows import add_latency, model_row, parent_file_of
+from edgeseg.pipeline.report.image_rank import faults_of
+from edgeseg.pipeline.report.page import Panel, render_report
+from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.data.dataset import DataSet, Sample, open_dataset, read_image
+from edgeseg.runtime.frame.intensity import apply_window
+from edgeseg.runtime.png import read_mask_png
+from edgeseg.runtime.score.evaluate import load_scores
+from edgeseg.runtime.score.image_score import ImageScore
+from edgeseg.runtime.score.metrics import image_dice
+
+SCHEMA_VERSION = 1
+PANELS, WORST = 8, 4
+_TRAININGS = ("teacher", "student_alone", "student_distilled", "student_pruned")
+
+
+def run_report(context: StepContext) -> dict[str, Any]:
+    """Put the report together; nothing is decided here."""
+    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    report = build_report(context, data)
+    write_json(context.folder.files / "report.json", report)
+    shown = context.step.settings["images"] and data.may_redistribute
+    panels = _panels(context, data, report["shipped"]["step"]) if shown else []
+    render_report(report, panels, context.folder.files / "report.html")
+    refused = any(row["status"] == "refused" or row.get("refused_for") for row in report["steps"])
+    return {"gate_failed": report["shipped"]["step"] is None, "refused_rows": refused}
+
+
+def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
+    """The whole report as JSON, as described in docs/architecture.md."""
+    records, folders, gates = context.results, context.folders, context.recipe.gates
+    bench = read_result(folders["bench"].files / "bench.json")
+    rows = []
+    for layout in ROWS:
+        row = model_row(layout, records, folders, gates, ("val", "test"))
+        rows.append(add_latency(row, layout, bench, parent_file_of(layout, records), gates))
+    bundle = records["bundle"]["result"]
+    histories = {name: records[name]["result"]["history"] for name in _TRAININGS}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **code_and_time(),
+        "command": context.step.settings["command"],
+        "recipe": {
+            "name": context.recipe.name,
+            "sha256": context.recipe.sha256(),
+            "settings": context.recipe.to_json(),
+        },
+        "data": data_summary(data),
+        "machine": read_device().to_json(),
+        "software": read_software(),
+        "warnings": warnings_of(rows, histories, gates.min_skill, constant_mask_dice(data)),
+        "steps": rows,
+        "quantization": records["ranges"]["result"],
+        "plan_files": records["plan_files"]["result"],
+        "operating_point": (records.get("operating_point") or {}).get("result"),
+        "shipped": records["ship"]["result"],
+        "chosen": {name: records[name]["result"] for name in ("choose_student", "choose_final")},
+        "bench": records["bench"]["result"] | {"threads": context.recipe.bench.threads, "created": bench.created},
+        "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
+        "histories": histories,
+        "wall_s": {name: record["wall_s"] for name, record in records.items()},
+        "total_wall_s": round(sum(record["wall_s"] for record in records.values()), 1),
+    }
+
+
+def _panels(context: StepContext, data: DataSet, shipped: str | None) -> list[Panel]:
+    """The worst test images of what ships, and evenly spaced others."""
+    by_name = {row.name: row for row in ROWS}
+    shown = by_name[shipped] if shipped else by_name["student_pruned"]
+    scores = load_scores(context.folders[score_step(shown, "test")].files / "scores.json")
+    samples = {sample.stem: sample for sample in data.split("test")}
+    worst, others = choose_panels(scores)
+    return [_panel(context, data, samples[score.stem], score, shown, score in worst) for score in [*worst, *others]]
+
+
+def choose_panels(scores: Sequence[ImageScore]) -> tuple[list[ImageScore], list[ImageScore]]:
+    """The four images with the worst faults, and four spread evenly over the rest, from worse to better.
+
+    Images without an object in truth or mask are left out: there is nothing to see on them.
+    """
+    seen = (score for score in scores if not score.is_negative or score.n_predicted_regions.any())
+    rated = sorted(seen, key=faults_of, reverse=True)
+    worst, rest = rated[:WORST], rated[WORST:]
+    count = min(PANELS - WORST, len(rest))
+    spread = [rest[(2 * index + 1) * len(rest) // (2 * count)] for index in range(count)]
+    return worst, spread
+
+
+def _panel(
+    context: StepContext, data: DataSet, sample: Sample, score: ImageScore, shown: RowLayout, worst: bool
+) -> Panel:
+    def mask(row: RowLayout) -> Any:
+        folder: Path = context.folders[score_step(row, "test")].files
+        return read_mask_png(folder / "masks" / f"{sample.stem}.png")
+
+    return Panel(
+        stem=sample.stem,
+        frame=apply_window(read_image(sample.image, data.color, data.window), data.window),
+        truth=sample.read_truth(len(data.classes)),
+        teacher=mask(ROWS[0]),
+        shipped=mask(shown),
+        dice=None if score.is_negative else image_dice(score),
+        faults=faults_of(score),
+        worst=worst,
+    )

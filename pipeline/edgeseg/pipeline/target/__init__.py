@@ -1,0 +1,1 @@
+"""This machine as the target: files measured and scored once."""

@@ -1,0 +1,68 @@
+"""Networks timed in turns, and their times at the pace of a machine that is slower at one time than at another."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeseg.benchmarks.result import Row
+from edgeseg.benchmarks.speedup import paired_ratio
+from edgeseg.compress.search.probe import Measurement
+from edgeseg.train.models import SegmentationNet
+
+NO_ENERGY = "energy is not metered on this machine"
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """A network measured once beside the teacher, and then beside every candidate.
+
+    A shared machine, or a warm one, is slower at one time than at another, by tens of per cent over an hour. A speed-up
+    asks for neither: it is a ratio. What the yardstick takes now, against what it took beside the teacher, tells the
+    machine's pace.
+
+    Attributes:
+        model: At the precision that ships.
+        total_ms: p50 of its whole pipeline beside the teacher.
+    """
+
+    model: SegmentationNet
+    total_ms: float
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One network of several that were timed in turns.
+
+    Attributes:
+        measurement: What it costs, by the clock.
+        beside: Its whole pipeline's time over that of the first one, block by block; None where either has none.
+    """
+
+    measurement: Measurement
+    beside: float | None
+
+    def at_pace(self, first_ms: float) -> Measurement:
+        """Its cost if the first one had taken `first_ms`."""
+        found = self.measurement
+        if self.beside is None or found.total_ms is None or found.infer_ms is None:
+            return found
+        pace = found.total_ms / (self.beside * first_ms)
+        return dataclasses.replace(found, total_ms=found.total_ms / pace, infer_ms=found.infer_ms / pace, pace=pace)
+
+
+def timed_rows(rows: Sequence[Row], busy: float | None) -> list[Timed]:
+    """What the harness has measured in turns, each held against the first; at least one row."""
+    return [Timed(_measurement(row, busy), _beside(rows[0], row)) for row in rows]
+
+
+def _beside(first: Row, row: Row) -> float | None:
+    return paired_ratio(row.nested_ms(), first.nested_ms()) if first.status == row.status == "ok" else None
+
+
+def _measurement(row: Row, busy: float | None) -> Measurement:
+    total, infer = row.distribution("total"), row.distribution("infer")
+    if row.status != "ok" or total is None or infer is None:
+        return Measurement(None, None, None, row.model.bytes, row.reason or "no sample was taken")
+    return Measurement(total.p50, infer.p50, None, row.model.bytes, NO_ENERGY, busy)

@@ -1,0 +1,1 @@
+"""One frame's way to its mask: geometry, padding, tiles, post-processing, regions."""

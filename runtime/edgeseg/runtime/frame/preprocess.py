@@ -1,0 +1,181 @@
+"""From a frame to the tensor of a network: colour, window, geometry, padding.
+
+The training loader, calibration, scoring and the Segmenter all use these functions, so they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgeseg.runtime.errors import FrameError
+from edgeseg.runtime.frame.intensity import apply_window
+from edgeseg.runtime.frame.padding import pad_to_multiple, pad_to_shape
+from edgeseg.runtime.frame.tiling import TileGrid, extract, plan_tiles
+from edgeseg.runtime.input_spec import Color, InputSpec, IntensityWindow, Interpolation
+
+_INTERPOLATION: dict[str, int] = {
+    "area": cv2.INTER_AREA,
+    "linear": cv2.INTER_LINEAR,
+    # INTER_NEAREST picks by the pixel's corner and shifts a mask by half a pixel; the exact kind picks by its centre.
+    "nearest": cv2.INTER_NEAREST_EXACT,
+}
+
+# Cells a network holds per pixel are not known here. 64 bytes is less than any of ours needs at full size
+# (16 float32 channels), so a refusal is never wrong, and it comes before the kernel kills the process.
+_LEAST_BYTES_PER_PX = 64
+_UNCHECKED_PX = 1 << 24
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A frame ready for an engine, and what is needed to bring the answer back to its size.
+
+    Attributes:
+        tensor: uint8 (N, H, W, C), N = 1 or the number of tiles. May be a view of the frame: use it before the frame
+            changes.
+        frame_shape: (height, width) of the frame [px].
+        content_shape: (height, width) of what the tensor holds before padding [px]: the frame's, or the resized one.
+        grid: Where the tiles lie, or None without tiles.
+    """
+
+    tensor: np.ndarray
+    frame_shape: tuple[int, int]
+    content_shape: tuple[int, int]
+    grid: TileGrid | None = None
+
+
+def prepare(frame: np.ndarray, spec: InputSpec) -> Prepared:
+    """Bring a frame into the colour, size and padding a network eats.
+
+    Args:
+        frame: uint8 (H, W) gray or (H, W, 3) RGB; uint16 where the spec has a window.
+        spec: The network's input.
+
+    Returns:
+        The tensor with the record of what was done.
+
+    Raises:
+        FrameError: If the frame is not such an array, does not fit a file of fixed size, or needs more memory than
+            the machine has.
+    """
+    image = apply_window(to_color(frame, spec.color, spec.window), spec.window)
+    height, width = image.shape[:2]
+    geometry = spec.geometry
+    grid: TileGrid | None = None
+    if geometry.mode == "resize":
+        assert geometry.height_px is not None and geometry.width_px is not None
+        image = resize(image, geometry.height_px, geometry.width_px, geometry.interpolation)
+    elif geometry.mode == "tile":
+        assert geometry.tile_px is not None and geometry.overlap_px is not None
+        grid = plan_tiles((height, width), geometry.tile_px, geometry.overlap_px, spec.stride_px)
+    else:
+        _check_native(height, width, spec)
+    content_shape = (image.shape[0], image.shape[1])
+    padded = pad_to_shape(image, *grid.padded_shape) if grid else pad_to_multiple(image, spec.stride_px)
+    planes = padded if padded.ndim == 3 else padded[:, :, None]
+    tensor = extract(planes, grid) if grid else planes[None]
+    return Prepared(tensor, (height, width), content_shape, grid)
+
+
+def to_color(frame: np.ndarray, color: Color, window: IntensityWindow | None = None) -> np.ndarray:
+    """Return the frame in the colour a network eats.
+
+    Args:
+        frame: uint8 (H, W) gray, (H, W, 1) gray or (H, W, 3) RGB; uint16 with a window.
+        color: `gray` gives the luma of an RGB frame (ITU-R BT.601), `rgb` repeats a gray frame three times.
+        window: Of the network's input; it is not applied here.
+
+    Returns:
+        (H, W) for gray, (H, W, 3) for RGB, of the frame's dtype; the frame itself or a view of it where nothing is to
+        be done.
+
+    Raises:
+        FrameError: If the frame is not such an array.
+    """
+    check_frame(frame, window)
+    if frame.ndim == 3 and frame.shape[2] == 1:
+        frame = frame[:, :, 0]
+    if color == "gray":
+        return frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return frame if frame.ndim == 3 else cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB)
+
+
+def resize(
+    image: np.ndarray,
+    height_px: int,
+    width_px: int,
+    interpolation: Interpolation,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Scale an image or a mask; pixel centres are at half-integers, as in torch with align_corners=False.
+
+    Args:
+        image: (H, W) or (H, W, C), uint8 or float32.
+        height_px: Height of the result [px].
+        width_px: Width of the result [px].
+        interpolation: `nearest` for masks; `area` averages when shrinking; `linear` is the fastest.
+        out: Array of the result's shape and dtype to write to, or None for a new one.
+
+    Returns:
+        The scaled image; `image` itself where it already has that size.
+    """
+    if image.shape[:2] == (height_px, width_px):
+        return image
+    return cv2.resize(image, (width_px, height_px), dst=out, interpolation=_INTERPOLATION[interpolation])
+
+
+def check_frame(frame: object, window: IntensityWindow | None = None) -> None:
+    """Refuse anything but a uint8 (with a window uint16) (H, W), (H, W, 1) or (H, W, 3) array with at least one pixel.
+
+    Raises:
+        FrameError: With what was found and how to convert it.
+    """
+    if not isinstance(frame, np.ndarray):
+        raise FrameError(f"A frame must be a numpy array, found {type(frame).__name__}. Read image files first.")
+    _check_depth(frame.dtype, window)
+    channels = frame.shape[2] if frame.ndim == 3 else 1
+    if frame.ndim not in (2, 3) or channels not in (1, 3):
+        remedy = "Drop the alpha channel: frame[:, :, :3]." if channels == 4 else "Pass (H, W) gray or (H, W, 3) RGB."
+        raise FrameError(f"A frame must have the shape (H, W) or (H, W, 3), found {frame.shape}. {remedy}")
+    if frame.size == 0:
+        raise FrameError(f"The frame is empty: shape {frame.shape}. Check the camera or the file it came from.")
+
+
+def _check_depth(found: np.dtype[Any], window: IntensityWindow | None) -> None:
+    if found == (np.uint8 if window is None else np.uint16):
+        return
+    if window is not None:
+        expected = f"This model maps 16-bit frames by its window {list(window)}: a frame must be uint16, found {found}"
+        raise FrameError(f"{expected}. Hand over the camera's own values, neither scaled nor cast.")
+    if found == np.uint16:
+        problem = "A frame must be uint8, found uint16, and this model has no window that maps 16-bit frames"
+        raise FrameError(f"{problem}. Scale it to 0..255 as in training, or train with `window` in dataset.yaml.")
+    raise FrameError(f"A frame must be uint8, found {found}. Scale it to 0..255 as in training, then cast.")
+
+
+def _check_native(height: int, width: int, spec: InputSpec) -> None:
+    fixed = (spec.geometry.height_px, spec.geometry.width_px)
+    if fixed not in ((None, None), (height, width)):
+        found = f"This model takes frames of {fixed[1]}x{fixed[0]} px (width x height), found {width}x{height}"
+        raise FrameError(f"{found}. Use a variant with a free size, or geometry 'resize'.")
+    if height * width <= _UNCHECKED_PX:
+        return
+    need_mib, free_mib = height * width * _LEAST_BYTES_PER_PX >> 20, _available_mib()
+    if free_mib is not None and need_mib > free_mib:
+        found = f"A frame of {width}x{height} px needs at least {need_mib} MiB in one piece, {free_mib} MiB are free"
+        raise FrameError(f"{found}. Use geometry 'tile' or 'resize', or a smaller frame.")
+
+
+def _available_mib() -> int | None:
+    """Return the memory Linux could hand out now, or None where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kib = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return None if kib is None else int(kib) >> 10

@@ -1,0 +1,146 @@
+"""Regions: the 8-connected pieces of a mask, as an inspection line counts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.runtime.errors import FrameError
+from edgeseg.runtime.frame.bounds import bounding_box
+from edgeseg.runtime.frame.components import Components
+
+UInt8 = npt.NDArray[np.uint8]
+# Pixels looked at in one go: as many as make most frames one strip, few beside a large frame.
+_STRIP_PX = 1 << 18
+
+Scores = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected piece of one foreground class.
+
+    Attributes:
+        class_id: Its class, 1 or above.
+        area_px: Number of its pixels.
+        box: Its bounding box (x, y, width, height) [px].
+        mean_score: Mean of the scores over its pixels; None where no scores were given.
+    """
+
+    class_id: int
+    area_px: int
+    box: tuple[int, int, int, int]
+    mean_score: float | None = None
+
+
+class RowScores(Protocol):
+    """Scores of every class that are made when their rows are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(K, H, W)."""
+
+    def rows(self, first: int, last: int) -> npt.NDArray[np.float32]:
+        """Scores of the rows from ``first`` up to but not ``last``, shape (K, last - first, W)."""
+
+
+def find_regions(mask: UInt8, scores: Scores | RowScores | None = None) -> tuple[Region, ...]:
+    """Lists the regions of a mask.
+
+    Args:
+        mask: Class ids, uint8, shape (H, W); 0 is the background.
+        scores: Probability of the class each pixel was given, shape (H, W), or of every class, shape (K, H, W).
+            float32 in [0, 1], or uint8 where 255 is 1. Or what makes them by rows.
+
+    Returns:
+        The regions, by class, the largest first; regions of equal area from top to bottom.
+
+    Raises:
+        FrameError: ``mask`` is not uint8 (H, W), or ``scores`` has another size or too few planes.
+    """
+    if mask.ndim != 2 or mask.dtype != np.uint8:
+        raise FrameError(f"A mask must be uint8 (H, W), found {mask.dtype} {mask.shape}; pass class ids of one frame")
+    found: list[Region] = []
+    for class_id, components in _by_class(mask, scores).items():
+        areas, boxes, sums = components.result()
+        means = None if sums is None else sums / areas / (255 if _is_uint8(scores) else 1)
+        for index in np.argsort(-areas, kind="stable").tolist():
+            left, top, right, bottom = boxes[index].tolist()
+            box = (left, top, right - left, bottom - top)
+            found.append(Region(class_id, int(areas[index]), box, None if means is None else float(means[index])))
+    return tuple(found)
+
+
+def _by_class(mask: UInt8, scores: Scores | RowScores | None) -> dict[int, Components]:
+    """The components of every foreground class, found strip by strip."""
+    height, width = mask.shape
+    found = {class_id: Components(width) for class_id in foreground_ids(mask)}
+    _check_scores(scores, mask.shape, max(found, default=0))
+    # Even, since OpenCV labels blocks of two rows: so labels come in the same order as of the whole mask.
+    step = max(2, _STRIP_PX // max(width, 1) // 2 * 2)
+    for top in range(0, height, step) if found else ():
+        _, y, _, n = bounding_box(mask[top : top + step])
+        if n == 0:
+            continue
+        first, last = top + y, top + y + n
+        planes = _rows(scores, first, last)
+        for class_id, components in found.items():
+            own = planes[class_id] if planes is not None and planes.ndim == 3 else planes
+            components.add((mask[first:last] == class_id).view(np.uint8), first, own)
+    return found
+
+
+def foreground_ids(mask: UInt8) -> list[int]:
+    """Lists the class ids above 0 that occur in ``mask`` (uint8, (H, W)), ascending."""
+    if mask.size == 0:
+        return []
+    return (np.flatnonzero(cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel()[1:]) + 1).tolist()
+
+
+def best_ious(truth: UInt8, pred: UInt8) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], int]:
+    """Matches every true region of one class with the predicted region that overlaps it best.
+
+    The match is with the best *single* predicted region, so a truth broken into crumbs is not hit by their union,
+    and one predicted blob over several true regions may hit each of them.
+
+    Args:
+        truth: Where the class truly is, uint8 0 / 1, shape (H, W).
+        pred: Where it was predicted, uint8 0 / 1, shape (H, W).
+
+    Returns:
+        Areas of the true regions [px], shape (R,); their best IoU in [0, 1] (0 where nothing overlaps), shape (R,);
+        and the number of predicted regions.
+    """
+    n_truth, truth_labels, truth_stats, _ = cv2.connectedComponentsWithStats(truth, connectivity=8, ltype=cv2.CV_32S)
+    n_pred, pred_labels, pred_stats, _ = cv2.connectedComponentsWithStats(pred, connectivity=8, ltype=cv2.CV_32S)
+    truth_areas = truth_stats[:, cv2.CC_STAT_AREA].astype(np.int64)
+    pred_areas = pred_stats[:, cv2.CC_STAT_AREA].astype(np.int64)
+    both = np.flatnonzero(truth & pred)
+    pairs = truth_labels.ravel()[both].astype(np.int64) * n_pred + pred_labels.ravel()[both]
+    pairs, overlap = np.unique(pairs, return_counts=True)
+    true_label, pred_label = pairs // n_pred, pairs % n_pred
+    best = np.zeros(n_truth)
+    np.maximum.at(best, true_label, overlap / (truth_areas[true_label] + pred_areas[pred_label] - overlap))
+    return truth_areas[1:], best[1:], n_pred - 1
+
+
+def _check_scores(scores: Scores | RowScores | None, shape: tuple[int, ...], class_id: int) -> None:
+    if scores is None or class_id == 0:
+        return
+    found = scores.shape
+    if found[-2:] != shape or len(found) not in (2, 3) or (len(found) == 3 and found[0] <= class_id):
+        raise FrameError(f"Scores of shape {found} do not fit a mask of {shape} with class {class_id}")
+
+
+def _rows(scores: Scores | RowScores | None, first: int, last: int) -> Scores | None:
+    if scores is None:
+        return None
+    return scores[..., first:last, :] if isinstance(scores, np.ndarray) else scores.rows(first, last)
+
+
+def _is_uint8(scores: Scores | RowScores | None) -> bool:
+    return isinstance(scores, np.ndarray) and scores.dtype == np.uint8

@@ -1,0 +1,183 @@
+"""How much of a difference of Dice, or of regions found, is chance: a paired bootstrap over groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.score.image_score import ImageScore, dice
+from edgeseg.runtime.score.metrics import HIT_IOU
+
+Verdict = Literal["not worse", "not shown", "worse"]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A drop of a figure from a reference to a candidate; positive means the candidate is lower.
+
+    Attributes:
+        mean: The drop on the images as they are.
+        lo95: Lower end of its 95 % interval; None where there are fewer than two groups to draw from.
+        hi95: Upper end.
+        n_images: Number of images.
+        n_groups: Number of groups, the units that were drawn.
+        verdict: ``not worse`` if the whole interval is within the budget, ``worse`` if it is beyond it, else
+            ``not shown``; None where there is no budget to judge by.
+    """
+
+    mean: float
+    lo95: float | None
+    hi95: float | None
+    n_images: int
+    n_groups: int
+    verdict: Verdict | None
+
+    def to_json(self) -> dict[str, float | int | str | None]:
+        """The fields as a dict for JSON."""
+        return asdict(self)
+
+
+def paired_bootstrap(
+    a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float | None, n_resamples: int = 2000, seed: int = 0
+) -> Drop:
+    """Interval of ``dice_mean(a) - dice_mean(b)`` on the same images.
+
+    Images of one group (part, patient, series) resemble one another, so whole groups are drawn with replacement, the
+    same ones for both sides; counts are summed over what was drawn and the percentiles 2.5 and 97.5 are taken.
+
+    Args:
+        a: The reference's scores.
+        b: The candidate's scores, of the same images in any order.
+        budget: Largest drop that is accepted, e.g. 0.01 for one point of Dice; None where none is set.
+        n_resamples: Number of draws.
+        seed: Seed of the draws.
+
+    Raises:
+        MeasureError: The two were not scored on the same images and truth, or no Dice can be computed.
+
+    Reference:
+        Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3 (percentile interval); Field and
+        Welsh 2007, "Bootstrapping clustered data", JRSS B 69(3) (drawing whole clusters).
+    """
+    drop = _bootstrap(_paired(a, b), _foreground_counts, _dice_drops, budget, n_resamples, seed)
+    if drop is None:
+        raise MeasureError("No foreground in truth or prediction, so no Dice; choose a split that has some")
+    return drop
+
+
+def recall_bootstrap(
+    a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float | None, n_resamples: int = 2000, seed: int = 0
+) -> Drop:
+    """Interval of ``region_recall(a) - region_recall(b)`` on the same images, drawn as in `paired_bootstrap`.
+
+    Args:
+        a: The reference's scores.
+        b: The candidate's scores, of the same images in any order.
+        budget: Largest drop that is accepted, e.g. 0.01 for one region of a hundred; None where none is set.
+        n_resamples: Number of draws.
+        seed: Seed of the draws.
+
+    Raises:
+        MeasureError: The two were not scored on the same images and truth, or the truth has no region.
+    """
+    drop = _bootstrap(_paired(a, b), _region_counts, _recall_drops, budget, n_resamples, seed)
+    if drop is None:
+        raise MeasureError("No region in the truth, so none can be found; choose a split that has some")
+    return drop
+
+
+def _bootstrap(
+    sides: list[list[ImageScore]],
+    count: Callable[[ImageScore], Floats],
+    drops: Callable[[Floats], Floats],
+    budget: float | None,
+    n_resamples: int,
+    seed: int,
+) -> Drop | None:
+    """The drop of a figure that is made of summed counts; None where there is none on these images.
+
+    Args:
+        sides: From `_paired`.
+        count: One image's counts, shape (kinds, columns).
+        drops: From summed counts of shape (2 sides, kinds, R, columns) to R drops, NaN where undefined.
+        budget: Largest drop that is accepted, or None.
+        n_resamples: Number of draws.
+        seed: Seed of the draws.
+    """
+    counts = np.moveaxis(np.asarray([[count(score) for score in side] for side in sides], np.float64), 1, 2)
+    names, index = np.unique([score.group for score in sides[0]], return_inverse=True)
+    members = np.equal.outer(np.arange(len(names)), index).astype(np.float64)  # (G, N)
+    per_group = np.einsum("gn,abnk->abgk", members, counts, optimize=True)
+    observed = float(drops(counts.sum(axis=2)[:, :, None])[0])
+    if np.isnan(observed):
+        return None
+    lo95 = hi95 = None
+    if len(names) > 1:
+        draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), n_resamples)
+        drawn = drops(np.einsum("rg,abgk->abrk", draws, per_group, optimize=True))
+        lo95, hi95 = (float(value) for value in np.nanpercentile(drawn, (2.5, 97.5)))
+    return Drop(observed, lo95, hi95, len(sides[0]), len(names), _verdict(lo95, hi95, budget))
+
+
+def _verdict(lo95: float | None, hi95: float | None, budget: float | None) -> Verdict | None:
+    if budget is None:
+        return None
+    if lo95 is None or hi95 is None:
+        return "not shown"
+    if hi95 <= budget:
+        return "not worse"
+    return "worse" if lo95 > budget else "not shown"
+
+
+def _paired(a: Sequence[ImageScore], b: Sequence[ImageScore]) -> list[list[ImageScore]]:
+    """Both sides in the order of their stems, after a check that they can be compared."""
+    if not a or {x.stem for x in a} != {x.stem for x in b} or not len(a) == len(b) == len({x.stem for x in a}):
+        raise MeasureError(
+            f"A difference needs the same images on both sides, each once, found {len(a)} and {len(b)}; score both "
+            "on the same split"
+        )
+    ordered = [sorted(side, key=lambda score: score.stem) for side in (a, b)]
+    for left, right in zip(*ordered, strict=True):
+        if not np.array_equal(left.tp + left.fn, right.tp + right.fn) or left.group != right.group:
+            raise MeasureError(f"{left.stem}: the two sides were scored on different truth or groups; score both again")
+    return ordered
+
+
+def _foreground_counts(score: ImageScore) -> Floats:
+    """Pixels, shape (3 kinds: tp, fp, fn; K - 1 classes)."""
+    return np.asarray([score.tp[1:], score.fp[1:], score.fn[1:]], np.float64)
+
+
+def _region_counts(score: ImageScore) -> Floats:
+    """Regions of all classes, shape (2 kinds: found, true; 1)."""
+    return np.asarray([[np.count_nonzero(score.region_iou >= HIT_IOU)], [len(score.region_iou)]], np.float64)
+
+
+def _dice_drops(counts: Floats) -> Floats:
+    """``dice_mean`` of side 0 minus side 1 from counts of shape (2, 3, R, K - 1); shape (R,), NaN where undefined."""
+    per_class = dice(counts[:, 0], counts[:, 1], counts[:, 2])  # (2, R, K - 1)
+    left, right = (_row_means(side) for side in per_class)
+    return left - right
+
+
+def _recall_drops(counts: Floats) -> Floats:
+    """``region_recall`` of side 0 minus side 1 from counts of shape (2, 2, R, 1); shape (R,), NaN without a region."""
+    found, true = counts[:, 0, :, 0], counts[:, 1, :, 0]
+    recall = np.full(found.shape, np.nan)
+    np.divide(found, true, out=recall, where=true > 0)
+    drops: Floats = recall[0] - recall[1]
+    return drops
+
+
+def _row_means(values: Floats) -> Floats:
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0).sum(axis=1)
+    means = np.full(len(values), np.nan)
+    np.divide(total, known.sum(axis=1), out=means, where=known.any(axis=1))
+    return means

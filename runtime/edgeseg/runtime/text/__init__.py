@@ -1,0 +1,1 @@
+"""Words that go out: names, JSON, commands, the terminal."""

@@ -1,0 +1,59 @@
+"""The table at a run's end: the tree, figures with their intervals, and every reason."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from edgeseg.pipeline.commands.step_table import reasons_of, shipped_line, step_table, tree
+
+TEACHER: dict[str, Any] = {
+    **{"name": "teacher", "parent": None, "status": "ok", "params": 7_760_000, "bytes": 31_000_000},
+    "accuracy": {"val": {"dice_mean": 0.81}, "test": {"dice_mean": 0.8}},
+    "latency_ms": {"total": {"p50": 112.0}},
+    "speedup_vs_teacher": {"ratio": 1.0},
+}
+STUDENT: dict[str, Any] = {
+    **{"name": "student", "parent": "teacher", "status": "refused", "reason": "val Dice is 3 points below"},
+    "dice_drop_vs_teacher": {"test": {"mean": 0.008, "lo95": -0.012, "hi95": 0.029}},
+}
+INT8: dict[str, Any] = {
+    **{"name": "int8", "parent": "student", "status": "ok", "refused_for": {"x86-ort": "3.0 times"}},
+    **{"latency_ms": None, "latency_reason": "the engine is missing"},
+}
+LOST: dict[str, Any] = {"name": "lost", "parent": "gone"}
+SHIPPED = {"step": "int8", "variant": "onnx-int8", "target": "x86-ort", "reason": "the fastest"}
+
+
+def printed(report: dict[str, Any]) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(step_table(report))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_children_stand_below_their_parents() -> None:
+    found = [(depth, row["name"]) for depth, row in tree([INT8, TEACHER, LOST, STUDENT])]
+    assert found == [(0, "teacher"), (1, "student"), (2, "int8"), (0, "lost")]
+
+
+def test_figures_and_reasons() -> None:
+    lines = printed({"steps": [TEACHER, STUDENT, INT8], "shipped": SHIPPED})
+    assert lines[1].split() == ["teacher", "ok", "31.0", "7.76", "M", "0.810", "0.800", "-", "112", "1.00x"]
+    assert lines[2].startswith("└ student") and "+0.8 (\N{MINUS SIGN}1.2 to +2.9)" in lines[2]
+    assert lines[3].startswith("  └ int8")
+    assert lines[5:8] == [
+        "student: refused: val Dice is 3 points below",
+        "int8: refused for x86-ort: 3.0 times",
+        "int8: no latency: the engine is missing",
+    ]
+    assert lines[-1] == "ships: onnx-int8 for x86-ort (the fastest)"
+
+
+def test_a_report_with_nothing_in_it_is_printed_all_the_same() -> None:
+    assert printed({})[-1] == "ships: nothing"
+    assert shipped_line({"shipped": {"step": None, "reason": "no variant holds all budgets"}}) == (
+        "ships: nothing (no variant holds all budgets)"
+    )
+    assert reasons_of(LOST) == []

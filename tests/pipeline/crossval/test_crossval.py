@@ -1,0 +1,428 @@
+"""`edgeseg crossval` over three folds of drawn images: fits of their own, resumed, pooled, and what can go wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from edgeseg.compress.search.budget import Budget
+from edgeseg.pipeline.chain.chain import no_progress
+from edgeseg.pipeline.commands.crossval import carry_out_crossval
+from edgeseg.pipeline.commands.crossval_text import crossval_json, crossval_text
+from edgeseg.pipeline.crossval.crossval import Crossval, CrossvalResult, fold_weights
+from edgeseg.pipeline.crossval.fold import FoldFit, FoldResult, fold_fit
+from edgeseg.pipeline.crossval.folds import divide, join_copies, write_fold
+from edgeseg.pipeline.crossval.order import CrossvalOrder, reduced
+from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
+from edgeseg.pipeline.search.order import FitOrder
+from edgeseg.pipeline.search.rounds import Start
+from edgeseg.pipeline.search.run import fit_weights
+from edgeseg.pipeline.search.search import fit_network
+from edgeseg.runtime.data.dataset import open_dataset, split_hash
+from edgeseg.runtime.errors import ConfigError, MeasureError, TrainingError
+from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.train.models import build_model
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+
+from ..fake_target import FakeProbe, fake_lab, torch_scorer
+
+RECIPE = """\
+name: tiny
+data: {name: synthetic, synthetic_images: 24, synthetic_px: 64}
+geometry: {mode: resize, height_px: 64, width_px: 64}
+train:
+  {batch_size: 4, workers: 0, validate_every: 1, threads: 1, precision: float32, augment: {p_elastic: 0, p_grid: 0}}
+teacher: {base: 4, depth: 3, epochs: 1}
+student: {width: 0.25, depth: 0.5, stages: 4, epochs: 1}
+quantize: {images: 8, method: minmax}
+bench: {processes: 1, blocks: 1, seconds: 0.05, min_samples: 3, warmup_cap_s: 0.2, threads: 1}
+fit: {search_epochs: 1, rounds: 1, round_epochs: 1, final_epochs: 1, corrections: 2}
+"""
+BUDGET = "latency_ms=100"
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def order(recipe_file: Path, out: Path, *assignments: str, **options: Any) -> CrossvalOrder:
+    return CrossvalOrder(FitOrder(str(recipe_file), "x86-ort", BUDGET, None, out, assignments), **options)
+
+
+# Three folds on a made-up target
+
+
+class Folds:
+    """Fits a fold from an untrained student, with everything that a real fit keeps; scored by torch."""
+
+    def __init__(self, recipe: Recipe, limit_ms: float) -> None:
+        self.recipe, self.budget = recipe, Budget("x86-ort", latency_ms=limit_ms)
+        self.gone: Callable[[], bool] = lambda: False
+
+    def __call__(self, root: Path, order: FitOrder, progress: Any) -> FoldResult:
+        data_root, split_file = root / "data", root / "split.csv"
+        lab = fake_lab(root, self.recipe, data_root, self.budget, FakeProbe(SIZE, self.gone))
+        lab.data_key, lab.progress = split_hash(open_dataset(data_root)), progress
+        torch.manual_seed(0)
+        student = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)).eval()
+        save_checkpoint(root / "student", student, {})
+        start = Start(student, lab.measure(student), None, root / "student")
+        dice = {"dice_mean": 0.5}
+        shipped = {"bytes": 50_000, "latency_ms": {"total": {"p50": 1.0}}, "bundle": None, "speedup_vs_teacher": None}
+        shipped |= {"accuracy": {"val": dice, "test": dice}, "variant": "onnx-int8-x86", "sha256": "0", "file": "model"}
+        result = fit_network(lab, start, taught=False, teacher_ms=10.0, ship=lambda _: shipped, command=order.command)
+        if not result.met:
+            return FoldResult(result.record, result.fit_json, None)
+        score = torch_scorer(data_root, self.recipe, split_file, "test")
+        winner, _ = load_checkpoint(result.fit_json.parent / result.record["chosen"]["checkpoint"])
+        before = score("student", student)
+        return FoldResult(
+            result.record, result.fit_json, {"teacher": before, "student": before, "shipped": score("shipped", winner)}
+        )
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval:
+    from edgeseg.train.synthetic import write_dataset
+
+    root = tmp_path_factory.mktemp("crossval")
+    write_dataset(root / "metal", n=24, seed=0, size_px=64)
+    data = join_copies(open_dataset(root / "metal"))
+    asked = order(recipe_file, root, way="group_l2-widths")
+    recipe, assignments = reduced(asked)
+    full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)))
+    assert full.total_ms is not None
+    return Crossval(
+        root=root / "tiny" / "crossval",
+        name="tiny",
+        data=data,
+        splits=divide(data, 3, seed=0),
+        fit=Folds(recipe, 0.7 * full.total_ms),
+        order=dataclasses.replace(asked.fit, assignments=assignments),
+        max_drop=0.005,
+        question={"recipe": recipe.to_json()},
+    )
+
+
+ABOUT = {"way": {"name": "group_l2-widths", "source": "--way"}}
+
+
+def printed(result: CrossvalResult) -> str:
+    from rich.console import Console
+
+    console = Console(width=240, record=True, file=io.StringIO())
+    console.print(crossval_text(result))
+    return console.export_text()
+
+
+def finished(job: Crossval) -> dict[Path, int]:
+    """Trainings on disk, with the moment each was finished."""
+    return {path: path.stat().st_mtime_ns for path in job.root.glob("fold_*/fit/trainings/*/done.json")}
+
+
+@pytest.fixture(scope="module")
+def validated(job: Crossval) -> tuple[dict[Path, int], CrossvalResult]:
+    """A cross-validation whose target disappeared in the second fold, gone on with."""
+    fit = job.fit
+    assert isinstance(fit, Folds)
+    fit.gone = lambda: len(finished(job)) >= 1
+    with pytest.raises(MeasureError, match="run the same command again"):
+        job.run(ABOUT, no_progress)
+    assert not (job.root / "tiny.json").exists()
+    early, fit.gone = finished(job), lambda: False
+    return early, job.run(ABOUT, no_progress)
+
+
+def test_a_fold_that_has_learned_nothing_fails_the_gate(validated: Any) -> None:
+    result = validated[1]
+    said = {"kind": "no_skill", "step": "shipped", "message": "it has learned nothing", "remedy": "train longer"}
+    fine = {**result.record["pooled"], "drop": {**result.record["pooled"]["drop"], "verdict": "not worse"}}
+    record = result.record | {"pooled": fine}
+    assert CrossvalResult(record, result.path).passed
+    first, *others = record["folds"]
+    record |= {"folds": [first | {"not_learned": "it has learned nothing"}, *others], "warnings": [said | {"fold": 0}]}
+    assert not CrossvalResult(record, result.path).passed
+    assert "warning: fold 0: shipped: it has learned nothing" in printed(CrossvalResult(record, result.path))
+
+
+def test_folds_keep_what_their_fits_warn_of(validated: Any) -> None:
+    record = validated[1].record
+    assert all(row["not_learned"] is None and isinstance(row["warnings"], list) for row in record["folds"])
+    assert {one["fold"] for one in record["warnings"]} <= {0, 1, 2}
+    assert len(record["warnings"]) == sum(len(row["warnings"]) for row in record["folds"])
+
+
+def test_every_image_is_tested_once_and_pooled(job: Crossval, validated: Any) -> None:
+    result = validated[1]
+    record = json.loads(result.path.read_text())
+    assert record == json.loads(json.dumps(result.record)) and record["schema_version"] == 1
+    assert [row["images"]["test"] for row in record["folds"]] == [8, 8, 8] and record["n_folds_tested"] == 3
+    assert [row["drop"]["n_images"] for row in record["folds"]] == [8, 8, 8]
+    pooled = record["pooled"]
+    assert pooled["drop"]["n_images"] == 24 and pooled["accuracy"]["shipped"]["n_images"] == 24
+    assert pooled["drop"]["n_groups"] == record["data"]["n_groups"] and pooled["accuracy"]["teacher"]["n_regions"] > 0
+    assert pooled["drop"]["verdict"] in ("not worse", "not shown", "worse")
+    assert result.passed == (pooled["drop"]["verdict"] != "worse")
+
+
+def test_each_fold_is_a_fit_of_the_method_alone(job: Crossval, validated: Any) -> None:
+    for row in validated[1].record["folds"]:
+        fit = json.loads((job.root / row["fit_json"]).read_text())
+        assert row["network"] == "pruned" and row["way"] == fit["way"] == "group_l2-widths" and fit["ways"] == []
+        assert set(fit["missing_baselines"].values()) == {"left out by fit.baselines"}
+        assert [one["name"] for one in fit["finalists"]] == ["pruned"] and len(fit["finalists"][0]["seeds"]) == 1
+        assert f"fold_{row['fold']}/data" in fit["command"] and "fit.way=group_l2-widths" in fit["command"]
+        assert row["latency_ms"]["total"]["p50"] == 1.0 and row["bytes"] == 50_000
+    assert len({path.parent.parent for path in finished(job)}) == 3
+
+
+def test_what_was_done_is_not_done_again(job: Crossval, validated: Any) -> None:
+    early, first = validated
+    before = finished(job)
+    assert early and early.items() <= before.items()
+    again = job.run(ABOUT, no_progress)
+    assert finished(job) == before
+    assert again.record["pooled"] == first.record["pooled"] and again.record["folds"] == first.record["folds"]
+
+
+def test_it_is_told_in_a_table_and_in_json(validated: Any) -> None:
+    result = validated[1]
+    text = printed(result)
+    assert "Dice shipped" in text and result.record["sentence"] in text and str(result.path) in text
+    pooled = result.record["pooled"]
+    told = f"teacher to shipped: drop {100 * pooled['recall_drop']['mean']:+.2f} points, 95 % interval"
+    assert f"regions found, of {pooled['accuracy']['shipped']['n_regions']}: teacher" in text and told in text
+    assert crossval_json(result)["passed"] == result.passed
+
+
+# Folds on several machines
+
+
+def refuse(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+    raise AssertionError(f"{root} was fitted again")
+
+
+def test_folds_of_several_machines_are_joined(job: Crossval, validated: Any, tmp_path: Path) -> None:
+    whole = validated[1].record
+    here = dataclasses.replace(job, root=tmp_path / "here", fit=refuse, only=())
+    result = here.run(ABOUT, no_progress)
+    assert [row["status"] for row in result.record["folds"]] == ["not run"] * 3 and not result.passed
+    answers = {int(path.name[5]): path for path in (job.root / job.name).iterdir()}
+    for number in (0, 2):
+        shutil.copytree(answers[number], here.root / job.name / answers[number].name)
+    partly = here.run(ABOUT, no_progress)
+    assert partly.record["n_folds_tested"] == 2 and "16 of 24 images" in partly.record["sentence"]
+    assert "fold 1: not run: it was not to be run here, and no answer is there" in printed(partly)
+    shutil.copytree(answers[1], here.root / job.name / answers[1].name)
+    joined = dataclasses.replace(here, only=None).run(ABOUT, no_progress)
+    assert joined.record["folds"] == whole["folds"] and joined.record["pooled"] == whole["pooled"]
+
+
+def test_only_the_folds_that_are_named_are_fitted(job: Crossval, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def outcome(number: int) -> Exception:
+        asked.append(number)
+        return TrainingError("loss is nan")
+
+    dataclasses.replace(job, root=tmp_path, fit=failing(job, outcome), only=(1,)).run(ABOUT, no_progress)
+    assert asked == [1]
+
+
+def test_an_answer_to_another_question_is_not_used(job: Crossval, validated: Any, tmp_path: Path) -> None:
+    shutil.copytree(job.root / job.name, tmp_path / job.name)
+    base = dataclasses.replace(job, root=tmp_path, fit=refuse, only=())
+    assert base.run(ABOUT, no_progress).record["n_folds_tested"] == 3
+    swapped = [job.splits[1], job.splits[0], job.splits[2]]
+    assert dataclasses.replace(base, splits=swapped).run(ABOUT, no_progress).record["n_folds_tested"] == 1
+    recipe = job.question["recipe"]
+    longer = {"recipe": recipe | {"teacher": recipe["teacher"] | {"epochs": 9}}}
+    other = dataclasses.replace(base, question=longer).run(ABOUT, no_progress)
+    assert other.record["n_folds_tested"] == 0 and "1 other question(s)" in other.record["folds"][0]["reason"]
+    stricter = dataclasses.replace(base, max_drop=0.0).run(ABOUT, no_progress)
+    assert stricter.record["n_folds_tested"] == 3 and stricter.record["max_drop"] == 0.0
+
+
+def test_answers_of_an_earlier_version_are_joined_and_told_but_never_run_with(
+    job: Crossval, validated: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(job.root / job.name, tmp_path / job.name)
+    recipe = job.question["recipe"]
+    for path in (tmp_path / job.name).glob("fold_*/fold.json"):
+        stored = json.loads(path.read_text())
+        stored["question"]["recipe"]["quantize"] |= {"method": "auto", "score_images": 32}
+        path.write_text(json.dumps(stored))
+        path.parent.rename(path.parent.with_name(path.parent.name[:7] + "earlier"))
+    joined = dataclasses.replace(job, root=tmp_path, fit=refuse, only=()).run(ABOUT, no_progress)
+    assert joined.record["pooled"] == validated[1].record["pooled"]
+    assert joined.record["folds"][0]["recorded_with"] == {"quantize.method": "auto", "quantize.score_images": 32}
+    assert "to a recipe that also said quantize.method auto, quantize.score_images 32" in printed(joined)
+    longer = {"recipe": recipe | {"teacher": recipe["teacher"] | {"epochs": 9}}}
+    other = dataclasses.replace(job, root=tmp_path, fit=refuse, only=(), question=longer)
+    assert other.run(ABOUT, no_progress).record["n_folds_tested"] == 0
+    again = dataclasses.replace(job, root=tmp_path, fit=failing(job, lambda _: TrainingError("asked")), only=None)
+    assert [row["reason"] for row in again.run(ABOUT, no_progress).record["folds"]] == ["asked"] * 3
+
+
+def test_a_half_written_answer_is_none(job: Crossval, validated: Any, tmp_path: Path) -> None:
+    shutil.copytree(job.root / job.name, tmp_path / job.name)
+    next((tmp_path / job.name).glob("fold_1-*/fold.json")).unlink()
+    result = dataclasses.replace(job, root=tmp_path, fit=refuse, only=()).run(ABOUT, no_progress)
+    assert [row["status"] for row in result.record["folds"]] == ["ok", "not run", "ok"]
+
+
+def test_two_processes_are_not_at_one_fold(job: Crossval, tmp_path: Path) -> None:
+    other: list[Exception] = []
+    alone = dataclasses.replace(job, root=tmp_path, only=(1,))
+
+    def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+        with pytest.raises(ConfigError, match=r"fold_1 is being filled by another.*--fold") as caught:
+            alone.run(ABOUT, no_progress)
+        other.append(caught.value)
+        raise TrainingError("loss is nan")
+
+    dataclasses.replace(alone, fit=fit).run(ABOUT, no_progress)
+    assert other
+
+
+def test_views_of_an_answered_fold_are_removed(job: Crossval, tmp_path: Path) -> None:
+    missed = FoldResult({"status": "budget not met", "detail": "Best reached: 3 ms."}, job.root / "fit.json", None)
+
+    def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+        (root / "views").mkdir()
+        return missed
+
+    dataclasses.replace(job, root=tmp_path, fit=fit, only=(0,)).run(ABOUT, no_progress)
+    assert not (tmp_path / "fold_0" / "views").exists()
+    told = dataclasses.replace(job, root=tmp_path, fit=refuse, only=(0,)).run(ABOUT, no_progress).record["folds"][0]
+    assert told["status"] == "budget not met" and told["reason"] == "Best reached: 3 ms."
+
+
+# Folds that come to nothing
+
+
+def failing(job: Crossval, outcome: Callable[[int], Any]) -> FoldFit:
+    def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+        found = outcome(int(root.name.removeprefix("fold_")))
+        if isinstance(found, Exception):
+            raise found
+        return job.fit(root, order, progress) if found is None else found
+
+    return fit
+
+
+def test_a_fold_that_fails_is_a_row_with_its_reason(job: Crossval, validated: Any) -> None:
+    missed = FoldResult({"status": "budget not met", "detail": "Best reached: 3 ms."}, job.root / "fit.json", None)
+    outcomes = {0: TrainingError("loss is nan"), 1: missed, 2: None}
+    result = dataclasses.replace(job, name="failing", fit=failing(job, outcomes.__getitem__)).run(ABOUT, no_progress)
+    rows = result.record["folds"]
+    assert [row["status"] for row in rows] == ["failed", "budget not met", "ok"]
+    assert [row["reason"] for row in rows] == ["loss is nan", "Best reached: 3 ms.", None]
+    assert result.record["n_folds_tested"] == 1 and "8 of 24 images" in result.record["sentence"]
+    assert "fold 0: failed: loss is nan" in printed(result)
+
+
+def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) -> None:
+    fit = failing(job, lambda number: TrainingError("loss is nan"))
+    result = dataclasses.replace(job, name="without", fit=fit).run(ABOUT, no_progress)
+    assert result.record["pooled"] is None and not result.passed
+    assert result.record["sentence"].startswith("No fold has a network")
+    crossval_text(result)
+
+
+# The order
+
+
+def test_a_fold_is_one_seed_without_baselines_unless_set(recipe_file: Path, tmp_path: Path) -> None:
+    recipe, assignments = reduced(order(recipe_file, tmp_path))
+    assert recipe.fit.final_seeds == 1 and recipe.fit.baselines == () and recipe.fit.way is None
+    assert load_recipe(recipe_file, assignments) == recipe
+    recipe, _ = reduced(order(recipe_file, tmp_path, "fit.baselines=[thin_student]", "fit.final_seeds=2"))
+    assert recipe.fit.final_seeds == 2 and recipe.fit.baselines == ("thin_student",)
+
+
+def test_the_way_is_the_recipe_s_unless_named_whatever_a_fit_has_chosen(recipe_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny" / "fit" / "x86-ort" / "latency_ms-100"
+    folder.mkdir(parents=True)
+    fit = {"way": "taylor-widths", "contest": {"winner": "thin_student"}, "student": {"name": "student_alone"}}
+    (folder / "fit.json").write_text(json.dumps(fit))
+    free = reduced(order(recipe_file, tmp_path))[0].fit
+    assert free.way is None and free.student is None and free.baselines == ()
+    named = reduced(order(recipe_file, tmp_path, way="group_l2-widths"))[0].fit
+    assert named.ways == ("group_l2-widths",) and not named.depth
+    assert reduced(order(recipe_file, tmp_path, "fit.way=taylor-depth"))[0].fit.ways == ("taylor-depth",)
+
+
+@pytest.mark.parametrize("only", [(3,), (-1,)])
+def test_a_fold_that_is_none_is_refused(recipe_file: Path, tmp_path: Path, only: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=f"--fold is {only[0]}; with --folds 3 use 0 to 2"):
+        reduced(order(recipe_file, tmp_path, folds=3, only=only))
+
+
+def test_the_command_makes_the_same_again(recipe_file: Path) -> None:
+    asked = order(
+        Path("tiny.yaml"), Path("runs"), "train.seed=1", folds=7, way="taylor-depth", max_drop=0.01, only=(2, 5)
+    )
+    words = "--target x86-ort --budget latency_ms=100 --set train.seed=1 --folds 7 --way taylor-depth --max-drop 0.01"
+    assert asked.command == f"edgeseg crossval tiny.yaml {words} --fold 2 --fold 5"
+
+
+def test_progress_counts_every_fold(recipe_file: Path, tmp_path: Path) -> None:
+    recipe, _ = reduced(order(recipe_file, tmp_path))
+    weights = fit_weights(recipe)
+    assert "final_0" in weights and "final_1" not in weights and not any("thin_student" in name for name in weights)
+    folds = fold_weights(weights, 3)
+    assert len(folds) == 3 * len(weights) and "fold 2 of 3, teacher" in folds
+    alone = fold_weights(weights, 3, only=(1,))  # or the bar of one fold would end at a third
+    assert alone == {name: weight for name, weight in folds.items() if name.startswith("fold 2 of 3, ")}
+
+
+def test_an_order_is_carried_out(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edgeseg.pipeline.crossval import fold as crossval_fold
+
+    def fake(recipe: Recipe, budget: Budget) -> FoldFit:
+        def fit(root: Path, order: FitOrder, progress: Any) -> FoldResult:
+            progress("teacher", 0.5, "epoch 1/2")
+            return FoldResult({"status": "budget not met", "detail": "too slow"}, root / "fit.json", None)
+
+        return fit
+
+    monkeypatch.setattr(crossval_fold, "fold_fit", fake)
+    assert not carry_out_crossval(order(recipe_file, tmp_path, folds=3), as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    record = printed["crossval"]
+    assert printed["crossval_json"] == str(tmp_path / "tiny" / "crossval" / "x86-ort_latency_ms-100.json")
+    assert [row["reason"] for row in record["folds"]] == ["too slow"] * 3 and record["budget"] == {"latency_ms": 100.0}
+    assert record["way"]["source"] == "recipe" and record["command"].startswith("edgeseg crossval ")
+
+
+@pytest.mark.slow
+def test_a_fold_for_real(recipe_file: Path, tmp_path: Path) -> None:
+    from edgeseg.train.synthetic import write_dataset
+
+    write_dataset(tmp_path / "metal", n=24, seed=0, size_px=64)
+    data = join_copies(open_dataset(tmp_path / "metal"))
+    split = divide(data, 3, seed=0)[0]
+    asked = order(recipe_file, tmp_path)
+    recipe, _ = reduced(asked)
+    folder = write_fold(tmp_path / "fold_0" / "data", data, split)
+    fit = fold_fit(recipe, Budget.parse(BUDGET, "x86-ort"))
+    result = fit(folder.parent, dataclasses.replace(asked.fit, data=folder), no_progress)
+    tested = sorted(stem for stem, name in split.items() if name == "test")
+    assert result.scores is not None and set(result.scores) == {"teacher", "student", "shipped"}
+    assert all(sorted(one.stem for one in scores) == tested for scores in result.scores.values())
+    assert result.fit["chosen"]["name"] == "student" and result.fit["chosen"]["shipped"]["bytes"] > 0

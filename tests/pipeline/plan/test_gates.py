@@ -1,0 +1,67 @@
+"""Budgets are held against val and against measured latency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edgeseg.pipeline.plan.gates import accuracy_refusal, latency_refusals
+from edgeseg.pipeline.recipe.gate_section import GateSection
+
+
+def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, **val: Any) -> dict[str, Any]:
+    return {
+        "accuracy": {"val": {"region_recall": 0.9, "false_regions_per_negative_frame": 0.2} | val, "test": None},
+        "dice_drop_vs_parent": {"val": {"mean": parent_drop}},
+        "dice_drop_vs_teacher": {"val": {"mean": teacher_drop}},
+    }
+
+
+def test_a_row_within_every_budget_passes() -> None:
+    gates = GateSection(0.01, 0.02, min_region_recall=0.9, max_false_regions_per_negative_frame=0.2)
+    assert accuracy_refusal(_row(0.01, 0.02), gates) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [
+        (_row(parent_drop=0.011), "gates.max_dice_drop"),
+        (_row(teacher_drop=0.021), "gates.max_total_dice_drop"),
+        (_row(region_recall=0.89), "gates.min_region_recall"),
+        (_row(false_regions_per_negative_frame=0.21), "gates.max_false_regions_per_negative_frame"),
+    ],
+)
+def test_a_broken_budget_is_named_with_its_key(row: dict[str, Any], key: str) -> None:
+    gates = GateSection(0.01, 0.02, min_region_recall=0.9, max_false_regions_per_negative_frame=0.2)
+    reason = accuracy_refusal(row, gates)
+    assert reason is not None
+    assert key in reason
+
+
+def test_a_gain_is_no_drop() -> None:
+    assert accuracy_refusal(_row(-0.05, -0.05), GateSection(0.0, 0.0)) is None
+
+
+def test_a_figure_that_cannot_be_estimated_refuses_nothing() -> None:
+    row = _row(false_regions_per_negative_frame="not estimable (0 negatives)")
+    assert accuracy_refusal(row, GateSection(max_false_regions_per_negative_frame=0.0)) is None
+
+
+def test_test_figures_are_never_looked_at() -> None:
+    row = _row()
+    row["dice_drop_vs_parent"]["test"] = row["dice_drop_vs_teacher"]["test"] = {"mean": 1.0}
+    assert accuracy_refusal(row, GateSection(0.0, 0.0)) is None
+
+
+def test_latency_refuses_for_the_target_alone() -> None:
+    gates = GateSection(min_speedup={"x86-ort": 20.0, "x86-litert": 20.0})
+    assert latency_refusals({"x86-ort": 20.0}, gates) == {}
+    refused = latency_refusals({"x86-litert": 19.9}, gates)
+    assert list(refused) == ["x86-litert"]
+    assert "19.9" in refused["x86-litert"]
+
+
+def test_an_unmeasured_target_is_refused_with_that_reason() -> None:
+    refused = latency_refusals({"x86-ort": None}, GateSection(min_speedup={"x86-ort": 2.0}))
+    assert "not measured" in refused["x86-ort"]

@@ -1,0 +1,101 @@
+"""The order of the chain, and what each step depends on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeseg.pipeline.chain.chain import Step
+from edgeseg.pipeline.plan.layout import ROWS, score_step
+from edgeseg.pipeline.plan.plan import plan_steps
+from edgeseg.pipeline.recipe.recipe import load_recipe
+
+RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+
+
+def _steps(*assignments: str) -> dict[str, Step]:
+    return {step.name: step for step in plan_steps(load_recipe(RECIPES[0], assignments))}
+
+
+def _ancestors(name: str, steps: dict[str, Step]) -> set[str]:
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for parent in steps[waiting.pop()].parents:
+            if parent not in found:
+                found.add(parent)
+                waiting.append(parent)
+    return found
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_plans_parents_before_children(path: Path) -> None:
+    seen: set[str] = set()
+    for step in plan_steps(load_recipe(path)):
+        assert set(step.parents) <= seen, step.name
+        seen.add(step.name)
+    assert {score_step(row, split) for row in ROWS for split in ("val", "test")} <= seen
+
+
+def test_test_is_scored_after_what_ships_is_fixed_and_decides_nothing() -> None:
+    steps = _steps()
+    for row in ROWS:
+        assert "ship" in steps[score_step(row, "test")].parents
+    for name in ("choose_student", "choose_final", "ship", "student_pruned"):
+        assert not any(other.startswith("test_") for other in _ancestors(name, steps)), name
+
+
+def test_the_baseline_feeds_no_training_but_as_the_fallback_that_choose_student_names() -> None:
+    steps = _steps()
+    assert "student_alone" not in _ancestors("student_distilled", steps)
+    assert "choose_student" in steps["student_pruned"].parents
+
+
+def test_settings_reach_only_the_steps_that_use_them() -> None:
+    before, after = _steps(), _steps("distill.alpha=0.123")
+    changed = {name for name in before if before[name].settings != after[name].settings}
+    assert changed == {"student_distilled", "student_pruned", "bundle", "report"}
+
+
+def test_ranges_depend_on_the_images_of_a_folder() -> None:
+    recipe = load_recipe(RECIPES[0], ["quantize.folder=line_3"])
+    plans = [{one.name: one for one in plan_steps(recipe, calibration_sha256=its)} for its in ("1a", "2b")]
+    changed = {name for name in plans[0] if plans[0][name].settings != plans[1][name].settings}
+    assert changed == {"ranges"}
+    assert "folder" not in plans[0]["ranges"].settings["quantize"]
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from edgeseg.pipeline.recipe.recipe import load_recipe; from edgeseg.pipeline.plan.plan import plan_steps\n"
+        "import edgeseg.pipeline.plan.run\n"
+        f"plan_steps(load_recipe(Path({str(RECIPES[0])!r})))\n"
+        "heavy = {'torch', 'monai', 'lightning', 'onnx', 'onnxruntime', 'tensorflow'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_pruning_by_gates_depends_on_how_many_batches_are_looked_at() -> None:
+    by_gates = ("prune.importance=taylor",)
+    before, after = _steps(*by_gates, "fit.gate_batches=8"), _steps(*by_gates, "fit.gate_batches=3")
+    changed = {name for name in before if before[name].settings != after[name].settings}
+    assert changed == {"student_pruned", "bundle", "report"}
+
+
+def test_what_is_said_of_the_data_reaches_scores_bundle_and_report_and_no_training() -> None:
+    recipe = load_recipe(RECIPES[0])
+    told = {"name": "x", "pixel_mm": 0.1, "licence": "CC0", "may_redistribute": True}
+    plans = [
+        {one.name: one for one in plan_steps(recipe, about=told | change)}
+        for change in ({}, {"may_redistribute": False}, {"pixel_mm": 0.2})
+    ]
+    changed = [{name for name in plans[0] if plans[0][name].settings != plan[name].settings} for plan in plans[1:]]
+    assert changed[0] == {"bundle", "report"}
+    scores = {score_step(row, split) for row in ROWS for split in ("val", "test")}
+    assert changed[1] == {"bundle", "report"} | scores

@@ -1,0 +1,349 @@
+"""`edgeseg fit` from student to fit.json on drawn images with a made-up target: bounded, journalled, resumable."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from edgeseg.compress.fingerprint import fingerprint
+from edgeseg.compress.search.budget import Budget
+from edgeseg.compress.search.probe import Measurement
+from edgeseg.pipeline.commands.fit_text import fit_text
+from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
+from edgeseg.pipeline.search.baselines import largest_fitting
+from edgeseg.pipeline.search.contest import Finalist, contest
+from edgeseg.pipeline.search.cut import Way, cut_to
+from edgeseg.pipeline.search.lab import BudgetError, Lab
+from edgeseg.pipeline.search.page import render_fit
+from edgeseg.pipeline.search.rounds import Start
+from edgeseg.pipeline.search.search import FitResult, _detail, _learned, _over_budget, fit_network
+from edgeseg.pipeline.search.trainings import Effort, Trained, train
+from edgeseg.runtime.errors import MeasureError, TrainingError
+from edgeseg.runtime.input_spec import Geometry
+from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.train.models import build_model
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.scaled_geometry import scaled
+
+from ..fake_report import plan_files
+from ..fake_target import FakeProbe, fake_lab
+
+RECIPE = """\
+name: tiny
+data: {name: synthetic}
+geometry: {mode: resize, height_px: 64, width_px: 64}
+train:
+  {batch_size: 4, workers: 0, validate_every: 1, threads: 1, precision: float32, augment: {p_elastic: 0, p_grid: 0}}
+teacher: {base: 4, depth: 3, epochs: 1}
+student: {width: 0.25, depth: 0.5, stages: 4, epochs: 1}
+fit:
+  {importances: [taylor], search_epochs: 1, rounds: 2, round_epochs: 1, final_epochs: 1, final_seeds: 2, corrections: 2}
+"""
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from edgeseg.train.synthetic import write_dataset
+
+    root = tmp_path_factory.mktemp("data") / "metal"
+    write_dataset(root, n=10, seed=0, size_px=64)
+    return root
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    path.write_text(RECIPE)
+    return load_recipe(path)
+
+
+class Fit:
+    """One run folder; every call is a process of its own as far as the fit can tell."""
+
+    def __init__(self, root: Path, recipe: Recipe, data_root: Path, budget: Budget) -> None:
+        self.root, self.recipe, self.data_root, self.budget = root, recipe, data_root, budget
+        torch.manual_seed(0)
+        save_checkpoint(root / "student", build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)), {})
+        self.shipped: list[Path] = []
+        self.told: list[tuple[str, float, str]] = []
+
+    def __call__(self, gone: Callable[[], bool] = lambda: False) -> FitResult:
+        self.probe = FakeProbe(SIZE, gone)
+        lab = fake_lab(self.root, self.recipe, self.data_root, self.budget, self.probe)
+        lab.progress = lambda *what: self.told.append(what)
+        student, _ = load_checkpoint(self.root / "student")
+        start = Start(student, lab.measure(student), None, self.root / "student")
+        return fit_network(lab, start, taught=False, teacher_ms=10.0, ship=self.ship, command="edgeseg fit tiny")
+
+    def ship(self, checkpoint: Path) -> dict[str, Any]:
+        self.shipped.append(checkpoint)
+        return {}
+
+    def finished(self) -> dict[str, int]:
+        """Trainings on disk, with the moment each was finished."""
+        done = (self.root / "fit" / "trainings").glob("*/done.json")
+        return {path.parent.name: path.stat().st_mtime_ns for path in done}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, data_root: Path) -> Any:
+    """A fit whose target disappeared in the middle, gone on with, and then asked for once more."""
+    root = tmp_path_factory.mktemp("run")
+    full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)))
+    assert full.total_ms is not None
+    run = Fit(root, recipe, data_root, Budget("x86-ort", latency_ms=0.7 * full.total_ms))
+    with pytest.raises(MeasureError, match="run the same command again"):
+        run(gone=lambda: len(run.finished()) >= 2)
+    early = run.finished()
+    result = run()
+    return run, early, result
+
+
+def test_the_budget_holds_and_everything_is_told(fitted: Any) -> None:
+    run, _, result = fitted
+    record = json.loads(result.fit_json.read_text())
+    assert result.met and record == json.loads(json.dumps(result.record))
+    (limit,) = record["ceilings"].values()
+    rows = {one["name"]: one for one in record["finalists"]}
+    assert set(rows) | set(record["missing_baselines"]) == {"pruned", "random_largest", "thin_student"}
+    assert all(one["figures"]["latency_ms"] <= limit for one in rows.values())
+    winner = record["contest"]["winner"]
+    assert record["chosen"]["name"] == winner and len(rows["pruned"]["seeds"]) == 2
+    assert record["contest"]["baseline_wins"] == (winner != "pruned")
+    best = max(rows.values(), key=lambda one: one["val_dice_mean"])
+    assert rows[winner]["val_dice_mean"] == pytest.approx(best["val_dice_mean"]) or len(rows[winner]["seeds"]) == 2
+    assert run.shipped == [result.fit_json.parent / record["chosen"]["checkpoint"]]
+    assert load_checkpoint(run.shipped[0])[0].arch["name"] in ("efficient_unet", "unet")
+    assert record["prediction"]["median_error"] < 0.1 and record["prediction"]["n"] >= 3
+    page = result.fit_html.read_text()
+    for words in (record["sentence"], "Pareto front", "random_largest", "Median error", "edgeseg fit tiny"):
+        assert words.replace("'", "&#39;") in page or words in page
+
+
+def test_losses_and_the_plans_other_files_are_told(fitted: Any, tmp_path: Path) -> None:
+    result = fitted[2]
+    record = json.loads(result.fit_json.read_text())
+    accuracy = {split: {"dice_mean": 0.7} for split in ("val", "test")}
+    ratio = {"ratio": 60.34, "lo95": 49.92, "hi95": 72.24}
+    shipped = {"bundle": "shipped/tiny.edgeseg", "bytes": 1, "latency_ms": None, "speedup_vs_teacher": ratio}
+    lost = {"val": {"mean": 0.02, "lo95": -0.01, "hi95": 0.05, "verdict": "not shown"}, "test": None}
+    references = {"teacher": {"dice_drop": lost, "recall_drop": lost}}
+    shipped |= {"accuracy": accuracy, "references": references}
+    record["chosen"]["shipped"] = shipped | {"plan_files": plan_files()}
+    render_fit(record, tmp_path / "fit.html")
+    page = (tmp_path / "fit.html").read_text()
+    assert "60.3 times as fast (49.9 to 72.2)" in page
+    assert "The INT8 files of one plan" in page and "a made-up reason" in page
+    assert "regions lost against the FP32 teacher" in page and "val +2.00 (-1.00 to +5.00, not shown); test -" in page
+    console = Console(width=200, file=io.StringIO())
+    console.print(fit_text(FitResult(record, tmp_path / "fit.json", tmp_path / "fit.html")))
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "tflite-int8: failed: a made-up reason" in told
+    assert "onnx-int8-x86 and onnx-int8 are 0.16 % of the pixels and 0.12 points of Dice apart on val, beyond" in told
+
+
+def test_a_fit_that_has_learned_nothing_fails_its_gate(fitted: Any, tmp_path: Path) -> None:
+    run, _, result = fitted
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    of_it = {"value": 0.01, "dice": 0.05, "trivial_dice": 0.04, "trivial": "pit", "n_positive": 9, "n_groups": 9}
+    of_it |= {"images_with": {"background": 9, "pit": 9}, "predicted_share": {"background": 0.9, "pit": 0.1}}
+    chosen = result.record["chosen"] | {"shipped": {"skill": of_it}}
+    record = result.record | _learned(lab, {"chosen": chosen})
+    assert result.passed and not FitResult(record, result.fit_json, result.fit_html).passed
+    assert record["not_learned"].startswith(
+        "it has learned nothing: val Dice 0.050, where 'pit' on every pixel has 0.040"
+    )
+    assert [one["kind"] for one in record["warnings"]] == ["no_skill"]
+    console = Console(width=200, file=io.StringIO())
+    record["chosen"] = result.record["chosen"]
+    console.print(fit_text(FitResult(record, tmp_path / "fit.json", tmp_path / "fit.html")))
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "a gate failed (exit code 3): it has learned nothing" in told and "warning: shipped: it has learned" in told
+    render_fit(record, tmp_path / "fit.html")
+    page = (tmp_path / "fit.html").read_text()
+    assert page.count('<section class="verdict bad">') == 2 and "Do not use this as it is" in page
+
+
+def test_a_way_that_failed_is_not_tried_again(fitted: Any) -> None:
+    """Tried again it might hold, and every choice and training behind it would change."""
+    run = fitted[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    student, _ = load_checkpoint(run.root / "student")
+    out_of_reach = {"latency_ms": 1e-6}
+    asked = []
+    for _ in range(2):
+        with pytest.raises(BudgetError, match="the budget allows 1e-06") as err:
+            cut_to(lab, "out_of_reach", student, None, Way("group_l2", False), out_of_reach)
+        asked.append((lab.probe.measured, err.value.best))
+    assert asked[0] == asked[1]
+
+
+def test_a_network_from_scratch_is_measured_with_the_biases_it_will_have(fitted: Any) -> None:
+    run = fitted[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    seen: list[Any] = []
+    lab.measure = lambda model: seen.append(model) or {"latency_ms": 0.0, "bytes": 1, "macs": 1}  # type: ignore[method-assign,func-returns-value]
+    lab.learn = lambda arch, figures: None  # type: ignore[method-assign]
+    largest_fitting(lab, "thin", [efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)])
+    norms = [module for module in seen[0].modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms and all(norm.bias.all() for norm in norms)
+
+
+def test_every_point_has_its_interval(fitted: Any) -> None:
+    points = fitted[2].record["points"]
+    assert any(point["front_latency_ms"] for point in points) and any(point["front_bytes"] for point in points)
+    for point in points:
+        assert point["lo95"] is None or 0.0 <= point["lo95"] <= point["val_dice"] <= point["hi95"] <= 1.0
+
+
+def test_the_journal_has_every_training_with_its_cost(fitted: Any) -> None:
+    run, _, result = fitted
+    rows = {row["name"]: row for row in result.record["journal"]}
+    assert set(rows) == set(run.finished())
+    assert {"final_0", "final_1", "round_1"} <= set(rows)
+    assert all(row["settings"]["effort"]["epochs"] <= 2 and row["wall_s"] >= 0 for row in rows.values())
+    searched = [row for name, row in rows.items() if name.startswith("search_")]
+    assert {row["settings"]["geometry"]["height_px"] for row in searched} <= {32}
+
+
+def test_no_finished_training_is_repeated(fitted: Any) -> None:
+    run, early, result = fitted
+    before = run.finished()
+    assert early and early.items() <= before.items()
+    run.told.clear()
+    again = run()
+    unchanged = {name for name, share, words in run.told if (share, words) == (1.0, "unchanged")}
+    assert unchanged == {"latency_table", *before}  # or the bar would still wait for them
+    assert run.finished() == before and run.probe.measured == 0 and run.probe.asked == 0
+    assert all(row["reused"] for row in again.record["journal"])
+    kept = ("finalists", "contest", "points", "rounds", "way")
+    assert {key: again.record[key] for key in kept} == {key: result.record[key] for key in kept}
+
+
+def test_a_budget_out_of_reach_names_the_nearest_and_trains_nothing(
+    tmp_path: Path, recipe: Recipe, data_root: Path
+) -> None:
+    run = Fit(tmp_path, recipe, data_root, Budget("x86-ort", latency_ms=0.05))
+    result = run()
+    record = result.record
+    assert not result.met and record["status"] == "budget not met" and run.finished() == {} and run.shipped == []
+    best, nearest = record["best"]["latency_ms"], record["nearest_budget"]["latency_ms"]
+    assert 0.05 < best < nearest < 1.1 * best
+    assert f"{nearest:g}" in record["detail"] and "Best reached" in result.fit_html.read_text()
+
+
+def test_the_size_of_a_baseline_is_not_chosen_anew(fitted: Any) -> None:
+    """Resumed with other layer times, its bisection might end elsewhere and throw a finished training away."""
+    run = fitted[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    archs = [efficient_unet_arch(1, 4, width=width, depth=0.5, stages=4) for width in (0.25, 0.15, 0.1, 0.05)]
+    again = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    lab.ceilings = again.ceilings = {"latency_ms": 1.2 * lab.ceilings["latency_ms"]}
+    first = largest_fitting(lab, "again", archs)
+    again.predictor.predict = lambda arch: {"latency_ms": 0.0}  # type: ignore[method-assign]
+    assert first[0] > 0 and largest_fitting(again, "again", archs) == first and again.probe.measured == 0
+
+
+def test_a_network_that_could_not_be_measured_is_measured_by_the_next_pass(
+    tmp_path: Path, recipe: Recipe, data_root: Path
+) -> None:
+    class Killed(FakeProbe):
+        def measure(self, model: Any) -> Measurement:
+            self.measured += 1
+            return Measurement(None, None, None, 5000, "its process was killed by signal 9")
+
+    def lab_of(probe: FakeProbe) -> Lab:
+        return fake_lab(tmp_path, recipe, data_root, Budget("x86-ort", latency_ms=1.0), probe)
+
+    model = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=3))
+    for probe, known in ((Killed(SIZE), False), (FakeProbe(SIZE), True), (Killed(SIZE), True)):
+        assert (lab_of(probe).measure(model)["total_ms"] is not None) == known
+    for _ in range(2):  # the cut is no more kept than the measurement
+        lab = lab_of(Killed(SIZE))
+        lab.learn(model.arch, lab.measure(model))
+        with pytest.raises(BudgetError, match="killed by signal 9"):
+            cut_to(lab, "killed", model, None, Way("group_l2", False), {"latency_ms": 0.4})
+        assert lab.probe.measured > 0
+
+
+def test_a_training_leaves_the_network_it_starts_from_alone(tmp_path: Path, recipe: Recipe, data_root: Path) -> None:
+    lab = fake_lab(tmp_path, recipe, data_root, Budget("x86-ort", latency_ms=100.0), FakeProbe(SIZE))
+    model = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4))
+    before = fingerprint(model)
+    trained = train(lab, "any", model, None, Effort(1, 1e-3))
+    assert fingerprint(model) == before != fingerprint(trained.model)
+
+
+def test_what_holds_the_budget_but_misses_the_aim_is_taken(fitted: Any) -> None:
+    run = fitted[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    student, _ = load_checkpoint(run.root / "student")
+    lab.learn(student.arch, lab.measure(student))
+    way = Way("group_l2", False)
+    cut = cut_to(lab, "any", student, None, way, {"latency_ms": 1.2 * lab.ceilings["latency_ms"]})
+    reached = cut.figures["latency_ms"]
+    # This network holds the budget by less than the margin, and nothing else is to be had.
+    lab.ceilings = {"latency_ms": reached * 1.01}
+    lab.measure = lambda model: cut.figures  # type: ignore[method-assign]
+    held = cut_to(lab, "spare", student, None, way, lab.aims)
+    assert held.figures["latency_ms"] == reached and all(one["missed"] for one in held.tries)
+    with pytest.raises(BudgetError):  # a round on the way there has no margin
+        cut_to(lab, "round", student, None, way, {"latency_ms": 0.99 * reached})
+
+
+def test_a_further_seed_that_fails_costs_nothing_else(tmp_path: Path, recipe: Recipe, data_root: Path) -> None:
+    lab = fake_lab(tmp_path, recipe, data_root, Budget("x86-ort", latency_ms=100.0), FakeProbe(SIZE))
+    model = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)).eval()
+
+    def good(seed: int) -> Trained:
+        return Trained(model, tmp_path, 0.5)
+
+    def bad(seed: int) -> Trained:
+        if seed > recipe.train.seed:
+            raise TrainingError("loss is nan")
+        return good(seed)
+
+    missing: dict[str, str] = {}
+    method, rival = (Finalist(name, "", {}, train) for name, train in (("pruned", good), ("thin_student", bad)))
+    contest(lab, method, [rival], missing)
+    assert len(method.seeds) == 2 and rival.seeds == [0]
+    assert missing == {"thin_student, seed 1": "its training failed: loss is nan"}
+
+
+def test_a_shipped_file_beyond_its_budget_is_told(tmp_path: Path, recipe: Recipe, data_root: Path) -> None:
+    budget = Budget("x86-ort", speedup=5.0, bytes=1000)
+    lab = fake_lab(tmp_path, recipe, data_root, budget, FakeProbe(SIZE))
+    winner = Finalist("pruned", "", {"latency_ms": 1.9, "bytes": 900}, lambda seed: None)  # type: ignore[arg-type,return-value]
+    slow, fast = ({"ratio": ratio, "lo95": ratio - 0.5, "hi95": ratio + 0.5} for ratio in (4.97, 5.1))
+    shipped = {"latency_ms": {"total": {"p50": 2.2}}, "bytes": 1100, "speedup_vs_teacher": slow}
+    told = _detail(lab, winner, shipped)
+    assert _over_budget(lab, shipped) == [  # 2.2 ms are no speed-up
+        "bytes is 1100, the budget allows 1000",
+        "beside the teacher it is 4.97 (4.5 to 5.5) times as fast, 5 were asked",
+    ]
+    assert f"Not within the budget: {'; '.join(_over_budget(lab, shipped))}." in told
+    fine = shipped | {"bytes": 900, "speedup_vs_teacher": fast}
+    assert not _over_budget(lab, fine) and "Not within" not in _detail(lab, winner, fine)
+    unmeasured = {"latency_ms": None, "bytes": 900, "speedup_vs_teacher": None}
+    assert _over_budget(lab, unmeasured) == ["its speed beside the teacher could not be measured"]
+    assert not _over_budget(lab, {})  # nothing ships
+    lab.budget = Budget("x86-ort", latency_ms=2.0)
+    assert _over_budget(lab, shipped) == ["latency_ms is 2.2, the budget allows 2"]
+    assert _over_budget(lab, unmeasured) == ["latency_ms is not measured, the budget allows 2"]
+
+
+def test_images_of_short_trainings_are_smaller_but_fit_the_stride() -> None:
+    resize = Geometry(mode="resize", height_px=256, width_px=192)
+    small = scaled(resize, 0.5, 32)
+    assert (small.height_px, small.width_px) == (128, 96)
+    tile = scaled(Geometry(mode="tile", tile_px=256, overlap_px=32), 0.5, 32)
+    assert (tile.tile_px, tile.overlap_px) == (128, 16)
+    assert scaled(Geometry(mode="native"), 0.5, 32).mode == "native" and scaled(resize, 1.0, 32) is resize

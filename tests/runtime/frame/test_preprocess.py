@@ -1,0 +1,133 @@
+"""Frames of every kind become the tensor the spec promises, or are refused with a way out."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeseg.runtime.errors import FrameError
+from edgeseg.runtime.frame import preprocess
+from edgeseg.runtime.frame.preprocess import prepare, resize, to_color
+from edgeseg.runtime.manifest import Geometry, InputSpec
+
+GEOMETRIES = (Geometry("native"), Geometry("resize", 40, 72), Geometry("tile", tile_px=64, overlap_px=16))
+
+
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.sampled_from((None, 1, 3)),
+    st.sampled_from(("gray", "rgb")),
+    st.sampled_from(GEOMETRIES),
+)
+def test_any_size_and_colour_gives_the_promised_tensor(
+    height: int, width: int, channels: int | None, color: str, geometry: Geometry
+) -> None:
+    shape = (height, width) if channels is None else (height, width, channels)
+    frame = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    before = frame.copy()
+    prepared = prepare(frame, InputSpec(color, geometry, 16))
+    assert prepared.tensor.dtype == np.uint8
+    assert prepared.tensor.ndim == 4
+    assert prepared.tensor.shape[3] == (1 if color == "gray" else 3)
+    assert prepared.tensor.shape[1] % 16 == prepared.tensor.shape[2] % 16 == 0
+    assert prepared.frame_shape == (height, width)
+    np.testing.assert_array_equal(frame, before)
+
+
+def test_colour_is_luma_or_repetition() -> None:
+    rgb = np.random.default_rng(2).integers(0, 256, (5, 6, 3), np.uint8)
+    luma = rgb @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(to_color(rgb, "gray") - luma).max() <= 1
+    gray = rgb[:, :, 0].copy()
+    np.testing.assert_array_equal(to_color(gray, "rgb"), gray[:, :, None].repeat(3, axis=2))
+    assert to_color(gray, "gray") is gray
+    assert to_color(rgb, "rgb") is rgb
+
+
+def test_equal_channels_give_exactly_that_channel() -> None:
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(to_color(gray[:, :, None].repeat(3, axis=2), "gray"), gray)
+
+
+def test_a_frame_of_the_right_size_is_not_copied() -> None:
+    frame = np.zeros((256, 256), np.uint8)
+    prepared = prepare(frame, InputSpec("gray", Geometry("resize", 256, 256), 32))
+    assert np.shares_memory(prepared.tensor, frame)
+
+
+def test_views_with_odd_strides_are_taken() -> None:
+    bgr = np.random.default_rng(3).integers(0, 256, (33, 47, 3), np.uint8)
+    spec = InputSpec("gray", Geometry("native"), 16)
+    for view in (bgr[:, :, ::-1], bgr[::-1], bgr[:, ::2], bgr[:, :, 1], bgr.transpose(1, 0, 2)):
+        wanted = prepare(np.ascontiguousarray(view), spec).tensor
+        np.testing.assert_array_equal(prepare(view, spec).tensor, wanted)
+
+
+def test_linear_agrees_with_pixel_centres_at_half_integers() -> None:
+    ramp = np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None], 8, axis=0)
+    wide = resize(ramp.astype(np.float32), 8, 128, "linear")
+    wanted = np.interp((np.arange(128) + 0.5) / 2 - 0.5, np.arange(64), ramp[0].astype(float))
+    np.testing.assert_allclose(wide[0], wanted, atol=1e-3)
+
+
+def test_nearest_keeps_masks_centred() -> None:
+    mask = np.array([[1, 2, 3, 4, 5, 6]], np.uint8)
+    np.testing.assert_array_equal(resize(mask, 1, 2, "nearest"), [[2, 5]])
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ([[1, 2]], "numpy array"),
+        (None, "numpy array"),
+        (np.zeros((4, 4)), "uint8"),
+        (np.zeros((4, 4), np.uint16), "uint16"),
+        (np.zeros((4, 4), bool), "bool"),
+        (np.zeros((4, 4, 4), np.uint8), "alpha"),
+        (np.zeros((4, 4, 2), np.uint8), r"\(H, W, 3\)"),
+        (np.zeros((1, 4, 4, 3), np.uint8), r"\(H, W, 3\)"),
+        (np.zeros(4, np.uint8), r"\(H, W\)"),
+        (np.zeros((0, 4), np.uint8), "empty"),
+        (np.zeros((4, 0, 3), np.uint8), "empty"),
+    ],
+)
+def test_what_is_no_frame_is_refused(frame: object, words: str) -> None:
+    with pytest.raises(FrameError, match=words):
+        prepare(frame, InputSpec("gray", Geometry("native"), 8))
+
+
+def test_a_file_of_fixed_size_names_the_size_it_takes() -> None:
+    spec = InputSpec("gray", Geometry("native", 64, 96), 32)
+    assert prepare(np.zeros((64, 96), np.uint8), spec).tensor.shape == (1, 64, 96, 1)
+    with pytest.raises(FrameError, match="96x64"):
+        prepare(np.zeros((96, 64), np.uint8), spec)
+
+
+def test_a_frame_larger_than_memory_is_refused_before_it_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preprocess, "_available_mib", lambda: 100)
+    # A frame of 10 gigapixels that takes no memory itself.
+    frame = np.broadcast_to(np.zeros((1, 1), np.uint8), (100_000, 100_000))
+    with pytest.raises(FrameError, match="geometry 'tile'"):
+        prepare(frame, InputSpec("gray", Geometry("native"), 32))
+
+
+def test_memory_is_read_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    free_mib = preprocess._available_mib()
+    assert free_mib is None or free_mib > 0
+
+    def fail(*args: object, **kwargs: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr("pathlib.Path.read_text", fail)
+    assert preprocess._available_mib() is None
+
+
+def test_it_uses_opencv_s_fast_paths() -> None:
+    frame = np.random.default_rng(4).integers(0, 256, (512, 534, 3), np.uint8)
+    prepared = prepare(frame, InputSpec("gray", Geometry("resize", 256, 256), 32))
+    wanted = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (256, 256))
+    np.testing.assert_array_equal(prepared.tensor[0, :, :, 0], wanted)

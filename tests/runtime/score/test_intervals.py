@@ -1,0 +1,178 @@
+"""Intervals of Dice differences: pairing, groups, verdicts, and that they hold what 95 % promises."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.score.image_score import ImageScore, score_image
+from edgeseg.runtime.score.intervals import paired_bootstrap, recall_bootstrap
+from edgeseg.runtime.score.metrics import summarize
+
+
+def from_counts(stem: str, tp: int, fp: int, fn: int, group: str = "") -> ImageScore:
+    """A score of one foreground class of which only the counts matter."""
+    none = np.zeros(0, np.int64)
+    counts = [np.array([0, n], np.int64) for n in (tp, fp, fn)]
+    return ImageScore(stem, group or stem, *counts, np.full(2, np.nan), none, none, np.zeros(0), np.zeros(2, np.int64))
+
+
+def side(hits: np.ndarray, groups: list[str] | None = None) -> list[ImageScore]:
+    """Images of 100 true pixels, of which ``hits`` are found."""
+    names = groups or [f"{i:03}" for i in range(len(hits))]
+    return [from_counts(f"{i:03}", int(n), 0, 100 - int(n), names[i]) for i, n in enumerate(hits)]
+
+
+def test_the_mean_is_the_difference_of_the_printed_figures():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, (12, 8, 8), np.uint8)
+    a, b = (
+        [
+            score_image(np.where(rng.random(m.shape) < p, 0, m).astype(np.uint8), m, 3, stem=str(i))
+            for i, m in enumerate(truth)
+        ]
+        for p in (0.1, 0.4)
+    )
+    classes = ["background", "x", "y"]
+    drop = paired_bootstrap(a, b, 0.01)
+    assert drop.mean == pytest.approx(summarize(a, classes)["dice_mean"] - summarize(b, classes)["dice_mean"])
+    assert 0 < drop.lo95 < drop.mean < drop.hi95
+    assert drop.verdict == "worse"
+
+
+def test_the_same_scores_have_no_difference():
+    a = side(np.arange(50, 90))
+    drop = paired_bootstrap(a, a, 0.0)
+    assert (drop.mean, drop.lo95, drop.hi95, drop.verdict) == (0, 0, 0, "not worse")
+
+
+def test_pairing_removes_what_images_have_in_common():
+    rng = np.random.default_rng(1)
+    hits = rng.integers(20, 95, 60)
+    drop = paired_bootstrap(side(hits), side(hits - 2), 0.05)
+    assert drop.hi95 - drop.lo95 < 0.01
+    assert drop.verdict == "not worse"
+    assert paired_bootstrap(side(hits), side(hits - 2), 0.001).verdict == "worse"
+
+
+def test_few_noisy_images_show_nothing():
+    rng = np.random.default_rng(2)
+    drop = paired_bootstrap(side(rng.integers(0, 100, 12)), side(rng.integers(0, 100, 12)), 0.01)
+    assert drop.lo95 < 0.01 < drop.hi95
+    assert drop.verdict == "not shown"
+
+
+def test_better_is_a_negative_drop():
+    drop = paired_bootstrap(side(np.arange(40, 60)), side(np.arange(60, 80)), 0.0)
+    assert drop.hi95 < 0
+    assert drop.verdict == "not worse"
+
+
+def test_images_of_one_group_are_drawn_together():
+    rng = np.random.default_rng(3)
+    per_group = rng.integers(30, 70, 8)
+    hits, groups = np.repeat(per_group, 20), [f"g{i}" for i in range(8) for _ in range(20)]
+    ungrouped = paired_bootstrap(side(hits + 20), side(np.full(160, 60)), 0.01)
+    grouped = paired_bootstrap(side(hits + 20, groups), side(np.full(160, 60), groups), 0.01)
+    assert grouped.mean == ungrouped.mean
+    assert (grouped.n_images, grouped.n_groups, ungrouped.n_groups) == (160, 8, 160)
+    assert grouped.hi95 - grouped.lo95 > 3 * (ungrouped.hi95 - ungrouped.lo95)
+
+
+def test_one_group_has_no_interval_and_shows_nothing():
+    hits, groups = np.arange(50, 60), ["only"] * 10
+    drop = paired_bootstrap(side(hits, groups), side(hits, groups), 0.5)
+    assert (drop.lo95, drop.hi95, drop.verdict, drop.n_groups) == (None, None, "not shown", 1)
+    json.dumps(drop.to_json(), allow_nan=False)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 100), st.randoms(use_true_random=False))
+def test_the_order_of_images_does_not_matter_and_a_seed_repeats(seed, random):
+    hits = np.random.default_rng(seed).integers(20, 90, 20)
+    a, b = side(hits), side(hits[::-1])
+    expected = paired_bootstrap(a, b, 0.01, n_resamples=200, seed=seed)
+    random.shuffle(a)
+    random.shuffle(b)
+    assert paired_bootstrap(a, b, 0.01, n_resamples=200, seed=seed) == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_swapping_the_sides_mirrors_the_interval(seed):
+    rng = np.random.default_rng(seed)
+    a, b = side(rng.integers(1, 90, 15)), side(rng.integers(1, 90, 15))
+    there, back = paired_bootstrap(a, b, 0.01, 300), paired_bootstrap(b, a, 0.01, 300)
+    assert (there.mean, there.lo95, there.hi95) == pytest.approx((-back.mean, -back.hi95, -back.lo95))
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    """100 data sets of 40 images whose true drop is known; a 95 % interval of 40 draws covers it 89 to 99 times."""
+    rng = np.random.default_rng(4)
+    n_true, p, q = 100, 0.8, 0.75
+    truth = 2 * p / (1 + p) - 2 * q / (1 + q)
+    covered = 0
+    for _ in range(100):
+        drop = paired_bootstrap(side(rng.binomial(n_true, p, 40)), side(rng.binomial(n_true, q, 40)), 0.0, 500)
+        covered += drop.lo95 <= truth <= drop.hi95
+    assert 87 <= covered <= 100
+
+
+def test_draws_without_any_foreground_are_left_out():
+    a = [from_counts("0", 50, 0, 50), *(from_counts(str(i), 0, 0, 0) for i in range(1, 4))]
+    drop = paired_bootstrap(a, a, 0.01)
+    assert (drop.mean, drop.lo95, drop.hi95) == (0, 0, 0)
+
+
+def test_what_cannot_be_paired_is_refused():
+    a = side(np.arange(50, 60))
+    with pytest.raises(MeasureError, match=r"same images on both sides.*found 10 and 9"):
+        paired_bootstrap(a, a[:9], 0.01)
+    with pytest.raises(MeasureError, match="same images"):
+        paired_bootstrap([], [], 0.01)
+    with pytest.raises(MeasureError, match="same images"):
+        paired_bootstrap([*a[:9], a[0]], a, 0.01)
+    with pytest.raises(MeasureError, match=r"000: .*different truth"):
+        paired_bootstrap(a, [from_counts("000", 5, 0, 5), *a[1:]], 0.01)
+    with pytest.raises(MeasureError, match="no Dice"):
+        paired_bootstrap([from_counts("0", 0, 0, 0)], [from_counts("0", 0, 0, 0)], 0.01)
+
+
+def test_without_a_budget_there_is_no_verdict() -> None:
+    hits = np.full(6, 8)
+    drop = paired_bootstrap(side(hits), side(hits - 2), None)
+    assert drop.verdict is None
+    assert drop.mean > 0
+
+
+def regions(found: list[int], groups: list[str] | None = None) -> list[ImageScore]:
+    """Images of four true regions each, of which some are found."""
+    names = groups or [f"{i:03}" for i in range(len(found))]
+    classes, counts, none = np.ones(4, np.int64), [np.array([0, 10])] * 3, np.full(2, np.nan)
+    return [
+        ImageScore(
+            f"{i:03}", names[i], *counts, none, classes, 9 * classes, (np.arange(4) < n) * 0.5, np.zeros(2, np.int64)
+        )
+        for i, n in enumerate(found)
+    ]
+
+
+def test_the_drop_of_regions_found_is_the_difference_of_the_printed_figures():
+    a, b = regions([4, 3, 4, 4, 2, 4, 4, 4]), regions([3, 3, 4, 4, 1, 4, 4, 4])
+    classes = ["background", "pit"]
+    drop = recall_bootstrap(a, b, 0.0)
+    assert drop.mean == pytest.approx(summarize(a, classes)["region_recall"] - summarize(b, classes)["region_recall"])
+    assert drop.mean == pytest.approx(2 / 32) and (drop.n_images, drop.n_groups) == (8, 8)
+    assert drop.lo95 == 0 and drop.mean < drop.hi95 <= 5 / 32 and drop.verdict == "not shown"
+    assert recall_bootstrap(a, a, 0.0).verdict == "not worse"
+    assert recall_bootstrap(regions([4] * 9), regions([2] * 9), 0.01).verdict == "worse"
+    joined = recall_bootstrap(regions([4, 4], ["one", "one"]), regions([3, 4], ["one", "one"]), 0.0)
+    assert (joined.lo95, joined.n_groups) == (None, 1)
+
+
+def test_where_there_is_no_region_none_is_missed():
+    with pytest.raises(MeasureError, match="No region in the truth"):
+        recall_bootstrap(side(np.arange(3)), side(np.arange(3)), 0.0)
