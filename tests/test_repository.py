@@ -88,12 +88,20 @@ def test_every_folder_says_what_it_is() -> None:
     assert [folder for folder in CODE if not (ROOT / folder / "README.md").is_file()] == []
 
 
+def anchors(document: Path) -> set[str]:
+    """What a link can name in it: its headings in lower case, without signs, blanks as hyphens."""
+    titles = re.findall(r"^#+ (.*)$", FENCE.sub("", text_of(document) or ""), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
-def test_links_lead_to_files(document: Path) -> None:
+def test_links_lead_to_files_and_headings(document: Path) -> None:
     text = FENCE.sub("", text_of(document) or "")
-    targets = [target.partition("#")[0] for target in LINK.findall(text) if "://" not in target]
-    lost = [target for target in targets if target and not (document.parent / target).exists()]
-    assert not lost, lost
+    for target in (target for target in LINK.findall(text) if "://" not in target):
+        file, _, anchor = target.partition("#")
+        place = document.parent / file if file else document
+        assert place.exists(), target
+        assert not anchor or anchor in anchors(place), target
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

@@ -1,4 +1,4 @@
-"""A patient as the search of `compress.sensitivity` sees it: layers, and scores on val that are made once.
+"""A patient as the search of `compress.int8.sensitivity` sees it: layers, and scores on val that are made once.
 
 Every candidate is run and scored as the chain scores its files, and what it came to is kept in a folder of the chain's
 store, under the key of all it depends on. So a doctor that was killed goes on.
@@ -31,7 +31,7 @@ _VERSION = 1  # goes up when what is kept means something else
 
 
 class ScoredPatient:
-    """Implements `compress.sensitivity.Int8Subject` for a patient.
+    """Implements `compress.int8.sensitivity.Int8Subject` for a patient.
 
     Args:
         patient: The network.

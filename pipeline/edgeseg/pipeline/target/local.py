@@ -1,8 +1,9 @@
 """This machine as a target of a search: layers and whole networks, in the engine and precision that will ship.
 
-A layer is timed on a file of its own (see `export.layer_graph` for how a layer's time is told from its file's), in
-fresh processes of `benchmarks.layer_worker`. A network is exported as the chain exports it, FP32 of fixed size and then
-INT8 from calibrated ranges, and its whole pipeline is timed by the harness of `bench run`, a shorter one by default.
+A layer is timed on a file of its own (see `export.layers.graph` for how a layer's time is told from its file's), in
+fresh processes of `benchmarks.layers.worker`. A network is exported as the chain exports it, FP32 of fixed size and
+then INT8 from calibrated ranges, and its whole pipeline is timed by the harness of `bench run`, a shorter one by
+default.
 """
 
 from __future__ import annotations

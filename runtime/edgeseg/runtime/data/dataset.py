@@ -135,7 +135,7 @@ def open_dataset(
         The data set.
 
     Raises:
-        DataError: The folder cannot be used. The message has the first faults; `datacheck.check_dataset` has all.
+        DataError: The folder cannot be used. The message has the first faults; `data.check.check_dataset` has all.
     """
     root = Path(root)
     folder = list_folder(root)
