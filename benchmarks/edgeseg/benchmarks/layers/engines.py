@@ -26,7 +26,7 @@ def open_engine(backend: str, threads: int) -> Callable[[Path], Call]:
     """Prepares an engine.
 
     Args:
-        backend: ``onnxruntime`` or ``litert``.
+        backend: `onnxruntime` or `litert`.
         threads: Threads of one call.
 
     Returns:

@@ -20,7 +20,6 @@ _PURPOSES = {
     "compress": "pruning and calibration",
     "export": "ONNX and TFLite files",
     "bench": "measuring, and this command line",
-    "sign": "signatures",
     "dev": "tests and checks",
 }
 _EXTRA_OF_ENGINE = {"onnxruntime": "ort", "litert": "litert"}
