@@ -20,7 +20,7 @@ from edgeseg.pipeline.commands.crossval_text import crossval_json, crossval_text
 from edgeseg.pipeline.crossval.crossval import Crossval, CrossvalResult, fold_weights
 from edgeseg.pipeline.crossval.fold import FoldFit, FoldResult, fold_fit
 from edgeseg.pipeline.crossval.folds import divide, join_copies, write_fold
-from edgeseg.pipeline.crossval.order import CrossvalOrder, TakenOver, reduced
+from edgeseg.pipeline.crossval.order import CrossvalOrder, reduced
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
 from edgeseg.pipeline.search.order import FitOrder
 from edgeseg.pipeline.search.rounds import Start
@@ -101,7 +101,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval
     write_dataset(root / "metal", n=24, seed=0, size_px=64)
     data = join_copies(open_dataset(root / "metal"))
     asked = order(recipe_file, root, way="group_l2-widths")
-    recipe, _, assignments = reduced(asked)
+    recipe, assignments = reduced(asked)
     full = FakeProbe(SIZE).measure(build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)))
     assert full.total_ms is not None
     return Crossval(
@@ -116,7 +116,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval
     )
 
 
-ABOUT = {"way": {"name": "group_l2-widths", "source": "--way", "fit_winner": None}}
+ABOUT = {"way": {"name": "group_l2-widths", "source": "--way"}}
 
 
 def printed(result: CrossvalResult) -> str:
@@ -334,17 +334,6 @@ def test_a_fold_that_fails_is_a_row_with_its_reason(job: Crossval, validated: An
     assert "fold 0: failed: loss is nan" in printed(result)
 
 
-def test_folds_that_ship_something_else_than_the_fit_are_told(validated: Any) -> None:
-    result = validated[1]
-    way = {"name": "group_l2-widths", "source": "fit.json", "fit_winner": "thin_student"}
-    told = printed(CrossvalResult(result.record | {"way": way}, result.path))
-    assert "as a fit of this recipe chose on its own val" in told and "disturbed" not in told
-    first, *others = result.record["folds"]
-    busy = result.record | {"folds": [first | {"n_disturbed": 2}, *others]}
-    assert "disturbed the measurements of fold 0: see" in printed(CrossvalResult(busy, result.path))
-    assert "a fit of this recipe ships thin_student; these folds ship" in told
-
-
 def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) -> None:
     fit = failing(job, lambda number: TrainingError("loss is nan"))
     result = dataclasses.replace(job, name="without", fit=fit).run(ABOUT, no_progress)
@@ -356,48 +345,24 @@ def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) ->
 # The order
 
 
-def fit_of(winner: str) -> dict[str, Any]:
-    """What crossval reads of a fit.json."""
-    contest = {"winner": winner}
-    return {"way": "taylor-widths", "contest": contest, "student": {"name": "student_alone", "figures": {}}}
-
-
 def test_a_fold_is_one_seed_without_baselines_unless_set(recipe_file: Path, tmp_path: Path) -> None:
-    recipe, way, assignments = reduced(order(recipe_file, tmp_path))
+    recipe, assignments = reduced(order(recipe_file, tmp_path))
     assert recipe.fit.final_seeds == 1 and recipe.fit.baselines == () and recipe.fit.way is None
-    assert way == TakenOver(None, "recipe") and load_recipe(recipe_file, assignments) == recipe
-    recipe, _, _ = reduced(order(recipe_file, tmp_path, "fit.baselines=[thin_student]", "fit.final_seeds=2"))
+    assert load_recipe(recipe_file, assignments) == recipe
+    recipe, _ = reduced(order(recipe_file, tmp_path, "fit.baselines=[thin_student]", "fit.final_seeds=2"))
     assert recipe.fit.final_seeds == 2 and recipe.fit.baselines == ("thin_student",)
 
 
-def test_the_way_is_that_of_the_fit_unless_named(recipe_file: Path, tmp_path: Path) -> None:
+def test_the_way_is_the_recipe_s_unless_named_whatever_a_fit_has_chosen(recipe_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "fit" / "x86-ort" / "latency_ms-100"
     folder.mkdir(parents=True)
-    (folder / "fit.json").write_text(json.dumps(fit_of("thin_student")))
-    recipe, way, _ = reduced(order(recipe_file, tmp_path))
-    assert way == TakenOver("taylor-widths", "fit.json", "thin_student", "student_alone")
-    assert recipe.fit.way == "taylor-widths" and not recipe.fit.depth
-    assert recipe.fit.student == "student_alone"
-    named = reduced(order(recipe_file, tmp_path, "fit.student=student_distilled"))[0]
-    assert named.fit.student == "student_distilled"
-    recipe, way, _ = reduced(order(recipe_file, tmp_path, way="group_l2-depth"))
-    assert way == TakenOver("group_l2-depth", "--way", "thin_student", "student_alone") and recipe.fit.depth
-    assert reduced(order(recipe_file, tmp_path, way="each"))[1] == TakenOver(None, "recipe", "thin_student")
-    own = order(recipe_file, tmp_path, "fit.way=taylor-depth")
-    assert reduced(own)[1] == TakenOver("taylor-depth", "recipe", "thin_student", "student_alone")
-    (folder / "fit.json").write_text(json.dumps({"status": "budget not met"}))
-    assert reduced(order(recipe_file, tmp_path))[1] == TakenOver(None, "recipe")
-
-
-def test_where_a_baseline_ships_it_runs_in_every_fold(recipe_file: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tiny" / "fit" / "x86-ort" / "latency_ms-100"
-    folder.mkdir(parents=True)
-    (folder / "fit.json").write_text(json.dumps(fit_of("thin_student")))
-    for way in (None, "each", "group_l2-depth"):
-        assert reduced(order(recipe_file, tmp_path, way=way))[0].fit.baselines == ("thin_student",)
-    assert reduced(order(recipe_file, tmp_path, "fit.baselines=[]"))[0].fit.baselines == ()
-    (folder / "fit.json").write_text(json.dumps(fit_of("pruned")))
-    assert reduced(order(recipe_file, tmp_path))[0].fit.baselines == ()
+    fit = {"way": "taylor-widths", "contest": {"winner": "thin_student"}, "student": {"name": "student_alone"}}
+    (folder / "fit.json").write_text(json.dumps(fit))
+    free = reduced(order(recipe_file, tmp_path))[0].fit
+    assert free.way is None and free.student is None and free.baselines == ()
+    named = reduced(order(recipe_file, tmp_path, way="group_l2-widths"))[0].fit
+    assert named.ways == ("group_l2-widths",) and not named.depth
+    assert reduced(order(recipe_file, tmp_path, "fit.way=taylor-depth"))[0].fit.ways == ("taylor-depth",)
 
 
 @pytest.mark.parametrize("only", [(3,), (-1,)])
@@ -407,13 +372,15 @@ def test_a_fold_that_is_none_is_refused(recipe_file: Path, tmp_path: Path, only:
 
 
 def test_the_command_makes_the_same_again(recipe_file: Path) -> None:
-    asked = order(Path("tiny.yaml"), Path("runs"), "train.seed=1", folds=7, way="each", max_drop=0.01, only=(2, 5))
-    words = "--target x86-ort --budget latency_ms=100 --set train.seed=1 --folds 7 --way each --max-drop 0.01"
+    asked = order(
+        Path("tiny.yaml"), Path("runs"), "train.seed=1", folds=7, way="taylor-depth", max_drop=0.01, only=(2, 5)
+    )
+    words = "--target x86-ort --budget latency_ms=100 --set train.seed=1 --folds 7 --way taylor-depth --max-drop 0.01"
     assert asked.command == f"edgeseg crossval tiny.yaml {words} --fold 2 --fold 5"
 
 
 def test_progress_counts_every_fold(recipe_file: Path, tmp_path: Path) -> None:
-    recipe, _, _ = reduced(order(recipe_file, tmp_path))
+    recipe, _ = reduced(order(recipe_file, tmp_path))
     weights = fit_weights(recipe)
     assert "final_0" in weights and "final_1" not in weights and not any("thin_student" in name for name in weights)
     folds = fold_weights(weights, 3)
@@ -451,7 +418,7 @@ def test_a_fold_for_real(recipe_file: Path, tmp_path: Path) -> None:
     data = join_copies(open_dataset(tmp_path / "metal"))
     split = divide(data, 3, seed=0)[0]
     asked = order(recipe_file, tmp_path)
-    recipe, _, _ = reduced(asked)
+    recipe, _ = reduced(asked)
     folder = write_fold(tmp_path / "fold_0" / "data", data, split)
     fit = fold_fit(recipe, Budget.parse(BUDGET, "x86-ort"))
     result = fit(folder.parent, dataclasses.replace(asked.fit, data=folder), no_progress)

@@ -29,7 +29,7 @@ def measure_layers(
     """Times layers in ``config.processes`` fresh processes.
 
     Args:
-        backend: ``onnxruntime`` or ``litert``.
+        backend: Name of the engine.
         layers: Files of each layer; names are unique.
         config: How much.
         runner: Runs one job; another one in tests.

@@ -21,8 +21,7 @@ def crossval(
     way: Annotated[
         str | None,
         typer.Option(
-            help="One way to cut, such as taylor-depth, or each: the recipe's ways are tried in each fold. "
-            "Default: the way that `edgeseg fit` of this recipe and budget has chosen, else each.",
+            help="One way to cut, such as taylor-depth. Default: the recipe's fit.way, else each fold chooses.",
             metavar="NAME",
         ),
     ] = None,
@@ -42,7 +41,7 @@ def crossval(
     """Fit on every fold of a data set, and say from all its images whether what ships is as good as the teacher.
 
     Every image is tested once, by networks that have not seen it. A fold is a whole fit: trainings, search, INT8 file;
-    with one seed, and of the baselines the one that a fit of this recipe ships. A cross-validation that was stopped
+    with one seed and without baselines. A cross-validation that was stopped
     goes on where it was, and folds may run on several machines, or side by side on one: give all the same
     --way and --set, copy the folders OUT/NAME/crossval/TARGET_BUDGET/fold_K-* together, and --join them.
     """

@@ -61,13 +61,8 @@ def _regions(accuracy: dict[str, Any], drop: dict[str, Any]) -> str:
 
 
 def _notes(record: dict[str, Any]) -> list[str]:
-    """What a reader has to know about the way that was cut."""
-    way, shipped = record["way"], {one["network"] for one in record["folds"] if one.get("network")}
+    """What a reader has to know about where the folds come from."""
     notes = []
-    if way["source"] == "fit.json":
-        notes.append(f"cut by {way['name']}, as a fit of this recipe chose on its own val (images tested here)")
-    if way["fit_winner"] is not None and shipped - {way["fit_winner"]}:
-        notes.append(f"a fit of this recipe ships {way['fit_winner']}; these folds ship {', '.join(sorted(shipped))}")
     told = {key: value for one in record["folds"] for key, value in (one.get("recorded_with") or {}).items()}
     if told:
         said = ", ".join(f"{key} {value}" for key, value in sorted(told.items()))

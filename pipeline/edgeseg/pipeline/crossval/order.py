@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from dataclasses import dataclass, replace
@@ -11,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.recipe.fit_section import BASELINES
 from edgeseg.pipeline.recipe.gate_section import LEAST_SKILL
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.order import FitOrder, budget_of
-from edgeseg.pipeline.search.run import SHIPPED_VERSION, fit_folder, fit_weights
+from edgeseg.pipeline.search.run import SHIPPED_VERSION, fit_weights
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.text.textfile import read_text
 
 if TYPE_CHECKING:
     from edgeseg.pipeline.crossval.crossval import Crossval
@@ -26,11 +23,8 @@ if TYPE_CHECKING:
 DEFAULT_FOLDS = 5
 MAX_DROP = 0.005
 
-# `--way` for trying the recipe's own ways in each fold, where a fit of the recipe has chosen one already.
-EACH = "each"
-
 # A fold is a fit of what ships: its rivals and other seeds say nothing about the claim. What a user sets goes before.
-_REDUCED = ("fit.final_seeds=1",)
+_REDUCED = ("fit.final_seeds=1", "fit.baselines=[]")
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,7 @@ class CrossvalOrder:
     Attributes:
         fit: Recipe, target, budget, data set, settings, and where runs are kept.
         folds: Number of parts, 3 or more.
-        way: Name of the one way to cut, `each`, or None for the way a fit of this recipe has chosen.
+        way: Name of the one way to cut; None for what the recipe says.
         max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
         only: Folds to run here, from 0; None for all, empty to join the answers that are there.
     """
@@ -62,36 +56,6 @@ class CrossvalOrder:
         return shlex.join(words)
 
 
-@dataclass(frozen=True)
-class TakenOver:
-    """What folds take over from a fit of the recipe.
-
-    Attributes:
-        name: Of the one way, or None where each fold tries the recipe's ways on its own val.
-        source: `--way`, `recipe`, or `fit.json`.
-        winner: What ships by fit.json; None without one.
-        student: Which of the chain's students that fit has cut; None where each fold trains both and chooses.
-    """
-
-    name: str | None
-    source: str
-    winner: str | None = None
-    student: str | None = None
-
-    @property
-    def rivals(self) -> str:
-        """The setting that leaves the baseline in each fold's contest which ships by that fit, and no other."""
-        return f"fit.baselines=[{self.winner if self.winner in BASELINES else ''}]"
-
-    @property
-    def assignments(self) -> tuple[str, ...]:
-        """The settings that make a fit cut like this."""
-        student = () if self.student is None else (f"fit.student={self.student}",)
-        if self.name is None:
-            return student
-        return (*student, f"fit.way={self.name}", f"fit.depth={str(self.name.endswith('depth')).lower()}")
-
-
 def crossval_of(order: CrossvalOrder) -> tuple[Crossval, dict[str, Any], dict[str, float]]:
     """The cross-validation that an order means, the head of its record, and the weight of each part.
 
@@ -103,7 +67,7 @@ def crossval_of(order: CrossvalOrder) -> tuple[Crossval, dict[str, Any], dict[st
     from edgeseg.pipeline.crossval.folds import divide, join_copies
     from edgeseg.pipeline.plan.run import data_of
 
-    recipe, way, assignments = reduced(order)
+    recipe, assignments = reduced(order)
     budget = budget_of(order.fit, recipe)
     run_folder = order.fit.out / recipe.name
     data = join_copies(data_of(recipe, order.fit.data, run_folder))
@@ -119,11 +83,11 @@ def crossval_of(order: CrossvalOrder) -> tuple[Crossval, dict[str, Any], dict[st
         only=order.only,
     )
     weights = fold_weights(fit_weights(recipe), order.folds, order.only)
-    return work, _asked(order, recipe, budget, way), weights
+    return work, _asked(order, recipe, budget), weights
 
 
-def reduced(order: CrossvalOrder) -> tuple[Recipe, TakenOver, tuple[str, ...]]:
-    """The recipe of a fold, how it cuts, and the settings that make it so.
+def reduced(order: CrossvalOrder) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe of a fold, and the settings that make it so.
 
     Raises:
         ConfigError: If the recipe, a setting, the number of folds, the way or the accepted drop is none.
@@ -134,18 +98,18 @@ def reduced(order: CrossvalOrder) -> tuple[Recipe, TakenOver, tuple[str, ...]]:
     from edgeseg.pipeline.recipe.recipe import load_recipe
 
     check_count(order.folds)
-    if order.way not in (None, EACH, *WAYS):
-        raise ConfigError(f"--way is {order.way!r}; known are {', '.join(WAYS)}, or {EACH} to choose in each fold")
+    if order.way not in (None, *WAYS):
+        raise ConfigError(f"--way is {order.way!r}; known are {', '.join(WAYS)}; left out, each fold chooses")
     for number in order.only or ():
         if not 0 <= number < order.folds:
             raise ConfigError(f"--fold is {number}; with --folds {order.folds} use 0 to {order.folds - 1}")
     if not 0.0 <= order.max_drop < 1.0:
         raise ConfigError(f"--max-drop is {order.max_drop:g}; it is a share of Dice, such as {MAX_DROP} for 0.5 points")
     path = find_recipe(order.fit.recipe)
-    plain = load_recipe(path, order.fit.assignments)
-    way = _way(order, plain)
-    assignments = (*_REDUCED, way.rivals, *order.fit.assignments, *way.assignments)
-    return load_recipe(path, assignments), way, assignments
+    load_recipe(path, order.fit.assignments)  # what the user has set is told first where it is wrong
+    way = () if order.way is None else (f"fit.way={order.way}", f"fit.depth={str(order.way.endswith('depth')).lower()}")
+    assignments = (*_REDUCED, *order.fit.assignments, *way)
+    return load_recipe(path, assignments), assignments
 
 
 def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
@@ -178,33 +142,16 @@ def _calibrated(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
     return replace(recipe, quantize=replace(recipe.quantize, folder=folder))
 
 
-def _way(order: CrossvalOrder, recipe: Recipe) -> TakenOver:
-    chosen, winner, student = _fitted(order, recipe)
-    # Where each fold chooses on its own val, nothing may come from a fit that has seen the images tested here.
-    student = recipe.fit.student or (None if order.way == EACH else student)
-    if order.way == EACH or (order.way is None and recipe.fit.way is not None):
-        return TakenOver(recipe.fit.way, "recipe", winner, student)
-    if order.way is not None:
-        return TakenOver(order.way, "--way", winner, student)
-    return TakenOver(chosen, "recipe" if chosen is None else "fit.json", winner, student)
-
-
-def _fitted(order: CrossvalOrder, recipe: Recipe) -> tuple[str | None, str | None, str | None]:
-    """The way that a fit of this recipe and budget has chosen, what ships by it, and of which student; None without."""
-    path = fit_folder(order.fit.out / recipe.name, budget_of(order.fit, recipe)) / "fit.json"
-    try:
-        fit = json.loads(read_text(path))
-        return fit.get("way"), fit["contest"]["winner"], fit["student"].get("name")
-    except (OSError, ValueError, KeyError):  # no fit, or one whose budget was missed
-        return None, None, None
-
-
-def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget, way: TakenOver) -> dict[str, Any]:
+def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget) -> dict[str, Any]:
     """The head of the record: which command, recipe, target, budget and way."""
     return {
         "command": order.command,
         "recipe": {"name": recipe.name, "sha256": recipe.sha256(), "fit": recipe.to_json()["fit"]},
         "target": budget.target,
         "budget": budget.limits,
-        "way": {"name": way.name, "source": way.source, "fit_winner": way.winner, "student": way.student},
+        "way": {
+            "name": recipe.fit.way,
+            "source": "recipe" if order.way is None else "--way",
+            "student": recipe.fit.student,
+        },
     }
