@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from edgeseg.runtime.engines import ENGINES
+
 # Instruction sets that decide which kernels an engine takes.
 _FLAGS = [
     "avx",
@@ -51,11 +53,7 @@ _LIBRARIES = [
     "numpy",
     "opencv-python-headless",
     "opencv-python",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "ai-edge-litert",
-    "tflite-runtime",
-    "tensorflow",
+    *(name for engine in ENGINES.values() for package in engine.packages for name in package.distributions),
     "tensorrt",
 ]
 

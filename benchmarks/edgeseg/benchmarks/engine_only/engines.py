@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,7 +48,7 @@ def open_file(path: Path, backend: str, threads: int) -> OpenFile:
         BackendError: The engine is missing.
         MeasureError: The engine refuses the file.
     """
-    return _OnnxFile(path, threads) if backend == "onnxruntime" else _TfliteFile(path, threads)
+    return _OPENERS[backend](path, threads)
 
 
 def results_hash(results: Sequence[np.ndarray]) -> str:
@@ -136,6 +136,9 @@ class _TfliteFile:
 
     def close(self) -> None:
         self._interpreter = None
+
+
+_OPENERS: dict[str, Callable[[Path, int], OpenFile]] = {"onnxruntime": _OnnxFile, "litert": _TfliteFile}
 
 
 def _dims(shape: Sequence[Any]) -> tuple[int | str, ...]:

@@ -15,7 +15,7 @@ class EngineSpec:
     """Stands where a pipeline has its `ModelSpec`.
 
     Attributes:
-        backend: `onnxruntime` or `litert`.
+        backend: Name of the engine.
         inputs: What the file takes, every size known; empty where the file could not be asked.
         values: `random` (seeded) or `zeros`.
         precision: None: a foreign file does not say.

@@ -1,4 +1,4 @@
-"""Fresh processes that time layers: `python -m edgeseg.benchmarks.layers.worker`, a job on stdin, times on stdout."""
+"""Fresh processes that time layers: ``python -m edgeseg.benchmarks.layers.worker``, a job on stdin, times on stdout."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def measure_layers(
     """Time layers in `config.processes` fresh processes.
 
     Args:
-        backend: `onnxruntime` or `litert`.
+        backend: Name of the engine.
         layers: Files of each layer; names are unique.
         config: How much.
         runner: Runs one job; another one in tests.
@@ -61,7 +61,7 @@ def _run(job: LayerJob) -> dict[str, Any]:
 
 
 def run_job(job: LayerJob, report: Callable[[str], None]) -> dict[str, Any]:
-    """Do one job in this process; a layer the engine refuses fails the whole job, since its sum would be wrong."""
+    """Does one job in this process; a layer the engine refuses fails the whole job, since its sum would be wrong."""
     opened: dict[str, OpenLayer] = {}
     name = job.backend
     try:
@@ -78,7 +78,7 @@ def run_job(job: LayerJob, report: Callable[[str], None]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Read a job from stdin and write its result to stdout."""
+    """Reads a job from stdin and writes its result to stdout."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)  # an engine's printf must not end up in the JSON
         json.dump(run_job(LayerJob.from_json(json.load(sys.stdin)), _say), answer)
