@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.runtime import engines
 from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.golden import decode_png, differing_share, encode_png
 from edgeseg.runtime.manifest import ModelSpec
