@@ -98,7 +98,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measures layers and networks, and prints how well the ones predict the others."""
+    """Measure layers and networks, and print how well the ones predict the others."""
     args = _options()
     torch.set_num_threads(1)  # nothing of ours may take the cores while others are timed
     geometry = Geometry("resize", args.size, args.size)

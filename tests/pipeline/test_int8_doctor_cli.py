@@ -85,7 +85,7 @@ def test_a_run_is_examined_and_the_recipe_takes_the_answer(tmp_path: Path, monke
     assert "svg" in page.tags and "script" not in page.tags
     for shown in ("Keep 2 layers", "down.0.0.0", "outlier channel", "down.0.1.2", "On all of val"):
         assert shown in text
-    assert sorted(path.name for path in (folder / "int8_doctor").iterdir()) == ["journal.json"]
+    assert sorted(path.name for path in (folder / "int8_doctor").iterdir()) == ["scores"]
 
 
 def test_what_a_fit_ships_is_examined_beside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_the_examined_network_is_the_one_that_ships(tmp_path: Path) -> None:
     fit = chain.root / "fit" / "x86-ort" / "latency_ms-2"
     shipping = Shipping(chain, target, model, fit / "shipped", lambda name, share, words: None)
     steps = shipping._steps(tmp_path / "winner")
-    export = Chain(recipe, steps, shipping.folder, chain.data_root, chain.data_key)
+    export = Chain(steps, shipping.folder, chain.data_root, chain.data_key)
     shipped = export.run().records["onnx_int8"]["result"]
     assert shipped["status"] == "ok", shipped["reason"]
     write_json(fit / "fit.json", {"recipe": {"name": "tiny"}, "status": "ok"})

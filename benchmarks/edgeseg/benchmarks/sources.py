@@ -55,12 +55,12 @@ class EngineOnly:
 
 @contextmanager
 def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineOnly()) -> Iterator[Source]:
-    """Makes the subjects of a bundle (its variants), of steps' folders or of model files ready to be measured.
+    """Make the subjects of a bundle (its variants), of steps' folders or of model files ready to be measured.
 
     Args:
-        paths: One bundle; or folders and model files. A model file with ``spec.json`` beside it is its folder's step;
+        paths: One bundle; or folders and model files. A model file with `spec.json` beside it is its folder's step;
             one without is foreign, and its engine is timed alone.
-        variant: ``all``, or names with commas between.
+        variant: `all`, or names with commas between.
         alone: How foreign files are timed.
 
     Yields:
@@ -123,7 +123,7 @@ def _golden_frame(bundle: Bundle) -> tuple[Frame, str] | None:
 
 
 def subject_from_folder(folder: Path, name: str | None = None) -> Subject:
-    """The subject of a step's folder, which holds ``spec.json`` beside ``model.onnx`` or ``model.tflite``.
+    """The subject of a step's folder, which holds `spec.json` beside `model.onnx` or `model.tflite`.
 
     Args:
         folder: The folder.
@@ -154,11 +154,11 @@ def _model_in(folder: Path) -> Path:
 
 
 def choose(names: Sequence[str], wanted: str) -> list[str]:
-    """The names that ``--variant`` asks for, in the order of the bundle.
+    """The names that `--variant` asks for, in the order of the bundle.
 
     Args:
         names: All there are.
-        wanted: ``all``, or names with commas between.
+        wanted: `all`, or names with commas between.
 
     Raises:
         ConfigError: One of them does not exist.

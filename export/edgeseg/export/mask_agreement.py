@@ -1,17 +1,72 @@
-"""How far the masks of two files of one network lie apart."""
+"""How far the masks of files that say they are the same network lie apart."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgeseg.runtime.data.dataset import DataSet, Sample
 from edgeseg.runtime.data.ignored import IGNORED, leave_out
-from edgeseg.runtime.png import UInt8, read_mask_png
+from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.png import PackedMasks, UInt8, read_mask_png
+from edgeseg.runtime.score.evaluate import evaluate
+from edgeseg.runtime.score.image_score import ImageScore
+from edgeseg.runtime.score.metrics import summarize
+from edgeseg.runtime.segmenter import Result, Segmenter
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What a file made of some images.
+
+    Attributes:
+        masks: Class ids and `IGNORED` where the truth is, uint8 (H, W), one an image; gone through more than once.
+        dice: Mean foreground Dice over them; None where no class is there.
+        scores: Against the truth, one an image.
+    """
+
+    masks: Iterable[UInt8]
+    dice: float | None
+    scores: Sequence[ImageScore]
+
+
+def masks_of(file: Path, spec: ModelSpec, data: DataSet, samples: Sequence[Sample]) -> Masks:
+    """Run a file over samples, through the Segmenter.
+
+    Args:
+        file: Model file.
+        spec: What describes it.
+        data: For its classes and colour.
+        samples: At least one.
+
+    Raises:
+        BackendError: If no engine here takes the file.
+        DataError: If an image cannot be read.
+    """
+    masks, order = PackedMasks(), iter(samples)
+    with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
+
+        def keep(frame: UInt8) -> Result:
+            result = segmenter(frame)
+            masks.add(counted(result.mask, next(order), data))
+            return result
+
+        scores = evaluate(keep, samples, data.classes, color=data.color)
+    return Masks(masks, mean_dice(scores, data), scores)
 
 
 def counted(mask: UInt8, sample: Sample, data: DataSet) -> UInt8:
     """A predicted mask, uint8 (H, W), with `IGNORED` where the sample's truth has it; else the very array given."""
     return mask if data.ignore is None else leave_out(mask, sample.read_truth(len(data.classes)))
+
+
+def mean_dice(scores: Sequence[ImageScore], data: DataSet) -> float | None:
+    """Mean foreground Dice; None where no class is there."""
+    mean: Any = summarize(scores, data.classes)["dice_mean"]
+    return None if mean is None else float(mean)
 
 
 def agreement(a: Path, b: Path) -> float:

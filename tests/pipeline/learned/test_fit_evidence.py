@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.pipeline.chain.chain import Chain
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.skill import skill_of
+from edgeseg.pipeline.plan.run import RecipeChain
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.search.evidence import Evidence
 from edgeseg.pipeline.search.student import TrainedChain
@@ -32,9 +32,9 @@ def scores(*, right: bool, empty: bool = False) -> list[ImageScore]:
     return [score_image(pred, truth, 4, stem=str(index)) for index in range(8)]
 
 
-def chain_with(root: Path, data: DataSet, **by_row: list[ImageScore]) -> tuple[Chain, TrainedChain]:
+def chain_with(root: Path, data: DataSet, **by_row: list[ImageScore]) -> tuple[RecipeChain, TrainedChain]:
     (root / "recipe.yaml").write_text("name: tiny\ndata: {name: synthetic}\ngeometry: {mode: native}\n")
-    chain = Chain(load_recipe(root / "recipe.yaml"), (), root, data.root, "d")
+    chain = RecipeChain((), root, data.root, "d", load_recipe(root / "recipe.yaml"))
     for name, found in by_row.items():
         folder: StepFolder = chain.folder(f"val_{name}")
         folder.files.mkdir(parents=True)

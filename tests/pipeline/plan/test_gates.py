@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from edgeseg.pipeline.plan.gates import accuracy_refusal, latency_refusals
+from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.recipe.gate_section import GateSection
 
 
-def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, **val: Any) -> dict[str, Any]:
-    return {
-        "accuracy": {"val": {"region_recall": 0.9, "false_regions_per_negative_frame": 0.2} | val, "test": None},
-        "dice_drop_vs_parent": {"val": {"mean": parent_drop}},
-        "dice_drop_vs_teacher": {"val": {"mean": teacher_drop}},
-    }
+def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, **val: Any) -> Row:
+    return Row(
+        **{"name": "any", "parent": "teacher", "kind": "model", "variant": None, "target": "x86-ort", "status": "ok"},
+        accuracy={"val": {"region_recall": 0.9, "false_regions_per_negative_frame": 0.2} | val, "test": None},
+        dice_drop_vs_parent={"val": {"mean": parent_drop}},
+        dice_drop_vs_teacher={"val": {"mean": teacher_drop}},
+    )
 
 
 def test_a_row_within_every_budget_passes() -> None:
@@ -32,7 +35,7 @@ def test_a_row_within_every_budget_passes() -> None:
         (_row(false_regions_per_negative_frame=0.21), "gates.max_false_regions_per_negative_frame"),
     ],
 )
-def test_a_broken_budget_is_named_with_its_key(row: dict[str, Any], key: str) -> None:
+def test_a_broken_budget_is_named_with_its_key(row: Row, key: str) -> None:
     gates = GateSection(0.01, 0.02, min_region_recall=0.9, max_false_regions_per_negative_frame=0.2)
     reason = accuracy_refusal(row, gates)
     assert reason is not None
@@ -49,8 +52,8 @@ def test_a_figure_that_cannot_be_estimated_refuses_nothing() -> None:
 
 
 def test_test_figures_are_never_looked_at() -> None:
-    row = _row()
-    row["dice_drop_vs_parent"]["test"] = row["dice_drop_vs_teacher"]["test"] = {"mean": 1.0}
+    drops = {"val": {"mean": 0.0}, "test": {"mean": 1.0}}
+    row = dataclasses.replace(_row(), dice_drop_vs_parent=drops, dice_drop_vs_teacher=drops)
     assert accuracy_refusal(row, GateSection(0.0, 0.0)) is None
 
 

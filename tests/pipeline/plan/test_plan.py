@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from edgeseg.pipeline.chain.chain import Step
-from edgeseg.pipeline.plan.layout import ROWS, score_step
+from edgeseg.pipeline.chain.chain import Step, StepContext
+from edgeseg.pipeline.chain.store import StepFolder
+from edgeseg.pipeline.plan.layout import CHOICES, ROWS, score_step
 from edgeseg.pipeline.plan.plan import plan_steps
-from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.pipeline.recipe.export_sections import RangesSection
+from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.recipe import (
+    BenchSection,
+    DistillSection,
+    PruneSection,
+    StudentSection,
+    TeacherSection,
+    TrainSection,
+    load_recipe,
+)
+from edgeseg.runtime.input_spec import Geometry
 
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+ROOT = Path(__file__).parents[3]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
 def _steps(*assignments: str) -> dict[str, Step]:
@@ -58,6 +72,42 @@ def test_settings_reach_only_the_steps_that_use_them() -> None:
     before, after = _steps(), _steps("distill.alpha=0.123")
     changed = {name for name in before if before[name].settings != after[name].settings}
     assert changed == {"student_distilled", "student_pruned", "bundle", "report"}
+
+
+# What a step may be handed as a dataclass, and how it is read back.
+SECTIONS = {
+    **{"train": TrainSection, "teacher": TeacherSection, "student": StudentSection, "distill": DistillSection},
+    **{"prune": PruneSection, "bench": BenchSection, "gates": GateSection, "geometry": Geometry},
+    **{"quantize": RangesSection},
+}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_step_reads_its_sections_as_the_recipe_has_them_and_no_other(path: Path) -> None:
+    recipe = load_recipe(path)
+    for step in plan_steps(recipe):
+        context = StepContext(step, path, path, StepFolder(path), {}, {}, lambda share, words: None)
+        for name, cls in SECTIONS.items():
+            if name not in step.settings:
+                with pytest.raises(KeyError, match=f"step '{step.name}' reads '{name}'"):
+                    context.section(name, cls)
+                continue
+            whole = {
+                "quantize": recipe.quantize.of_ranges(),
+                "gates": recipe.gates.of_choices() if step.name in CHOICES else recipe.gates,
+            }.get(name) or getattr(recipe, name)
+            assert context.section(name, cls) == whole, step.name
+
+
+def test_a_step_cannot_reach_the_recipe_but_by_its_settings() -> None:
+    """Steps may import a recipe's sections, to read theirs; not the recipe, nor what reads one."""
+    for path in sorted((ROOT / "pipeline/edgeseg/pipeline/steps").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edgeseg.pipeline.recipe"):
+                names = {one.name for one in node.names}
+                assert all(name.endswith(("Section", "RecipeIdentity")) for name in names), f"{path}: {names}"
+            if isinstance(node, ast.Attribute):
+                assert node.attr != "recipe", f"{path}:{node.lineno}"
 
 
 def test_ranges_depend_on_the_images_of_a_folder() -> None:

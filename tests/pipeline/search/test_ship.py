@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.chain.chain import Chain
 from edgeseg.pipeline.plan.plan import RANGES_VERSION
-from edgeseg.pipeline.plan.run import make_chain
+from edgeseg.pipeline.plan.run import RecipeChain, make_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.search.order import FitOrder
 from edgeseg.pipeline.search.run import run_fit
@@ -84,7 +83,7 @@ def test_a_teacher_that_does_not_run_here_is_told_with_a_way_out(tmp_path: Path,
 def test_what_the_chain_has_scored_is_not_scored_again(tmp_path: Path, synthetic_data) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     recipe = load_recipe(tmp_path / "recipe.yaml")
-    chain = Chain(recipe, (), tmp_path / "run", synthetic_data.root, "data")
+    chain = RecipeChain((), tmp_path / "run", synthetic_data.root, "data", recipe)
     target = local_target(recipe, synthetic_data, "x86-ort", 16, tmp_path / "fit" / "scratch")
     keep_known_scores(target, chain, "teacher")  # a teacher that could not be exported has no scores
     assert not target.scored.folder.exists()
@@ -113,7 +112,7 @@ def test_a_fit_is_calibrated_on_the_recipes_own_images(tmp_path: Path, synthetic
     recipe = load_recipe(tmp_path / "recipe.yaml", [f"quantize.folder={tmp_path / 'own/images'}"])
     target = local_target(recipe, synthetic_data, "x86-ort", 16, tmp_path)
     assert target.calibration_sha256 and len(target.probe.calibration) == 8
-    chain = Chain(recipe, (), tmp_path, synthetic_data.root, "data")
+    chain = RecipeChain((), tmp_path, synthetic_data.root, "data", recipe)
     save_checkpoint(tmp_path / "winner", build_model(unet_arch(1, 4, base=4, depth=2)), {})
     shipping = Shipping(chain, target, None, tmp_path / "shipped", lambda name, share, words: None)  # type: ignore[arg-type]
     steps = {step.name: step for step in shipping._steps(tmp_path / "winner")}
@@ -150,7 +149,7 @@ def test_what_ships_has_float_layers_of_its_own(tmp_path: Path, synthetic_data) 
         tmp_path / "recipe.yaml", ["quantize.float_paths=[blocks.5.0.conv_dw]", "fit.float_paths=[head]"]
     )
     target = local_target(recipe, synthetic_data, "x86-ort", 16, tmp_path)
-    chain = Chain(recipe, (), tmp_path, synthetic_data.root, "data")
+    chain = RecipeChain((), tmp_path, synthetic_data.root, "data", recipe)
     save_checkpoint(tmp_path / "winner", build_model(unet_arch(1, 4, base=4, depth=2)), {})
     shipping = Shipping(chain, target, None, tmp_path / "shipped", lambda name, share, words: None)  # type: ignore[arg-type]
     steps = {step.name: step for step in shipping._steps(tmp_path / "winner")}

@@ -14,9 +14,9 @@ from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.plan.layout import MODEL_ROWS, ROWS, score_step
-from edgeseg.pipeline.plan.rows import model_row, parent_name
+from edgeseg.pipeline.plan.row import Row, load_rows
+from edgeseg.pipeline.plan.rows import Found, parent_name, val_row
 from edgeseg.pipeline.recipe.gate_section import GateSection
-from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps.choose import run_choose_student, what_ships
 from edgeseg.runtime.score.evaluate import save_scores
 from edgeseg.runtime.score.image_score import score_image
@@ -42,19 +42,15 @@ def _store_scores(root: Path, step: str, missed_rows: int) -> dict[str, Any]:
 
 
 def _context(root: Path, missed_rows: dict[str, int]) -> StepContext:
-    recipe_file = root / "recipe.yaml"
-    recipe_file.write_text(
-        "name: small\ndata: {name: synthetic}\ngeometry: {mode: native}\n"
-        "gates: {max_dice_drop: 0.05, max_total_dice_drop: 0.05}\n"
-    )
+    gates = GateSection(max_dice_drop=0.05, max_total_dice_drop=0.05).of_choices()
     results: dict[str, dict[str, Any]] = {}
     for row in MODEL_ROWS:
         if row.name in missed_rows:
             results[score_step(row, "val")] = _store_scores(root, score_step(row, "val"), missed_rows[row.name])
             results[row.file] = {"result": {"status": "ok", "reason": None}}
+    (root / "choose_student" / "files").mkdir(parents=True)
     return StepContext(
-        step=Step("choose_student", (), {}, ""),
-        recipe=load_recipe(recipe_file),
+        step=Step("choose_student", (), {"gates": dataclasses.asdict(gates)}, ""),
         data_root=root,
         split_file=root / "split.json",
         folder=StepFolder(root / "choose_student"),
@@ -91,14 +87,19 @@ def _context(root: Path, missed_rows: dict[str, int]) -> StepContext:
 def test_the_student_that_goes_on(
     tmp_path: Path, missed_rows: dict[str, int], student: str, teaches: str, reason: str
 ) -> None:
-    chosen = run_choose_student(_context(tmp_path, missed_rows))
-    assert (chosen["student"], chosen["teaches"]) == (student, teaches)
-    assert reason in chosen["reason"]
+    context = _context(tmp_path, missed_rows)
+    chosen = run_choose_student(context)
+    rows = load_rows(context.folder.files)
+    assert {row.name: row.accuracy["val"] for row in rows} == {
+        name: context.results[f"val_{name}"]["result"]["summary"] for name in missed_rows
+    }
+    assert (chosen.student, chosen.teaches) == (student, teaches)
+    assert reason in chosen.reason
 
 
 @pytest.mark.parametrize("student", ["student_alone", "student_distilled"])
 def test_a_row_hangs_from_the_student_that_went_on(student: str) -> None:
-    records = {name: {"result": {"student": student}} for name in ("choose_student", "choose_final")}
+    records = {name: {"result": {"student": student, "reason": ""}} for name in ("choose_student", "choose_final")}
     parents = {row.name: parent_name(row, records) for row in ROWS}
     assert parents["student_pruned"] == parents["onnx_fp32"] == parents["tflite_fp32"] == student
     assert parents["teacher"] is None and parents["student_distilled"] == "teacher"
@@ -108,31 +109,31 @@ def test_a_row_hangs_from_the_student_that_went_on(student: str) -> None:
 # What ships
 
 
-def _variant(name: str, p50_ms: float, skill: float, **fields: Any) -> dict[str, Any]:
+def _variant(name: str, p50_ms: float, skill: float, **fields: Any) -> Row:
     of_it = {"value": skill, "dice": 0.05, "trivial_dice": 0.04, "trivial": "pit"}
     refusal = skill_refusal(of_it, 0.1)
-    return {
-        **{"name": name, "variant": name, "target": "x86-ort", "status": "ok", "skill": of_it},
-        "latency_ms": {"total": {"p50": p50_ms}},
-        "refused_for": {"x86-ort": refusal} if refusal else {},
-    } | fields
+    row = Row(
+        **{"name": name, "parent": None, "kind": "variant", "variant": name, "target": "x86-ort", "status": "ok"},
+        skill=of_it,
+        latency_ms={"total": {"p50": p50_ms}},
+        refused_for={"x86-ort": refusal} if refusal else {},
+    )
+    return dataclasses.replace(row, **fields)
 
 
 def test_the_fastest_that_has_learned_something_ships() -> None:
     rows = [_variant("a", 3.0, 0.5), _variant("b", 1.0, 0.01), _variant("c", 2.0, 0.4)]
     shipped = what_ships(rows, GateSection())
-    assert shipped["step"] == "c" and "of 2 variants that hold all budgets" in shipped["reason"]
+    assert shipped.step == "c" and "of 2 variants that hold all budgets" in shipped.reason
 
 
 def test_where_nothing_has_learned_anything_nothing_holds_all_budgets() -> None:
     rows = [_variant("a", 3.0, 0.01), _variant("b", 1.0, -0.1), _variant("c", 1.0, 0.9, status="refused")]
     shipped = what_ships(rows, GateSection())
-    assert (
-        shipped["step"] is None
-        and "no variant is of use, for it has learned nothing: val Dice 0.050" in shipped["reason"]
-    )
+    assert shipped.step is None
+    assert "no variant is of use, for it has learned nothing: val Dice 0.050" in shipped.reason
     mixed = [*rows, _variant("d", 1.0, 0.9, refused_for={"x86-ort": "too slow"})]
-    assert what_ships(mixed, GateSection())["reason"] == "no variant holds all budgets"
+    assert what_ships(mixed, GateSection()).reason == "no variant holds all budgets"
 
 
 @pytest.mark.parametrize(("missed_rows", "refused"), [(0, False), (4, False), (20, True)])
@@ -143,13 +144,13 @@ def test_a_variant_s_row_tells_its_skill_from_its_scores(missed_rows: int, refus
         context.folders[score_step(row, "val")] = StepFolder(tmp_path / score_step(row, "val"))
     context.results[score_step(layout, "val")] = _store_scores(tmp_path, score_step(layout, "val"), missed_rows)
     context.results[layout.file] = {"result": {"status": "ok", "reason": None}}
-    context.results["choose_final"] = {"result": {"student": "student_alone"}}
+    context.results["choose_final"] = {"result": {"student": "student_alone", "reason": ""}}
     gates = GateSection(max_dice_drop=None, max_total_dice_drop=None)
-    row = model_row(layout, context.results, context.folders, gates, ("val",))
-    assert row["status"] == "ok" and bool(row["refused_for"]) is refused
-    assert row["skill"]["dice"] == pytest.approx(row["accuracy"]["val"]["dice_mean"])
+    row = val_row(layout, Found(context.results, context.folders, gates))
+    assert row.status == "ok" and bool(row.refused_for) is refused
+    assert row.skill is not None and row.skill["dice"] == pytest.approx(row.val_dice())
     off = dataclasses.replace(gates, min_skill=None)
-    assert model_row(layout, context.results, context.folders, off, ("val",))["refused_for"] == {}
+    assert val_row(layout, Found(context.results, context.folders, off)).refused_for == {}
 
 
 def test_a_val_without_foreground_is_refused_not_a_traceback(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_val_without_foreground_is_refused_not_a_traceback(tmp_path: Path) -> 
         result = {"status": "ok", "reason": None, "summary": summarize(scores, CLASSES)}
         context.results[score_step(row, "val")] = {"result": result}
         context.results[row.file] = {"result": {"status": "ok", "reason": None}}
-    assert run_choose_student(context)["student"] in ("student_alone", "student_distilled")
-    row = model_row(ROWS[1], context.results, context.folders, GateSection(), ("val",))
-    assert row["dice_drop_vs_teacher"] == {"val": None}
-    assert "nothing shows that it has learned anything" in str(skill_refusal(row["skill"], 0.1))
+    assert run_choose_student(context).student in ("student_alone", "student_distilled")
+    row = val_row(ROWS[1], Found(context.results, context.folders, GateSection()))
+    assert row.dice_drop_vs_teacher == {"val": None}
+    assert "nothing shows that it has learned anything" in str(skill_refusal(row.skill, 0.1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from edgeseg.export.spec_file import read_spec
 from edgeseg.export.tflite import export as tflite_export
 from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.pipeline.chain.chain import Chain, ChainRun, Step
+from edgeseg.pipeline.plan.plan import ranges_settings
 from edgeseg.pipeline.plan.variants import VARIANTS
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.engines import missing
 from edgeseg.runtime.errors import ExportError
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
@@ -31,6 +33,13 @@ data: {name: synthetic}
 geometry: {mode: resize, height_px: 64, width_px: 64}
 quantize: {images: 8, method: minmax, network: corrected}
 """
+NETWORK_STEP = """\
+import shutil
+
+def run_network(context):
+    shutil.copytree(context.setting("checkpoint"), context.folder.files, dirs_exist_ok=True)
+    return {"status": "ok", "reason": None}
+"""
 STEPS = "edgeseg.pipeline.steps."
 EXPORT = STEPS + "export:"
 pytestmark = pytest.mark.slow  # the exports
@@ -39,10 +48,11 @@ RunPart = Callable[..., tuple[Chain, ChainRun]]
 
 
 @pytest.fixture(scope="module")
-def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> RunPart:
+def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> Iterator[RunPart]:
     """Runs the part of the chain that writes files, from the table of variants; exports are made once."""
     root = tmp_path_factory.mktemp("exports")
     (root / "recipe.yaml").write_text(RECIPE)
+    (root / "step_of_a_test.py").write_text(NETWORK_STEP)
     torch.manual_seed(0)
     n_classes = len(open_dataset(synthetic_dir).classes)
     model = build_model(efficient_unet_arch(1, n_classes, width=0.25, stages=3))
@@ -56,14 +66,16 @@ def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> R
 
     def run(*assignments: str, again: str = "") -> tuple[Chain, ChainRun]:
         recipe = load_recipe(root / "recipe.yaml", assignments)
-        where = {"of": "network"}
-        planned = where | {"quantize": dataclasses.asdict(recipe.quantize), "again": again}
-        steps = [Step("network", (), {"checkpoint": str(root / "checkpoint")}, STEPS_OF_TEST + "run_network")]
+        where = recipe.sections("geometry") | {"of": "network"}
+        planned = where | {"float_paths": list(recipe.quantize.float_paths), "again": again}
+        ranges = where | ranges_settings(recipe, None)
+        steps = [Step("network", (), {"checkpoint": str(root / "checkpoint")}, "step_of_a_test:run_network")]
         for one in sorted(VARIANTS, key=lambda one: (one.precision == "int8", one.same_as is not None)):
             if one.precision == "int8" and "ranges" not in {step.name for step in steps}:
-                steps.append(Step("ranges", ("network", "onnx_fp32"), where, STEPS + "quantize:run_ranges"))
+                steps.append(Step("ranges", ("network", "onnx_fp32"), ranges, STEPS + "quantize:run_ranges"))
             if one.same_as:
-                settings = where | {"file": one.same_as, "engine": one.engine.name, "missing": None}
+                absent = "no engine here" if again == "no engine" else missing(one.engine.name)
+                settings = where | {"file": one.same_as, "engine": one.engine.name, "missing": absent}
                 step = Step(one.step, ("network", one.same_as), settings, EXPORT + "run_same_file")
             elif one.precision == "fp32":
                 settings = where | {"format": one.format, "again": again if one.format == "tflite" else ""}
@@ -72,20 +84,27 @@ def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> R
                 settings = planned | {"format": one.format, "source": one.parent}
                 step = Step(one.step, ("network", one.parent, "ranges"), settings, EXPORT + "run_int8")
             steps.append(step)
-        chain = Chain(recipe, tuple(steps), root, synthetic_dir, "data")
+        chain = Chain(tuple(steps), root, synthetic_dir, "data")
         return chain, chain.run()
 
-    return run
-
-
-STEPS_OF_TEST = "edgeseg.pipeline.search.ship:"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(root))
+        yield run
 
 
 def results(state: ChainRun) -> dict[str, dict[str, Any]]:
     return {one.step: state.records[one.step]["result"] for one in VARIANTS}
 
 
+def test_a_row_whose_engine_is_not_installed_says_so(run_part: RunPart) -> None:
+    found = results(run_part(again="no engine")[1])
+    for one in VARIANTS:
+        status, reason = ("not measured", "no engine here") if one.same_as else ("ok", None)
+        assert (found[one.step]["status"], found[one.step]["reason"]) == (status, reason)
+
+
 def test_every_variant_is_written_and_every_int8_file_is_the_plans(run_part: RunPart) -> None:
+    pytest.importorskip("openvino")
     _, state = run_part()
     for one in VARIANTS:
         result = results(state)[one.step]
@@ -150,8 +169,6 @@ def test_a_file_that_cannot_be_written_leaves_out_what_is_made_of_it(
     monkeypatch.setattr(tflite_export, "export_tflite", refuse)
     found = results(run_part(again="refused")[1])
     assert (found["tflite_fp32"]["status"], found["tflite_fp32"]["reason"]) == ("failed", "no converter here")
-    assert found["tflite_int8"] == {
-        "status": "not measured",
-        "reason": "tflite_fp32 is failed: no converter here",
-    }
+    assert found["tflite_int8"]["status"] == "not measured"
+    assert found["tflite_int8"]["reason"] == "tflite_fp32 is failed: no converter here"
     assert found["onnx_int8"]["status"] == "ok"

@@ -32,17 +32,17 @@ class OpenFile(Protocol):
         """What it takes, as it declares it."""
 
     def feed(self, values: Sequence[np.ndarray]) -> None:
-        """Takes values for all inputs, in their order."""
+        """Take values for all inputs, in their order."""
 
     def run(self) -> list[np.ndarray]:
         """One inference: values handed in, results handed out, as in the stage `infer` of a pipeline."""
 
     def close(self) -> None:
-        """Gives the engine back."""
+        """Give the engine back."""
 
 
 def open_file(path: Path, backend: str, threads: int) -> OpenFile:
-    """Opens a file.
+    """Open a file.
 
     Raises:
         BackendError: The engine is missing.

@@ -43,5 +43,5 @@ class EngineSpec:
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> EngineSpec:
-        """Reads what `to_json` wrote."""
+        """Read what `to_json` wrote."""
         return cls(str(obj["backend"]), tuple(Tensor.from_json(one) for one in obj["inputs"]), obj["values"])

@@ -26,7 +26,7 @@ Runner = Callable[[LayerJob], dict[str, Any]]
 def measure_layers(
     backend: str, layers: Sequence[LayerFiles], config: LayerConfig, *, runner: Runner | None = None
 ) -> list[float]:
-    """Times layers in ``config.processes`` fresh processes.
+    """Time layers in `config.processes` fresh processes.
 
     Args:
         backend: Name of the engine.

@@ -21,7 +21,6 @@ _PURPOSES = {
     "compress": "pruning and calibration",
     "export": "ONNX and TFLite files",
     "bench": "measuring, and this command line",
-    "sign": "signatures",
     "dev": "tests and checks",
 }
 # `torch>=2.6; extra == "train"`: name, bounds, extra

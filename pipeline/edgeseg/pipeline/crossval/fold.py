@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.chain.chain import Chain, ChainProgress
+from edgeseg.pipeline.chain.chain import ChainProgress
 from edgeseg.pipeline.crossval.pool import Record
-from edgeseg.pipeline.plan.run import chain_in
+from edgeseg.pipeline.plan.run import RecipeChain, chain_in
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.order import FitOrder
 from edgeseg.pipeline.search.run import fit_chain
@@ -52,7 +52,7 @@ def fold_fit(recipe: Recipe, budget: Budget) -> FoldFit:
     return fit
 
 
-def _scores(chain: Chain, budget: Budget, result: Any, progress: ChainProgress) -> dict[str, list[ImageScore]]:
+def _scores(chain: RecipeChain, budget: Budget, result: Any, progress: ChainProgress) -> dict[str, list[ImageScore]]:
     """What ships was scored on test when it was made; the two it is compared with follow, once."""
     from edgeseg.pipeline.target.fit_target import local_target
     from edgeseg.train.checkpoint import load_checkpoint

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.recipe.gate_section import GateSection
-
-Row = dict[str, Any]
 
 
 def accuracy_refusal(row: Row, gates: GateSection) -> str | None:
@@ -21,14 +20,14 @@ def accuracy_refusal(row: Row, gates: GateSection) -> str | None:
         gates: Budgets; None switches one off.
     """
     drops = (
-        ("its parent", row.get("dice_drop_vs_parent"), gates.max_dice_drop, "gates.max_dice_drop"),
-        ("the teacher", row.get("dice_drop_vs_teacher"), gates.max_total_dice_drop, "gates.max_total_dice_drop"),
+        ("its parent", row.dice_drop_vs_parent, gates.max_dice_drop, "gates.max_dice_drop"),
+        ("the teacher", row.dice_drop_vs_teacher, gates.max_total_dice_drop, "gates.max_total_dice_drop"),
     )
     for against, drop, budget, key in drops:
         found = (drop or {}).get("val")
         if found and budget is not None and found["mean"] > budget:
             return f"val Dice is {100 * found['mean']:.2f} points below {against}; {key} allows {100 * budget:.2f}"
-    val = row["accuracy"]["val"]
+    val = row.accuracy["val"] or {}
     recall = val.get("region_recall")
     if gates.min_region_recall is not None and isinstance(recall, float) and recall < gates.min_region_recall:
         return f"val region recall is {recall:.3f}; gates.min_region_recall asks for {gates.min_region_recall:.3f}"
@@ -51,7 +50,7 @@ def baseline_refusal(row: Row, baseline: str, baseline_summary: Mapping[str, Any
     """
     if not baseline_summary:
         return None
-    mine, plain = row["accuracy"]["val"]["dice_mean"], baseline_summary["dice_mean"]
+    mine, plain = row.val_dice(), baseline_summary["dice_mean"]
     if mine is None or plain is None or mine > plain:
         return None
     return f"val Dice {mine:.3f} does not beat its baseline {baseline} ({plain:.3f})"

@@ -41,19 +41,20 @@ def plan_steps(
     first = [*_students(recipe, scale), *_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
     exported = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
     measured = [name for name in exported if name not in {row.file for row in ROWS if row.not_timed}]
-    bench = Step("bench", tuple(measured), {"bench": _section(recipe.bench)}, _STEPS + "bench:run_bench", weight=15)
+    bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
     decided = (*(score_step(row, "val") for row in ROWS), *exported, *_trainings(), *CHOICES, "bench")
-    gates = {"gates": _section(recipe.gates)}
-    ship = Step("ship", decided, gates, _STEPS + "choose:run_ship", weight=0.1)
+    gates = recipe.sections("gates")
+    ship = Step("ship", decided, gates, _STEPS + "choose:run_ship", version=2, weight=0.1)
     tests = _scores(ROWS, "test", scale, "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
-    identity = {"recipe": recipe.sha256(), "data": said}
-    bundle = Step("bundle", everything, gates | identity, _STEPS + "pack:run_bundle", version=2, weight=0.5)
+    packed = {"recipe": dataclasses.asdict(recipe.identity), "seed": recipe.data.seed, "data": said}
+    told = {"recipe": recipe.to_json(), "sha256": recipe.sha256(), "data": said, "command": command, "images": images}
+    bundle = Step("bundle", everything, packed, _STEPS + "pack:run_bundle", version=2, weight=0.5)
     report = Step(
         "report",
         (*everything, *points, "ranges", "bundle"),
-        gates | identity | {"command": command, "images": images},
+        gates | told,
         _STEPS + "report:run_report",
         version=2,
         weight=0.5,
@@ -63,10 +64,13 @@ def plan_steps(
 
 def ranges_settings(recipe: Recipe, calibration_sha256: str | None) -> dict[str, Any]:
     """What of a recipe the step `ranges` depends on; a calibration folder by its images, wherever it lies."""
-    quantize = _section(recipe.quantize)
-    del quantize["float_paths"], quantize["folder"]
     calibration = {"seed": recipe.train.seed, "folder_sha256": calibration_sha256}
-    return {"quantize": quantize, "geometry": _section(recipe.geometry)} | calibration
+    return {"quantize": dataclasses.asdict(recipe.quantize.of_ranges())} | recipe.sections("geometry") | calibration
+
+
+def ranges_places(recipe: Recipe) -> dict[str, str]:
+    """Where the calibration images of the step `ranges` lie, if the recipe names a folder."""
+    return {} if recipe.quantize.folder is None else {"calibration": recipe.quantize.folder}
 
 
 def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -> tuple[Step, ...]:
@@ -83,31 +87,36 @@ def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -
     return (Step("operating_point", (*parents, "val_teacher"), settings, _STEPS + "operate:run_operating_point"),)
 
 
+def training_settings(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe every training depends on."""
+    return recipe.sections("train", "geometry", "binary_output")
+
+
 def _students(recipe: Recipe, scale: Mapping[str, Any]) -> list[Step]:
     """Trainings, each followed by its export and its score on val, and the choices between them."""
-    common = _section(recipe.train) | {"geometry": _section(recipe.geometry), "binary_output": recipe.binary_output}
-    teacher = {"train": common, "teacher": _section(recipe.teacher)}
-    student = {"train": common, "student": _section(recipe.student)}
-    distilled = student | {"distill": _section(recipe.distill)}
-    pruned: dict[str, Any] = {"train": common, "prune": _section(recipe.prune), "distill": _section(recipe.distill)}
+    training = training_settings(recipe)
+    teacher = training | recipe.sections("teacher")
+    student = training | recipe.sections("student")
+    distilled = student | recipe.sections("distill")
+    pruned = training | recipe.sections("prune", "distill")
     if recipe.prune.importance == "taylor":
         pruned |= {"gate_batches": recipe.fit.gate_batches}
-    gates = {"gates": recipe.gates.of_choices()}
-    training, deciding = _STEPS + "training:", _STEPS + "choose:"
+    gates = {"gates": dataclasses.asdict(recipe.gates.of_choices())}
+    trains, deciding = _STEPS + "training:", _STEPS + "choose:"
     score = {row.name: _scores([row], "val", scale)[0] for row in MODEL_ROWS}
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
     chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
     return [
-        Step("teacher", (), teacher, training + "run_teacher", weight=30),
+        Step("teacher", (), teacher, trains + "run_teacher", weight=30),
         _torch_onnx("teacher", recipe),
         score["teacher"],
-        Step("student_alone", (), student, training + "run_student_alone", weight=12),
+        Step("student_alone", (), student, trains + "run_student_alone", weight=12),
         _torch_onnx("student_alone", recipe),
         score["student_alone"],
-        Step("student_distilled", ("teacher",), distilled, training + "run_student_distilled", weight=25),
+        Step("student_distilled", ("teacher",), distilled, trains + "run_student_distilled", weight=25),
         _torch_onnx("student_distilled", recipe),
         score["student_distilled"],
-        Step("choose_student", chosen_from, gates, deciding + "run_choose_student", version=2, weight=0.1),
+        Step("choose_student", chosen_from, gates, deciding + "run_choose_student", version=3, weight=0.1),
         Step(
             "student_pruned",
             ("teacher", "student_alone", "student_distilled", "choose_student"),
@@ -123,6 +132,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any]) -> list[Step]:
             (*chosen_from, "choose_student", *scored["student_pruned"]),
             gates,
             deciding + "run_choose_final",
+            version=2,
             weight=0.1,
         ),
     ]
@@ -132,9 +142,9 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
     """The files of the accepted student, and the teacher's in each engine."""
     students = tuple(name for name in _trainings() if name != "teacher")
     accepted = (*students, "choose_final")
-    where = {"geometry": _section(recipe.geometry)}
+    where = recipe.sections("geometry")
     planned = where | {"float_paths": list(recipe.quantize.float_paths)}
-    calibration = ranges_settings(recipe, calibration_sha256)
+    calibration, places = ranges_settings(recipe, calibration_sha256), ranges_places(recipe)
     ranges = _STEPS + "quantize:run_ranges"
     points = operating_steps(recipe, ("choose_final", *(f"{name}_onnx" for name in students)))
     decided = (*accepted, *(step.name for step in points))
@@ -143,7 +153,7 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
         *(step for one in floats for step in _teacher(one, recipe)),
         *points,
         *(_float(one, decided, where) for one in floats),
-        Step("ranges", accepted, calibration, ranges, version=RANGES_VERSION, weight=2),
+        Step("ranges", accepted, calibration, ranges, version=RANGES_VERSION, weight=2, places=places),
         *(_int8(one, decided, planned) for one in VARIANTS if one.precision == "int8"),
     ]
 
@@ -153,7 +163,7 @@ def _teacher(variant: VariantPlan, recipe: Recipe) -> list[Step]:
     name = teacher_step(variant.step)
     if name in {row.file for row in MODEL_ROWS}:
         return []
-    where = {"geometry": _section(recipe.geometry), "of": "teacher"}
+    where = recipe.sections("geometry") | {"of": "teacher"}
     if variant.same_as:
         return [_same(variant, name, ("teacher",), teacher_step(variant.same_as), where)]
     return [Step(name, ("teacher",), where | {"format": variant.format}, _EXPORT + "run_float", weight=1)]
@@ -182,8 +192,8 @@ def _same(variant: VariantPlan, name: str, before: tuple[str, ...], file: str, w
 
 
 def _torch_onnx(name: str, recipe: Recipe) -> Step:
-    settings = {"geometry": _section(recipe.geometry), "of": name}
-    return Step(f"{name}_onnx", (name,), settings | {"format": "onnx"}, _EXPORT + "run_float", weight=0.5)
+    settings = recipe.sections("geometry") | {"of": name, "format": "onnx"}
+    return Step(f"{name}_onnx", (name,), settings, _EXPORT + "run_float", weight=0.5)
 
 
 def _scores(rows: Any, split: str, scale: Mapping[str, Any], *after: str) -> list[Step]:
@@ -202,7 +212,3 @@ def _scores(rows: Any, split: str, scale: Mapping[str, Any], *after: str) -> lis
 
 def _trainings() -> tuple[str, ...]:
     return tuple(row.name for row in MODEL_ROWS)
-
-
-def _section(config: Any) -> dict[str, Any]:
-    return dataclasses.asdict(config)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.calibration.folder import recipe_folder
-from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress
+from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
 from edgeseg.pipeline.plan.plan import plan_steps
+from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
@@ -39,6 +41,19 @@ class RunResult:
     bundle: Path | None
     gate_failed: bool
     chain: ChainRun
+
+
+@dataclass(frozen=True)
+class RecipeChain(Chain):
+    """The chain of a recipe.
+
+    Attributes:
+        recipe: Checked settings, with what they leave to the machine filled in.
+        about: What dataset.yaml says beside images and split; trainings do not depend on it.
+    """
+
+    recipe: Recipe
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_recipe(  # noqa: PLR0913 - the command line's own options
@@ -80,20 +95,20 @@ def _run(chain: Chain, progress: ChainProgress, only: str | None) -> RunResult:
     made = chain.folder("report").files
     _publish(made / "report.json", report_json)
     _publish(made / "report.html", report_html)
-    bundle = state.records["bundle"]["result"]
-    packed = root / bundle["file"] if bundle["status"] == "ok" else None
+    bundle = result_of(state.records, "bundle", Packed)
+    packed = root / bundle.file if bundle.file is not None else None
     if packed is not None:
         _publish(chain.folder("bundle").files / packed.name, packed)
     report = json.loads(report_json.read_text())
     return RunResult(report, report_json, report_html, packed, report["shipped"]["step"] is None, state)
 
 
-def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> Chain:
+def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> RecipeChain:
     """The chain of a recipe in its run folder `out`/NAME; see `chain_in`."""
     return chain_in(out / recipe.name, recipe, data, command=command, images=images)
 
 
-def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = "", images: bool = True) -> Chain:
+def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = "", images: bool = True) -> RecipeChain:
     """The chain of a recipe in a folder, with its data found or drawn; nothing is run yet.
 
     Raises:
@@ -106,7 +121,7 @@ def chain_in(root: Path, recipe: Recipe, data: Path | None, *, command: str = ""
     known = None if folder is None else folder.sha256
     recipe, about = settled(recipe, root), _about(opened)
     steps = plan_steps(recipe, command=command, images=images, calibration_sha256=known, about=about)
-    return Chain(recipe, steps, root, opened.root, _data_key(opened), about)
+    return RecipeChain(steps, root, opened.root, _data_key(opened), recipe, about)
 
 
 def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:

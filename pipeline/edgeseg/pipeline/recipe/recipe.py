@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.search.budget import Budget
+from edgeseg.pipeline.reader import UnknownKeysError, read_config
+from edgeseg.pipeline.recipe.assignment import set_value
 from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSection
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
-from edgeseg.pipeline.recipe.reader import UnknownKeysError, read_config, set_value
 from edgeseg.pipeline.recipe.source import place, read_source
 from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
@@ -149,6 +150,15 @@ class BenchSection:
     warmup_cap_s: float = 10.0
 
 
+@dataclass(frozen=True)
+class RecipeIdentity:
+    """Which recipe a bundle is made by."""
+
+    name: str
+    sha256: str
+    intended_use: str
+
+
 # What makes no network, or no step of training, at 0 or below: told here, with its line, not after the data are read.
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
@@ -220,6 +230,16 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe with every default written out."""
         return dataclasses.asdict(self)
+
+    def sections(self, *names: str) -> dict[str, Any]:
+        """Some of its sections and values, as plain JSON: what a step is handed and keyed by."""
+        values = self.to_json()
+        return {name: values[name] for name in names}
+
+    @property
+    def identity(self) -> RecipeIdentity:
+        """What a bundle and a report say of it."""
+        return RecipeIdentity(self.name, self.sha256(), self.intended_use)
 
     def sha256(self) -> str:
         """Identity of the recipe: the hash of its canonical JSON."""

@@ -11,9 +11,10 @@ from edgeseg.compress.search.budget import Budget
 from edgeseg.compress.search.latency_table import LatencyTable
 from edgeseg.compress.search.predictor import Predictor
 from edgeseg.export.fits import fixed_size
-from edgeseg.pipeline.chain.chain import Chain, ChainProgress
+from edgeseg.pipeline.chain.chain import ChainProgress
 from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.plan.plan import INT8_VERSION, RANGES_VERSION
+from edgeseg.pipeline.plan.run import RecipeChain
 from edgeseg.pipeline.search.evidence import Evidence
 from edgeseg.pipeline.search.journal import Journal
 from edgeseg.pipeline.search.lab import Lab
@@ -45,14 +46,14 @@ class Networks:
     teacher: SegmentationNet
 
     @classmethod
-    def load(cls, chain: Chain, before: TrainedChain) -> Networks:
+    def load(cls, chain: RecipeChain, before: TrainedChain) -> Networks:
         """From the steps' checkpoints."""
         steps = (before.student, before.teaches, "teacher")
         return cls(*(load_checkpoint(chain.folder(step).files)[0] for step in steps))
 
 
 def fit_trained(
-    chain: Chain, before: TrainedChain, budget: Budget, order: FitOrder, progress: ChainProgress
+    chain: RecipeChain, before: TrainedChain, budget: Budget, order: FitOrder, progress: ChainProgress
 ) -> FitResult:
     """Fit the student of a chain that has been trained; see `fit_run.fit_chain`."""
     networks, journal = Networks.load(chain, before), Journal(fit_folder(chain.root, budget))
@@ -92,7 +93,7 @@ def fit_trained(
     )
 
 
-def _target(chain: Chain, budget: Budget, networks: Networks, scratch: Path) -> LocalTarget:
+def _target(chain: RecipeChain, budget: Budget, networks: Networks, scratch: Path) -> LocalTarget:
     """This machine, with the scores that the chain has taken already."""
     recipe, split_file = chain.recipe, chain.root / "split.csv"
     data = open_dataset(chain.data_root, split_file=split_file, seed=recipe.data.seed)
@@ -102,7 +103,7 @@ def _target(chain: Chain, budget: Budget, networks: Networks, scratch: Path) -> 
     return target
 
 
-def _pair_ms(journal: Journal, chain: Chain, target: LocalTarget, networks: Networks) -> dict[str, float]:
+def _pair_ms(journal: Journal, chain: RecipeChain, target: LocalTarget, networks: Networks) -> dict[str, float]:
     """`fit_target.teacher_and_student_ms`, once; latencies do not depend on the weights."""
     teacher, student = networks.teacher, networks.student
     settings = {"arch": teacher.arch, "student": student.arch, "target": target.probe.identity}
@@ -114,7 +115,7 @@ def _pair_ms(journal: Journal, chain: Chain, target: LocalTarget, networks: Netw
     return dict(journal.find("measurements", "teacher_student", settings, take))
 
 
-def _start(lab: Lab, chain: Chain, before: TrainedChain, networks: Networks) -> Start:
+def _start(lab: Lab, chain: RecipeChain, before: TrainedChain, networks: Networks) -> Start:
     """The student with its cost, from which everything is predicted.
 
     Raises:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeseg.pipeline.chain.chain import Chain
 from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
 from edgeseg.pipeline.learned.findings import warnings_of
 from edgeseg.pipeline.learned.skill import skill_of
 from edgeseg.pipeline.plan.layout import ROWS, score_step
+from edgeseg.pipeline.plan.run import RecipeChain
 from edgeseg.pipeline.search.student import TrainedChain
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.errors import DataError
@@ -32,7 +32,7 @@ class Evidence:
     constant_dice: float | None = None
 
     @classmethod
-    def of_chain(cls, chain: Chain, before: TrainedChain, data: DataSet) -> Evidence:
+    def of_chain(cls, chain: RecipeChain, before: TrainedChain, data: DataSet) -> Evidence:
         """Read the chain's scores and curves.
 
         Raises:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.chain.chain import Chain, ChainProgress
+from edgeseg.pipeline.chain.chain import ChainProgress
 from edgeseg.pipeline.chain.lock import alone_in
+from edgeseg.pipeline.plan.run import RecipeChain
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.order import FitOrder
@@ -42,7 +43,7 @@ def run_fit(recipe: Recipe, budget: Budget, order: FitOrder, progress: ChainProg
         return fit_chain(chain, budget, order, progress)
 
 
-def fit_chain(chain: Chain, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:
+def fit_chain(chain: RecipeChain, budget: Budget, order: FitOrder, progress: ChainProgress) -> Any:
     """The same in the folder of a given chain; of `order` only the latency table's place and the command are used.
 
     Raises:

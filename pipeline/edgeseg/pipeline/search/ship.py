@@ -21,8 +21,10 @@ from edgeseg.pipeline.plan.plan import (
     INT8_VERSION,
     RANGES_VERSION,
     operating_steps,
+    ranges_places,
     ranges_settings,
 )
+from edgeseg.pipeline.plan.run import RecipeChain
 from edgeseg.pipeline.plan.variants import shipped_as
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.losses import losses
@@ -50,7 +52,7 @@ class Shipping:
         teacher_on_val: The chain's summary of the teacher on val, for the choice of a threshold.
     """
 
-    chain: Chain
+    chain: RecipeChain
     target: LocalTarget
     teacher: SegmentationNet
     folder: Path
@@ -99,7 +101,7 @@ class Shipping:
         split = chain.root / "split.csv"
         if split.is_file():  # the split made for the run, where the data brings none
             write_bytes(self.folder / split.name, split.read_bytes())
-        return Chain(self._recipe, self._steps(checkpoint), self.folder, chain.data_root, chain.data_key)
+        return Chain(self._steps(checkpoint), self.folder, chain.data_root, chain.data_key)
 
     def _from_fit(self, path: Path) -> str:
         return path.relative_to(self.folder.parent).as_posix()
@@ -140,7 +142,14 @@ class Shipping:
             *(first if points else ()),
             Step("onnx_fp32", decided, in_onnx, _EXPORTING + "run_float"),
             Step("tflite_fp32", decided, where | {"format": "tflite"}, _EXPORTING + "run_float"),
-            Step("ranges", ("network", "onnx_fp32"), ranges, run_ranges, version=RANGES_VERSION),
+            Step(
+                "ranges",
+                ("network", "onnx_fp32"),
+                ranges,
+                run_ranges,
+                version=RANGES_VERSION,
+                places=ranges_places(recipe),
+            ),
             Step("onnx_int8", onnx, planned | u8s8, _EXPORTING + "run_int8", version=INT8_VERSION),
             Step("tflite_int8", tflite, planned | s8, _EXPORTING + "run_int8", version=INT8_VERSION),
         )
@@ -159,13 +168,13 @@ class Shipping:
 
 def run_network(context: StepContext) -> dict[str, Any]:
     """The chosen checkpoint, as a step that exports can start from."""
-    shutil.copytree(context.step.settings["checkpoint"], context.folder.files, dirs_exist_ok=True)
+    shutil.copytree(context.setting("checkpoint"), context.folder.files, dirs_exist_ok=True)
     return {"status": "ok", "reason": None}
 
 
 def run_val_teacher(context: StepContext) -> dict[str, Any]:
     """What the chain found when it scored the teacher on val, as a step that the choice of a threshold reads."""
-    return {"status": "ok", "reason": None, "summary": context.step.settings["summary"]}
+    return {"status": "ok", "reason": None, "summary": context.setting("summary")}
 
 
 def _pack(recipe: Recipe, target: LocalTarget, folder: Path, found: dict[str, Any], subject: Subject) -> Path:
@@ -186,6 +195,6 @@ def _pack(recipe: Recipe, target: LocalTarget, folder: Path, found: dict[str, An
         needs=ENGINES[subject.spec.backend].u8s8_needs,
     )
     path = folder / f"{recipe.name}.edgeseg"
-    info = bundle_info(recipe, target.data, subject.spec)
+    info = bundle_info(recipe.identity, target.data, subject.spec)
     pack(path, info, [source], golden_frames(target.data, recipe.data.seed))
     return path

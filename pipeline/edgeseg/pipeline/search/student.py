@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.pipeline.chain.chain import Chain, ChainProgress, no_progress
+from edgeseg.pipeline.chain.chain import ChainProgress, no_progress
 from edgeseg.pipeline.plan.layout import ROWS, score_step
+from edgeseg.pipeline.plan.run import RecipeChain
 
 _ROWS = {row.name: row for row in ROWS}
 _DISTILLED = "student_distilled"
@@ -32,7 +33,7 @@ class TrainedChain:
         return self.student == _DISTILLED
 
 
-def trained(chain: Chain, progress: ChainProgress = no_progress) -> TrainedChain:
+def trained(chain: RecipeChain, progress: ChainProgress = no_progress) -> TrainedChain:
     """Train what is missing; with `fit.student` the other student is left out, as a decision made before.
 
     Raises:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,36 +21,39 @@ from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.read_back import ReadBack
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.chain.store import sha256_file
+from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
+from edgeseg.pipeline.plan.results import Choice, Exported
+from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.operate import decision_of
-from edgeseg.pipeline.steps.training import open_data
 from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ExportError
-from edgeseg.runtime.input_spec import InputSpec
+from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
 PARITY_FRAMES = 4
 
-Result = dict[str, Any]
 # What describes a file, and what was read back of an INT8 one.
 Written = tuple[ModelSpec, ReadBack | None]
 
 
 def input_spec(context: StepContext, data: DataSet, model: SegmentationNet) -> InputSpec:
     """The input of a network in this recipe."""
-    return InputSpec(data.color, context.recipe.geometry, int(model.stride), window=data.window)  # type: ignore[arg-type]
+    geometry = context.section("geometry", Geometry)
+    return InputSpec(data.color, geometry, int(model.stride), window=data.window)  # type: ignore[arg-type]
 
 
-def _reporting(step: Callable[[StepContext], Written]) -> Callable[[StepContext], Result]:
+def _reporting(step: Callable[[StepContext], Written]) -> Callable[[StepContext], Exported]:
     """Turn an export that fails into a result with its reason, and a success into one with its parity."""
 
     @functools.wraps(step)
-    def run(context: StepContext) -> Result:
-        failed = context.step.settings.get("missing") or _failed_parent(context)
+    def run(context: StepContext) -> Exported:
+        failed = context.settings.get("missing") or _failed_parent(context)
         if failed:
-            return {"status": "not measured", "reason": failed}
+            return Exported("not measured", failed)
         try:
             written, read = step(context)
             spec = dataclasses.replace(written, decision=decision_of(context))
@@ -59,20 +61,19 @@ def _reporting(step: Callable[[StepContext], Written]) -> Callable[[StepContext]
         except (ExportError, BackendError) as err:
             for path in context.folder.files.iterdir():
                 path.unlink()
-            return {"status": "failed", "reason": str(err)}
+            return Exported("failed", str(err))
         write_json(context.folder.files / "spec.json", spec.to_json())
         file = model_file(context.folder.files)
-        return {
-            "status": "ok",
-            "reason": None,
-            "file": file.name,
-            "bytes": file.stat().st_size,
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "backend": spec.backend,
-            "precision": spec.precision,
-            "parity": dataclasses.asdict(found),
-            "read_back": read and dataclasses.asdict(read),
-        }
+        return Exported(
+            status="ok",
+            file=file.name,
+            bytes=file.stat().st_size,
+            sha256=sha256_file(file),
+            backend=spec.backend,
+            precision=spec.precision,
+            parity=dataclasses.asdict(found),
+            read_back=None if read is None else dataclasses.asdict(read),
+        )
 
     return run
 
@@ -94,8 +95,8 @@ def _check(context: StepContext, spec: ModelSpec) -> Any:
 
 def _source(context: StepContext) -> str:
     """The step whose checkpoint is exported: named in the settings, or the student that was accepted last."""
-    named = context.step.settings.get("of")
-    return str(named) if named else str(context.results["choose_final"]["result"]["student"])
+    named = context.settings.get("of")
+    return str(named) if named else context.result(CHOOSE_FINAL, Choice).student
 
 
 def source_model(context: StepContext) -> SegmentationNet:
@@ -106,27 +107,27 @@ def source_model(context: StepContext) -> SegmentationNet:
 @_reporting
 def run_float(context: StepContext) -> Written:
     """The FP32 file of `settings.format`; `settings.free` leaves N, H and W free where the format can."""
-    data, model, settings = open_data(context), source_model(context), context.step.settings
-    path, spec_in = context.folder.files / _file_name(settings["format"]), input_spec(context, data, model)
-    return write_float(settings["format"], model, path, spec_in, data.classes, free=settings.get("free", False)), None
+    data, model, name = open_data(context), source_model(context), context.setting("format")
+    path, spec_in = context.folder.files / _file_name(name), input_spec(context, data, model)
+    free = context.settings.get("free", False)
+    return write_float(name, model, path, spec_in, data.classes, free=free), None
 
 
 @_reporting
 def run_int8(context: StepContext) -> Written:
     """The INT8 file of `settings.format`, from the plan of the step `ranges` and the FP32 file of `settings.source`."""
-    settings = context.step.settings
-    source = settings["source"]
+    name, source = context.setting("format"), context.setting("source")
     origin = Origin(*quantised(context, source), read_spec(context.folders[source].files))
-    return write_int8(settings["format"], origin, context.folder.files / _file_name(settings["format"]))
+    return write_int8(name, origin, context.folder.files / _file_name(name))
 
 
 @_reporting
 def run_same_file(context: StepContext) -> Written:
     """The file of the step `settings.file`, byte for byte, as `settings.engine` runs it."""
-    files = context.folders[context.step.settings["file"]].files
+    files = context.folders[context.setting("file")].files
     source = model_file(files)
     write_bytes(context.folder.files / source.name, source.read_bytes())
-    return dataclasses.replace(read_spec(files), backend=context.step.settings["engine"]), None
+    return dataclasses.replace(read_spec(files), backend=context.setting("engine")), None
 
 
 def _file_name(name: str) -> str:
@@ -153,5 +154,5 @@ def quantised(context: StepContext, exported: str) -> tuple[nn.Module, Plan, Pat
         patch = patch_onnx if source.suffix == ".onnx" else patch_tflite
         patch(source, patched, stored.model, stored.network)
         source = patched
-    paths = context.recipe.quantize.float_paths
+    paths = tuple(context.setting("float_paths"))
     return stored.network, make_plan(stored.network, stored.ranges, paths), source

@@ -7,17 +7,21 @@ from typing import Any
 
 from edgeseg.compress.search.prune import PruneConfig, prune, target_widths
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.steps.training import Budget, carry_out, look_at_gates, make_training, open_data, train_step
+from edgeseg.pipeline.plan.layout import CHOOSE_STUDENT
+from edgeseg.pipeline.plan.results import Choice
+from edgeseg.pipeline.recipe.recipe import PruneSection
+from edgeseg.pipeline.steps.data import open_data
+from edgeseg.pipeline.steps.training import Budget, carry_out, look_at_gates, make_training, train_step
 from edgeseg.train.checkpoint import DESCRIPTION, load_checkpoint, save_checkpoint
 
 
 def run_student_pruned(context: StepContext) -> dict[str, Any]:
     """Prune the student that goes on, in rounds; a killed run continues with the round it was in."""
-    data, section = open_data(context), context.recipe.prune
-    chosen = context.results["choose_student"]["result"]
-    parent = chosen["student"]
-    original, _ = load_checkpoint(context.folders[parent].files)
-    teacher, _ = load_checkpoint(context.folders[chosen["teaches"]].files)
+    data, section = open_data(context), context.section("prune", PruneSection)
+    chosen = context.result(CHOOSE_STUDENT, Choice)
+    assert chosen.teaches is not None, "the choice between students says who teaches"
+    original, _ = load_checkpoint(context.folders[chosen.student].files)
+    teacher, _ = load_checkpoint(context.folders[chosen.teaches].files)
     config = PruneConfig(section.ratio, section.rounds, section.importance)
     widest = max(model.stride for model in (original, teacher))  # type: ignore[type-var]
     between, last = (Budget(n, section.learning_rate) for n in (section.round_epochs, section.final_epochs))
@@ -28,7 +32,7 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
             model, _ = load_checkpoint(kept)
             continue
         if config.importance == "taylor":
-            look_at_gates(context, data, model, teacher, context.recipe.fit.gate_batches)
+            look_at_gates(context, data, model, teacher, context.setting("gate_batches"))
         trace_px = (2 * int(widest), 2 * int(widest))
         model = prune(model, target_widths(original, config, done), config, trace_px)
         if done == config.rounds:
@@ -40,8 +44,8 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
         shutil.rmtree(context.folder.work / f"fit_{done}", ignore_errors=True)
     result = train_step(context, data, model, teacher, last, part="fit_last")
     return result | {
-        "parent": parent,
-        "taught_by": chosen["teaches"],
+        "parent": chosen.student,
+        "taught_by": chosen.teaches,
         "pruning_ratio": config.ratio,
         "rounds": config.rounds,
     }

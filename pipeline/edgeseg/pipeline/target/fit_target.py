@@ -12,7 +12,7 @@ from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.compress.calibration.images import calibration_tensors, draw_images
 from edgeseg.compress.search.budget import Budget
 from edgeseg.export.spec_file import model_file, read_spec
-from edgeseg.pipeline.chain.chain import Chain
+from edgeseg.pipeline.plan.run import RecipeChain
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.target.local import LocalProbe, brief
 from edgeseg.pipeline.target.scored import ScoredFiles
@@ -77,7 +77,7 @@ class LocalTarget:
         return dataclasses.replace(self.probe, precision="fp32")
 
 
-def check_target(chain: Chain, budget: Budget) -> None:
+def check_target(chain: RecipeChain, budget: Budget) -> None:
     """Refuse what no training can help: frames of any size, another machine, a limit nobody meters, too few images.
 
     Args:
@@ -167,7 +167,7 @@ def beside_student(target: LocalTarget, student: SegmentationNet, student_ms: fl
     return dataclasses.replace(target, probe=probe)
 
 
-def keep_known_scores(target: LocalTarget, chain: Chain, name: str) -> None:
+def keep_known_scores(target: LocalTarget, chain: RecipeChain, name: str) -> None:
     """Take over the val scores of the chain's ONNX file of a network, if there are any; a fit writes the same file."""
     files, scores = chain.folder(f"{name}_onnx").files, chain.folder(f"val_{name}").files / "scores.json"
     if not scores.is_file():  # it could not be exported, or does not run here
