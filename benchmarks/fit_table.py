@@ -23,7 +23,7 @@ HEAD = (
 
 
 def main() -> int:
-    """Prints the tables, or puts them into a document."""
+    """Print the tables, or put them into a document."""
     return print_tables(str(__doc__), "a fit's fit.json", fit_text, MARKERS)
 
 

@@ -85,7 +85,7 @@ def test_a_run_is_examined_and_the_recipe_takes_the_answer(tmp_path: Path, monke
     assert "svg" in page.tags and "script" not in page.tags
     for shown in ("Keep 2 layers", "down.0.0.0", "outlier channel", "down.0.1.2", "On all of val"):
         assert shown in text
-    assert sorted(path.name for path in (folder / "int8_doctor").iterdir()) == ["journal.json"]
+    assert sorted(path.name for path in (folder / "int8_doctor").iterdir()) == ["scores"]
 
 
 def test_what_a_fit_ships_is_examined_beside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,16 +11,17 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeseg.runtime import backends
-from edgeseg.runtime.backends import BACKENDS, installed_package, open_backend
+from edgeseg.runtime import engines
+from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import default_threads
+from edgeseg.runtime.engines import ENGINES, installed_package
 from edgeseg.runtime.errors import BackendError, FrameError
 from edgeseg.runtime.manifest import Geometry, ModelSpec
 
 Model = tuple[Path, ModelSpec]
 
 
-@pytest.fixture(params=sorted(BACKENDS))
+@pytest.fixture(params=sorted(ENGINES))
 def model(request: pytest.FixtureRequest, tiny_onnx: Callable[..., Model]) -> Model:
     """The tiny model for each backend, as a file of one frame of 64x64."""
     if request.param == "litert":
@@ -116,11 +117,11 @@ def test_a_fixed_tflite_file_names_the_shape_it_takes(tiny_tflite: Model) -> Non
         backend.infer(np.zeros((1, 32, 32, 1), np.uint8))
 
 
-@pytest.mark.parametrize("name", sorted(BACKENDS))
+@pytest.mark.parametrize("name", sorted(ENGINES))
 def test_a_missing_engine_names_the_command_that_adds_it(
     name: str, monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
-    monkeypatch.setattr(backends, "find_spec", lambda package: None)
+    monkeypatch.setattr(engines, "find_spec", lambda package: None)
     assert installed_package(name) is None
     spec = dataclasses.replace(model[1], backend=name)
     with pytest.raises(BackendError, match="pip install 'edgeseg"):

@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 import pytest
 
-from edgeseg.runtime import Segmenter, selection
+from edgeseg.runtime import Segmenter, engines, selection
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.commands import describe
 from edgeseg.runtime.errors import BackendError
@@ -29,8 +29,11 @@ def manifest(tiny_bundle: Path) -> Manifest:
         model = bundle.variants[0]
     variants = []
     for name in NAMES:
-        spec = dataclasses.replace(model.spec, backend="litert" if name.startswith("tflite") else "onnxruntime")
-        variants.append(dataclasses.replace(model, name=name, spec=spec))
+        backend, precision = ("litert" if name.startswith("tflite") else "onnxruntime"), name.split("-")[1]
+        spec = dataclasses.replace(model.spec, backend=backend, precision=precision)
+        # Names are for people: what is chosen follows from what the manifest says.
+        needs = ("vnni",) if name == "onnx-int8-x86" else ()
+        variants.append(dataclasses.replace(model, name=name, spec=spec, needs=needs))
     return dataclasses.replace(bundle.manifest, variants=tuple(variants), golden=())
 
 
@@ -43,9 +46,9 @@ def measured(manifest: Manifest, rows: Mapping[str, tuple[Mapping[str, Any], ...
 def machine(monkeypatch: pytest.MonkeyPatch):
     """Pretend to be a machine with engines."""
 
-    def pretend(kind: str, engines: tuple[str, ...] = ("onnxruntime", "litert")) -> None:
+    def pretend(kind: str, installed: tuple[str, ...] = ("onnxruntime", "litert")) -> None:
         monkeypatch.setattr(selection, "machine_kind", lambda: kind)
-        monkeypatch.setattr(selection, "installed_package", lambda name: name if name in engines else None)
+        monkeypatch.setattr(engines, "installed_package", lambda name: name if name in installed else None)
 
     return pretend
 

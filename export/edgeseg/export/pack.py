@@ -17,14 +17,13 @@ import numpy as np
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.golden import encode_png
 from edgeseg.runtime.manifest import Decision, Expected, Golden, InputSpec, Manifest, ModelSpec, Variant
 from edgeseg.runtime.score.seen import ENTRY as SEEN_ENTRY
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.segmenter import Segmenter
-
-_SUFFIXES = {"onnxruntime": ".onnx", "litert": ".tflite"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class VariantSource:
         measured: One object per `target`, e.g. `{"target": "x86-ort", "status": "ok", "total_p50_ms": 1.8}`.
         opset: ONNX operator set, if any.
         ranges: SHA-256 of the calibration ranges, if quantised.
+        needs: What the processor must have; see `Variant`.
         max_differing_share: Share of pixels of a golden mask that may differ on another machine, in [0, 1].
     """
 
@@ -71,6 +71,7 @@ class VariantSource:
     measured: tuple[Mapping[str, Any], ...] = ()
     opset: int | None = None
     ranges: str | None = None
+    needs: tuple[str, ...] = ()
     max_differing_share: float = 0.005
 
 
@@ -146,11 +147,12 @@ def _variant(source: VariantSource, entries: dict[str, bytes]) -> Variant:
         measured=tuple(source.measured),
         opset=source.opset,
         ranges=source.ranges,
+        needs=source.needs,
     )
 
 
 def _entry(source: VariantSource) -> str:
-    return f"variants/{source.name}{_SUFFIXES[source.spec.backend]}"
+    return f"variants/{source.name}{ENGINES[source.spec.backend].suffixes[0]}"
 
 
 def _golden(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.text import terminal
 
 OK, ERROR, USAGE, GATE = 0, 1, 2, 3
@@ -35,7 +36,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         report, code = options.run(options)
     except ImportError as err:
-        return _fail(f"{err}. Run: pip install 'edgeseg[cv]' (and an engine: 'edgeseg[ort]' or 'edgeseg[litert]')")
+        engines = " or ".join(f"'edgeseg[{engine.extra}]'" for engine in ENGINES.values())
+        return _fail(f"{err}. Run: pip install 'edgeseg[cv]' (and an engine: {engines})")
     except KeyboardInterrupt:
         return _fail("Stopped.")
     except Exception as err:

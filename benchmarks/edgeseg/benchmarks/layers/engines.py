@@ -26,7 +26,7 @@ def open_engine(backend: str, threads: int) -> Callable[[Path], Call]:
     """Prepares an engine.
 
     Args:
-        backend: ``onnxruntime`` or ``litert``.
+        backend: Name of the engine.
         threads: Threads of one call.
 
     Returns:
@@ -35,11 +35,9 @@ def open_engine(backend: str, threads: int) -> Callable[[Path], Call]:
     Raises:
         BackendError: The engine is missing, or there is no such one.
     """
-    if backend == "onnxruntime":
-        return _onnxruntime(threads)
-    if backend == "litert":
-        return _litert(threads)
-    raise BackendError(f"layers are timed in onnxruntime and litert, found backend {backend!r}.")
+    if backend not in _OPENERS:
+        raise BackendError(f"layers are timed in {', '.join(_OPENERS)}, found backend {backend!r}.")
+    return _OPENERS[backend](threads)
 
 
 def _onnxruntime(threads: int) -> Callable[[Path], Call]:
@@ -85,3 +83,6 @@ def _litert(threads: int) -> Callable[[Path], Call]:
         return call
 
     return open_file
+
+
+_OPENERS = {"onnxruntime": _onnxruntime, "litert": _litert}

@@ -7,13 +7,16 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError
 from edgeseg.runtime.text.terminal import say
 
 OK, ERROR, USAGE, GATE = 0, 1, 2, 3
 
 # The extra that brings a package, where it is not `pipeline` itself.
-_EXTRAS = {"cv2": "cv", "onnxruntime": "ort", "ai_edge_litert": "litert", "jinja2": "bench"}
+_EXTRAS = {"cv2": "cv", "jinja2": "bench"} | {
+    package.module: engine.extra for engine in ENGINES.values() for package in engine.packages
+}
 
 
 class Stop(Exception):  # noqa: N818 - no error, a way out

@@ -16,6 +16,7 @@ class RowLayout:
         target: Where its latency is measured and gated.
         variant: Name in the bundle, or None for a row that is never packed.
         feeds: Whether later rows may build on it; a baseline does not.
+        needs: What the processor must have; see `Variant`.
         baseline: Row that it has to beat on val to be used: the same network without the method.
     """
 
@@ -26,6 +27,7 @@ class RowLayout:
     variant: str | None = None
     feeds: bool = True
     baseline: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 # Steps that choose the student which goes on: a row whose parent is one of them hangs from what it chose.
@@ -37,7 +39,7 @@ ROWS = (
     RowLayout("student_distilled", "teacher", "student_distilled_onnx", "x86-ort", baseline="student_alone"),
     RowLayout("student_pruned", CHOOSE_STUDENT, "student_pruned_onnx", "x86-ort"),
     RowLayout("onnx_fp32", CHOOSE_FINAL, "onnx_fp32", "x86-ort", "onnx-fp32"),
-    RowLayout("onnx_int8", "onnx_fp32", "onnx_int8", "x86-ort", "onnx-int8-x86"),
+    RowLayout("onnx_int8", "onnx_fp32", "onnx_int8", "x86-ort", "onnx-int8-x86", needs=("vnni",)),
     RowLayout("tflite_fp32", CHOOSE_FINAL, "tflite_fp32", "x86-litert", "tflite-fp32"),
     RowLayout("tflite_int8", "tflite_fp32", "tflite_int8", "x86-litert", "tflite-int8"),
 )

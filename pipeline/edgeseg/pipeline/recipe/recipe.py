@@ -19,11 +19,10 @@ from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSec
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.source import place, read_source
+from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
-
-TARGETS = ("x86-ort", "x86-litert")
 
 # It names the run's folder and the bundle: no separators, nothing a terminal acts on, no lone surrogates, no option.
 _NAME = re.compile(r"[^-\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff][^\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff]*")

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeseg.benchmarks.report import Column, Markup, badge, heading, join, table
 from edgeseg.benchmarks.report.markup import Value
-from edgeseg.pipeline.report.fields import Report, dig, fixed, mapping, number, status_of
+from edgeseg.pipeline.report.fields import Report, dig, fixed, mapping, number
 
 
 def plan_files_panel(report: Report) -> Markup:
@@ -31,7 +31,7 @@ def _files(files: Mapping[str, Any]) -> Markup:
         tensors, kernels = (number(entry, "read_back", key) for key in ("n_tensors", "n_kernels"))
         read = None if tensors is None or kernels is None else f"{tensors:.0f} + {kernels:.0f}"
         remark = "; ".join(str(its) for its in (dig(entry, "evidence"), dig(entry, "reason")) if its)
-        rows.append([name, badge(status_of(mapping(entry))), read, fixed(number(entry, "val_dice"), 3), remark or None])
+        rows.append([name, badge(entry["status"]), read, fixed(number(entry, "val_dice"), 3), remark or None])
     return table(columns, rows, "Scales and zero points read from each file and found equal to the plan's.")
 
 

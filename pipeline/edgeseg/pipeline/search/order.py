@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.recipe.recipe import TARGETS, Recipe
+from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
 
 

@@ -33,6 +33,7 @@ from edgeseg.pipeline.search.losses import losses
 from edgeseg.pipeline.steps.pack import bundle_info, golden_frames
 from edgeseg.pipeline.target.fit_target import LocalTarget
 from edgeseg.runtime.atomic import write_bytes
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ExportError
 from edgeseg.train.checkpoint import WEIGHTS
 from edgeseg.train.models import SegmentationNet
@@ -207,6 +208,7 @@ def _pack(recipe: Recipe, target: LocalTarget, folder: Path, found: dict[str, An
         accuracy=found["accuracy"],
         sha256=found["sha256"],
         measured=(measured,),
+        needs=ENGINES[subject.spec.backend].u8s8_needs,
     )
     path = folder / f"{recipe.name}.edgeseg"
     info = bundle_info(recipe.identity, target.data, subject.spec)

@@ -71,6 +71,7 @@ def _source(context: StepContext, row: Row) -> VariantSource:
         accuracy=row.accuracy | {"test": tested},
         sha256=row.sha256,
         measured=(measured,),
+        needs=layout.needs,
     )
 
 

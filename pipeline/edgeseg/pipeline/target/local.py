@@ -13,12 +13,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.environment import read_device
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.layers.job import LayerConfig, LayerFiles
 from edgeseg.benchmarks.layers.worker import measure_layers
@@ -33,17 +32,15 @@ from edgeseg.export.fits import fixed_size
 from edgeseg.export.layers.graph import Precision, layer_pair
 from edgeseg.export.onnx.placement import u8s8_x86
 from edgeseg.pipeline.target.yardstick import Timed, Yardstick, timed_rows
+from edgeseg.runtime.engines import ENGINES, engine_of_target, installed_version
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, MeasureError
 from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.selection import machine_kind, target_name
 from edgeseg.train.models import SegmentationNet
 
-Engine = Literal["onnxruntime", "litert"]
-
 # Goes up when what `layers_ms` returns means something else: cached layers of before are then not used any more.
 METHOD = "layers-2"
-_PACKAGES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "litert": ("ai-edge-litert", "tflite-runtime")}
 # What one copy of a layer should add at least, so that the difference of two files is more than a clock's tick: so
 # many multiply-accumulates, or bytes moved, take about 0.1 ms.
 _WORK = 4_000_000
@@ -99,7 +96,7 @@ class LocalProbe:
         if 0 < n_images < MIN_IMAGES:
             raise ConfigError(f"{n_images} calibration images are given; at least {MIN_IMAGES} are needed, or none.")
         if target_name(self.engine) != self.target:
-            here = ", ".join(target_name(name) for name in _PACKAGES)
+            here = ", ".join(target_name(name) for name in ENGINES)
             raise MeasureError(f"target {self.target} is another machine; this one is {here}. Measure it there.")
         if self.engine == "onnxruntime" and self.precision == "int8" and not machine_kind().startswith("x86"):
             raise MeasureError(
@@ -108,19 +105,19 @@ class LocalProbe:
             )
 
     @property
-    def engine(self) -> Engine:
-        """The backend that runs the target's files."""
-        suffix = self.target.rpartition("-")[2]
-        engines: dict[str, Engine] = {"ort": "onnxruntime", "litert": "litert"}
-        if suffix not in engines:
-            raise ConfigError(f"target {self.target!r} names no engine; it ends in one of {', '.join(engines)}.")
-        return engines[suffix]
+    def engine(self) -> str:
+        """Name of the engine that runs the target's files."""
+        found = engine_of_target(self.target)
+        if found is None:
+            known = ", ".join(engine.short for engine in ENGINES.values())
+            raise ConfigError(f"target {self.target!r} names no engine; it ends in one of {known}.")
+        return found.name
 
     @property
     def identity(self) -> str:
         """Device, engine version, precision and threads."""
-        device, software = read_device(), read_software()
-        version = next((f"{name} {software[name]}" for name in _PACKAGES[self.engine] if name in software), self.engine)
+        device = read_device()
+        version = " ".join(installed_version(self.engine) or (self.engine,))
         cpu = f"{device.cpu_model or device.arch} ({' '.join(device.cpu_flags)}; {device.usable_cpus} CPUs)"
         return " | ".join([self.target, cpu, version, self.precision, f"{self.threads} threads", METHOD])
 

@@ -59,7 +59,7 @@ class Folder:
         images: Stem to image file, sorted by stem.
         masks: Stem to mask file, for every stem that has one (with or without an image).
         rows: Stem to its row of meta.csv (without the stem); empty without meta.csv.
-        columns: Header of meta.csv, without ``stem``.
+        columns: Header of meta.csv, without `stem`.
         faults: What is wrong and keeps the data set from being opened.
         warnings: What is probably not meant so, and keeps it from nothing.
         left_out: What lies in images/ and masks/ and is not taken.
@@ -88,7 +88,7 @@ def list_folder(root: Path) -> Folder:
     """Pairs images, masks and rows of meta.csv by stem.
 
     Raises:
-        DataError: ``root`` is not a folder, or cannot be read.
+        DataError: `root` is not a folder, or cannot be read.
     """
     if not root.is_dir():
         remedy = "give a folder with images/, masks/ and dataset.yaml"
@@ -118,7 +118,7 @@ def list_folder(root: Path) -> Folder:
 
 
 def list_images(folder: Path) -> tuple[Path, ...]:
-    """Lists the image files of a folder that has no masks, sorted by name; stems are unique.
+    """List the image files of a folder that has no masks, sorted by name; stems are unique.
 
     Raises:
         DataError: There is no such folder, no image in it, or two of them have one stem.
@@ -131,7 +131,7 @@ def list_images(folder: Path) -> tuple[Path, ...]:
 
 
 def read_description(root: Path) -> Description:
-    """Reads and checks ``dataset.yaml``.
+    """Read and checks `dataset.yaml`.
 
     Raises:
         DataError: The file or PyYAML is missing, or a key is unknown, missing, or of a wrong type.
@@ -147,7 +147,7 @@ def read_description(root: Path) -> Description:
 
 
 def check_classes(classes: Sequence[object], where: object) -> tuple[str, ...]:
-    """Checks a list of class names.
+    """Check a list of class names.
 
     Args:
         classes: Names by class id, background first.
