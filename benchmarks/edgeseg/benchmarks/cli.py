@@ -227,8 +227,7 @@ def _errors() -> Iterator[None]:
         yield
     except EdgesegError as error:
         say(f"error: {error}")
-        code = 3 if isinstance(error, GateError) else 2 if isinstance(error, ConfigError) else 1
-        raise typer.Exit(code) from error
+        raise typer.Exit(error.exit_code) from error
 
 
 if __name__ == "__main__":

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeseg.export.score_file import score_file
 from edgeseg.runtime.data.dataset import DataSet, Sample
-from edgeseg.runtime.data.ignored import IGNORED, leave_out
+from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.png import PackedMasks, UInt8, read_mask_png
-from edgeseg.runtime.score.evaluate import evaluate
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.score.metrics import summarize
-from edgeseg.runtime.segmenter import Result, Segmenter
 
 
 @dataclass(frozen=True)
@@ -46,21 +44,9 @@ def masks_of(file: Path, spec: ModelSpec, data: DataSet, samples: Sequence[Sampl
         BackendError: If no engine here takes the file.
         DataError: If an image cannot be read.
     """
-    masks, order = PackedMasks(), iter(samples)
-    with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
-
-        def keep(frame: UInt8) -> Result:
-            result = segmenter(frame)
-            masks.add(counted(result.mask, next(order), data))
-            return result
-
-        scores = evaluate(keep, samples, data.classes, color=data.color)
+    masks = PackedMasks()
+    scores = score_file(file, spec, data, samples, lambda _sample, mask: masks.add(mask))
     return Masks(masks, mean_dice(scores, data), scores)
-
-
-def counted(mask: UInt8, sample: Sample, data: DataSet) -> UInt8:
-    """A predicted mask, uint8 (H, W), with `IGNORED` where the sample's truth has it; else the very array given."""
-    return mask if data.ignore is None else leave_out(mask, sample.read_truth(len(data.classes)))
 
 
 def mean_dice(scores: Sequence[ImageScore], data: DataSet) -> float | None:

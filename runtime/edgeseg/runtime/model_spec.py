@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal, cast
 
+from edgeseg.runtime.class_names import class_fault
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.fields import Fields, one_of, text, whole
 from edgeseg.runtime.input_spec import MAX_SIDE_PX, InputSpec
 
 Precision = Literal["fp32", "fp16", "int8"]
-
-MAX_CLASSES = 255
 
 
 @dataclass(frozen=True)
@@ -188,8 +187,5 @@ def check_classes(classes: tuple[str, ...]) -> None:
     Raises:
         ManifestError: Saying which.
     """
-    if not 2 <= len(classes) <= MAX_CLASSES:
-        found = f"classes: 2 to {MAX_CLASSES} names are needed (the background is the first), found {len(classes)}"
-        raise ManifestError(f"{found}. Correct the list.")
-    if "" in classes or len(set(classes)) != len(classes):
-        raise ManifestError(f"classes: names must differ and not be empty, found {list(classes)}. Rename them.")
+    if fault := class_fault(classes):
+        raise ManifestError("; ".join(fault))

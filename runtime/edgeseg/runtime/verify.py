@@ -8,7 +8,7 @@ from typing import Any
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.bundle import SIGNATURE_ENTRY, Bundle
 from edgeseg.runtime.engines import missing
-from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.errors import ERROR, GATE, OK, EdgesegError
 from edgeseg.runtime.golden import decode_png, differing_share
 from edgeseg.runtime.manifest import Golden, Variant
 from edgeseg.runtime.segmenter import Segmenter
@@ -48,6 +48,16 @@ def verify_bundle(path: Path, threads: int | None = None) -> dict[str, Any]:
             "damaged": damaged,
             "variants": variants,
         }
+
+
+def verify_code(report: dict[str, Any]) -> int:
+    """Exit code of a report of `verify_bundle`.
+
+    A file that is whole and runs, yet sees something else, breaks a gate; all else that is not ok is an error.
+    """
+    statuses = {row["status"] for row in report["variants"]}
+    broken = GATE if "differs" in statuses and "failed" not in statuses else ERROR
+    return OK if report["ok"] else broken
 
 
 def _damaged(bundle: Bundle) -> list[str]:

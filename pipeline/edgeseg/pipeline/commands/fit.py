@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from edgeseg.pipeline.commands.failures import GATE, OK, Stop, reported
+from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import RUNS, Assignments, Data, Json, Limits, Out, Recipe, Target, invocation
 from edgeseg.pipeline.search.order import FitOrder
+from edgeseg.runtime.errors import GATE, OK
 
 
 def fit(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.fingerprint import fingerprint
+from edgeseg.compress.search.importance import Gates
 from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.plan.plan import training_settings
@@ -87,10 +88,10 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
     return Trained(load_checkpoint(files)[0], files, float(result["val_dice_at_network_size"]))
 
 
-def gates_of(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) -> None:
-    """Put on a network what `taylor` reads, from some training batches and the loss it is fine-tuned with."""
+def gates_of(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) -> Gates:
+    """What `taylor` reads of a network, from some training batches and the loss it is fine-tuned with."""
     context = _context(lab, _sections(lab.recipe), "gates", StepFolder(lab.journal.root / "gates"))
-    look_at_gates(context, open_data(context), model, teacher, lab.recipe.fit.gate_batches)
+    return look_at_gates(context, open_data(context), model, teacher, lab.recipe.fit.gate_batches)
 
 
 def _adapted(recipe: Recipe, effort: Effort, model: SegmentationNet, teacher: SegmentationNet | None) -> Recipe:

@@ -31,10 +31,11 @@ def run_student_pruned(context: StepContext) -> dict[str, Any]:
         if (kept / DESCRIPTION).is_file():
             model, _ = load_checkpoint(kept)
             continue
+        gates = None
         if config.importance == "taylor":
-            look_at_gates(context, data, model, teacher, context.setting("gate_batches"))
+            gates = look_at_gates(context, data, model, teacher, context.setting("gate_batches"))
         trace_px = (2 * int(widest), 2 * int(widest))
-        model = prune(model, target_widths(original, config, done), config, trace_px)
+        model = prune(model, target_widths(original, config, done), config, trace_px, gates)
         if done == config.rounds:
             break
         context.progress(done / config.rounds / 2, f"round {done}/{config.rounds}")

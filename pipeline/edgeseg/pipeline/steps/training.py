@@ -13,7 +13,7 @@ from edgeseg.benchmarks.turns import Turns
 from edgeseg.compress.cost import cost
 from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
 from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
-from edgeseg.compress.search.importance import put_gates
+from edgeseg.compress.search.importance import Gates, find_gates
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.recipe import DistillSection, StudentSection, TeacherSection, TrainSection
 from edgeseg.pipeline.steps.data import open_data
@@ -149,8 +149,8 @@ def make_training(
 
 def look_at_gates(
     context: StepContext, data: DataSet, model: SegmentationNet, teacher: SegmentationNet | None, batches: int
-) -> None:
-    """Put on a network what the importance `taylor` reads, from training batches and the loss it is trained with."""
+) -> Gates:
+    """What the importance `taylor` reads of a network, from training batches and the loss it is trained with."""
     module, loaders = make_training(context, data, model, teacher, Budget(1, 1e-3), workers=0)
     module.eval()
     drawn = [batch for _, batch in zip(range(batches), loaders.train_dataloader(), strict=False)]
@@ -158,7 +158,7 @@ def look_at_gates(
     def loss_of(batch: dict[str, torch.Tensor]) -> Callable[[SegmentationNet], torch.Tensor]:
         return lambda _: module.compute_loss(batch["image"].float() / 255.0, batch["mask"].long())
 
-    put_gates(model, map(loss_of, drawn))
+    return find_gates(model, map(loss_of, drawn))
 
 
 def train_config(section: TrainSection, budget: Budget) -> TrainConfig:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.compress.calibration.images import calibration_tensors, draw_images
 from edgeseg.compress.search.budget import Budget
+from edgeseg.export.score_file import score_file
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.plan.run import RecipeChain
 from edgeseg.pipeline.recipe.recipe import Recipe
@@ -22,9 +22,7 @@ from edgeseg.runtime.errors import BackendError, ConfigError, ExportError
 from edgeseg.runtime.frame.preprocess import prepare
 from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.score.evaluate import evaluate
 from edgeseg.runtime.score.image_score import ImageScore
-from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.train.models import SegmentationNet
 
 
@@ -60,9 +58,7 @@ class LocalTarget:
         """Score a model file through the Segmenter, or read back what it has come to."""
 
         def make() -> list[ImageScore]:
-            data = self.data
-            with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
-                return evaluate(segmenter, data.split(split), data.classes, data.pixel_mm, color=data.color)
+            return score_file(file, spec, self.data, self.data.split(split))
 
         return self.scored.find(file, spec, split, make)
 

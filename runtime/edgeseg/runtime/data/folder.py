@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.runtime.class_names import class_fault
 from edgeseg.runtime.data.columns import column_warnings, group_faults
 from edgeseg.runtime.data.ignored import check_ignore
 from edgeseg.runtime.data.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
@@ -156,13 +157,9 @@ def check_classes(classes: Sequence[object], where: object) -> tuple[str, ...]:
     Raises:
         DataError: Fewer than two or more than 255 classes, an empty or repeated name, or not a string.
     """
-    names = tuple(name for name in classes if isinstance(name, str) and name.strip())
-    if len(names) != len(classes) or len(set(names)) != len(names):
-        raise bad_description(where, f"the classes are {list(classes)!r}", "give each a different, non-empty name")
-    if not 2 <= len(names) <= 255:
-        remedy = "list 2 to 255: the background first, then at least one kind of foreground"
-        raise bad_description(where, f"classes has {len(names)} class(es): {', '.join(names[:3])}", remedy)
-    return names
+    if fault := class_fault(classes):
+        raise bad_description(where, *fault)
+    return tuple(str(name) for name in classes)
 
 
 def _description(fields: Mapping[str, object], path: Path) -> Description:
