@@ -26,7 +26,7 @@ REGIONS = ("region_recall", "small_region_recall", "false_regions_per_negative_f
 
 
 def main() -> int:
-    """Prints the tables, or puts them into a document."""
+    """Print the tables, or put them into a document."""
     return print_tables(str(__doc__), "a cross-validation's record", crossval_text, MARKERS)
 
 

@@ -30,6 +30,7 @@ from edgeseg.compress.search.latency_table import LatencyTable
 from edgeseg.compress.search.probe import Layer, Measurement
 from edgeseg.compress.search.prune import PruneConfig, prune, target_widths
 from edgeseg.pipeline.target.local import LocalProbe, brief
+from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet, build_model
@@ -84,7 +85,7 @@ def compare(
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", default="x86-ort", help="x86-ort or x86-litert (default: x86-ort)")
+    parser.add_argument("--target", default="x86-ort", help=f"one of {', '.join(TARGETS)} (default: x86-ort)")
     parser.add_argument("--size", type=int, default=256, help="side of the frame [px], multiple of 32 (default: 256)")
     parser.add_argument("--widths", type=float, nargs="+", default=[0.25, 0.5, 0.75], help="(default: 0.25 0.5 0.75)")
     parser.add_argument("--checkpoint", type=Path, help="folder of a student, measured beside the others")
@@ -97,7 +98,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measures layers and networks, and prints how well the ones predict the others."""
+    """Measure layers and networks, and print how well the ones predict the others."""
     args = _options()
     torch.set_num_threads(1)  # nothing of ours may take the cores while others are timed
     geometry = Geometry("resize", args.size, args.size)

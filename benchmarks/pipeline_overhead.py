@@ -41,7 +41,7 @@ class FixedScores(Backend):
     """An engine that returns the same scores, uint8 (1, h, w, K) at stride 2, whatever it is given."""
 
     def _open(self, content: bytes) -> None:
-        """Keeps the scores, which are the file's whole content."""
+        """Keep the scores, which are the file's whole content."""
         self.engine = "none"
         height = self.spec.input.geometry.height_px or 0
         width = self.spec.input.geometry.width_px or 0
@@ -127,7 +127,7 @@ def summarize(runs: dict[str, list[ProcessRun]]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs the measurement in fresh processes and prints what they found."""
+    """Run the measurement in fresh processes and print what they found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="side of the frame [px], even (default: 256)")
     parser.add_argument("--classes", type=int, default=3, help="number of classes (default: 3)")

@@ -32,7 +32,7 @@ Values = Mapping[str, Any]
 
 
 def main() -> int:
-    """Prints the tables, or puts them into a document."""
+    """Print the tables, or put them into a document."""
     return print_tables(str(__doc__), "a run's report.json", results_text, MARKERS)
 
 

@@ -1,4 +1,4 @@
-"""The comparison itself, on made-up times; `tests/pipeline/test_local_probe.py` measures."""
+"""The comparison itself, on made-up times; `tests/pipeline/target/test_local.py` measures."""
 
 import importlib.util
 import sys

@@ -136,7 +136,6 @@ def fake_report() -> dict[str, Any]:
             "target": "x86-ort",
             "reason": "the fastest of the variants that passed their gates on val",
         },
-        "plan_files": plan_files(),
         "histories": histories(),
         "wall_s": {"teacher": 4210.0, "student_alone": 1650.2, "student_distilled": 2412.9, "student_pruned": 1301.0}
         | {
@@ -162,33 +161,6 @@ def quantization() -> dict[str, Any]:
         "of": 171,
         "images_by_class": {"nerve": 60, "vessel": 40, "no foreground": 2},
         "equalization": None,
-    }
-
-
-def plan_files() -> dict[str, Any]:
-    def entry(dice: float | None, status: str = "ok", **others: Any) -> dict[str, Any]:
-        read = {"n_tensors": 79, "n_kernels": 61, "n_float": 0} if status == "ok" else None
-        return {"status": status, "reason": None, "read_back": read, "val_dice": dice, "evidence": None} | others
-
-    unverified = "unverified on TensorRT hardware"
-    left_out: dict[str, Any] = {"status": "left out", "reason": "tflite-int8: failed: a made-up reason"}
-    left_out |= dict.fromkeys(("pixels_differ", "dice_difference", "lo95", "hi95", "holds"))
-    pair: dict[str, Any] = {"status": "ok", "reason": None, "pixels_differ": 0.00158, "holds": False}
-    pair |= {"dice_difference": 0.0012, "lo95": -0.002, "hi95": 0.0041}
-    return {
-        "files": {
-            "onnx-int8-x86": entry(0.7466),
-            "onnx-int8": entry(0.7456, evidence=unverified),
-            "tflite-int8": entry(None, "failed", reason="a made-up reason"),
-            "trt-cache": entry(None, evidence=unverified),
-        },
-        "pairs": [
-            {"a": "onnx-int8-x86", "b": "onnx-int8"} | pair,
-            {"a": "onnx-int8-x86", "b": "tflite-int8"} | left_out,
-            {"a": "onnx-int8", "b": "tflite-int8"} | left_out,
-        ],
-        "limits": {"pixels_differ": 0.005, "dice_difference": 0.001},
-        "scored_on": {"split": "val", "n_images": 36},
     }
 
 

@@ -155,7 +155,7 @@ def result(report: dict[str, Any] | None, *, gate_failed: bool = False) -> run.R
 
 
 REPORT = {
-    "steps": [{"name": "teacher", "status": "ok", "parent": None}],
+    "steps": [{"name": "teacher", "status": "ok", "parent": None, "reason": None, "refused_for": {}}],
     "shipped": {"step": "onnx_int8", "variant": "onnx-int8-x86", "target": "x86-ort", "reason": "fastest"},
     "total_wall_s": 200.0,
 }
@@ -260,7 +260,8 @@ def any_step(context):
     files = context.folder.files
     (files / "made").write_text(context.step.name)
     if context.step.name == "report":
-        report = {"steps": [], "shipped": {"step": "onnx_int8"}, "total_wall_s": 1.0}
+        shipped = {"step": "onnx_int8", "variant": "onnx-int8-x86", "target": "x86-ort", "reason": "made up"}
+        report = {"steps": [], "shipped": shipped, "total_wall_s": 1.0}
         (files / "report.json").write_text(json.dumps(report))
         (files / "report.html").write_text("<p>report")
     if context.step.name == "bundle":

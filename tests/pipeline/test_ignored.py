@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -12,12 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.compress.calibration.images import calibration_tensors
-from edgeseg.export.mask_agreement import Masks, agreement, compare_pairs, masks_of
+from edgeseg.export.mask_agreement import agreement
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.chain.provenance import data_summary
 from edgeseg.pipeline.commands.init import init_folder, init_text
 from edgeseg.pipeline.crossval.folds import divide, write_fold
-from edgeseg.pipeline.int8.val_scores import ValScorer
+from edgeseg.pipeline.int8.scored_patient import ScoredPatient
 from edgeseg.pipeline.report.crop import Window
 from edgeseg.pipeline.report.drawing import draw_errors, draw_frame, draw_mask
 from edgeseg.pipeline.report.image_rank import Faults
@@ -29,9 +31,8 @@ from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.score.evaluate import evaluate, load_scores
-from edgeseg.runtime.score.metrics import summarize
-from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.png import PackedMasks
+from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.selfcheck import FOLDER, probe_frame
 from edgeseg.train.synthetic import write_dataset
 
@@ -158,35 +159,20 @@ def spec() -> ModelSpec:
     return ModelSpec.from_json(json.loads((FOLDER / "specs.json").read_text())["fp32.onnx"])
 
 
-def test_the_doctor_counts_what_the_one_scorer_counts(bright: DataSet, spec: ModelSpec) -> None:
-    scorer = ValScorer(bright, 1)
-    scorer.float_masks(FOLDER / "fp32.onnx", spec)
-    for sample in scorer.samples:  # the float file says something else on ignored pixels, and on one that counts
-        scorer._reference[sample.stem] = scorer._reference[sample.stem].copy()
-        scorer._reference[sample.stem][sample.read_truth(2) == IGNORED] ^= 1
-        scorer._reference[sample.stem][-1, -1] ^= 1
-    found = scorer.score(FOLDER / "fp32.onnx", spec, scorer.samples)
-    with Segmenter.from_file(FOLDER / "fp32.onnx", spec, 1) as segmenter:
-        expected = evaluate(segmenter, scorer.samples, bright.classes, color="gray")
-    for one, other in zip(found, expected, strict=True):
-        assert [one.tp, one.fp, one.fn] == [tuple(getattr(other, name).tolist()) for name in ("tp", "fp", "fn")]
-        assert one.differs == 1 and one.pixels == (other.tp + other.fn).sum()
-
-
-def test_agreement_of_two_files_is_that_of_the_pixels_that_count(bright: DataSet, spec: ModelSpec) -> None:
-    samples = bright.split("val")
-    found = masks_of(FOLDER / "fp32.onnx", spec, bright, samples)
-    for sample, mask in zip(samples, found.masks, strict=True):
-        assert np.array_equal(mask == IGNORED, sample.read_truth(2) == IGNORED)
-    flipped = []
-    for mask in found.masks:
-        other = mask.copy()
-        other[-1, -4:] ^= 1
-        flipped.append(other)
-    (pair,) = compare_pairs({"a": found, "b": Masks(flipped, found.dice, found.scores)})
-    counted = sum(np.sum(mask != IGNORED) for mask in found.masks)
-    assert pair["pixels_differ"] == pytest.approx(8 / counted)
-    assert found.dice == summarize(found.scores, bright.classes)["dice_mean"]
+def test_the_doctor_s_pixels_that_differ_are_those_that_count(bright: DataSet, spec: ModelSpec, tmp_path: Path) -> None:
+    file = (FOLDER / "fp32.onnx", spec)
+    patient = SimpleNamespace(data=bright, float_model=file[0], float_spec=spec, identity="one")
+    scored = ScoredPatient(patient, tmp_path, images=0)  # type: ignore[arg-type]
+    same = scored.run(file, scored.samples)
+    counted = sum(int((one.tp + one.fn).sum()) for one in same.images)
+    assert same.differs == 0.0 and scored.confusion().sum() == counted
+    packed = PackedMasks()
+    for mask in scored._float.masks:  # the float file says something else on one pixel that counts
+        mask[-1, -1] ^= 1
+        packed.add(mask)
+    scored._float = dataclasses.replace(scored._float, masks=packed)
+    assert scored.run(file, scored.samples).differs == len(scored.samples) / counted
+    assert scored.run(file, scored.samples[1:2]).differs == 1 / sum((same.images[1].tp + same.images[1].fn).tolist())
 
 
 # The report

@@ -18,13 +18,14 @@ from edgeseg.compress.int8.plan import make_plan
 from edgeseg.compress.int8.sensitivity import Sensitivity, Trial
 from edgeseg.export.adopt.adopt import adopt
 from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.pipeline.int8 import scored_patient
 from edgeseg.pipeline.int8.examine import Report, Settings, examine_patient
 from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
 from edgeseg.pipeline.int8.pixels import with_pixels
 from edgeseg.pipeline.int8.plan_patient import PlanPatient
 from edgeseg.pipeline.int8.race import Race
 from edgeseg.pipeline.int8.run_files import read_run
-from edgeseg.pipeline.int8.val_scores import ValScorer
+from edgeseg.pipeline.int8.scored_patient import val_hash
 from edgeseg.pipeline.int8.verdict import verdict_of
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.atomic import write_json
@@ -32,10 +33,7 @@ from edgeseg.runtime.backends.ort import OrtBackend
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.frame.preprocess import prepare
-from edgeseg.runtime.score.evaluate import evaluate
 from edgeseg.runtime.score.intervals import Drop
-from edgeseg.runtime.score.metrics import summarize
-from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models.unet import UNet, unet_arch
 
@@ -120,23 +118,31 @@ class TestOurPlan:
     def test_a_killed_doctor_goes_on(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         patient = plan_patient(tmp_path, "channel")
         scored: list[str] = []
-        real = ValScorer.score
+        real = scored_patient.masks_of
 
-        def killed(self: ValScorer, *arguments: Any) -> Any:
+        def killed(file: Path, *others: Any) -> Any:
             if len(scored) == 6:
                 raise KeyboardInterrupt
-            scored.append("x")
-            return real(self, *arguments)
+            scored.append(file.name)
+            return real(file, *others)
 
-        monkeypatch.setattr(ValScorer, "score", killed)
+        def watched(file: Path, *others: Any) -> Any:
+            scored.append(file.name)
+            return real(file, *others)
+
+        monkeypatch.setattr(scored_patient, "masks_of", killed)
         with pytest.raises(KeyboardInterrupt):
             examine_patient(patient, tmp_path / "out", SETTINGS, racer=racer())
-        monkeypatch.setattr(ValScorer, "score", real)
+        done = len(list((tmp_path / "out/int8_doctor/scores").glob("*/done.json")))
+        monkeypatch.setattr(scored_patient, "masks_of", watched)
+        scored.clear()
         report = examine_patient(patient, tmp_path / "out", SETTINGS, racer=racer())
-        files: list[str] = []
-        monkeypatch.setattr(ValScorer, "score", lambda *given: files.append(given[1].name) or real(*given))
+        kept = len(list((tmp_path / "out/int8_doctor/scores").glob("*/done.json")))
+        # The float file and the one that is timed are scored in every pass, of the others those that are not kept.
+        assert done == 5 and len(scored) == kept - done + 2
+        scored.clear()
         again = examine_patient(patient, tmp_path / "out", SETTINGS, racer=racer())
-        assert files == ["candidate.onnx"]  # the file that is timed is scored itself, whatever the journal says
+        assert scored == [patient.float_model.name, "candidate.onnx"]
         assert again["trials"] == report["trials"] and again["float_layers"] == report["float_layers"]
         assert [row["drop"] for row in again["layers"]] == [row["drop"] for row in report["layers"]]
 
@@ -145,17 +151,6 @@ class TestOurPlan:
         assert len(report["data"]["compared_on"]) == 3 and report["data"]["n_images"] == 6
         assert report["result"]["drop"]["n_images"] == 6 and report["layers"][0]["drop"]["n_images"] == 3
         assert any("3 of the 6 val images" in note for note in report["notes"])
-
-    def test_counts_are_those_of_the_one_scorer(self, tmp_path: Path) -> None:
-        patient = plan_patient(tmp_path)
-        scorer = ValScorer(patient.data, 1)
-        scorer.float_masks(patient.float_model, patient.float_spec)
-        score = scorer.to_score(scorer.score(patient.float_model, patient.float_spec, scorer.samples))
-        with Segmenter.from_file(patient.float_model, patient.float_spec, 1) as segmenter:
-            expected = evaluate(segmenter, patient.data.split("val"), patient.data.classes, color="gray")
-        for key in ("dice_mean", "dice", "iou"):
-            assert summarize(score.images, patient.data.classes)[key] == summarize(expected, patient.data.classes)[key]
-        assert score.differs == 0
 
     def test_a_run_that_is_not_there_names_the_command(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"no finished step choose_final; run `edgeseg run toy --only onnx_int8`"):
@@ -244,7 +239,7 @@ class TestForeignFile:
         def keys() -> tuple[str, str]:
             seen = open_dataset(data.root)
             identity = OnnxPatient(tmp_path / "net.onnx", seen, Feeding((48, 48)), tmp_path / "work").identity
-            return identity, ValScorer(seen, 1).content_hash()
+            return identity, val_hash(seen)
 
         identity, content = before = keys()
         assert identity == patient.identity
@@ -265,7 +260,7 @@ class TestForeignFile:
         yaml.write_text(described)
         assert keys() == before
         in_color = dataclasses.replace(data, color="rgb")
-        assert ValScorer(in_color, 1).content_hash() != content
+        assert val_hash(in_color) != content
 
     @pytest.mark.parametrize("nhwc", [False, True])
     def test_the_runtime_sees_what_the_file_sees(self, nhwc: bool, tmp_path: Path) -> None:

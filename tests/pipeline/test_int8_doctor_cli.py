@@ -8,15 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from edgeseg.pipeline import cli
+from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.commands import int8 as order
 from edgeseg.pipeline.commands.int8 import DoctorOrder
 from edgeseg.pipeline.int8.examine import examine_patient
+from edgeseg.pipeline.int8.plan_patient import PlanPatient
+from edgeseg.pipeline.plan.run import make_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.train.models import build_model
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.unet import unet_arch
 
 from .int8_cases import conv_net, racer, torch_infer, unet, write_data, write_run
+from .trained import put_networks
 
 RECIPE = """\
 name: toy
@@ -70,7 +80,31 @@ def test_a_run_is_examined_and_the_recipe_takes_the_answer(tmp_path: Path, monke
     assert "svg" in page.tags and "script" not in page.tags
     for shown in ("Keep 2 layers", "down.0.0.0", "outlier channel", "down.0.1.2", "On all of val"):
         assert shown in text
-    assert sorted(path.name for path in (folder / "int8_doctor").iterdir()) == ["journal.json"]
+    assert sorted(path.name for path in (folder / "int8_doctor").iterdir()) == ["scores"]
+
+
+@pytest.mark.slow
+def test_the_examined_network_is_the_one_that_ships(tmp_path: Path) -> None:
+    """With no layer in float the doctor writes the file of the run's step, byte for byte."""
+    (tmp_path / "recipe.yaml").write_text(
+        "name: tiny\ndata: {name: synthetic, synthetic_images: 24, synthetic_px: 64}\n"
+        "geometry: {mode: resize, height_px: 64, width_px: 64}\nquantize: {images: 8, network: corrected}\n"
+        "fit: {student: student_alone}\n"
+    )
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    chain = make_chain(recipe, None, tmp_path)
+    data = open_dataset(chain.data_root, split_file=chain.root / "split.csv", seed=recipe.data.seed)
+    torch.manual_seed(0)
+    model = build_model(efficient_unet_arch(1, len(data.classes), width=0.25, depth=0.5, stages=4))
+    model.apply(lambda module: nn.init.normal_(module.bias) if isinstance(module, nn.BatchNorm2d) else None)
+    put_networks(
+        chain, {"teacher": build_model(unet_arch(1, 4, base=4, depth=2)).eval(), "student_alone": model.eval()}
+    )
+    written = chain.run(only="onnx_int8").records["onnx_int8"]["result"]
+    assert written["status"] == "ok", written["reason"]
+    patient = PlanPatient.open(recipe, chain.root, data)
+    patient.write(frozenset(), tmp_path / "int8.onnx")
+    assert sha256_file(tmp_path / "int8.onnx") == written["sha256"]
 
 
 def test_a_refusal_is_exit_code_3_with_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

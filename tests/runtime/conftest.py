@@ -137,7 +137,8 @@ def tiny_bundle(tiny_onnx: Callable[..., tuple[Path, ModelSpec]], tmp_path_facto
         "onnx-int8-x86": {"dtype": "uint8", "scale": 0.1, "zero_point": 100, "precision": "int8"},
     }.items():
         path, spec = tiny_onnx(geometry=geometry, **changes)
-        sources.append(VariantSource(name, path, spec, accuracy={"val": {"dice_mean": 0.9}}, opset=17))
+        needs = ("vnni",) if name == "onnx-int8-x86" else ()
+        sources.append(VariantSource(name, path, spec, {"val": {"dice_mean": 0.9}}, opset=17, needs=needs))
     frames = [np.random.default_rng(seed).integers(0, 256, (50, 60), np.uint8) for seed in (0, 1)]
     path = tmp_path_factory.mktemp("bundle") / "tiny.edgeseg"
     pack(path, BundleInfo("tiny", "1.0", "tests only", sources[0].spec.input), sources, frames)

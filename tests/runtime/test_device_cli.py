@@ -138,11 +138,11 @@ def test_predict_never_overwrites(
     image = data / "images" / "part0.png"
     before = image.read_bytes()
     code, _, err = run(capsys, "predict", tiny_bundle, image, "--out", data / "images")
-    assert code == 1
+    assert code == 2
     assert "would replace it" in err
     assert image.read_bytes() == before
     code, _, err = run(capsys, "predict", tiny_bundle, image, tmp_path / "part0.jpg", "--out", tmp_path / "m")
-    assert code == 1
+    assert code == 2
     assert "both write" in err
 
 
@@ -162,18 +162,18 @@ def test_evaluate_scores_by_column_and_gates(tiny_bundle: Path, data: Path, caps
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("more", "wrong", "words"),
     [
-        (["--by", "colour"], "Known: group, kind, split"),
-        (["--split", "val"], "val"),
-        (["--variant", "x"], "no variant"),
+        (["--by", "colour"], 2, "Known: group, kind, split"),
+        (["--split", "val"], 1, "val"),
+        (["--variant", "x"], 1, "no variant"),
     ],
 )
 def test_evaluate_says_what_is_wrong(
-    tiny_bundle: Path, data: Path, capsys: pytest.CaptureFixture[str], more: list[str], words: str
+    tiny_bundle: Path, data: Path, capsys: pytest.CaptureFixture[str], more: list[str], wrong: int, words: str
 ) -> None:
     code, report, err = run(capsys, "evaluate", tiny_bundle, "--data", data, *more)
-    assert (code, report) == (1, None)
+    assert (code, report) == (wrong, None)
     assert words in err
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeseg.runtime.engines import ENGINES, FEATURES
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.manifest import (
     Decision,
@@ -63,7 +64,7 @@ def specs(draw: st.DrawFn, classes: tuple[str, ...] | None = None, shared: dict[
     classes = classes or tuple(draw(st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=5, unique=True)))
     sigmoid = len(classes) == 2 and draw(st.booleans())
     return ModelSpec(
-        backend=draw(st.sampled_from(("onnxruntime", "litert"))),
+        backend=draw(st.sampled_from(sorted(ENGINES))),
         precision=draw(st.sampled_from(("fp32", "fp16", "int8"))),
         input=InputSpec(geometry=geometry, stride_px=stride_px, **(shared or draw(inputs()))),
         output=OutputSpec(
@@ -99,6 +100,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
             accuracy=draw(st.sampled_from(({}, {"val": {"dice_mean": 0.5}}))),
             measured=draw(st.sampled_from(((), ({"target": "x86-ort", "total_p50_ms": 2, "more": [1]},)))),
             opset=draw(st.sampled_from((None, 17))),
+            needs=draw(st.sampled_from(((), *((name,) for name in FEATURES)))),
         )
         for index, spec in enumerate([first, *others])
     )
@@ -267,3 +269,18 @@ def test_what_is_no_json_object_is_refused(content: bytes) -> None:
 def test_another_schema_version_says_what_to_do(version: object) -> None:
     with pytest.raises(ManifestError, match="schema_version"):
         Manifest.from_json({"schema_version": version, "something": "new"})
+
+
+def test_needs_of_a_bundle_packed_before_manifests_said_them_follow_from_its_name() -> None:
+    entry = {"name": "onnx-int8-x86", "file": "variants/a.onnx", "sha256": "0" * 64, "bytes": 1, "spec": spec_json()}
+    entry |= {"accuracy": {}, "measured": [], "opset": None, "ranges": None}
+    assert Variant.from_json(entry, "v").needs == ("vnni",)
+    assert Variant.from_json(entry | {"name": "onnx-int8"}, "v").needs == ()
+    assert Variant.from_json(entry | {"needs": []}, "v").needs == ()
+    with pytest.raises(ManifestError, match=r"variant\.needs.*vnni"):
+        Variant.from_json(entry | {"needs": ["vnnl"]}, "v")
+
+
+def test_the_schema_knows_the_engines_and_features_of_the_tables() -> None:
+    assert SCHEMA["$defs"]["spec"]["properties"]["backend"]["enum"] == list(ENGINES)
+    assert SCHEMA["$defs"]["variant"]["properties"]["needs"]["items"]["enum"] == list(FEATURES)

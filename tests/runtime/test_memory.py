@@ -33,19 +33,31 @@ assert not wanted or {(one.class_id, (one.mean_score or 1) > 0.3) for one in reg
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
-# Address space is what a process may be denied: one limit after the other, from none to plenty.
+# Address space is what a process may be denied: one limit after the other, from none to plenty. A thread that first
+# touches a library's thread-local data then is ended by glibc, with the process, before anyone could catch it: OpenCV's
+# workers may first wake at any time, so there are none, and the main thread has been everywhere before, in OpenCV's
+# exceptions too.
 DENIED = """
-import json, pickle, resource, sys
-import numpy as np
+import ctypes, json, pickle, resource, sys
+import cv2, numpy as np
 from edgeseg.runtime import Segmenter
 from edgeseg.runtime.errors import EdgesegError
 
 path, spec, options = pickle.load(sys.stdin.buffer)
 unlimited = resource.getrlimit(resource.RLIMIT_AS)
+ctypes.CDLL(None).mallopt(-3, 1 << 16)  # M_MMAP_THRESHOLD: no plane that was freed stays in the heap as a reserve
+cv2.setNumThreads(1)
+try:
+    cv2.resize(np.zeros((0, 0), np.uint8), (3, 3))
+except cv2.error:
+    pass
 outcomes = []
 with Segmenter.from_file(path, spec, threads=1) as segmenter:
     frame = np.random.default_rng(0).integers(0, 256, (30, 40, 1), np.uint8).repeat(40, 0).repeat(40, 1).repeat(3, 2)
-    segmenter(frame[:40, :40], regions=True)
+    for wanted in (False, True):
+        segmenter(frame, regions=wanted)
+        segmenter(frame, regions=wanted, probability=True)
+    segmenter.batch([frame, frame])
     for step in range(40):
         segmenter._scratch._memory.clear()
         with open("/proc/self/statm") as statm:

@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 import pytest
 
-from edgeseg.runtime import Segmenter, selection
+from edgeseg.runtime import Segmenter, engines, selection
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.commands import describe
 from edgeseg.runtime.errors import BackendError
@@ -29,8 +29,11 @@ def manifest(tiny_bundle: Path) -> Manifest:
         model = bundle.variants[0]
     variants = []
     for name in NAMES:
-        spec = dataclasses.replace(model.spec, backend="litert" if name.startswith("tflite") else "onnxruntime")
-        variants.append(dataclasses.replace(model, name=name, spec=spec))
+        backend, precision = ("litert" if name.startswith("tflite") else "onnxruntime"), name.split("-")[1]
+        spec = dataclasses.replace(model.spec, backend=backend, precision=precision)
+        # Names are for people: what is chosen follows from what the manifest says.
+        needs = ("vnni",) if name == "onnx-int8-x86" else ()
+        variants.append(dataclasses.replace(model, name=name, spec=spec, needs=needs))
     return dataclasses.replace(bundle.manifest, variants=tuple(variants), golden=())
 
 
@@ -43,9 +46,9 @@ def measured(manifest: Manifest, rows: Mapping[str, tuple[Mapping[str, Any], ...
 def machine(monkeypatch: pytest.MonkeyPatch):
     """Pretend to be a machine with engines."""
 
-    def pretend(kind: str, engines: tuple[str, ...] = ("onnxruntime", "litert")) -> None:
+    def pretend(kind: str, installed: tuple[str, ...] = ("onnxruntime", "litert")) -> None:
         monkeypatch.setattr(selection, "machine_kind", lambda: kind)
-        monkeypatch.setattr(selection, "installed_package", lambda name: name if name in engines else None)
+        monkeypatch.setattr(engines, "installed_package", lambda name: name if name in installed else None)
 
     return pretend
 
@@ -97,6 +100,25 @@ def test_u8s8_is_not_chosen_without_vnni_even_if_it_was_the_fastest_elsewhere(ma
     rows = {"onnx-int8-x86": ({"target": "x86-ort", "total_p50_ms": 0.5},)}
     assert rank(measured(manifest, rows))[0].name == "onnx-fp32"
     assert "VNNI" in str(unfit_reason(manifest.variants[NAMES.index("onnx-int8-x86")]))
+
+
+def test_an_engine_that_no_order_names_is_chosen_where_it_was_the_fastest_and_is_right(manifest, machine) -> None:
+    """OpenVINO runs the very files of ONNX Runtime; which is faster is measured, not known."""
+    added = []
+    for variant in manifest.variants:
+        if variant.name in ("onnx-fp32", "onnx-int8-x86"):
+            spec = dataclasses.replace(variant.spec, backend="openvino")
+            added.append(dataclasses.replace(variant, name=variant.name.replace("onnx", "openvino"), spec=spec))
+    both = dataclasses.replace(manifest, variants=(*manifest.variants, *added))
+    everything = ("onnxruntime", "litert", "openvino")
+    machine("x86-vnni", everything)
+    assert rank(both)[0].name == "onnx-int8-x86"
+    rows = {"openvino-int8-x86": ({"target": "x86-openvino", "total_p50_ms": 1.0},)}
+    assert rank(measured(both, rows))[0].name == "openvino-int8-x86"
+    machine("x86", everything)  # it saturates there as well
+    assert "openvino-int8-x86" not in [variant.name for variant in rank(measured(both, rows))]
+    machine("x86", ("openvino",))
+    assert rank(both)[0].name == "openvino-fp32"
 
 
 def test_nothing_that_runs_lists_every_reason(tiny_bundle, machine) -> None:

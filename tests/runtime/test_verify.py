@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.runtime import verify
+from edgeseg.runtime import engines
 from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.golden import decode_png, differing_share, encode_png
 from edgeseg.runtime.manifest import ModelSpec
@@ -65,7 +65,7 @@ def test_a_model_the_engine_refuses_has_failed(tiny_bundle: Path, tmp_path: Path
 
 
 def test_without_any_engine_it_is_not_ok(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "installed_package", lambda backend: None)
+    monkeypatch.setattr(engines, "find_spec", lambda module: None)
     report = verify_bundle(tiny_bundle)
     assert report["intact"]
     assert not report["ok"]

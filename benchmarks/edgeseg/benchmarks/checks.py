@@ -25,7 +25,7 @@ _FIRST_CALL = 1.5
 
 
 def check(result: BenchResult) -> Iterator[Caution]:
-    """Every warning on ``result``: on the machine first, then row by row."""
+    """Every warning on `result`: on the machine first, then row by row."""
     for look in (_few_processes, _busy, _governor, _throttled, _stolen, _threads):
         yield from look(result)
     for row in result.rows:

@@ -1,4 +1,4 @@
-"""The command line: ``edgeseg bench run | compare | env``, by its second name ``bench``.
+"""The command line: `edgeseg bench run | compare | env`, by its second name `bench`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed.
 """
@@ -222,13 +222,12 @@ def _shown(value: object) -> str:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Turns our errors into a line on stderr and the exit code that belongs to them."""
+    """Turn our errors into a line on stderr and the exit code that belongs to them."""
     try:
         yield
     except EdgesegError as error:
         say(f"error: {error}")
-        code = 3 if isinstance(error, GateError) else 2 if isinstance(error, ConfigError) else 1
-        raise typer.Exit(code) from error
+        raise typer.Exit(error.exit_code) from error
 
 
 if __name__ == "__main__":

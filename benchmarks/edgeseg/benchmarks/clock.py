@@ -16,14 +16,14 @@ class Clock(Protocol):
         """CPU time of all threads of this process so far [ns]."""
 
     def sleep(self, seconds: float) -> None:
-        """Waits without using the CPU [s]."""
+        """Wait without using the CPU [s]."""
 
 
 class MachineClock:
     """The real clock."""
 
     def now_ns(self) -> int:
-        """``perf_counter_ns``: the finest monotonic clock there is [ns]."""
+        """`perf_counter_ns`: the finest monotonic clock there is [ns]."""
         return time.perf_counter_ns()
 
     def cpu_ns(self) -> int:

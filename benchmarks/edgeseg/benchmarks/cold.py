@@ -15,7 +15,7 @@ _CALLS = 5
 
 
 def measure_cold(open_subject: Callable[[], Stages], frame: Frame, clock: Clock) -> Cold:
-    """Opens, calls and opens again, in a process that did nothing else before.
+    """Open, call and open again, in a process that did nothing else before.
 
     Args:
         open_subject: Loads the model.

@@ -29,7 +29,7 @@ _NOTED_DEVICE_KEYS = ("kernel", "os", "power_mode", "clocks_locked")
 
 @dataclass(frozen=True)
 class Comparison:
-    """B seen from A. ``ratio`` = time of A / time of B: above 1, B is the faster one.
+    """B seen from A. `ratio` = time of A / time of B: above 1, B is the faster one.
 
     Attributes:
         a: Name of the reference row.
@@ -37,7 +37,7 @@ class Comparison:
         a_p50_ms: Median of A, pre + infer + post, or the engine alone as `notes` then say [ms].
         b_p50_ms: Median of B [ms].
         ratio: How many times faster B is.
-        lo95: Lower end of its 95 % interval, ``None`` with one process.
+        lo95: Lower end of its 95 % interval, `None` with one process.
         hi95: Upper end.
         same_run: Whether both took turns in one run.
         floor: Ratio minus one below which a difference says nothing; 0 within one run.
@@ -65,7 +65,7 @@ class Comparison:
 
 
 def compare_rows(result: BenchResult, a: str, b: str) -> Comparison:
-    """Compares two rows of one run.
+    """Compare two rows of one run.
 
     Raises:
         MeasureError: A name is unknown, or its row has no samples.
@@ -77,7 +77,7 @@ def compare_rows(result: BenchResult, a: str, b: str) -> Comparison:
 def compare_results(
     first: BenchResult, second: BenchResult, a: str | None = None, b: str | None = None
 ) -> list[Comparison]:
-    """Compares rows of two files: those of equal name, or ``a`` of the first with ``b`` of the second.
+    """Compare rows of two files: those of equal name, or `a` of the first with `b` of the second.
 
     Raises:
         MeasureError: The files are of different machines, frames or settings, or have no row in common.
@@ -145,7 +145,7 @@ def _between_processes(row: Row) -> float:
 
 
 def _refuse_unlike(first: BenchResult, second: BenchResult) -> None:
-    """Refuses what no interval can make comparable."""
+    """Refuse what no interval can make comparable."""
     unlike = [
         f"{key.replace('_', ' ')}: {first.device.get(key)!r} and {second.device.get(key)!r}"
         for key in _DEVICE_KEYS

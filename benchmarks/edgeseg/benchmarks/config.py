@@ -1,4 +1,4 @@
-"""The settings of one measurement; each has a flag of the same name in ``bench run``."""
+"""The settings of one measurement; each has a flag of the same name in `bench run`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class HarnessConfig:
         processes: Fresh worker processes the samples are spread over; below five nothing is said about another run.
         blocks: Blocks per subject and process; the blocks of all subjects take turns, A B A B.
         seconds: Measuring time aimed at per subject over all processes, without warm-up [s].
-        min_samples: Samples per subject over all processes even where they take longer than ``seconds``.
+        min_samples: Samples per subject over all processes even where they take longer than `seconds`.
         warmup_tolerance: Warm-up ends when the last three medians lie within this ratio.
         warmup_cap_s: Warm-up of one subject never takes longer, all processes together [s].
         rewarm: Untimed calls at the start of a block, after another subject had the caches.
@@ -39,7 +39,7 @@ class HarnessConfig:
     timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
-        """Refuses values that would measure nothing.
+        """Refuse values that would measure nothing.
 
         Raises:
             ConfigError: A value is out of its range.
@@ -66,7 +66,7 @@ class HarnessConfig:
 
     @property
     def process_warmup_cap_s(self) -> float:
-        """The share of ``warmup_cap_s`` that one process has [s]."""
+        """The share of `warmup_cap_s` that one process has [s]."""
         return self.warmup_cap_s / self.processes
 
     def to_json(self) -> dict[str, float | int]:

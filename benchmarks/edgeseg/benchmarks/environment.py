@@ -1,6 +1,6 @@
 """What a result must say about the machine for its numbers to mean anything; nothing that names a person or a host.
 
-Linux tells all of it in text files. A value the machine does not tell is ``None``, never a guess.
+Linux tells all of it in text files. A value the machine does not tell is `None`, never a guess.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+
+from edgeseg.runtime.engines import ENGINES
 
 # Instruction sets that decide which kernels an engine takes.
 _FLAGS = [
@@ -51,20 +53,16 @@ _LIBRARIES = [
     "numpy",
     "opencv-python-headless",
     "opencv-python",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "ai-edge-litert",
-    "tflite-runtime",
-    "tensorflow",
+    *(name for engine in ENGINES.values() for package in engine.packages for name in package.distributions),
     "tensorrt",
 ]
 
 
 @dataclass(frozen=True)
 class Device:
-    """The machine, by the field names other tools' users know; ``None`` = not told by the machine.
+    """The machine, by the field names other tools' users know; `None` = not told by the machine.
 
-    ``governor`` lists every different one; ``cpu_quota`` is the number of cores a container may use.
+    `governor` lists every different one; `cpu_quota` is the number of cores a container may use.
     """
 
     name: str | None
@@ -90,10 +88,10 @@ class Device:
 
 
 def read_device(root: Path = Path("/")) -> Device:
-    """Describes this machine.
+    """Describe this machine.
 
     Args:
-        root: Where ``/proc``, ``/sys`` and ``/etc`` are; a recorded tree in tests.
+        root: Where `/proc`, `/sys` and `/etc` are; a recorded tree in tests.
     """
     cpuinfo = _text(root / "proc/cpuinfo") or ""
     flags = set((_field(cpuinfo, "flags") or _field(cpuinfo, "Features") or "").split())
@@ -147,7 +145,7 @@ def _memory_mib(root: Path) -> int | None:
 
 
 def _cpu_quota(root: Path) -> float | None:
-    """Cores a cgroup (version 2) lets this process use, or ``None`` without a limit."""
+    """Cores a cgroup (version 2) lets this process use, or `None` without a limit."""
     quota, _, period = (_text(root / "sys/fs/cgroup/cpu.max") or "max").partition(" ")
     return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
 
@@ -158,7 +156,7 @@ def _field(cpuinfo: str, name: str) -> str | None:
 
 
 def _text(path: Path) -> str | None:
-    """A system file's text without the NUL and newline at its end, or ``None``."""
+    """A system file's text without the NUL and newline at its end, or `None`."""
     try:
         return path.read_bytes().decode("utf-8", errors="replace").rstrip("\0\n ")
     except OSError:

@@ -47,12 +47,12 @@ def measure(
     progress: Progress | None = None,
     runner: Runner = run_worker,
 ) -> BenchResult:
-    """Measures every subject on one frame.
+    """Measure every subject on one frame.
 
     Args:
         subjects: What to measure; their blocks take turns in this order, begun elsewhere in each process.
-        frame: One decoded frame, uint8, shape (H, W) or (H, W, 3) RGB, as the subjects' specs want it; ``None`` where
-            every subject is an ``EngineSubject``, whose engine is timed alone.
+        frame: One decoded frame, uint8, shape (H, W) or (H, W, 3) RGB, as the subjects' specs want it; `None` where
+            every subject is an `EngineSubject`, whose engine is timed alone.
         config: How much and how patiently.
         frame_name: What the result calls the frame; no path.
         progress: Told how far it is, between blocks and never during one.
@@ -111,7 +111,7 @@ class _Run:
                 self.cold[subject.name] = Cold(**values)
 
     def measure_timing(self) -> None:
-        """The interleaved blocks, in ``config.processes`` fresh processes."""
+        """The interleaved blocks, in `config.processes` fresh processes."""
         for index in range(self.config.processes):
             if index:
                 time.sleep(self.config.pause_s)
@@ -126,7 +126,7 @@ class _Run:
                     self.runs.setdefault(subject.name, []).append(process_from_json(values))
 
     def row(self, subject: AnySubject) -> Row:
-        """What became of ``subject``."""
+        """What became of `subject`."""
         status: Status = "ok"
         reason: str | None = None
         if subject.name in self.lost:
@@ -150,7 +150,7 @@ class _Run:
         return [subject for subject in self.subjects if subject.name not in self.lost]
 
     def _ask(self, job: Job) -> dict[str, Any] | None:
-        """The worker's reply, or ``None`` where it died: then the subject it was measuring is lost."""
+        """The worker's reply, or `None` where it died: then the subject it was measuring is lost."""
         try:
             return self.runner(job, self._on_subject)
         except WorkerDied as death:
@@ -161,7 +161,7 @@ class _Run:
             return None
 
     def _accepted(self, name: str, reply: dict[str, Any] | None) -> dict[str, Any] | None:
-        """The values of a subject that is ``ok``; otherwise its reason is kept."""
+        """The values of a subject that is `ok`; otherwise its reason is kept."""
         values = (reply or {}).get(name)
         if values is None:
             self.lost.setdefault(name, ("failed", "the worker process said nothing of it"))

@@ -26,11 +26,11 @@ class Job:
     """One worker's task.
 
     Attributes:
-        kind: ``cold`` = memory, load time and first call of one subject; ``timing`` = samples of all of them.
+        kind: `cold` = memory, load time and first call of one subject; `timing` = samples of all of them.
         subjects: Names, files and specs, in the order of the turns.
-        frame: A ``.npy`` file holding the test frame. A file, since JSON text would count as the worker's memory.
-            ``None`` where engines are timed alone: then every subject is an ``EngineSubject``, else every one a
-            ``Subject``.
+        frame: A `.npy` file holding the test frame. A file, since JSON text would count as the worker's memory.
+            `None` where engines are timed alone: then every subject is an `EngineSubject`, else every one a
+            `Subject`.
         config: The settings of the measurement.
     """
 
@@ -52,7 +52,7 @@ class Job:
 
     @classmethod
     def from_json(cls, obj: Any) -> Job:
-        """Reads what ``to_json`` wrote.
+        """Read what `to_json` wrote.
 
         Raises:
             MeasureError: A key is missing or has a wrong type.
@@ -82,7 +82,7 @@ def event(subject: str) -> str:
 
 
 def read_event(line: str) -> str | None:
-    """The subject of an event line, or ``None`` for any other line."""
+    """The subject of an event line, or `None` for any other line."""
     if not line.startswith(EVENT_MARK):
         return None
     try:
@@ -92,7 +92,7 @@ def read_event(line: str) -> str | None:
 
 
 def failure(error: BaseException) -> dict[str, str]:
-    """A subject that cannot run, as the worker reports it: ``unsupported`` without its engine, else ``failed``."""
+    """A subject that cannot run, as the worker reports it: `unsupported` without its engine, else `failed`."""
     status = "unsupported" if isinstance(error, BackendError) else "failed"
     text = str(error) or type(error).__name__
     named = text if status == "unsupported" or isinstance(error, MeasureError) else f"{type(error).__name__}: {text}"
@@ -100,5 +100,5 @@ def failure(error: BaseException) -> dict[str, str]:
 
 
 def without_paths(text: str) -> str:
-    """``text`` with every absolute path cut down to its last part: results are passed on to other people."""
+    """`text` with every absolute path cut down to its last part: results are passed on to other people."""
     return re.sub(r"(?<![\w.])(?:[A-Za-z]:)?(?:[/\\][^/\\\s'\":;,()\[\]]+)+[/\\]([^/\\\s'\":;,()\[\]]+)", r"\1", text)

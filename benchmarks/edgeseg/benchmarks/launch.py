@@ -24,7 +24,7 @@ class WorkerDied(Exception):  # noqa: N818  reads as the event it is
     """A worker ended without a result.
 
     Attributes:
-        subject: What it was measuring, or ``None`` before its first word.
+        subject: What it was measuring, or `None` before its first word.
         reason: Why, in one sentence.
     """
 
@@ -54,7 +54,7 @@ class _Heard:
 
 
 def run_worker(job: Task, on_subject: Callable[[str], None], command: tuple[str, ...] = _WORKER) -> dict[str, Any]:
-    """Runs one job in a fresh process and waits for it without using the CPU.
+    """Run one job in a fresh process and wait for it without using the CPU.
 
     Args:
         job: What to measure.
@@ -65,7 +65,7 @@ def run_worker(job: Task, on_subject: Callable[[str], None], command: tuple[str,
         The worker's reply: per subject name a status and samples or a reason.
 
     Raises:
-        WorkerDied: It crashed, was killed, said nothing for ``job.timeout_s``, or answered with no JSON.
+        WorkerDied: It crashed, was killed, said nothing for `job.timeout_s`, or answered with no JSON.
     """
     heard, tail = _Heard(), deque[str](maxlen=_TAIL_LINES)
     pipe = subprocess.PIPE
@@ -160,7 +160,7 @@ class _Watchdog:
         self._timer.start()
 
     def stop(self) -> None:
-        """Calls the wait off."""
+        """Call the wait off."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class MachineState:
-    """One look at the machine; ``None`` = not told by it.
+    """One look at the machine; `None` = not told by it.
 
     Attributes:
         load_1_min: Load average over the last minute.
@@ -34,10 +34,10 @@ class MachineState:
 
 
 def read_state(root: Path = Path("/")) -> MachineState:
-    """Looks at the machine now.
+    """Look at the machine now.
 
     Args:
-        root: Where ``/proc`` and ``/sys`` are; a recorded tree in tests.
+        root: Where `/proc` and `/sys` are; a recorded tree in tests.
     """
     cpus = root / "sys/devices/system/cpu"
     throttles = [_number(path) for path in cpus.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")]
@@ -54,7 +54,7 @@ def read_state(root: Path = Path("/")) -> MachineState:
 
 
 def stolen_share(before: MachineState, after: MachineState) -> float | None:
-    """The ratio of CPU time between two looks that the hypervisor gave to other machines, or ``None``."""
+    """The ratio of CPU time between two looks that the hypervisor gave to other machines, or `None`."""
     values = (before.stolen_ticks, after.stolen_ticks, before.total_ticks, after.total_ticks)
     if any(value is None for value in values):
         return None

@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def peak_memory_mib(status: Path = Path("/proc/self/status")) -> float | None:
-    """The high-water mark of resident memory [MiB], or ``None`` where the system does not tell.
+    """The high-water mark of resident memory [MiB], or `None` where the system does not tell.
 
-    Linux: VmHWM, which starts anew with each exec. ``ru_maxrss`` does not: there it is inherited from the parent.
+    Linux: VmHWM, which starts anew with each exec. `ru_maxrss` does not: there it is inherited from the parent.
     """
     try:
         found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"), re.MULTILINE)

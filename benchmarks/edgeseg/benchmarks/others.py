@@ -19,14 +19,14 @@ TRIES = 3
 def foreign_seconds(root: Path = Path("/")) -> float | None:
     """CPU time since boot that the usable CPUs gave to others than this process and its finished children [s].
 
-    Niced programs are left out where they yield; Linux with autogroups (``sched(7)``) lets them yield to programs of
+    Niced programs are left out where they yield; Linux with autogroups (`sched(7)`) lets them yield to programs of
     their own session alone, and they are counted. So is time that the hypervisor took.
 
     Args:
-        root: Where ``/proc`` is; a recorded tree in tests.
+        root: Where `/proc` is; a recorded tree in tests.
 
     Returns:
-        Only differences mean anything; ``None`` where the machine does not tell.
+        Only differences mean anything; `None` where the machine does not tell.
     """
     try:
         lines = (root / "proc/stat").read_text(encoding="ascii").splitlines()
@@ -58,7 +58,7 @@ def quietly(work: Callable[[], T], foreign: Callable[[], float | None] = foreign
 
     Returns:
         The first of `TRIES` results that was left alone, or else the one that was disturbed least; with the share of
-        the CPUs that others took, ``None`` where the machine does not tell.
+        the CPUs that others took, `None` where the machine does not tell.
 
     Raises:
         MeasureError: From `work`.

@@ -51,16 +51,16 @@ class Row:
 
     Attributes:
         name: The subject's name.
-        status: ``ok``; ``unsupported`` where this machine lacks its engine; ``failed`` where it broke.
-        reason: Why it is not ``ok``, else ``None``.
+        status: `ok`; `unsupported` where this machine lacks its engine; `failed` where it broke.
+        reason: Why it is not `ok`, else `None`.
         model: The file.
-        backend: The engine asked for; ``cold.engine`` is the one that ran.
-        precision: Of the file; ``None`` where it does not say.
+        backend: The engine asked for; `cold.engine` is the one that ran.
+        precision: Of the file; `None` where it does not say.
         threads: Given to the engine.
         cold: Load time, first call, memory.
         processes: The samples, one entry per fresh process.
         accuracy: What the bundle says of this file.
-        engine_only: What the engine was fed where it was timed alone; ``None`` in a pipeline.
+        engine_only: What the engine was fed where it was timed alone; `None` in a pipeline.
     """
 
     name: str
@@ -85,14 +85,14 @@ class Row:
         return np.concatenate(blocks) if blocks else np.empty(0)
 
     def distribution(self, stage: str = "total") -> Distribution | None:
-        """Order statistics of a stage [ms], or ``None`` without samples."""
+        """Order statistics of a stage [ms], or `None` without samples."""
         if self.engine_only and stage in ("pre", "post"):
             return None
         samples = self.samples_ms(stage)
         return describe(samples) if samples.size else None
 
     def step_values(self) -> dict[str, Any]:
-        """The keys of a report's step row that come from here: ``latency_ms`` by stage, memory, load, first call."""
+        """The keys of a report's step row that come from here: `latency_ms` by stage, memory, load, first call."""
         latency = {}
         for stage in STAGES:
             found = self.distribution(stage)
@@ -107,7 +107,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Caution:
-    """Something that weakens the numbers: which check, of which subject (``None`` = the machine), what to do."""
+    """Something that weakens the numbers: which check, of which subject (`None` = the machine), what to do."""
 
     check: str
     subject: str | None
@@ -121,10 +121,10 @@ class BenchResult:
 
     Attributes:
         created: Date and time, UTC, ISO 8601.
-        evidence: Where the numbers come from; ``device`` = measured on the machine of ``device``.
+        evidence: Where the numbers come from; `device` = measured on the machine of `device`.
         config: The settings.
-        frame: The test frame; ``None`` where engines were timed alone, each on made-up inputs.
-        device: The machine (``environment.Device`` as JSON).
+        frame: The test frame; `None` where engines were timed alone, each on made-up inputs.
+        device: The machine (`environment.Device` as JSON).
         software: Versions.
         before: The machine's state before, as JSON.
         after: The machine's state after, as JSON.

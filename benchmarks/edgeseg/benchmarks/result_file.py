@@ -63,7 +63,7 @@ def to_json(result: BenchResult) -> dict[str, Any]:
 
 
 def from_json(obj: Any, source: str = "the result") -> BenchResult:
-    """Reads what ``to_json`` wrote.
+    """Read what `to_json` wrote.
 
     Args:
         obj: The parsed document.
@@ -101,14 +101,14 @@ def from_json(obj: Any, source: str = "the result") -> BenchResult:
 
 
 def write_result(result: BenchResult, path: Path) -> None:
-    """Writes the document, whole or not at all."""
+    """Write the document, whole or not at all."""
     write_json_text(
         path, json.dumps(to_json(result), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
     )
 
 
 def read_result(path: Path) -> BenchResult:
-    """Reads a result file.
+    """Read a result file.
 
     Raises:
         MeasureError: It cannot be read, or is no result.
@@ -183,7 +183,7 @@ def _row_from_json(obj: Mapping[str, Any]) -> Row:
 
 
 def process_from_json(obj: Mapping[str, Any]) -> ProcessRun:
-    """One process' samples, from a result file or from a worker's reply (whose ``status`` is passed over)."""
+    """One process' samples, from a result file or from a worker's reply (whose `status` is passed over)."""
     fields = {key: value for key, value in obj.items() if key not in ("blocks", "status")}
     return ProcessRun(**fields, blocks=tuple(_block_from_json(block) for block in obj["blocks"]))
 

@@ -12,9 +12,9 @@ STAGES = ("pre", "infer", "post", "total")
 
 @dataclass(frozen=True)
 class Block:
-    """Back-to-back calls of one subject [ns, exact]. ``total`` is the sum of the three stages and not stored.
+    """Back-to-back calls of one subject [ns, exact]. `total` is the sum of the three stages and not stored.
 
-    Where the engine alone was timed, ``pre_ns`` and ``post_ns`` are empty, and ``total`` is ``infer``.
+    Where the engine alone was timed, `pre_ns` and `post_ns` are empty, and `total` is `infer`.
     """
 
     start_ns: int
@@ -23,7 +23,7 @@ class Block:
     post_ns: tuple[int, ...]
 
     def stage_ms(self, stage: str) -> npt.NDArray[np.float64]:
-        """Samples of ``stage`` (one of ``STAGES``) in the order they were taken [ms], shape (n,)."""
+        """Samples of `stage` (one of `STAGES`) in the order they were taken [ms], shape (n,)."""
         if stage == "total":
             stages = [part for part in (self.pre_ns, self.infer_ns, self.post_ns) if part]
             parts = [np.asarray(part, dtype=np.float64) for part in stages]
@@ -64,7 +64,7 @@ class Cold:
         init_mib: The same after opening [MiB].
         peak_mib: The same after a few calls [MiB].
         mask_sha256: Hash of the mask of the frame.
-        engine: Name and version of the engine that really ran, such as ``onnxruntime 1.23.0``.
+        engine: Name and version of the engine that really ran, such as `onnxruntime 1.23.0`.
     """
 
     load_ms: float

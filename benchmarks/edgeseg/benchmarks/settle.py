@@ -22,7 +22,7 @@ def settle(clock: Clock, cap_s: float) -> bool:
         cap_s: Longest wait [s]; 0 does not wait at all.
 
     Returns:
-        Whether the process became quiet within ``cap_s``.
+        Whether the process became quiet within `cap_s`.
     """
     start = clock.now_ns()
     quiet = 0

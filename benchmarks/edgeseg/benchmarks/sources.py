@@ -16,13 +16,13 @@ from edgeseg.benchmarks.engine_only.tensors import Sizes, Values
 from edgeseg.benchmarks.job import AnySubject
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.engines import MODEL_NAMES
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.file_kind import kind_of
 from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.text.textfile import read_text
 
-_MODEL_NAMES = ("model.onnx", "model.tflite")
 _DEFAULT_SIDE_PX = 256
 # What the reader of bundles has the better message for.
 _BUNDLES = {"bundle", "missing", "empty", "unreadable", "zip"}
@@ -55,12 +55,12 @@ class EngineOnly:
 
 @contextmanager
 def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineOnly()) -> Iterator[Source]:
-    """Makes the subjects of a bundle (its variants), of steps' folders or of model files ready to be measured.
+    """Make the subjects of a bundle (its variants), of steps' folders or of model files ready to be measured.
 
     Args:
-        paths: One bundle; or folders and model files. A model file with ``spec.json`` beside it is its folder's step;
+        paths: One bundle; or folders and model files. A model file with `spec.json` beside it is its folder's step;
             one without is foreign, and its engine is timed alone.
-        variant: ``all``, or names with commas between.
+        variant: `all`, or names with commas between.
         alone: How foreign files are timed.
 
     Yields:
@@ -88,7 +88,7 @@ def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineO
 def _from_files(paths: Sequence[Path], alone: EngineOnly) -> Sequence[AnySubject]:
     """Subjects of folders and model files, all of them pipelines or all of them engines alone."""
     folders = [path if path.is_dir() else path.parent for path in paths]
-    steps = [path.is_dir() or (path.name in _MODEL_NAMES and (path.parent / "spec.json").is_file()) for path in paths]
+    steps = [path.is_dir() or (path.name in MODEL_NAMES and (path.parent / "spec.json").is_file()) for path in paths]
     if alone.asked:
         files = [_model_in(path) if path.is_dir() else path for path in paths]
         return engine_subjects(files, alone.sizes, alone.values, alone.timeout_s)
@@ -123,7 +123,7 @@ def _golden_frame(bundle: Bundle) -> tuple[Frame, str] | None:
 
 
 def subject_from_folder(folder: Path, name: str | None = None) -> Subject:
-    """The subject of a step's folder, which holds ``spec.json`` beside ``model.onnx`` or ``model.tflite``.
+    """The subject of a step's folder, which holds `spec.json` beside `model.onnx` or `model.tflite`.
 
     Args:
         folder: The folder.
@@ -147,18 +147,18 @@ def subject_from_folder(folder: Path, name: str | None = None) -> Subject:
 
 
 def _model_in(folder: Path) -> Path:
-    models = [folder / model for model in _MODEL_NAMES if (folder / model).is_file()]
+    models = [folder / model for model in MODEL_NAMES if (folder / model).is_file()]
     if len(models) != 1:
-        raise MeasureError(f"{folder} must hold one of {' and '.join(_MODEL_NAMES)}; found {len(models)}")
+        raise MeasureError(f"{folder} must hold one of {' and '.join(MODEL_NAMES)}; found {len(models)}")
     return models[0]
 
 
 def choose(names: Sequence[str], wanted: str) -> list[str]:
-    """The names that ``--variant`` asks for, in the order of the bundle.
+    """The names that `--variant` asks for, in the order of the bundle.
 
     Args:
         names: All there are.
-        wanted: ``all``, or names with commas between.
+        wanted: `all`, or names with commas between.
 
     Raises:
         ConfigError: One of them does not exist.

@@ -23,9 +23,9 @@ _T_OVER_Z = (6.483, 2.195, 1.624, 1.417, 1.312, 1.248, 1.206, 1.177, 1.154, 1.13
 
 @dataclass(frozen=True)
 class Ratio:
-    """``ratio`` = time of the reference / time of the candidate (2.0: the candidate needs half the time).
+    """`ratio` = time of the reference / time of the candidate (2.0: the candidate needs half the time).
 
-    The bounds are ``None`` with a single process, which says nothing about how others would have come out.
+    The bounds are `None` with a single process, which says nothing about how others would have come out.
     """
 
     ratio: float
@@ -142,7 +142,7 @@ class _Pool:
         return counts
 
     def median(self, counts: npt.NDArray[np.int64] | None = None) -> float:
-        """The median of all samples, each taken as often as ``counts`` says of its block (``None``: once).
+        """The median of all samples, each taken as often as `counts` says of its block (`None`: once).
 
         Of an even number it is the geometric mean of the middle two, so that swapped sides give the inverse.
         """

@@ -20,10 +20,10 @@ CONFIDENCE = 0.99
 
 @dataclass(frozen=True)
 class Distribution:
-    """What is printed of one set of samples; every ``_ms`` value is milliseconds, ``cv`` is a ratio.
+    """What is printed of one set of samples; every `_ms` value is milliseconds, `cv` is a ratio.
 
-    ``p50 p90 p95 p99`` are order statistics. ``p90_upper`` and ``p99_upper`` are the early-stopping bounds of
-    MLPerf, ``None`` below 64 and 662 samples, where no bound of that confidence exists.
+    `p50 p90 p95 p99` are order statistics. `p90_upper` and `p99_upper` are the early-stopping bounds of
+    MLPerf, `None` below 64 and 662 samples, where no bound of that confidence exists.
     """
 
     n: int
@@ -40,7 +40,7 @@ class Distribution:
     p99_upper: float | None
 
     def to_json(self) -> dict[str, float | int | None]:
-        """The fields as JSON, with ``median`` beside ``p50`` because readers of other tools look for that name."""
+        """The fields as JSON, with `median` beside `p50` because readers of other tools look for that name."""
         return {**asdict(self), "median": self.p50}
 
 
@@ -71,7 +71,7 @@ def describe(samples_ms: Samples) -> Distribution:
 
 
 def order_statistic(ordered: npt.NDArray[np.float64], share: float) -> float:
-    """The smallest sample that at least ``share`` of all samples do not exceed (nearest rank).
+    """The smallest sample that at least `share` of all samples do not exceed (nearest rank).
 
     Args:
         ordered: Samples in rising order, shape (n,), n >= 1.
@@ -93,7 +93,7 @@ def upper_bound(ordered: npt.NDArray[np.float64], share: float) -> float | None:
         share: The percentile as a ratio in (0, 1).
 
     Returns:
-        The bound, or ``None`` while q is too small for any t >= 1 (q < 64 at p90, q < 662 at p99).
+        The bound, or `None` while q is too small for any t >= 1 (q < 64 at p90, q < 662 at p99).
 
     Reference:
         MLPerf Inference, inference_rules.adoc, appendix "early stopping", with d = 0 and c = 0.99.

@@ -21,7 +21,7 @@ class Subject:
     """One row to be: a runnable file under the name it has in the table.
 
     Attributes:
-        name: Unique within one measurement, such as ``onnx-int8-x86``.
+        name: Unique within one measurement, such as `onnx-int8-x86`.
         model: The file that is loaded, hashed and timed.
         spec: Its input, output and backend.
         accuracy: What the manifest says of this very file, copied into the row.
@@ -46,9 +46,9 @@ class Subject:
 
 
 class Stages(Protocol):
-    """The three timed stages of a ``Segmenter``, and nothing else of it.
+    """The three timed stages of a `Segmenter`, and nothing else of it.
 
-    What ``prepare`` hands to the other two is the segmenter's own affair, hence ``Any``.
+    What `prepare` hands to the other two is the segmenter's own affair, hence `Any`.
     """
 
     @property
@@ -65,4 +65,4 @@ class Stages(Protocol):
         """Up to the mask, uint8, shape (H, W) of the frame."""
 
     def close(self) -> None:
-        """Gives the engine back."""
+        """Give the engine back."""

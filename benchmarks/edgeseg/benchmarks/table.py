@@ -41,7 +41,7 @@ _CSV_COLUMNS = [
 
 
 def table_rows(result: BenchResult) -> list[tuple[str, ...]]:
-    """One tuple of texts per row, as ``COLUMNS``; p99 of fewer than 100 samples is left out as it is their maximum."""
+    """One tuple of texts per row, as `COLUMNS`; p99 of fewer than 100 samples is left out as it is their maximum."""
     return [_cells(row) for row in result.rows]
 
 
@@ -75,9 +75,9 @@ def to_csv(result: BenchResult) -> str:
 
 
 def dice_of(row: Row) -> tuple[float | None, str | None]:
-    """Mean Dice of the row's file and the split it is of: ``test`` where known, else ``val``.
+    """Mean Dice of the row's file and the split it is of: `test` where known, else `val`.
 
-    ``accuracy`` is either ``{"test": {"dice_mean": ...}, "val": ...}`` or ``{"dice_mean": ...}`` itself.
+    `accuracy` is either `{"test": {"dice_mean": ...}, "val": ...}` or `{"dice_mean": ...}` itself.
     """
     accuracy = row.accuracy or {}
     for split in ("test", "val"):

@@ -34,7 +34,7 @@ def time_call(stages: Stages, frame: Frame, clock: Clock) -> tuple[int, int, int
 
 
 def mask_hash(stages: Stages, frame: Frame) -> str:
-    """SHA-256 of the mask of ``frame``, hexadecimal; of an engine alone, of all its results.
+    """SHA-256 of the mask of `frame`, hexadecimal; of an engine alone, of all its results.
 
     Raises:
         MeasureError: What came out is no mask of the frame's size, so its time would be the time of something else.
@@ -51,7 +51,7 @@ def mask_hash(stages: Stages, frame: Frame) -> str:
 
 
 def time_block(stages: Stages, frame: Frame, n: int, clock: Clock, start_ns: int = 0) -> Block:
-    """``n`` calls back to back, with the garbage collector held off so that it cannot fall on one of them.
+    """`n` calls back to back, with the garbage collector held off so that it cannot fall on one of them.
 
     Args:
         stages: The subject, warm.
@@ -110,7 +110,7 @@ def time_subjects(
 
 
 def block_samples(median_ns: float, config: HarnessConfig) -> int:
-    """How many calls make a block last about ``config.block_s``, at least ``config.min_block_samples``."""
+    """How many calls make a block last about `config.block_s`, at least `config.min_block_samples`."""
     wanted = round(config.block_s * 1e9 / max(median_ns, 1.0))
     return max(config.min_block_samples, min(wanted, _MAX_BLOCK_SAMPLES))
 

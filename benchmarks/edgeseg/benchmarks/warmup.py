@@ -25,7 +25,7 @@ class Warmup:
 
 
 def warm_up(call: Callable[[], int], clock: Clock, tolerance: float, cap_s: float) -> Warmup:
-    """Calls until the medians of the last three windows agree, or until the cap.
+    """Call until the medians of the last three windows agree, or until the cap.
 
     Args:
         call: One whole pipeline call; returns its duration [ns].
@@ -51,5 +51,5 @@ def warm_up(call: Callable[[], int], clock: Clock, tolerance: float, cap_s: floa
 
 
 def agree(medians: list[float], tolerance: float) -> bool:
-    """Whether there are three medians, the highest at most ``tolerance`` above the lowest."""
+    """Whether there are three medians, the highest at most `tolerance` above the lowest."""
     return len(medians) == _WINDOWS and max(medians) <= min(medians) * (1.0 + tolerance)

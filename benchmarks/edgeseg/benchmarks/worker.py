@@ -1,4 +1,4 @@
-"""One fresh process of a measurement: ``python -m edgeseg.benchmarks.worker``, a job on stdin, its result on stdout.
+"""One fresh process of a measurement: `python -m edgeseg.benchmarks.worker`, a job on stdin, its result on stdout.
 
 Standard output carries nothing but the result: whatever an engine prints there is sent to stderr, on which the worker
 also says, line by line, what it is about to measure.
@@ -28,7 +28,7 @@ Report = Callable[[str], None]
 
 
 def run_job(job: Job, open_subject: Opener, clock: Clock, report: Report) -> dict[str, Any]:
-    """Does one job.
+    """Do one job.
 
     Args:
         job: What to measure.
@@ -37,7 +37,7 @@ def run_job(job: Job, open_subject: Opener, clock: Clock, report: Report) -> dic
         report: Told the name of each subject just before it is measured.
 
     Returns:
-        Per subject name either ``status: ok`` and its samples, or another status and the reason. JSON-able.
+        Per subject name either `status: ok` and its samples, or another status and the reason. JSON-able.
     """
     frame: Frame = np.zeros((0, 0), np.uint8) if job.frame is None else np.load(job.frame, allow_pickle=False)
     return (
@@ -75,7 +75,7 @@ def _timing(job: Job, frame: Frame, open_subject: Opener, clock: Clock, report: 
 
 
 def open_segmenter(subject: AnySubject, threads: int) -> Stages:
-    """Loads a subject the way every user of the runtime does, or a foreign file in its engine alone."""
+    """Load a subject the way every user of the runtime does, or a foreign file in its engine alone."""
     if isinstance(subject, EngineSubject):
         return open_engine_only(subject, threads)
     from edgeseg.runtime.segmenter import Segmenter
@@ -84,7 +84,7 @@ def open_segmenter(subject: AnySubject, threads: int) -> Stages:
 
 
 def main() -> int:
-    """Reads a job from stdin and writes its result to stdout."""
+    """Read a job from stdin and write its result to stdout."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)  # an engine's printf must not end up in the JSON
         job = Job.from_json(json.load(sys.stdin))

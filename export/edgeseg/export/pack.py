@@ -17,14 +17,13 @@ import numpy as np
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.golden import encode_png
 from edgeseg.runtime.manifest import Decision, Expected, Golden, InputSpec, Manifest, ModelSpec, Variant
 from edgeseg.runtime.score.seen import ENTRY as SEEN_ENTRY
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.segmenter import Segmenter
-
-_SUFFIXES = {"onnxruntime": ".onnx", "litert": ".tflite"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class VariantSource:
         measured: One object per `target`, e.g. `{"target": "x86-ort", "status": "ok", "total_p50_ms": 1.8}`.
         opset: ONNX operator set, if any.
         ranges: SHA-256 of the calibration ranges, if quantised.
+        needs: What the processor must have; see `Variant`.
         max_differing_share: Share of pixels of a golden mask that may differ on another machine, in [0, 1].
     """
 
@@ -71,6 +71,7 @@ class VariantSource:
     measured: tuple[Mapping[str, Any], ...] = ()
     opset: int | None = None
     ranges: str | None = None
+    needs: tuple[str, ...] = ()
     max_differing_share: float = 0.005
 
 
@@ -99,7 +100,7 @@ def pack(path: Path, info: BundleInfo, variants: Sequence[VariantSource], golden
         raise ExportError("A bundle needs at least one golden frame, found none. Pass one or more typical frames.")
     entries: dict[str, bytes] = {}
     packed = tuple(_variant(source, entries) for source in variants)
-    pairs = _golden(variants, golden, entries)
+    pairs = _golden(packed, golden, entries, {source.name: source.max_differing_share for source in variants})
     if info.seen is not None:
         entries[SEEN_ENTRY] = info.seen.to_bytes()
     manifest = Manifest(
@@ -134,7 +135,8 @@ def _variant(source: VariantSource, entries: dict[str, bytes]) -> Variant:
     if source.sha256 is not None and digest != source.sha256:
         found = f"SHA-256 is {digest}, the scored file had {source.sha256}"
         raise ExportError(f"{source.model} changed after it was scored ({found}). Score it again, then pack.")
-    entry = _entry(source)
+    # A file that several engines run is there once.
+    entry = next((name for name, other in entries.items() if other == content), _entry(source))
     entries[entry] = content
     return Variant(
         name=source.name,
@@ -146,27 +148,27 @@ def _variant(source: VariantSource, entries: dict[str, bytes]) -> Variant:
         measured=tuple(source.measured),
         opset=source.opset,
         ranges=source.ranges,
+        needs=source.needs,
     )
 
 
 def _entry(source: VariantSource) -> str:
-    return f"variants/{source.name}{_SUFFIXES[source.spec.backend]}"
+    return f"variants/{source.name}{ENGINES[source.spec.backend].suffixes[0]}"
 
 
 def _golden(
-    variants: Sequence[VariantSource], frames: Sequence[np.ndarray], entries: dict[str, bytes]
+    variants: Sequence[Variant], frames: Sequence[np.ndarray], entries: dict[str, bytes], limits: Mapping[str, float]
 ) -> tuple[Golden, ...]:
     expected: list[list[Expected]] = [[] for _ in frames]
     for index, frame in enumerate(frames):
         entries[f"golden/{index:03d}.png"] = encode_png(frame)
-    for source in variants:
+    for variant in variants:
         # Of the bytes that go into the bundle, not of the file they came from, which may change meanwhile.
-        content = entries[_entry(source)]
-        with Segmenter(open_backend(content, source.spec), source.name) as segmenter:
+        with Segmenter(open_backend(entries[variant.file], variant.spec), variant.name) as segmenter:
             for index, frame in enumerate(frames):
-                entry = f"golden/{index:03d}.{source.name}.png"
+                entry = f"golden/{index:03d}.{variant.name}.png"
                 entries[entry] = encode_png(segmenter(frame).mask)
-                expected[index].append(Expected(source.name, entry, source.max_differing_share))
+                expected[index].append(Expected(variant.name, entry, limits[variant.name]))
     return tuple(Golden(f"golden/{index:03d}.png", tuple(masks)) for index, masks in enumerate(expected))
 
 

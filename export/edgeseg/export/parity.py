@@ -157,7 +157,7 @@ def _runtimes(file: Path, spec: ModelSpec) -> tuple[list[str], dict[str, str]]:
     loaded: list[str] = []
     refused: dict[str, str] = {}
     content = file.read_bytes()
-    for name, run in _FURTHER[spec.backend].items():
+    for name, run in _FURTHER.get(spec.backend, {}).items():
         distribution, _, _ = name.partition(" ")
         if find_spec(distribution.replace("-", "_")) is None:
             continue
@@ -187,6 +187,5 @@ def _run_tflite_runtime(content: bytes) -> None:
 
 
 _FURTHER: dict[str, dict[str, Callable[[bytes], None]]] = {
-    "onnxruntime": {},
     "litert": {"ai-edge-litert (built-in kernels)": _run_builtin, "tflite-runtime": _run_tflite_runtime},
 }

@@ -32,7 +32,7 @@ def patch_onnx(source: Path, path: Path, plain: nn.Module, prepared: nn.Module) 
         source: FP32 file of `export_onnx`.
         path: File to write, replaced in one step.
         plain: The network `source` was exported from.
-        prepared: The same network with other kernels and biases (`compress.equalize`, `compress.bias_correction`).
+        prepared: The same network with other kernels and biases (`compress.int8.prepare`).
 
     Raises:
         ExportError: If the file is not that network's, or a changed tensor has no place in it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from edgeseg.runtime.engines import MODEL_NAMES
 from edgeseg.runtime.model_spec import ModelSpec
 
 
@@ -15,4 +16,4 @@ def read_spec(files: Path) -> ModelSpec:
 
 def model_file(files: Path) -> Path:
     """The model file of an export step."""
-    return next(path for path in (files / "model.onnx", files / "model.tflite") if path.is_file())
+    return next(path for path in (files / name for name in MODEL_NAMES) if path.is_file())

@@ -14,7 +14,7 @@ import typer
 
 from edgeseg.pipeline.commands.crossval import crossval
 from edgeseg.pipeline.commands.doctor import doctor_app
-from edgeseg.pipeline.commands.failures import ERROR, GATE, OK, Stop, reported
+from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.fit import fit
 from edgeseg.pipeline.commands.import_data import import_
 from edgeseg.pipeline.commands.options import (
@@ -35,6 +35,7 @@ from edgeseg.pipeline.commands.options import (
 from edgeseg.pipeline.commands.options import invocation as _invocation
 from edgeseg.pipeline.commands.predict import predict
 from edgeseg.pipeline.commands.run import Order, carry_out
+from edgeseg.runtime.errors import ERROR, GATE, OK
 from edgeseg.runtime.text import terminal
 
 _CHAIN = "The chain"
@@ -164,14 +165,11 @@ def verify(bundle: BundleFile, threads: Threads = None, as_json: Json = False) -
     """Check a bundle's hashes, and every variant that can run here against its golden masks."""
     with reported(debug=_invocation.debug):
         from edgeseg.pipeline.commands.shown import show, verify_text
-        from edgeseg.runtime.verify import verify_bundle
+        from edgeseg.runtime.verify import verify_bundle, verify_code
 
         report = verify_bundle(bundle, threads)
         show(report, verify_text(report), as_json=as_json)
-        statuses = {row["status"] for row in report["variants"]}
-        # A file that is whole and runs, yet sees something else, breaks a gate; all else is an error.
-        broken = GATE if "differs" in statuses and "failed" not in statuses else ERROR
-        raise Stop(OK if report["ok"] else broken)
+        raise Stop(verify_code(report))
 
 
 @app.command(

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeseg.runtime.engines import ENGINES
+from edgeseg.runtime.errors import ERROR, GATE, OK, EdgesegError
 from edgeseg.runtime.text import terminal
-
-OK, ERROR, USAGE, GATE = 0, 1, 2, 3
 
 _EPILOG = """examples:
   python -m edgeseg.runtime doctor
@@ -35,16 +35,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         report, code = options.run(options)
     except ImportError as err:
-        return _fail(f"{err}. Run: pip install 'edgeseg[cv]' (and an engine: 'edgeseg[ort]' or 'edgeseg[litert]')")
+        engines = " or ".join(f"'edgeseg[{engine.extra}]'" for engine in ENGINES.values())
+        return _fail(f"{err}. Run: pip install 'edgeseg[cv]' (and an engine: {engines})")
     except KeyboardInterrupt:
         return _fail("Stopped.")
-    except Exception as err:
-        # Only our own errors are messages for users; imported late, since the import may be what fails.
-        from edgeseg.runtime.errors import EdgesegError
-
-        if not isinstance(err, EdgesegError):
-            raise
-        return _fail(str(err))
+    except EdgesegError as err:
+        return _fail(str(err), err.exit_code)
     if report is not None:
         terminal.put_json(report)
     return int(code)
@@ -127,14 +123,10 @@ def _add_variant(command: argparse.ArgumentParser) -> None:
 
 
 def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.verify import verify_bundle
+    from edgeseg.runtime.verify import verify_bundle, verify_code
 
     report = verify_bundle(options.bundle, options.threads)
-    if report["ok"]:
-        return report, OK
-    statuses = {row["status"] for row in report["variants"]}
-    # A file that is whole and runs, yet sees something else, breaks a gate; all else is an error.
-    return report, GATE if "differs" in statuses and "failed" not in statuses else ERROR
+    return report, verify_code(report)
 
 
 def _predict(options: argparse.Namespace) -> tuple[None, int]:
@@ -206,9 +198,9 @@ def _share(text: str) -> float:
     return value
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = ERROR) -> int:
     terminal.say(f"error: {message}")
-    return ERROR
+    return code
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Writing files so that a reader sees the old file or the new one, never half of either.
 
 Everything is written under a temporary name in the target's own folder and then moved into place with
-``os.replace``, which is atomic within one file system. A full disk or a kill leaves the old file untouched.
+`os.replace`, which is atomic within one file system. A full disk or a kill leaves the old file untouched.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from edgeseg.runtime.text.names import without_bytes
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Hands out a temporary path that becomes ``path`` when the block ends without an exception.
+    """Hands out a temporary path that becomes `path` when the block ends without an exception.
 
-    The temporary name keeps the suffix of ``path``, since some writers choose their format by it. The file's
+    The temporary name keeps the suffix of `path`, since some writers choose their format by it. The file's
     bytes are flushed to disk before the move, so that a power cut cannot leave an empty file under the final name.
 
     Args:
@@ -52,30 +52,30 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
-    """Writes ``data`` to ``path``, whole or not at all."""
+    """Write `data` to `path`, whole or not at all."""
     with replacing(path) as tmp:
         tmp.write_bytes(data)
 
 
 def write_text(path: Path | str, text: str) -> None:
-    r"""Writes ``text`` as UTF-8 with the line ends it has, whole or not at all.
+    r"""Write `text` as UTF-8 with the line ends it has, whole or not at all.
 
-    Bytes of file names that are no UTF-8 (lone surrogates) are written as escapes, ``\xbc``.
+    Bytes of file names that are no UTF-8 (lone surrogates) are written as escapes, `\xbc`.
     """
     write_bytes(path, without_bytes(text).encode("utf-8"))
 
 
 def write_json(path: Path | str, obj: object) -> None:
-    """Writes ``obj`` as indented JSON with a closing newline; keys keep their order.
+    """Write `obj` as indented JSON with a closing newline; keys keep their order.
 
     Raises:
-        ValueError: ``obj`` holds NaN or an infinity, which JSON has no word for (use ``None`` and a reason).
+        ValueError: `obj` holds NaN or an infinity, which JSON has no word for (use `None` and a reason).
     """
     write_json_text(path, json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_json_text(path: Path | str, text: str) -> None:
-    """Writes JSON text that was made with ``ensure_ascii=False``; names in it may hold any bytes."""
+    """Write JSON text that was made with `ensure_ascii=False`; names in it may hold any bytes."""
     write_bytes(path, encodable(text).encode("utf-8"))
 
 
@@ -85,7 +85,7 @@ def _flush(path: Path) -> None:
 
 
 def _explained(error: OSError, path: Path) -> OSError | EdgesegError:
-    """Turns the errors a user can put right into sentences; every other one is passed on as it is."""
+    """Turn the errors a user can put right into sentences; every other one is passed on as it is."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EdgesegError(f"No space left on the disk while writing {path}: free some and run the same command again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

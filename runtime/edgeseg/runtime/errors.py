@@ -1,11 +1,17 @@
-"""Every error this project raises on purpose.
+"""Every error this project raises on purpose, and the exit code of each.
 
 A message says what failed, the value found (and in which file), and what to do next.
 """
 
+from typing import ClassVar
+
+OK, ERROR, USAGE, GATE = 0, 1, 2, 3  # exit codes of every command, on host and device
+
 
 class EdgesegError(Exception):
-    """The base: whatever a user can put right. A command prints its message and ends with exit code 1."""
+    """The base: whatever a user can put right. A command prints its message and ends with `exit_code`."""
+
+    exit_code: ClassVar[int] = ERROR
 
 
 class DataError(EdgesegError):
@@ -31,9 +37,13 @@ class BackendError(EdgesegError):
 class ConfigError(EdgesegError):
     """A recipe, option or argument has an unknown key, a wrong type or a contradictory value."""
 
+    exit_code = USAGE
+
 
 class GateError(EdgesegError):
     """A step broke its budget, so what depends on it must not go on."""
+
+    exit_code = GATE
 
 
 class TrainingError(EdgesegError):

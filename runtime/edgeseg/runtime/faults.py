@@ -1,4 +1,4 @@
-"""A fault of a data set: found one at a time when a file is read, or all at once by ``edgeseg data check``."""
+"""A fault of a data set: found one at a time when a file is read, or all at once by `edgeseg data check`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Fault:
 
     Attributes:
         file: The file at fault.
-        kind: A short name to group and count by, such as ``missing mask``.
+        kind: A short name to group and count by, such as `missing mask`.
         message: What was found.
         remedy: What to do about it.
         level: A fault keeps the data from being used, a warning does not.

@@ -17,7 +17,7 @@ WINDOW_FORM = "two whole numbers [lo, hi] with 0 <= lo < hi <= 65535: the values
 
 
 def read_window(value: object) -> IntensityWindow | None:
-    """Returns a window as it stands in a file, a list of two whole numbers.
+    """Return a window as it stands in a file, a list of two whole numbers.
 
     Returns:
         (lo, hi), or None where it is no window; `WINDOW_FORM` says what one is.

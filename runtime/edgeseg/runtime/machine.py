@@ -7,11 +7,10 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from edgeseg.runtime.backends import BACKENDS, installed_package
 from edgeseg.runtime.backends.base import default_threads
+from edgeseg.runtime.engines import ENGINES, installed_package, installed_version
 from edgeseg.runtime.selection import cpu_flags, machine_kind, target_name
 
-_DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
 _INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 
 
@@ -22,7 +21,7 @@ def doctor() -> dict[str, Any]:
         JSON-able: `ok` (at least one engine can be imported), `python`, `platform`, `machine_kind`, `cpu_flags`,
         `default_threads`, `packages`, `backends` (`usable`, `package`, `version`, `target`, `reason`, `remedy`).
     """
-    backends = {name: _backend(name) for name in BACKENDS}
+    backends = {name: _backend(name) for name in ENGINES}
     flags = cpu_flags()
     return {
         "ok": any(row["usable"] for row in backends.values()),
@@ -38,18 +37,19 @@ def doctor() -> dict[str, Any]:
 
 
 def _backend(name: str) -> dict[str, Any]:
-    entry = BACKENDS[name]
+    entry = ENGINES[name]
     package = installed_package(name)
     row: dict[str, Any] = {"usable": False, "package": package, "version": None, "target": target_name(name)}
     if package is None:
-        return row | {"reason": f"none of {', '.join(entry.packages)} is installed", "remedy": entry.remedy}
+        tried = ", ".join(one.module for one in entry.packages)
+        return row | {"reason": f"none of {tried} is installed", "remedy": entry.remedy}
     try:
-        importlib.import_module(entry.module)
+        importlib.import_module(entry.backend[0])
         importlib.import_module(package)
     except Exception as err:
         return row | {"reason": f"{package} is installed but cannot be imported: {err}", "remedy": entry.remedy}
-    distribution = _DISTRIBUTIONS.get(package, package)
-    return row | {"usable": True, "version": _version(distribution), "reason": None, "remedy": None}
+    found = installed_version(name)
+    return row | {"usable": True, "version": found and found[1], "reason": None, "remedy": None}
 
 
 def _module_version(name: str) -> str | None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgeseg.runtime.engines import FEATURES
 from edgeseg.runtime.errors import ManifestError
-from edgeseg.runtime.fields import Fields, nearest, read_json_object, show, text
+from edgeseg.runtime.fields import Fields, nearest, one_of, read_json_object, show, text
 from edgeseg.runtime.input_spec import Color, Geometry, InputSpec, Interpolation
 from edgeseg.runtime.model_spec import Decision, ModelSpec, OutputSpec, check_classes
 
@@ -30,6 +31,8 @@ __all__ = [
 SCHEMA_VERSION = 1
 ENTRY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+# Bundles packed before manifests said `needs`: their u8s8 file for x86 always had this name.
+_NEEDS_BEFORE = {"onnx-int8-x86": ("vnni",)}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -47,6 +50,7 @@ class Variant:
         measured: Latencies and the like, one object per `target`; see `selection`.
         opset: ONNX operator set, or None for other formats.
         ranges: SHA-256 of the calibration ranges of a quantised file, or None.
+        needs: What the processor must have for its masks to be those it was accepted for; see `engines.FEATURES`.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Variant:
     measured: tuple[Mapping[str, Any], ...] = ()
     opset: int | None = None
     ranges: str | None = None
+    needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _matches(self.name, _NAME, "variant.name", "letters, digits, '.', '_' and '-'")
@@ -65,13 +70,16 @@ class Variant:
         _matches(self.sha256, _SHA256, "variant.sha256", "64 hex digits")
         if self.bytes < 1:
             raise ManifestError(f"variant.bytes must be at least 1, found {self.bytes}. Pack the bundle again.")
+        for need in self.needs:
+            one_of(need, tuple(FEATURES), "variant.needs")
 
     @classmethod
     def from_json(cls, value: object, where: str) -> Variant:
         """Read a decoded JSON object; raises ManifestError where it is not what is documented."""
         fields = Fields(value, where, cls.__dataclass_fields__)
+        name = fields.typed("name", str)
         return cls(
-            name=fields.typed("name", str),
+            name=name,
             file=fields.typed("file", str),
             sha256=fields.typed("sha256", str),
             bytes=fields.typed("bytes", int),
@@ -80,6 +88,7 @@ class Variant:
             measured=fields.sequence("measured", _measured),
             opset=fields.optional("opset", int),
             ranges=fields.optional("ranges", str),
+            needs=fields.sequence("needs", text) if fields.has("needs") else _NEEDS_BEFORE.get(name, ()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -89,6 +98,7 @@ class Variant:
             "spec": self.spec.to_json(),
             "accuracy": dict(self.accuracy),
             "measured": [dict(row) for row in self.measured],
+            "needs": list(self.needs),
         }
 
 

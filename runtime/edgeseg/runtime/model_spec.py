@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal, cast
 
+from edgeseg.runtime.class_names import class_fault
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.fields import Fields, one_of, text, whole
 from edgeseg.runtime.input_spec import MAX_SIDE_PX, InputSpec
 
-BackendName = Literal["onnxruntime", "litert"]
 Precision = Literal["fp32", "fp16", "int8"]
-
-MAX_CLASSES = 255
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class ModelSpec:
     The engine's input is one tensor (N, H, W, C) of `input_dtype`.
 
     Attributes:
-        backend: Engine that runs the file.
+        backend: Engine that runs the file, by its name in `ENGINES`.
         precision: Precision of its weights and activations.
         input: What it eats.
         output: What it returns.
@@ -126,7 +125,7 @@ class ModelSpec:
         dynamic: Whether N, H and W are free; otherwise N is 1 and H and W are fixed by the geometry.
     """
 
-    backend: BackendName
+    backend: str
     precision: Precision
     input: InputSpec
     output: OutputSpec
@@ -136,7 +135,7 @@ class ModelSpec:
     dynamic: bool = False
 
     def __post_init__(self) -> None:
-        one_of(self.backend, ("onnxruntime", "litert"), "backend")
+        one_of(self.backend, tuple(ENGINES), "backend")
         one_of(self.precision, ("fp32", "fp16", "int8"), "precision")
         one_of(self.input_dtype, ("uint8", "int8"), "input_dtype")
         check_classes(self.classes)
@@ -167,7 +166,7 @@ class ModelSpec:
         """
         fields = Fields(value, where, cls.__dataclass_fields__)
         return cls(
-            backend=cast(BackendName, fields.typed("backend", str)),
+            backend=fields.typed("backend", str),
             precision=cast(Precision, fields.typed("precision", str)),
             input=InputSpec.from_json(fields.raw("input"), f"{where}.input"),
             output=OutputSpec.from_json(fields.raw("output"), f"{where}.output"),
@@ -188,8 +187,5 @@ def check_classes(classes: tuple[str, ...]) -> None:
     Raises:
         ManifestError: Saying which.
     """
-    if not 2 <= len(classes) <= MAX_CLASSES:
-        found = f"classes: 2 to {MAX_CLASSES} names are needed (the background is the first), found {len(classes)}"
-        raise ManifestError(f"{found}. Correct the list.")
-    if "" in classes or len(set(classes)) != len(classes):
-        raise ManifestError(f"classes: names must differ and not be empty, found {list(classes)}. Rename them.")
+    if fault := class_fault(classes):
+        raise ManifestError("; ".join(fault))

@@ -8,26 +8,21 @@ from functools import lru_cache
 from math import inf
 from pathlib import Path
 
-from edgeseg.runtime.backends import BACKENDS, installed_package, open_backend
+from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.engines import ENGINES, FEATURES, Feature, missing
 from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.manifest import Manifest, Variant
 
-# Its unsigned activations times signed weights saturate in the 16-bit sums of x86 processors without VNNI, so its
-# masks would differ there from the ones it was accepted for.
-_NEEDS_VNNI = "onnx-int8-x86"
-SATURATES = "this processor has no VNNI instructions, so that sums of unsigned times signed bytes saturate"
-
-# Best first, where no measurement says otherwise. Reasons: ONNX Runtime on x86 is fast in u8s8 only; on Arm and on
-# x86 without VNNI, XNNPACK is the faster INT8 engine.
+# Engine, precision and needs, best first, where no measurement says otherwise. Reasons: ONNX Runtime on x86 is fast in
+# u8s8 only; on Arm and on x86 without VNNI, XNNPACK is the faster INT8 engine.
 _PREFERENCE: dict[str, tuple[str, ...]] = {
-    "x86-vnni": ("onnx-int8-x86", "tflite-int8", "onnx-fp32", "tflite-fp32", "onnx-int8"),
-    "x86": ("tflite-int8", "onnx-fp32", "tflite-fp32", "onnx-int8"),
-    "arm64": ("tflite-int8", "onnx-int8", "tflite-fp32", "onnx-fp32"),
+    "x86-vnni": ("onnxruntime int8 vnni", "litert int8", "onnxruntime fp32", "litert fp32", "onnxruntime int8"),
+    "x86": ("litert int8", "onnxruntime fp32", "litert fp32", "onnxruntime int8"),
+    "arm64": ("litert int8", "onnxruntime int8", "litert fp32", "onnxruntime fp32"),
 }
 _ARCHITECTURES = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm64", "arm64": "arm64"}
-_ENGINES = {"onnxruntime": "ort", "litert": "litert"}
 
 
 def open_best(bundle: Bundle, threads: int | None = None) -> tuple[Variant, Backend]:
@@ -76,11 +71,11 @@ def rank(manifest: Manifest) -> list[Variant]:
     """Return the variants that can run on this machine, the best first.
 
     The rule, in this order:
-    1. Only variants whose engine is installed; `onnx-int8-x86` only on a processor with VNNI.
+    1. Only variants whose engine is installed, on a processor that has what they need, such as VNNI.
     2. Last those a `measured` row of this machine's target calls anything but `ok` (e.g. `refused` by a latency gate).
     3. Where `measured` rows of this target have `total_p50_ms`, those first, by that time.
-    4. Then the order documented in `_PREFERENCE` for x86 with VNNI, x86, arm64; variants it does not name come last,
-       in the manifest's order.
+    4. Then the order documented in `_PREFERENCE` for x86 with VNNI, x86, arm64; kinds it does not name come last, in
+       the manifest's order.
 
     A target is `ARCHITECTURE-ENGINE`, e.g. `x86-ort`, `x86-litert`, `arm64-litert`.
     """
@@ -89,7 +84,8 @@ def rank(manifest: Manifest) -> list[Variant]:
 
     def place(variant: Variant) -> tuple[bool, float, int]:
         time_ms = _measured_ms(variant)
-        preferred = order.index(variant.name) if variant.name in order else len(order)
+        kind = " ".join((variant.spec.backend, variant.spec.precision, *variant.needs))
+        preferred = order.index(kind) if kind in order else len(order)
         return _status(variant) != "ok", inf if time_ms is None else time_ms, preferred
 
     return sorted(runnable, key=place)
@@ -97,22 +93,29 @@ def rank(manifest: Manifest) -> list[Variant]:
 
 def unfit_reason(variant: Variant) -> str | None:
     """Return why a variant should not be chosen on this machine and what would help, or None if it may."""
-    backend = variant.spec.backend
-    if installed_package(backend) is None:
-        return f"no engine for {backend} is installed, run {BACKENDS[backend].remedy}"
-    if variant.name == _NEEDS_VNNI and machine_kind() != "x86-vnni":
-        return f"{wrong_here(variant) or 'it is made for x86'}; ask for it by name to run it nevertheless"
+    absent = missing(variant.spec.backend)
+    if absent:
+        return absent
+    lacking = _lacking(variant.needs)
+    if lacking:
+        made_for = f"it is made for {lacking[0].machine_kind}"
+        return f"{wrong_here(variant) or made_for}; ask for it by name to run it nevertheless"
     return None
 
 
 def wrong_here(variant: Variant) -> str | None:
     """Return why a variant's masks on this processor are not those it was accepted for, or None."""
-    return SATURATES if variant.name == _NEEDS_VNNI and machine_kind() == "x86" else None
+    return wrong_without(variant.needs)
+
+
+def wrong_without(needs: tuple[str, ...]) -> str | None:
+    """Return what is wrong on this processor with a file that needs these features, or None."""
+    return next((one.without for one in _lacking(needs) if one.architecture == machine_kind()), None)
 
 
 def target_name(backend: str) -> str:
     """Return what this machine with an engine is called in `measured` rows, e.g. `x86-ort`."""
-    return f"{machine_kind().removesuffix('-vnni')}-{_ENGINES[backend]}"
+    return f"{machine_kind().removesuffix('-vnni')}-{ENGINES[backend].short}"
 
 
 @lru_cache(maxsize=1)
@@ -132,6 +135,10 @@ def cpu_flags() -> frozenset[str]:
         return frozenset()
     line = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return frozenset(line.partition(":")[2].split())
+
+
+def _lacking(needs: tuple[str, ...]) -> list[Feature]:
+    return [FEATURES[name] for name in needs if FEATURES[name].machine_kind != machine_kind()]
 
 
 def _measured_ms(variant: Variant) -> float | None:

@@ -6,15 +6,17 @@ The files in `probes/` come from our own exporters; tests/pipeline/make_probes.p
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import EdgesegError
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.selection import SATURATES, machine_kind
+from edgeseg.runtime.selection import wrong_without
 
 FOLDER = Path(__file__).resolve().parent / "probes"
 SIZE_PX = 32
@@ -29,13 +31,15 @@ def probe_frame() -> tuple[np.ndarray, np.ndarray]:
 
 
 def probe_backend(backend: str) -> list[dict[str, Any]]:
-    """Run every probe of a backend.
+    """Run every probe of a backend: the files it takes by their suffix, whichever engine they were written for.
 
     Returns:
         One row each: `precision`, `runs` (it answered, and rightly), `engine`, `reason` (None, or what went wrong).
     """
+    suffixes = ENGINES[backend].suffixes
     specs = {name: ModelSpec.from_json(spec) for name, spec in json.loads((FOLDER / "specs.json").read_text()).items()}
-    return [_probe(FOLDER / name, spec) for name, spec in specs.items() if spec.backend == backend]
+    taken = {name: replace(spec, backend=backend) for name, spec in specs.items() if name.endswith(suffixes)}
+    return [_probe(FOLDER / name, spec) for name, spec in taken.items()]
 
 
 def _probe(file: Path, spec: ModelSpec) -> dict[str, Any]:
@@ -53,7 +57,8 @@ def _probe(file: Path, spec: ModelSpec) -> dict[str, Any]:
     differs[:_BORDER_PX] = differs[-_BORDER_PX:] = False
     if differs.any():
         reason = f"wrong answer: {differs.mean():.0%} of the pixels differ"
-        if spec.backend == "onnxruntime" and spec.precision == "int8" and machine_kind() == "x86":
-            reason += f"; {SATURATES}: use tflite-int8 or a float variant"
+        wrong = wrong_without(ENGINES[spec.backend].u8s8_needs) if spec.precision == "int8" else None
+        if wrong:
+            reason += f"; {wrong}: use tflite-int8 or a float variant"
         return row | {"reason": reason}
     return row | {"runs": True}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgeseg.runtime.backends import BACKENDS, installed_package, open_backend
+from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.bundle import SIGNATURE_ENTRY, Bundle
-from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.engines import missing
+from edgeseg.runtime.errors import ERROR, GATE, OK, EdgesegError
 from edgeseg.runtime.golden import decode_png, differing_share
 from edgeseg.runtime.manifest import Golden, Variant
 from edgeseg.runtime.segmenter import Segmenter
@@ -49,6 +50,16 @@ def verify_bundle(path: Path, threads: int | None = None) -> dict[str, Any]:
         }
 
 
+def verify_code(report: dict[str, Any]) -> int:
+    """Exit code of a report of `verify_bundle`.
+
+    A file that is whole and runs, yet sees something else, breaks a gate; all else that is not ok is an error.
+    """
+    statuses = {row["status"] for row in report["variants"]}
+    broken = GATE if "differs" in statuses and "failed" not in statuses else ERROR
+    return OK if report["ok"] else broken
+
+
 def _damaged(bundle: Bundle) -> list[str]:
     messages: list[str] = []
     for name in bundle.sums:
@@ -61,9 +72,9 @@ def _damaged(bundle: Bundle) -> list[str]:
 
 def _run_variant(bundle: Bundle, variant: Variant, threads: int | None) -> dict[str, Any]:
     row: dict[str, Any] = {"name": variant.name, "status": "not run", "reason": None, "engine": None, "golden": []}
-    backend = variant.spec.backend
-    if installed_package(backend) is None:
-        return row | {"reason": f"no engine for {backend} is installed; run {BACKENDS[backend].remedy}"}
+    absent = missing(variant.spec.backend)
+    if absent:
+        return row | {"reason": absent}
     try:
         with Segmenter(open_backend(bundle.read(variant.file), variant.spec, threads), variant.name) as segmenter:
             row["engine"] = segmenter.engine

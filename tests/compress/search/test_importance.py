@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgeseg.compress.search.groups import channel_groups
-from edgeseg.compress.search.importance import IMPORTANCE, put_gates
+from edgeseg.compress.search.importance import IMPORTANCE, find_gates
 from edgeseg.compress.search.prune import PruneConfig, prune
 from edgeseg.pipeline.recipe.fit_section import IMPORTANCES
 from edgeseg.runtime.errors import ConfigError
@@ -33,9 +33,9 @@ def _pruned(importance: str, small: list[int], seed: int = 0) -> tuple[torch.Ten
         layers[LAYER].weight[small] *= 0.01
         layers["down.0.0.1"].weight[small] *= 0.01
         layers["down.0.1.0"].weight[:, small] *= 0.01
-    put_gates(model, [loss_of(0), loss_of(1)])
+    gates = find_gates(model, [loss_of(0), loss_of(1)])
     torch.manual_seed(seed)
-    smaller = prune(model, {LAYER: 16}, PruneConfig(ratio=0.5, importance=importance), (16, 16))
+    smaller = prune(model, {LAYER: 16}, PruneConfig(ratio=0.5, importance=importance), (16, 16), gates)
     return layers[LAYER].weight.detach(), dict(smaller.named_modules())[LAYER].weight.detach()
 
 
@@ -66,9 +66,11 @@ def test_channels_that_are_switched_off_go_first() -> None:
     norm = dict(model.named_modules())["down.0.0.1"]
     with torch.no_grad():
         norm.weight[off] = 1e-4
-    put_gates(model, [loss_of(0)])
+    gates = find_gates(model, [loss_of(0)])
     before = dict(model.named_modules())[LAYER].weight
-    after = dict(prune(model, {LAYER: 8}, PruneConfig(importance="taylor"), (16, 16)).named_modules())[LAYER].weight
+    cut = prune(model, {LAYER: 8}, PruneConfig(importance="taylor"), (16, 16), gates)
+    after = dict(cut.named_modules())[LAYER].weight
+    assert all(parameter.grad is None for net in (model, cut) for parameter in net.parameters())
     assert torch.equal(after, before[[channel for channel in range(16) if channel not in off]])
 
 
@@ -78,8 +80,8 @@ def test_taylor_is_the_loss_that_a_gate_is_worth() -> None:
     norm = dict(model.named_modules())["down.0.0.1"]
     norm.weight.data.uniform_(0.5, 1.5)
     norm.bias.data.uniform_(-0.5, 0.5)
-    put_gates(model, [loss_of(0)])
-    (group,) = (one for one in channel_groups(model, "taylor", (16, 16)) if one.name == LAYER)
+    gates = find_gates(model, [loss_of(0)])
+    (group,) = (one for one in channel_groups(model, "taylor", (16, 16), gates=gates) if one.name == LAYER)
     found = sorted(share * group.weight for share in group.scores)
     exact = copy.deepcopy(model).double()
     norm, expected = dict(exact.named_modules())["down.0.0.1"], []
@@ -101,9 +103,14 @@ def test_a_narrow_rest_is_dear_and_a_part_taken_out_whole_costs_its_share() -> N
     assert 0 < group.lost(16, 15) < group.lost(2, 1) and group.lost(16, 0) == pytest.approx(group.weight)
 
 
-def test_taylor_without_gradients_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match="call put_gates first"):
-        prune(build_model(unet_arch(1, 2, base=8, depth=2)), {}, PruneConfig(importance="taylor"), (16, 16))
+def test_taylor_needs_gates_of_a_network_of_these_shapes() -> None:
+    model, other = (build_model(unet_arch(1, 2, base=base, depth=2)) for base in (8, 16))
+    config = PruneConfig(importance="taylor")
+    with pytest.raises(ConfigError, match="but there are none; see find_gates"):
+        prune(model, {}, config, (16, 16))
+    gates = find_gates(other, [loss_of(0)])
+    with pytest.raises(ConfigError, match="these are another network's"):
+        channel_groups(model, "taylor", (16, 16), gates=gates)
 
 
 def test_the_recipe_knows_every_importance() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from edgeseg.pipeline.chain.chain import Chain, Step
-from edgeseg.pipeline.recipe.recipe import load_recipe
-from edgeseg.runtime.errors import EdgesegError, TrainingError
+from edgeseg.pipeline.chain.chain import Chain, Step, StepContext
+from edgeseg.pipeline.chain.store import StepFolder
+from edgeseg.runtime.errors import ConfigError, EdgesegError, TrainingError
 
 # The steps of these tests, in a module of their own as real ones are.
 STEPS = '''
@@ -31,7 +32,7 @@ def add(context):
     """The sum of the parents' values and the step's own."""
     note(context)
     context.progress(0.5, "half")
-    value = context.step.settings["value"] + sum(record["result"]["value"] for record in context.results.values())
+    value = context.setting("value") + sum(record["result"]["value"] for record in context.results.values())
     (context.folder.files / "value").write_text(str(value))
     return {"value": value}
 
@@ -46,7 +47,7 @@ def count(context):
     for number in range(done + 1, 101):
         write_text(place, str(number))
         (context.folder.files / "half").write_text("x" * number)
-        time.sleep(context.step.settings["value"])
+        time.sleep(context.setting("value"))
     (context.folder.files / "half").unlink(missing_ok=True)
     (context.folder.files / "result").write_text("100")
     return {"value": 100, "counted": 100 - done}
@@ -60,12 +61,9 @@ import test_chain
 test_chain.counting(Path(sys.argv[2]), float(sys.argv[3])).run()
 """
 
-RECIPE = "name: any\ndata: {name: synthetic}\ngeometry: {mode: native}\n"
-
 
 def chain(root: Path, steps: tuple[Step, ...], data_key: str = "d") -> Chain:
-    (root / "recipe.yaml").write_text(RECIPE)
-    return Chain(load_recipe(root / "recipe.yaml"), steps, root / "run", root, data_key)
+    return Chain(steps, root / "run", root, data_key)
 
 
 def step(name: str, *parents: str, value: float = 1, module: str = "fake_steps:add", **settings: Any) -> Step:
@@ -76,6 +74,20 @@ def counting(root: Path, pause_s: float) -> Chain:
     return chain(
         root, (step("first"), step("long", "first", value=pause_s, module="fake_steps:count"), step("last", "long"))
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    @dataclasses.dataclass(frozen=True)
+    class Inner:
+        rate: float = 0.5
+
+    sizes: tuple[int, ...] = ()
+    inner: Inner = dataclasses.field(default_factory=Inner)
+
+
+def context_of(root: Path, step: Step) -> StepContext:
+    return StepContext(step, root, root / "split.csv", StepFolder(root), {}, {}, lambda share, words: None)
 
 
 @pytest.fixture
@@ -191,6 +203,21 @@ def test_time_spent_before_an_interruption_counts(root: Path) -> None:
     spent = made.folder("a").work / "spent.json"
     spent.write_text(json.dumps({"wall_s": 1000.0}))
     assert made.run().records["a"]["wall_s"] >= 1000.0
+
+
+def test_a_step_reads_what_it_is_keyed_by_and_nothing_else(root: Path) -> None:
+    strange = chain(root, (Step("odd", (), {"epochs": 3, "rate": 0.5}, "fake_steps:add"),))
+    words = "step 'odd' reads 'value', but is keyed by epochs, rate; hand it over in the plan"
+    with pytest.raises(KeyError, match=words):
+        strange.run()
+
+
+def test_a_section_comes_back_whole_or_not_at_all(root: Path) -> None:
+    settings = {"run": dataclasses.asdict(Section((1, 2), Section.Inner(0.1))), "part": {"sizes": [1]}}
+    context = context_of(root, Step("odd", (), settings, ""))
+    assert context.section("run", Section) == Section((1, 2), Section.Inner(0.1))
+    with pytest.raises(ConfigError, match=r"odd: part\.inner is missing"):
+        context.section("part", Section)
 
 
 def test_nothing_heavy_is_imported_to_find_that_nothing_changed(root: Path) -> None:

@@ -9,21 +9,26 @@ from rich.console import Console
 
 from edgeseg.pipeline.commands.step_table import reasons_of, shipped_line, step_table, tree
 
+# What every row has at least.
+ROW: dict[str, Any] = {"parent": None, "status": "ok", "reason": None, "refused_for": {}}
 TEACHER: dict[str, Any] = {
-    **{"name": "teacher", "parent": None, "status": "ok", "params": 7_760_000, "bytes": 31_000_000},
+    **ROW,
+    **{"name": "teacher", "params": 7_760_000, "bytes": 31_000_000},
     "accuracy": {"val": {"dice_mean": 0.81}, "test": {"dice_mean": 0.8}},
     "latency_ms": {"total": {"p50": 112.0}},
     "speedup_vs_teacher": {"ratio": 1.0},
 }
 STUDENT: dict[str, Any] = {
+    **ROW,
     **{"name": "student", "parent": "teacher", "status": "refused", "reason": "val Dice is 3 points below"},
     "dice_drop_vs_teacher": {"test": {"mean": 0.008, "lo95": -0.012, "hi95": 0.029}},
 }
 INT8: dict[str, Any] = {
-    **{"name": "int8", "parent": "student", "status": "ok", "refused_for": {"x86-ort": "3.0 times"}},
+    **ROW,
+    **{"name": "int8", "parent": "student", "refused_for": {"x86-ort": "3.0 times"}},
     **{"latency_ms": None, "latency_reason": "the engine is missing"},
 }
-LOST: dict[str, Any] = {"name": "lost", "parent": "gone"}
+LOST: dict[str, Any] = {**ROW, "name": "lost", "parent": "gone"}
 SHIPPED = {"step": "int8", "variant": "onnx-int8", "target": "x86-ort", "reason": "the fastest"}
 
 
@@ -51,8 +56,7 @@ def test_figures_and_reasons() -> None:
     assert lines[-1] == "ships: onnx-int8 for x86-ort (the fastest)"
 
 
-def test_a_report_with_nothing_in_it_is_printed_all_the_same() -> None:
-    assert printed({})[-1] == "ships: nothing"
+def test_nothing_ships_and_a_row_without_a_reason_has_none() -> None:
     assert shipped_line({"shipped": {"step": None, "reason": "no variant holds all budgets"}}) == (
         "ships: nothing (no variant holds all budgets)"
     )

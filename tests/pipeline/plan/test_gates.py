@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.plan.gates import accuracy_refusal, latency_refusals, over_budget
+from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.recipe.gate_section import GateSection
 
 
-def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, **val: Any) -> dict[str, Any]:
-    return {
-        "accuracy": {"val": {"region_recall": 0.9, "false_regions_per_negative_frame": 0.2} | val, "test": None},
-        "dice_drop_vs_parent": {"val": {"mean": parent_drop}},
-        "dice_drop_vs_teacher": {"val": {"mean": teacher_drop}},
-    }
+def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, **val: Any) -> Row:
+    return Row(
+        **{"name": "any", "parent": "teacher", "kind": "model", "variant": None, "target": "x86-ort", "status": "ok"},
+        accuracy={"val": {"region_recall": 0.9, "false_regions_per_negative_frame": 0.2} | val, "test": None},
+        dice_drop_vs_parent={"val": {"mean": parent_drop}},
+        dice_drop_vs_teacher={"val": {"mean": teacher_drop}},
+    )
 
 
 def test_a_row_within_every_budget_passes() -> None:
@@ -33,7 +36,7 @@ def test_a_row_within_every_budget_passes() -> None:
         (_row(false_regions_per_negative_frame=0.21), "gates.max_false_regions_per_negative_frame"),
     ],
 )
-def test_a_broken_budget_is_named_with_its_key(row: dict[str, Any], key: str) -> None:
+def test_a_broken_budget_is_named_with_its_key(row: Row, key: str) -> None:
     gates = GateSection(0.01, 0.02, min_region_recall=0.9, max_false_regions_per_negative_frame=0.2)
     reason = accuracy_refusal(row, gates)
     assert reason is not None
@@ -50,8 +53,8 @@ def test_a_figure_that_cannot_be_estimated_refuses_nothing() -> None:
 
 
 def test_test_figures_are_never_looked_at() -> None:
-    row = _row()
-    row["dice_drop_vs_parent"]["test"] = row["dice_drop_vs_teacher"]["test"] = {"mean": 1.0}
+    drops = {"val": {"mean": 0.0}, "test": {"mean": 1.0}}
+    row = dataclasses.replace(_row(), dice_drop_vs_parent=drops, dice_drop_vs_teacher=drops)
     assert accuracy_refusal(row, GateSection(0.0, 0.0)) is None
 
 
@@ -71,15 +74,15 @@ def test_an_unmeasured_target_is_refused_with_that_reason() -> None:
 def test_a_file_beyond_its_budget_is_told() -> None:
     budget = Budget("x86-ort", speedup=5.0, bytes=1000)
     slow, fast = ({"ratio": ratio, "lo95": ratio - 0.5, "hi95": ratio + 0.5} for ratio in (4.97, 5.1))
-    row = {"latency_ms": {"total": {"p50": 2.2}}, "bytes": 1100, "speedup_vs_teacher": slow}
-    assert over_budget(budget, row) == [  # 2.2 ms are no speed-up
+    row = dataclasses.replace(_row(), latency_ms={"total": {"p50": 2.2}}, bytes=1100, speedup_vs_teacher=slow)
+    assert over_budget(budget, row) == (  # 2.2 ms are no speed-up
         "bytes is 1100, the budget allows 1000",
         "beside the teacher it is 4.97 (4.5 to 5.5) times as fast, 5 were asked",
-    ]
-    assert not over_budget(budget, row | {"bytes": 900, "speedup_vs_teacher": fast})
-    unmeasured = {"latency_ms": None, "bytes": 900, "speedup_vs_teacher": None}
-    assert over_budget(budget, unmeasured) == ["its speed beside the teacher could not be measured"]
+    )
+    assert not over_budget(budget, dataclasses.replace(row, bytes=900, speedup_vs_teacher=fast))
+    unmeasured = dataclasses.replace(_row(), bytes=900)
+    assert over_budget(budget, unmeasured) == ("its speed beside the teacher could not be measured",)
     latency = Budget("x86-ort", latency_ms=2.0)
-    assert over_budget(latency, row) == ["latency_ms is 2.2, the budget allows 2"]
-    assert over_budget(latency, unmeasured) == ["latency_ms is not measured, the budget allows 2"]
+    assert over_budget(latency, row) == ("latency_ms is 2.2, the budget allows 2",)
+    assert over_budget(latency, unmeasured) == ("latency_ms is not measured, the budget allows 2",)
     assert not over_budget(Budget("x86-ort", macs_ratio=0.5), unmeasured)  # counted, and held by the search

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from edgeseg.pipeline.chain.chain import Step
-from edgeseg.pipeline.plan.layout import ROWS, score_step
+from edgeseg.pipeline.chain.chain import Step, StepContext
+from edgeseg.pipeline.chain.store import StepFolder
+from edgeseg.pipeline.plan.layout import CHOICES, ROWS, score_step
 from edgeseg.pipeline.plan.plan import Here, plan_steps
-from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.pipeline.recipe.export_sections import RangesSection
+from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.recipe import (
+    BenchSection,
+    DistillSection,
+    Recipe,
+    StudentSection,
+    TeacherSection,
+    TrainSection,
+    load_recipe,
+)
+from edgeseg.runtime.input_spec import Geometry
 
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+ROOT = Path(__file__).parents[3]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
 def _steps(*assignments: str) -> dict[str, Step]:
@@ -60,6 +74,42 @@ def test_settings_reach_only_the_steps_that_use_them() -> None:
     assert changed == {"student_distilled", "student_pruned", "bundle", "report"}
 
 
+# What a step may be handed as a dataclass, and how it is read back.
+SECTIONS = {
+    **{"train": TrainSection, "teacher": TeacherSection, "student": StudentSection, "distill": DistillSection},
+    **{"bench": BenchSection, "gates": GateSection, "geometry": Geometry},
+    **{"quantize": RangesSection},
+}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_step_reads_its_sections_as_the_recipe_has_them_and_no_other(path: Path) -> None:
+    recipe = load_recipe(path)
+    for step in plan_steps(recipe):
+        context = StepContext(step, path, path, StepFolder(path), {}, {}, lambda share, words: None)
+        for name, cls in SECTIONS.items():
+            if name not in step.settings:
+                with pytest.raises(KeyError, match=f"step '{step.name}' reads '{name}'"):
+                    context.section(name, cls)
+                continue
+            whole = {
+                "quantize": recipe.quantize.of_ranges(),
+                "gates": recipe.gates.of_choices() if step.name in CHOICES else recipe.gates,
+            }.get(name) or getattr(recipe, name)
+            assert context.section(name, cls) == whole, step.name
+
+
+def test_a_step_cannot_reach_the_recipe_but_by_its_settings() -> None:
+    """Steps may import a recipe's sections, to read theirs; not the recipe, nor what reads one."""
+    for path in sorted((ROOT / "pipeline/edgeseg/pipeline/steps").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edgeseg.pipeline.recipe"):
+                names = {one.name for one in node.names}
+                assert all(name.endswith(("Section", "RecipeIdentity")) for name in names), f"{path}: {names}"
+            if isinstance(node, ast.Attribute):
+                assert node.attr != "recipe", f"{path}:{node.lineno}"
+
+
 def test_ranges_depend_on_the_images_of_a_folder() -> None:
     recipe = load_recipe(RECIPES[0], ["quantize.folder=line_3"])
     plans = [{one.name: one for one in plan_steps(recipe, calibration_sha256=its)} for its in ("1a", "2b")]
@@ -89,6 +139,15 @@ def test_the_search_depends_on_all_it_reads(setting: str) -> None:
     before, after = _steps(), _steps(setting)
     assert before["student_pruned"].settings != after["student_pruned"].settings
     assert before["student_distilled"].settings == after["student_distilled"].settings
+
+
+def test_the_search_reads_nothing_that_it_does_not_depend_on() -> None:
+    """What it is handed is a recipe in which all else is as if it were not said."""
+    others = ("gates.max_dice_drop=0.9", "quantize.float_paths=[head]", "teacher.epochs=3", "bench.seconds=9", "name=x")
+    before, after = _steps(), _steps(*others)
+    assert before["student_pruned"].settings == after["student_pruned"].settings
+    context = StepContext(before["student_pruned"], ROOT, ROOT, StepFolder(ROOT), {}, {}, lambda share, words: None)
+    assert context.section("recipe", Recipe) == load_recipe(RECIPES[0]).of_search()
 
 
 def test_a_budget_in_time_is_of_one_machine() -> None:

@@ -2,7 +2,6 @@ import base64
 import copy
 import dataclasses
 import errno
-import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.pipeline.report.crop import WHOLE_PX, choose_window
@@ -77,6 +76,14 @@ def with_row(name, **values):
         if row["name"] == name:
             row.update(values)
     return report
+
+
+# What `plan.rows` leaves null where a step failed or was not measured.
+NULLABLE = (
+    *("reason", "engine", "precision", "params", "macs", "bytes", "sha256", "parity", "dice_drop_vs_teacher"),
+    *("dice_drop_vs_parent", "agreement_vs_parent", "skill", "latency_ms", "peak_memory_mib", "load_ms"),
+    *("first_inference_ms", "speedup_vs_teacher", "speedup_vs_parent"),
+)
 
 
 class TestPage:
@@ -154,41 +161,24 @@ class TestWarnings:
 
 
 class TestMissingValues:
-    @pytest.mark.parametrize("report", [{}, {"steps": None, "shipped": None}, {"steps": [{}], "data": {"classes": 3}}])
-    def test_almost_nothing(self, tmp_path, report):
-        page = render(report, tmp_path)
-        assert len(page.headings) == SECTIONS
-        assert "Nothing ships" in page.text
-
-    @pytest.mark.parametrize("key", sorted(fake_report()))
-    def test_any_part_may_be_missing(self, tmp_path, key):
-        for report in (changed(**{key: None}), {k: v for k, v in fake_report().items() if k != key}):
-            assert len(render(report, tmp_path).headings) == SECTIONS
-
-    @pytest.mark.parametrize("key", sorted(fake_report()["steps"][0]))
-    def test_any_value_of_a_row_may_be_missing(self, tmp_path, key):
+    @pytest.mark.parametrize("key", NULLABLE)
+    def test_what_a_row_does_not_have_is_null(self, tmp_path, key):
         report = fake_report()
         for row in report["steps"]:
-            del row[key]
+            row[key] = None
         assert len(render(report, tmp_path).headings) == SECTIONS
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(data=st.data())
-    def test_any_value_anywhere_may_be_something_else(self, tmp_path, data):
-        report = json.loads(json.dumps(fake_report()))
-        place = report
-        for _ in range(data.draw(st.integers(1, 5))):
-            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-            key = data.draw(st.sampled_from(keys))
-            if not isinstance(place[key], dict | list) or not place[key]:
-                break
-            parent, place = place, place[key]
-            place = parent[key]
-        else:
-            key, place = None, report
-        if key is not None:
-            place[key] = data.draw(st.sampled_from([None, "text", 3, -1.5, float("nan"), True, [], {}]))
+    @pytest.mark.parametrize("key", ["ignore", "ignored_share", "licence", "pixel_mm"])
+    def test_what_the_data_do_not_say_is_null(self, tmp_path, key):
+        report = fake_report()
+        report["data"][key] = None
         assert len(render(report, tmp_path).headings) == SECTIONS
+
+    def test_without_a_commit_a_command_or_a_processor_s_name(self, tmp_path):
+        report = changed(git_commit=None, command="", operating_point=None)
+        report["machine"]["cpu_model"] = None
+        page = render(report, tmp_path)
+        assert len(page.headings) == SECTIONS and "# made by a call from Python" in page.text
 
     def test_a_dash_says_why(self, tmp_path):
         report = with_row("tflite_int8", latency_ms=None, reason="LiteRT refused the file")
@@ -286,19 +276,17 @@ class TestVerdict:
         assert "2.00 times larger" in read_verdict(with_row("onnx_int8", bytes=62_280_000)).sentence
 
     def test_times_of_different_engines_are_not_set_side_by_side(self):
-        report = changed(shipped={"step": "tflite_fp32", "variant": "tflite-fp32"})
+        ships = fake_report()["shipped"]
+        report = changed(shipped=ships | {"step": "tflite_fp32", "variant": "tflite-fp32"})
         assert "instead of" not in read_verdict(report).detail
 
     def test_nothing_ships(self):
-        found = read_verdict(changed(shipped={"reason": "every variant fell below max_total_dice_drop on val"}))
+        found = read_verdict(
+            changed(shipped={"step": None, "reason": "every variant fell below max_total_dice_drop on val"})
+        )
         assert found.sentence == "Nothing ships: every variant fell below max_total_dice_drop on val."
         assert found.tone == "bad"
         assert "2 of 8 rows were refused" in found.detail
-
-    def test_a_shipped_step_without_a_row(self):
-        assert (
-            "onnx_int4 is said to ship but has no row" in read_verdict(changed(shipped={"step": "onnx_int4"})).sentence
-        )
 
 
 class TestImages:
@@ -438,17 +426,6 @@ class TestNumbers:
     @pytest.mark.parametrize(("share", "text"), [(0.008, "+0.8"), (-0.0123, "−1.2"), (0.0001, "0.0"), (-0.0001, "0.0")])
     def test_points(self, share, text):
         assert points(share) == text
-
-
-def test_files_of_the_plan_say_what_agrees_and_what_is_unverified(tmp_path):
-    text = render(fake_report(), tmp_path).text
-    assert "The INT8 files of one plan" in text and "79 + 61" in text
-    assert text.count("unverified on TensorRT hardware") == 2  # the s8 file and the cache
-    assert "a made-up reason" in text and "0.16" in text and "+0.12 (-0.20 to +0.41)" in text
-    assert "Masks against each other on 36 images of val. Limits: 0.5 % and 0.1 point." in text
-    report = fake_report()
-    del report["plan_files"]
-    assert "The INT8 files of one plan" not in render(report, tmp_path).text
 
 
 def test_the_report_is_left_as_it_was(tmp_path):

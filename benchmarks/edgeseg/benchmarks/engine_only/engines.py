@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,23 +32,23 @@ class OpenFile(Protocol):
         """What it takes, as it declares it."""
 
     def feed(self, values: Sequence[np.ndarray]) -> None:
-        """Takes values for all inputs, in their order."""
+        """Take values for all inputs, in their order."""
 
     def run(self) -> list[np.ndarray]:
         """One inference: values handed in, results handed out, as in the stage `infer` of a pipeline."""
 
     def close(self) -> None:
-        """Gives the engine back."""
+        """Give the engine back."""
 
 
 def open_file(path: Path, backend: str, threads: int) -> OpenFile:
-    """Opens a file.
+    """Open a file.
 
     Raises:
         BackendError: The engine is missing.
         MeasureError: The engine refuses the file.
     """
-    return _OnnxFile(path, threads) if backend == "onnxruntime" else _TfliteFile(path, threads)
+    return _OPENERS[backend](path, threads)
 
 
 def results_hash(results: Sequence[np.ndarray]) -> str:
@@ -136,6 +136,9 @@ class _TfliteFile:
 
     def close(self) -> None:
         self._interpreter = None
+
+
+_OPENERS: dict[str, Callable[[Path, int], OpenFile]] = {"onnxruntime": _OnnxFile, "litert": _TfliteFile}
 
 
 def _dims(shape: Sequence[Any]) -> tuple[int | str, ...]:

@@ -9,11 +9,10 @@ from edgeseg.benchmarks.engine_only.probe import ask_inputs
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.engine_only.tensors import Sizes, Tensor, Values, resolved
+from edgeseg.runtime.engines import engine_of_suffix
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.file_kind import kind_of, refusal
 from edgeseg.runtime.onnx_header import read_onnx_header
-
-_BACKENDS = {"onnx": "onnxruntime", "tflite": "litert"}
 
 
 def engine_subjects(
@@ -37,13 +36,13 @@ def engine_subjects(
     names = distinct_names(paths)
     found, taken = [], list[Tensor]()
     for path, name in zip(paths, names, strict=True):
-        backend = _BACKENDS.get(kind_of(path).key)
-        if backend is None:
+        engine = engine_of_suffix(f".{kind_of(path).key}")
+        if engine is None:
             raise MeasureError(refusal(path, "a bundle, a step's folder, or an ONNX or TensorFlow Lite file"))
-        beside = weights_beside(path) if backend == "onnxruntime" else ()
-        inputs = ask_inputs(path, backend, timeout_s) or ()
+        beside = weights_beside(path) if engine.suffixes == (".onnx",) else ()
+        inputs = ask_inputs(path, engine.name, timeout_s) or ()
         taken += inputs
-        found.append(EngineSubject(name, path, EngineSpec(backend, resolved(inputs, sizes, name), values), beside))
+        found.append(EngineSubject(name, path, EngineSpec(engine.name, resolved(inputs, sizes, name), values), beside))
     _refuse_strangers(sizes, taken)
     return tuple(found)
 

@@ -43,7 +43,7 @@ def ask_inputs(model: Path, backend: str, timeout_s: float) -> tuple[Tensor, ...
 
 
 def main() -> int:
-    """Reads the question from stdin and writes the answer to stdout."""
+    """Read the question from stdin and write the answer to stdout."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)  # an engine's printf must not end up in the JSON
         question = json.load(sys.stdin)

@@ -15,7 +15,7 @@ class EngineSpec:
     """Stands where a pipeline has its `ModelSpec`.
 
     Attributes:
-        backend: `onnxruntime` or `litert`.
+        backend: Name of the engine.
         inputs: What the file takes, every size known; empty where the file could not be asked.
         values: `random` (seeded) or `zeros`.
         precision: None: a foreign file does not say.
@@ -43,5 +43,5 @@ class EngineSpec:
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> EngineSpec:
-        """Reads what `to_json` wrote."""
+        """Read what `to_json` wrote."""
         return cls(str(obj["backend"]), tuple(Tensor.from_json(one) for one in obj["inputs"]), obj["values"])

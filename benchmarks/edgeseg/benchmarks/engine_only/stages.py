@@ -46,12 +46,12 @@ class EngineStages:
         return results_hash(self._file.run())
 
     def close(self) -> None:
-        """Gives the engine back."""
+        """Give the engine back."""
         self._file.close()
 
 
 def open_engine_only(subject: EngineSubject, threads: int) -> EngineStages:
-    """Opens and feeds a foreign file.
+    """Open and feed a foreign file.
 
     Raises:
         BackendError, MeasureError: From the engine.

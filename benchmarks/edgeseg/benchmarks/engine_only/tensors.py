@@ -47,7 +47,7 @@ class Tensor:
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> Tensor:
-        """Reads what `to_json` wrote."""
+        """Read what `to_json` wrote."""
         return cls(str(obj["name"]), str(obj["dtype"]), tuple(obj["shape"]))
 
 

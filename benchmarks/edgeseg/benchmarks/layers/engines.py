@@ -26,7 +26,7 @@ def open_engine(backend: str, threads: int) -> Callable[[Path], Call]:
     """Prepares an engine.
 
     Args:
-        backend: ``onnxruntime`` or ``litert``.
+        backend: Name of the engine.
         threads: Threads of one call.
 
     Returns:
@@ -35,11 +35,9 @@ def open_engine(backend: str, threads: int) -> Callable[[Path], Call]:
     Raises:
         BackendError: The engine is missing, or there is no such one.
     """
-    if backend == "onnxruntime":
-        return _onnxruntime(threads)
-    if backend == "litert":
-        return _litert(threads)
-    raise BackendError(f"layers are timed in onnxruntime and litert, found backend {backend!r}.")
+    if backend not in _OPENERS:
+        raise BackendError(f"layers are timed in {', '.join(_OPENERS)}, found backend {backend!r}.")
+    return _OPENERS[backend](threads)
 
 
 def _onnxruntime(threads: int) -> Callable[[Path], Call]:
@@ -85,3 +83,26 @@ def _litert(threads: int) -> Callable[[Path], Call]:
         return call
 
     return open_file
+
+
+def _openvino(threads: int) -> Callable[[Path], Call]:
+    try:
+        import openvino as ov
+    except ImportError as error:
+        raise BackendError(f"openvino cannot be imported ({error}). Run: pip install 'edgeseg[openvino]'") from error
+    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
+    settings |= {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}  # as the runtime's backend
+    core = ov.Core()
+
+    def open_file(path: Path) -> Call:
+        compiled = core.compile_model(core.read_model(path), "CPU", settings)
+        request = compiled.create_infer_request()
+        for index, port in enumerate(compiled.inputs):
+            array = np.ones(tuple(port.shape), port.get_element_type().to_dtype())
+            request.set_input_tensor(index, ov.Tensor(array))
+        return lambda: request.infer(share_outputs=True)
+
+    return open_file
+
+
+_OPENERS = {"onnxruntime": _onnxruntime, "litert": _litert, "openvino": _openvino}

@@ -30,7 +30,7 @@ class LayerConfig:
     timeout_s: float = 120.0
 
     def __post_init__(self) -> None:
-        """Refuses values that would measure nothing.
+        """Refuse values that would measure nothing.
 
         Raises:
             ConfigError: A value is out of its range.
@@ -44,7 +44,7 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class LayerFiles:
-    """One layer: a file with one copy of it, and one with ``extra`` copies more.
+    """One layer: a file with one copy of it, and one with `extra` copies more.
 
     Attributes:
         name: What messages and the reply call it.
@@ -80,7 +80,7 @@ class LayerJob:
 
     @classmethod
     def from_json(cls, obj: Any) -> LayerJob:
-        """Reads what ``to_json`` wrote.
+        """Read what `to_json` wrote.
 
         Raises:
             MeasureError: A key is missing or has a wrong type.

@@ -31,7 +31,7 @@ class OpenLayer:
 def time_layers(
     layers: Mapping[str, OpenLayer], config: LayerConfig, seed: int, clock: Clock, report: Report
 ) -> dict[str, list[float]]:
-    """Lets every layer have its turn in every round, each round in another order.
+    """Let every layer have its turn in every round, each round in another order.
 
     Args:
         layers: By name.
@@ -60,7 +60,7 @@ def time_layers(
 
 
 def time_block(call: Callable[[], None], block_s: float, clock: Clock) -> float:
-    """Median duration of one call [ns], over as many as fit into ``block_s``, after untimed ones."""
+    """Median duration of one call [ns], over as many as fit into `block_s`, after untimed ones."""
     gc.disable()
     try:
         for _ in range(_REWARM):

@@ -26,10 +26,10 @@ Runner = Callable[[LayerJob], dict[str, Any]]
 def measure_layers(
     backend: str, layers: Sequence[LayerFiles], config: LayerConfig, *, runner: Runner | None = None
 ) -> list[float]:
-    """Times layers in ``config.processes`` fresh processes.
+    """Time layers in `config.processes` fresh processes.
 
     Args:
-        backend: ``onnxruntime`` or ``litert``.
+        backend: Name of the engine.
         layers: Files of each layer; names are unique.
         config: How much.
         runner: Runs one job; another one in tests.

@@ -1,6 +1,6 @@
 """The HTML kit: pages in one file, without network, good on a phone, on a desk and on paper.
 
-Whatever goes in is escaped; only what the kit itself returns (``Markup``) is taken as HTML.
+Whatever goes in is escaped; only what the kit itself returns (`Markup`) is taken as HTML.
 """
 
 from edgeseg.benchmarks.report.lines import Series, line_svg

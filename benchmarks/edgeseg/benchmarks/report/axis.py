@@ -14,10 +14,10 @@ class Axis:
     """A mapping of values to pixels.
 
     Attributes:
-        low: Value at ``start_px``.
-        high: Value at ``end_px``.
-        start_px: Pixel of ``low``.
-        end_px: Pixel of ``high``; smaller than ``start_px`` for an axis that points up.
+        low: Value at `start_px`.
+        high: Value at `end_px`.
+        start_px: Pixel of `low`.
+        end_px: Pixel of `high`; smaller than `start_px` for an axis that points up.
         log: Whether equal ratios are equal distances.
     """
 
@@ -41,7 +41,7 @@ def fit_axis(values: Sequence[float], start_px: float, end_px: float, log: bool 
     """An axis that shows all values with a little room around them.
 
     Args:
-        values: At least one, finite, and above zero for ``log``.
+        values: At least one, finite, and above zero for `log`.
         start_px: Pixel of the lower end.
         end_px: Pixel of the upper end.
         log: Whether equal ratios shall be equal distances.

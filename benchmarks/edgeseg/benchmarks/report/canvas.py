@@ -23,7 +23,7 @@ DASHES = ("", "7 4", "2 3", "9 3 2 3", "5 2", "1 4")
 
 @dataclass(frozen=True)
 class Legend:
-    """What stands under a plot's frame: SVG drawn from y = ``HEIGHT`` on, and the height it needs [px]."""
+    """What stands under a plot's frame: SVG drawn from y = `HEIGHT` on, and the height it needs [px]."""
 
     svg: str
     height_px: int

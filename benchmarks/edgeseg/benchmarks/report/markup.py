@@ -19,7 +19,7 @@ class Markup(str):
 
 
 def escape(value: Value) -> Markup:
-    """The value as HTML: ``Markup`` as it is, other text escaped, ``None`` and what is no number as a dash."""
+    """The value as HTML: `Markup` as it is, other text escaped, `None` and what is no number as a dash."""
     if isinstance(value, Markup):
         return value
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
@@ -34,5 +34,5 @@ def escape(value: Value) -> Markup:
 
 
 def join(parts: Iterable[Value], between: str = "\n") -> Markup:
-    """Sets parts one after the other, each escaped unless it is ``Markup``."""
+    """Set parts one after the other, each escaped unless it is `Markup`."""
     return Markup(between.join(escape(part) for part in parts))

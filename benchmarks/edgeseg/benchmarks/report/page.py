@@ -17,7 +17,7 @@ def page(title: str, body: Value | list[Value], subtitle: str = "", language: st
         title: The heading and the window's title.
         body: Parts made by the kit; plain text among them is escaped and becomes text.
         subtitle: A line under the heading.
-        language: Of the text, as in ``lang``.
+        language: Of the text, as in `lang`.
     """
     style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     content = join(body) if isinstance(body, list) else escape(body)

@@ -23,10 +23,10 @@ class TreeRow:
     """A row that hangs from another.
 
     Attributes:
-        name: Its own name, shown in the first column unless ``label`` is given.
-        parent: Name of the row it hangs from; ``None`` or a name that is not there make it a root.
+        name: Its own name, shown in the first column unless `label` is given.
+        parent: Name of the row it hangs from; `None` or a name that is not there make it a root.
         cells: The cells after the first.
-        tone: ``good`` and ``bad`` tint the row.
+        tone: `good` and `bad` tint the row.
         label: What the first column shows instead of the name.
     """
 
@@ -49,7 +49,7 @@ def table(columns: Sequence[Column | str], rows: Sequence[Sequence[Value]], capt
     """A flat table.
 
     Args:
-        columns: Titles, or ``Column`` where there is more to say.
+        columns: Titles, or `Column` where there is more to say.
         rows: One sequence of cells per row, as many as columns.
         caption: What the table shows.
 

@@ -1,7 +1,7 @@
 """Ranges of every activation, derived by one of five methods from one pass over training images.
 
-One collection feeds every INT8 writer. All methods read the same statistics (`compress.statistics`), so that trying
-all of them costs one pass and a little arithmetic.
+One collection feeds every INT8 writer. All methods read the same statistics (`compress.int8.statistics`), so that
+trying all of them costs one pass and a little arithmetic.
 """
 
 from __future__ import annotations

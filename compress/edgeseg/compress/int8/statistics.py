@@ -85,7 +85,7 @@ def collect_statistics(
 
     Args:
         model: The network with batch norm folded (`fold_batch_norm`), so that its operations are the exported ones.
-        images: Pixels, uint8 (N, H, W, C), from the training split, as `runtime.preprocess` makes them.
+        images: Pixels, uint8 (N, H, W, C), from the training split, as `runtime.frame.preprocess` makes them.
         histograms: Whether to count values too; extremes alone are a little faster.
         divisor: What pixels are divided by first; 1 for the network of a `DeployGraph`, which does that itself.
 

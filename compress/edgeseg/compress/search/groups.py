@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgeseg.compress.search.importance import COMPARABLE, IMPORTANCE, check_ready
+from edgeseg.compress.search.importance import COMPARABLE, IMPORTANCE, Gates, copy_to_cut
 from edgeseg.compress.search.prune import dependency_graph
 from edgeseg.train.models import SegmentationNet
 from edgeseg.train.models.efficient_unet import InvertedResidual
@@ -56,24 +55,22 @@ class Group:
 
 
 def channel_groups(
-    model: SegmentationNet, importance: str, size_px: tuple[int, int], seed: int = 0
+    model: SegmentationNet, importance: str, size_px: tuple[int, int], seed: int = 0, gates: Gates | None = None
 ) -> tuple[Group, ...]:
     """Every group that can be cut, with the scores of its channels.
 
     Args:
-        model: One of `MODELS`; not changed. For `taylor` with the gradients of `put_gates`.
+        model: One of `MODELS`; not changed.
         importance: A name of `IMPORTANCE`. Where scores have no unit of their own a group weighs as many as it
             has members, so that halving a narrow layer costs as much as halving a wide one.
         size_px: (height, width) of the traced input [px].
         seed: Of `random`.
+        gates: From `find_gates`, for `taylor`.
 
     Raises:
         ConfigError: If the network cannot be traced, or lacks what the importance reads.
     """
-    check_ready(importance, model)
-    twin = copy.deepcopy(model).eval()
-    for mine, parameter in zip(twin.parameters(), model.parameters(), strict=True):
-        mine.grad = parameter.grad
+    twin = copy_to_cut(importance, model, gates)
     graph, scorer = dependency_graph(twin, size_px), IMPORTANCE[importance]()
     layers = dict(twin.named_modules())
     paths = {layer: path for path, layer in layers.items()}

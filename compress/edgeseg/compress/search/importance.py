@@ -2,12 +2,14 @@
 
 To add one, add a line to `IMPORTANCE`: a function that returns a torch-pruning importance. Recipes can name it once it
 is in `edgeseg.pipeline.recipe.fit_section.IMPORTANCES` too, which is apart so that recipes are checked without torch; a
-test compares the two. What it reads beside the weights (gradients, for `taylor`) is put on the network beforehand.
+test compares the two. What it reads beside the weights (`Gates`, for `taylor`) lies in the gradients of the copy that
+is traced and cut, where torch-pruning looks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import copy
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +19,9 @@ from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import SegmentationNet
 
 Importance = Callable[[], Any]
+
+# From the name of a parameter to what `taylor` reads of it, of its shape.
+Gates = Mapping[str, Tensor]
 
 
 def group_l2() -> Any:
@@ -29,7 +34,7 @@ def group_l2() -> Any:
 def taylor() -> Any:
     """First-order estimate of the loss a channel is worth (Molchanov et al. 2019, arXiv:1906.10771, eq. 8).
 
-    Summed over the batch norms a channel passes. Reads what `put_gates` leaves on the network. Not normalised: the
+    Summed over the batch norms a channel passes. Reads what `find_gates` returns. Not normalised: the
     scores are in units of the loss in every group.
     """
     import torch_pruning as tp
@@ -51,15 +56,16 @@ IMPORTANCE: dict[str, Importance] = {"group_l2": group_l2, "taylor": taylor, "ra
 COMPARABLE = frozenset({"taylor"})
 
 
-def put_gates(model: SegmentationNet, losses: Iterable[Callable[[SegmentationNet], Tensor]]) -> None:
-    """Leave in `.grad` what `taylor` reads: root mean squares over batches, of batch norms those of a gate.
+def find_gates(model: SegmentationNet, losses: Iterable[Callable[[SegmentationNet], Tensor]]) -> Gates:
+    """What `taylor` reads: gradients' root mean squares over batches, of batch norms those of a gate.
 
     A gate multiplies a channel behind its batch norm: dL/dgate = scale * dL/dscale + shift * dL/dshift. It is stored so
     that scale * grad gives it back. Near the end of a training gradients of opposite sign cancel in a sum over
     batches; squares do not.
 
     Args:
-        model: Set to evaluation mode, so that batch-norm statistics stay; its weights are not changed.
+        model: Set to evaluation mode, so that batch-norm statistics stay, and without gradients in the end; its weights
+            are not changed.
         losses: One a batch: from the network to the scalar loss of that batch.
     """
     model.eval()
@@ -73,9 +79,10 @@ def put_gates(model: SegmentationNet, losses: Iterable[Callable[[SegmentationNet
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
                 squares[name] += (_gate(norms[name]) if name in norms else parameter.grad).detach().square()
-    for name, parameter in model.named_parameters():
-        found = (squares[name] / max(count, 1)).sqrt()
-        parameter.grad = found / parameter.detach().abs().clamp_min(1e-12) if name in norms else found
+    model.zero_grad(set_to_none=True)
+    found = {name: (square / max(count, 1)).sqrt() for name, square in squares.items()}
+    scales = {name: parameter.detach().abs().clamp_min(1e-12) for name, parameter in model.named_parameters()}
+    return {name: value / scales[name] if name in norms else value for name, value in found.items()}
 
 
 def _gate(layer: nn.BatchNorm2d) -> Tensor:
@@ -83,14 +90,28 @@ def _gate(layer: nn.BatchNorm2d) -> Tensor:
     return layer.weight * layer.weight.grad + layer.bias * layer.bias.grad
 
 
-def check_ready(name: str, model: SegmentationNet) -> None:
-    """Refuse an importance whose ingredients are missing.
+def copy_to_cut(name: str, model: SegmentationNet, gates: Gates | None) -> SegmentationNet:
+    """A copy of a network, in evaluation mode, with what the importance reads.
+
+    Args:
+        name: Of `IMPORTANCE`.
+        model: Not changed.
+        gates: Of this network; None for an importance that reads none.
 
     Raises:
-        ConfigError: For `taylor` on a network without gradients.
+        ConfigError: For `taylor` without gates, or with those of a network of other shapes.
     """
-    if name == "taylor" and any(parameter.grad is None for parameter in model.parameters()):
-        raise ConfigError("importance 'taylor' needs gradients, but the network has none; call put_gates first")
+    twin = copy.deepcopy(model).eval()
+    if name != "taylor":
+        return twin
+    parameters = dict(twin.named_parameters())
+    shapes = {path: parameter.shape for path, parameter in parameters.items()}
+    if gates is None or {path: gate.shape for path, gate in gates.items()} != shapes:
+        found = "there are none" if gates is None else "these are another network's"
+        raise ConfigError(f"importance 'taylor' needs gates of the network that is cut, but {found}; see find_gates")
+    for path, parameter in parameters.items():
+        parameter.grad = gates[path]
+    return twin
 
 
 class _Gates:

@@ -67,7 +67,7 @@ class LatencyTable:
         return len(self._known)
 
     def layers_of(self, model: SegmentationNet, size_px: tuple[int, int]) -> list[Layer]:
-        """List a network's layers at the widths that this target gets; see `compress.layers.layers_of`."""
+        """List a network's layers at the widths that this target gets; see `compress.search.layers.layers_of`."""
         return layers_of(model, size_px, self._probe.depthwise_step)
 
     def unmeasured(self, layers: Iterable[Layer]) -> list[Layer]:

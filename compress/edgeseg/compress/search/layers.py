@@ -95,7 +95,7 @@ def _layer(
         raise ExportError(
             f"operation {node.name} ({name}) has no kind in the latency table, which knows convolution, resize, "
             "concatenation, addition and max pooling. Build the network from those, or add the kind to "
-            "compress/kinds.py."
+            "compress/edgeseg/compress/graph/kinds.py."
         )
     made, (_, height, width) = channels[node], shapes[node.all_input_nodes[0]]
     if isinstance(what, nn.Conv2d | nn.ConvTranspose2d):

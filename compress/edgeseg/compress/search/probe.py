@@ -1,6 +1,6 @@
 """What `compress` asks of a target: how long a layer takes there, and what a whole network costs there.
 
-`compress` never measures by itself. Whoever owns engines and clocks (`pipeline.local_probe`, later any bench target)
+`compress` never measures by itself. Whoever owns engines and clocks (`pipeline.target.local`, later any bench target)
 implements `Probe`; the latency table, the search and the budget know nothing else.
 """
 

@@ -6,14 +6,13 @@ architecture JSON, so what is trained, stored and exported is an ordinary networ
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from edgeseg.compress.search.importance import IMPORTANCE, check_ready
+from edgeseg.compress.search.importance import IMPORTANCE, Gates, copy_to_cut
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import SegmentationNet, build_model
 
@@ -48,7 +47,11 @@ class PruneConfig:
 
 
 def prune(
-    model: SegmentationNet, target: dict[str, int], config: PruneConfig, size_px: tuple[int, int]
+    model: SegmentationNet,
+    target: dict[str, int],
+    config: PruneConfig,
+    size_px: tuple[int, int],
+    gates: Gates | None = None,
 ) -> SegmentationNet:
     """Remove the least important channels until every convolution is at its target width.
 
@@ -57,17 +60,15 @@ def prune(
         target: Wanted output channels by module path, as from `target_widths`; layers at or below it stay.
         config: Importance and rounding.
         size_px: (height, width) of the traced input [px].
+        gates: From `find_gates`, for `taylor`.
 
     Returns:
         A new network in evaluation mode with the remaining weights, built from its own architecture JSON.
 
     Raises:
-        ConfigError: If the network cannot be traced (names the reason).
+        ConfigError: If the network cannot be traced (names the reason), or lacks what the importance reads.
     """
-    check_ready(config.importance, model)
-    smaller = copy.deepcopy(model).eval()
-    for twin, parameter in zip(smaller.parameters(), model.parameters(), strict=True):
-        twin.grad = parameter.grad  # which a copy leaves behind, and `taylor` reads
+    smaller = copy_to_cut(config.importance, model, gates)
     graph = dependency_graph(smaller, size_px)
     importance = IMPORTANCE[config.importance]()
     layers = dict(smaller.named_modules())

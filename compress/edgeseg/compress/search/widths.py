@@ -1,7 +1,7 @@
 """The channel counts that are shipped where an exporter widens depthwise convolutions for its engine.
 
-The rule is that of `export.widen`, told on the traced network instead of the ONNX graph, because a search has to know
-the widths of thousands of networks that are never exported. A test holds the two against each other.
+The rule is that of `export.onnx.widen`, told on the traced network instead of the ONNX graph, because a search has to
+know the widths of thousands of networks that are never exported. A test holds the two against each other.
 """
 
 from __future__ import annotations

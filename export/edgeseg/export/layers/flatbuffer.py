@@ -1,4 +1,4 @@
-"""One layer of a network as a TFLite file of its own, for LiteRT: the counterpart of `layer_graph`.
+"""One layer of a network as a TFLite file of its own, for LiteRT: the counterpart of `layers.graph`.
 
 TFLite computes in NHWC throughout, so a layer has no ends to take off; only the call itself is to be kept out, by the
 same difference of a file of 1 + n copies and a file of one. All copies read the same inputs: LiteRT never merges equal

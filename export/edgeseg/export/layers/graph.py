@@ -19,7 +19,7 @@ anything is left to be changed back. These ends are no part of the layer: the sm
 
 The INT8 form is that of `Placement u8s8_x86`: Q/DQ around every operator, weights s8 per channel, biases int32, and
 the stem on groups of columns. Widths are taken as they are: which depthwise convolutions are widened depends on their
-neighbours, so `compress.layers_of` lists the widths that ship.
+neighbours, so `compress.search.layers` lists the widths that ship.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An exported FP32 TFLite file with what a precision plan says about each of its tensors; as `planned_onnx`."""
+"""An exported FP32 TFLite file with what a precision plan says about each of its tensors; as `onnx.planned`."""
 
 from __future__ import annotations
 

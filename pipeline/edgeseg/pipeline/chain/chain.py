@@ -7,14 +7,18 @@ it torch, monai or an exporter) is imported only when it has to run.
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeseg.pipeline.chain.store import StepFolder, make_key
-from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.reader import read_config
 from edgeseg.runtime.errors import EdgesegError
+
+T = TypeVar("T")
 
 # (step, share done in [0, 1], a few words) -> None
 ChainProgress = Callable[[str, float, str], None]
@@ -31,8 +35,9 @@ class Step:
     Attributes:
         name: Also its folder's name.
         parents: Steps whose results it reads.
-        settings: What of the recipe it depends on; JSON-able.
-        module: Where its `run(context)` lives, `package.module:function`, imported only when it runs.
+        settings: All it is told, and so all it depends on beside its parents and the images; JSON-able.
+        module: Where its `run(context)` lives, `package.module:function`, imported only when it runs;
+            it returns a dataclass or a dict, JSON-able.
         version: Raised when the step's code changes what it makes.
         uses_data: Whether the images are among its inputs.
         weight: Rough share of the chain's time, for the progress bar.
@@ -57,7 +62,6 @@ class StepContext:
 
     Attributes:
         step: The step itself.
-        recipe: The whole recipe; a step reads only what is in its `settings`.
         data_root: Folder of the data set.
         split_file: Where a split made by us is written down.
         folder: Its place on disk.
@@ -67,7 +71,6 @@ class StepContext:
     """
 
     step: Step
-    recipe: Recipe
     data_root: Path
     split_file: Path
     folder: StepFolder
@@ -75,10 +78,54 @@ class StepContext:
     folders: dict[str, StepFolder]
     progress: Callable[[float, str], None]
 
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What the step is told, just as its key hashes it."""
+        settings: dict[str, Any] = json.loads(json.dumps(dict(self.step.settings)))
+        return settings
+
+    def setting(self, name: str) -> Any:
+        """One of its settings.
+
+        Raises:
+            KeyError: If the plan does not hand it to this step: what is read is what the step is keyed by.
+        """
+        if name not in self.settings:
+            known = ", ".join(self.settings) or "nothing"
+            raise KeyError(f"step {self.step.name!r} reads {name!r}, but is keyed by {known}; hand it over in the plan")
+        return self.settings[name]
+
+    def section(self, name: str, cls: type[T]) -> T:
+        """One of its settings as the dataclass that it is, all of whose fields must be there.
+
+        Raises:
+            KeyError: As `setting`.
+            ConfigError: If it is no `cls`, or not a whole one.
+        """
+        return read_config(cls, self.setting(name), f"{self.step.name}: {name}", whole=True)
+
+    def result(self, name: str, cls: type[T]) -> T:
+        """What one of its parents has left; see `result_of`."""
+        return result_of(self.results, name, cls)
+
     @property
     def views_folder(self) -> Path:
-        """Where stored views lie: beside the split, one place for all trainings of a run and of its fits."""
+        """Where stored views lie: beside the split, one place for all trainings of a run."""
         return self.split_file.parent / "views"
+
+
+def result_of(records: Mapping[str, Mapping[str, Any]], name: str, cls: type[T]) -> T:
+    """What a step has left, as the dataclass that it returned.
+
+    Args:
+        records: By step.
+        name: Of a step that is among them.
+        cls: Fields that it lacks and that have a default take that.
+
+    Raises:
+        ConfigError: If it is no `cls`.
+    """
+    return read_config(cls, records[name]["result"], f"result of {name}")
 
 
 @dataclass
@@ -92,23 +139,19 @@ class ChainRun:
 
 @dataclass(frozen=True)
 class Chain:
-    """The steps of one recipe over one data set, in one run folder.
+    """Steps over one data set, in one run folder.
 
     Attributes:
-        recipe: Checked settings, with what they leave to the machine filled in.
         steps: In order.
         root: The run's folder.
         data_root: Folder of the data set.
         data_key: Identity of images, masks and split.
-        about: What dataset.yaml says beside them; trainings do not depend on it.
     """
 
-    recipe: Recipe
     steps: tuple[Step, ...]
     root: Path
     data_root: Path
     data_key: str
-    about: Mapping[str, Any] = field(default_factory=dict)
 
     def folder(self, name: str) -> StepFolder:
         """Place of a step on disk."""
@@ -157,7 +200,6 @@ class Chain:
         folder = self.folder(step.name)
         context = StepContext(
             step=step,
-            recipe=self.recipe,
             data_root=self.data_root,
             split_file=self.root / "split.csv",
             folder=folder,
@@ -166,7 +208,12 @@ class Chain:
             progress=lambda share, words: progress(step.name, share, words),
         )
         module, function = step.module.split(":")
-        return folder.fill(key, lambda: getattr(importlib.import_module(module), function)(context))
+
+        def make() -> dict[str, Any]:
+            result = getattr(importlib.import_module(module), function)(context)
+            return asdict(result) if is_dataclass(result) else result  # type: ignore[arg-type]
+
+        return folder.fill(key, make)
 
     def _key(self, step: Step, keys: Mapping[str, str]) -> str:
         parents = [keys[name] for name in step.parents] + ([self.data_key] if step.uses_data else [])

@@ -84,7 +84,8 @@ class StepFolder:
             str(path.relative_to(self.files)): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
             for path in paths
         }
-        record = {"key": key, "wall_s": round(wall_s, 2), "result": result, "files": files}
+        made = {"key": key, "wall_s": round(wall_s, 2), "result": result, "files": files}
+        record: dict[str, Any] = json.loads(json.dumps(made))  # what is read back, so that both are the same
         write_json(self.root / "done.json", record)
         shutil.rmtree(self.work, ignore_errors=True)
         return record

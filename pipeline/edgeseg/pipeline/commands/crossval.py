@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.pipeline.commands.failures import GATE, OK, Stop, reported
+from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import RUNS, Assignments, Data, Json, Limits, Out, Recipe, Target, invocation
+from edgeseg.runtime.errors import GATE, OK
 
 if TYPE_CHECKING:
     from edgeseg.pipeline.crossval.order import CrossvalOrder

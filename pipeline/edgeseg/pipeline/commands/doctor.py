@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.pipeline.commands.failures import ERROR, GATE, OK, Stop, reported
+from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import EXITS, RUNS, Data, Json, Threads, invocation
+from edgeseg.runtime.errors import ERROR, GATE, OK
 
 doctor_app = typer.Typer(invoke_without_command=True)
 

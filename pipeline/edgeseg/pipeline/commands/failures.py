@@ -7,13 +7,14 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError
+from edgeseg.runtime.engines import ENGINES
+from edgeseg.runtime.errors import ERROR, EdgesegError
 from edgeseg.runtime.text.terminal import say
 
-OK, ERROR, USAGE, GATE = 0, 1, 2, 3
-
 # The extra that brings a package, where it is not `pipeline` itself.
-_EXTRAS = {"cv2": "cv", "onnxruntime": "ort", "ai_edge_litert": "litert", "jinja2": "bench"}
+_EXTRAS = {"cv2": "cv", "jinja2": "bench"} | {
+    package.module: engine.extra for engine in ENGINES.values() for package in engine.packages
+}
 
 
 class Stop(Exception):  # noqa: N818 - no error, a way out
@@ -50,7 +51,7 @@ def reported(*, debug: bool = False) -> Iterator[None]:
             f"{name} is not installed. Run: pip install 'edgeseg[{_EXTRAS.get(name, 'pipeline')}]'", 1, debug
         ) from err
     except EdgesegError as err:
-        raise _exit(str(err), exit_code(err), debug) from err
+        raise _exit(str(err), err.exit_code, debug) from err
     except MemoryError as err:
         raise _exit(
             "out of memory; use smaller frames, tiles (geometry.mode: tile) or a smaller batch", 1, debug
@@ -60,11 +61,6 @@ def reported(*, debug: bool = False) -> Iterator[None]:
         if message is None:
             raise
         raise _exit(message, ERROR, debug) from err
-
-
-def exit_code(err: EdgesegError) -> int:
-    """The exit code that belongs to one of our errors."""
-    return GATE if isinstance(err, GateError) else USAGE if isinstance(err, ConfigError) else ERROR
 
 
 def _exit(message: str, code: int, debug: bool) -> SystemExit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeseg.pipeline.commands.failures import GATE, OK, Stop, reported
+from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import (
     RUNS,
     Assignments,
@@ -16,6 +16,7 @@ from edgeseg.pipeline.commands.options import (
     invocation,
 )
 from edgeseg.pipeline.commands.run import Order, carry_out
+from edgeseg.runtime.errors import GATE, OK
 
 
 def fit(

@@ -102,7 +102,7 @@ def init_text(report: Mapping[str, Any]) -> RenderableType:
 
 
 def _link_data(place: Path, root: Path) -> None:
-    """Makes a folder a data set whose images, masks and table are those of another."""
+    """Make a folder a data set whose images, masks and table are those of another."""
     if place.exists() and not place.is_dir():
         raise ConfigError(f"--out {place} is no folder; name one")
     place.mkdir(parents=True, exist_ok=True)

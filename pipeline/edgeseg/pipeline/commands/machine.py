@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgeseg.pipeline.commands.shown import simple_table
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.machine import doctor as examine_runtime
 
 # What each extra is for; the engines are told of by themselves.
@@ -20,10 +21,8 @@ _PURPOSES = {
     "compress": "pruning and calibration",
     "export": "ONNX and TFLite files",
     "bench": "measuring, and this command line",
-    "sign": "signatures",
     "dev": "tests and checks",
 }
-_EXTRA_OF_ENGINE = {"onnxruntime": "ort", "litert": "litert"}
 # `torch>=2.6; extra == "train"`: name, bounds, extra
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*([^;]*?)\s*;.*extra == ['\"]([a-z]+)['\"]")
 
@@ -46,7 +45,7 @@ def examine(progress: Callable[[int, int], None] | None = None) -> dict[str, Any
             progress(done, total)
         row["probes"] = _probes(name) if row["usable"] else []
         if row["remedy"] is not None:
-            row["remedy"] = install_command(_EXTRA_OF_ENGINE.get(name, name))
+            row["remedy"] = install_command(ENGINES[name].extra)
     report["extras"] = extras()
     report["training"] = _training()
     if progress is not None:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from edgeseg.runtime.engines import TARGETS
+
 EXITS = "Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed."
 RUNS = Path("runs")
 
@@ -30,7 +32,7 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of the engine. Default: all cores, at most 4.", metavar="N")
 ]
 Target = Annotated[
-    str | None, typer.Option(help="x86-ort or x86-litert. Default: the recipe's budget.target.", metavar="TARGET")
+    str | None, typer.Option(help=f"{' or '.join(TARGETS)}. Default: the recipe's budget.target.", metavar="TARGET")
 ]
 Limits = Annotated[
     str | None,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import ERROR, OK, Stop, reported
+from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import BundleFile, Json, Threads, Variant, invocation
-from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.errors import ERROR, OK, EdgesegError
 
 if TYPE_CHECKING:
     from edgeseg.runtime.predict.session import Prediction

@@ -14,14 +14,10 @@ from edgeseg.pipeline.report.fields import (
     count,
     dig,
     fixed,
-    mapping,
     megabytes,
-    name_of,
     number,
     points,
-    rows_of,
     short,
-    status_of,
 )
 
 _STYLES = {"ok": "green", "refused": "yellow", "failed": "bold red", "unsupported": "dim", "not measured": "dim"}
@@ -36,45 +32,41 @@ def step_table(report: Report) -> RenderableType:
         table.add_column(column, no_wrap=True)
     for column in _FIGURES:
         table.add_column(column, justify="right", no_wrap=column != _FIGURES[4])
-    for depth, row in tree(rows_of(report)):
-        name = f"{'  ' * (depth - 1)}└ {name_of(row)}" if depth else name_of(row)
-        table.add_row(name, Text(status_of(row), _STYLES.get(status_of(row), "")), *_figures(row))
-    reasons = [Text(line) for row in rows_of(report) for line in reasons_of(row)]
+    for depth, row in tree(report["steps"]):
+        name = f"{'  ' * (depth - 1)}└ {row['name']}" if depth else row["name"]
+        table.add_row(name, Text(row["status"], _STYLES.get(row["status"], "")), *_figures(row))
+    reasons = [Text(line) for row in report["steps"] for line in reasons_of(row)]
     return Group(table, *([Text(""), *reasons] if reasons else []), Text(""), Text(shipped_line(report), "bold"))
 
 
 def tree(rows: Sequence[Row]) -> list[tuple[int, Row]]:
     """Rows with their depth, every child below its parent, in the order they came; a lost parent counts as none."""
-    names = {name_of(row) for row in rows}
+    names = {row["name"] for row in rows}
 
     def below(parent: str | None, depth: int) -> Iterator[tuple[int, Row]]:
         for row in rows:
-            own = row.get("parent") if row.get("parent") in names else None
+            own = row["parent"] if row["parent"] in names else None
             if own == parent:
                 yield depth, row
-                yield from below(name_of(row), depth + 1)
+                yield from below(row["name"], depth + 1)
 
     return list(below(None, 0))
 
 
 def reasons_of(row: Row) -> list[str]:
     """Why a row was refused, failed or has no latency, one sentence each."""
-    lines = [f"{name_of(row)}: {status_of(row)}: {row['reason']}"] if row.get("reason") else []
-    lines += [
-        f"{name_of(row)}: refused for {target}: {reason}" for target, reason in mapping(row.get("refused_for")).items()
-    ]
+    lines = [f"{row['name']}: {row['status']}: {row['reason']}"] if row["reason"] else []
+    lines += [f"{row['name']}: refused for {target}: {reason}" for target, reason in row["refused_for"].items()]
     if row.get("latency_reason"):
-        lines.append(f"{name_of(row)}: no latency: {row['latency_reason']}")
+        lines.append(f"{row['name']}: no latency: {row['latency_reason']}")
     return lines
 
 
 def shipped_line(report: Report) -> str:
     """What ships and why, in one sentence."""
-    shipped = mapping(report.get("shipped"))
-    reason = f" ({shipped['reason']})" if shipped.get("reason") else ""
-    if not shipped.get("step"):
-        return f"ships: nothing{reason}"
-    return f"ships: {shipped.get('variant') or shipped['step']} for {shipped.get('target') or 'any target'}{reason}"
+    shipped = report["shipped"]
+    what = f"{shipped['variant']} for {shipped['target']}" if shipped["step"] else "nothing"
+    return f"ships: {what} ({shipped['reason']})"
 
 
 def _figures(row: Row) -> list[str]:

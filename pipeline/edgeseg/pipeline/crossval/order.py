@@ -24,7 +24,7 @@ MAX_DROP = 0.005
 # A fold is a run of what ships: its rivals and other seeds say nothing about the claim. What a user sets goes before.
 _REDUCED = ("fit.final_seeds=1", "fit.baselines=[]")
 
-_DECIDE_NOTHING = ("bundle", "report", "plan_files")
+_DECIDE_NOTHING = ("bundle", "report")
 
 
 @dataclass(frozen=True)

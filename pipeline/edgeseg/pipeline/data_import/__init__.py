@@ -46,7 +46,7 @@ class ImportOrder:
 
 
 def import_data(order: ImportOrder, progress: Progress | None = None) -> dict[str, Any]:
-    """Makes a data set of ours out of another tool's.
+    """Make a data set of ours out of another tool's.
 
     Args:
         order: What.

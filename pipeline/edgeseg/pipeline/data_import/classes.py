@@ -36,7 +36,7 @@ def is_ignored(label: str) -> bool:
 
 
 def class_table(labels: Sequence[str], wanted: Sequence[str] | None) -> Table:
-    """Gives each label its id.
+    """Give each label its id.
 
     Args:
         labels: Those of the source, in its order; the background and ignored ones among them or not.
@@ -62,7 +62,7 @@ def class_table(labels: Sequence[str], wanted: Sequence[str] | None) -> Table:
 
 
 def colours_of(classes: Sequence[str]) -> dict[str, Colour]:
-    """Reads NAME=#RRGGBB of every item.
+    """Read NAME=#RRGGBB of every item.
 
     Raises:
         ConfigError: An item is written otherwise, or two of them have one name or colour.
@@ -81,7 +81,7 @@ def colours_of(classes: Sequence[str]) -> dict[str, Colour]:
 
 
 def check_colours(colours: Mapping[str, Colour], where: str) -> None:
-    """Refuses two classes of one colour.
+    """Refuse two classes of one colour.
 
     Raises:
         ConfigError: There are two.

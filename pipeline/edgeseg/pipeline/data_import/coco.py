@@ -20,7 +20,7 @@ _KEYS = {"images", "annotations", "categories"}
 
 
 def read(tree: Tree, wishes: Wishes, tally: Tally) -> Source:
-    """Reads every COCO file of a folder.
+    """Read every COCO file of a folder.
 
     Raises:
         DataError: There is none, or one is not as the format says.
@@ -47,7 +47,7 @@ def read(tree: Tree, wishes: Wishes, tally: Tally) -> Source:
 
 
 def _add(items: dict[str, Item], item: Item, tally: Tally) -> None:
-    """Joins what several files say of one picture, such as one file for each kind of object."""
+    """Join what several files say of one picture, such as one file for each kind of object."""
     before = items.get(item.name)
     if before is None:
         items[item.name] = item

@@ -70,7 +70,7 @@ class _Colours:
         return numbers[inverse].reshape(keys.shape)
 
     def at_end(self) -> None:
-        """Refuses the whole where a colour has no class.
+        """Refuse the whole where a colour has no class.
 
         Raises:
             DataError: With the colours and their counts.

@@ -21,7 +21,7 @@ _DECLARATION = re.compile(r"<!(?!--|\[CDATA\[)\s*(\w*)")
 
 
 def read(tree: Tree, _: Wishes, tally: Tally) -> Source:
-    """Reads every CVAT file of a folder.
+    """Read every CVAT file of a folder.
 
     Raises:
         DataError: There is none, or one is not as CVAT writes it.

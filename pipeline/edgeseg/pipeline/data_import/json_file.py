@@ -18,7 +18,7 @@ _MOST_PX = 1 << 20  # of a side; beyond it an annotation is damaged
 
 
 def read_json(path: Path) -> Any:
-    """Decodes a file.
+    """Decode a file.
 
     Raises:
         DataError: It cannot be read, or is no JSON.

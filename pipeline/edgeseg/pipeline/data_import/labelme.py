@@ -24,7 +24,7 @@ _BY_TWO_POINTS = ("rectangle", "circle", "mask")
 
 
 def read(tree: Tree, _: Wishes, tally: Tally) -> Source:
-    """Reads every labelme file of a folder, and lists pictures that have none.
+    """Read every labelme file of a folder, and list pictures that have none.
 
     Raises:
         DataError: There is none, or one is not as labelme writes it.

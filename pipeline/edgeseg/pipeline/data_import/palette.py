@@ -57,7 +57,7 @@ class _Ids:
         return mask
 
     def _check_colours(self, path: Path, values: list[int]) -> None:
-        """Holds the file's own palette against labelmap.txt: names go by order only where the colours do."""
+        """Hold the file's own palette against labelmap.txt: names go by order only where the colours do."""
         palette = _palette(path.read_bytes()) if self._colours else []
         for value in values:
             if value < len(palette) and palette[value] != self._colours[value]:

@@ -32,7 +32,7 @@ class Tree:
     """
 
     def __init__(self, root: Path) -> None:
-        """Lists the folder.
+        """List the folder.
 
         Raises:
             ConfigError: There is no such folder.
@@ -85,7 +85,7 @@ class Tree:
         return relative
 
     def find(self, name: str, *folders: Path, prefer: str | None = None) -> Path | None:
-        """Finds the file that an annotation names.
+        """Find the file that an annotation names.
 
         Args:
             name: As written there, with slashes of any kind.

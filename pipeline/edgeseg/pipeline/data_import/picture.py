@@ -57,7 +57,7 @@ class Picture:
 
 
 def take(path: Path, declared: Size | None, *, annotated: bool) -> Picture:
-    """Reads a picture and decides how its annotation lies on it.
+    """Read a picture and decide how its annotation lies on it.
 
     Args:
         path: The file.
@@ -90,7 +90,7 @@ def take(path: Path, declared: Size | None, *, annotated: bool) -> Picture:
 
 
 def turned(mask: Any, orientation: int) -> Any:
-    """Turns pixels as EXIF orientation 1 to 8 says."""
+    """Turn pixels as EXIF orientation 1 to 8 says."""
     return _turn(mask, orientation)
 
 

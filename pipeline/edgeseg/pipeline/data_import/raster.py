@@ -18,7 +18,7 @@ _CIRCLE_POINTS = 720  # of a circle: the chord's error stays below a hundredth o
 
 
 def polygon(points: Points, size_px: Size) -> UInt8:
-    """Fills an outline by the even-odd rule.
+    """Fill an outline by the even-odd rule.
 
     Args:
         points: Corners, shape (N, 2); the last is joined to the first.

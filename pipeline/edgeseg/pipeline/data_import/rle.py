@@ -42,7 +42,7 @@ def decode_counts(text: str) -> list[int]:
 
 
 def runs_to_mask(counts: Sequence[int], size_px: Size, *, by_columns: bool) -> UInt8:
-    """Turns run lengths into a mask, uint8, 0 or 1, shape `size_px`.
+    """Turn run lengths into a mask, uint8, 0 or 1, shape `size_px`.
 
     Raises:
         ValueError: They are no whole numbers from 0 on, or do not fill the size.

@@ -23,7 +23,7 @@ class Shape:
 
     Attributes:
         label: Its class, as the format names it.
-        kind: What it is drawn from, such as ``polygon``.
+        kind: What it is drawn from, such as `polygon`.
         draw: Gives its pixels in a picture of a size: uint8, 0 or 1, shape (H, W).
         where: File and place, for messages.
     """
@@ -44,7 +44,7 @@ class Item:
         shapes: Objects, the later over the earlier.
         ids: Instead of shapes, what reads a mask of class ids (uint8, 255 where pixels do not count).
         size_px: (height, width) that the annotation was drawn on, if it says so.
-        split: ``train``, ``val`` or ``test``, if the source says so.
+        split: `train`, `val` or `test`, if the source says so.
         annotated: Whether the source has an annotation of it, be it an empty one.
         n_left: Objects of it that are not taken.
     """
@@ -81,7 +81,7 @@ class Wishes:
     """Options that change what is read.
 
     Attributes:
-        classes: Names to take, in this order; None takes all there are. For ``color`` each is NAME=#RRGGBB.
+        classes: Names to take, in this order; None takes all there are. For `color` each is NAME=#RRGGBB.
         boxes: Take boxes as objects where there is no outline.
         crowds: Take what COCO calls crowds as objects; exporters mark brush strokes so, too.
     """
@@ -99,11 +99,11 @@ class Tally:
     noted: dict[str, list[str]] = field(default_factory=dict)
 
     def skip(self, reason: str, example: str) -> None:
-        """Counts something that is not taken."""
+        """Count something that is not taken."""
         self.not_taken.setdefault(reason, []).append(example)
 
     def note(self, what: str, example: str) -> None:
-        """Counts something that is taken, and is not what one might think."""
+        """Count something that is taken, and is not what one might think."""
         self.noted.setdefault(what, []).append(example)
 
     def as_json(self, which: dict[str, list[str]]) -> list[dict[str, Any]]:

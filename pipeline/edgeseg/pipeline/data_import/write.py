@@ -86,7 +86,7 @@ class Writer:
             (folder / name).mkdir()
 
     def add_all(self, source: Source, progress: Progress | None) -> None:
-        """Writes every picture that can be taken."""
+        """Write every picture that can be taken."""
         names = stems((item.name for item in source.items), self._tally.note)
         for done, item in enumerate(source.items, 1):
             try:
@@ -102,7 +102,7 @@ class Writer:
         return {name: found[name] for name in SPLITS} if self._kept_split() else {}
 
     def finish(self, name: str, classes: tuple[str, ...]) -> None:
-        """Writes dataset.yaml and meta.csv."""
+        """Write dataset.yaml and meta.csv."""
         lines = [
             "# Written by `edgeseg data import`.",
             f"name: {yaml_word(without_bytes(name))}",
@@ -190,7 +190,7 @@ class Writer:
         return self._drawn(item, picture.drawn_px) if item.ids is None else (item.ids(), [])
 
     def _drawn(self, item: Item, size_px: Size) -> tuple[UInt8, list[str]]:
-        """Draws all objects, the later over the earlier."""
+        """Draw all objects, the later over the earlier."""
         ids = {} if self._table is None else self._table.ids
         mask = np.zeros(size_px, np.uint8)
         kinds, covered, n_left = [], 0, item.n_left

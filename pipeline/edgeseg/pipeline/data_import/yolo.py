@@ -28,7 +28,7 @@ _SLACK = 0.01  # exporters round, and draw a little over the border
 
 
 def read(tree: Tree, wishes: Wishes, tally: Tally) -> Source:
-    """Reads a folder with data.yaml, or with a list of names and labels/ beside images/.
+    """Read a folder with data.yaml, or with a list of names and labels/ beside images/.
 
     Raises:
         DataError: Names or images are not found, or a label file is not as the format says.

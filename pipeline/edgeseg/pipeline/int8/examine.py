@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from edgeseg.pipeline.int8.node_times import NodeTimes, node_times
 from edgeseg.pipeline.int8.patient import File, Patient
 from edgeseg.pipeline.int8.race import Race, race
 from edgeseg.pipeline.int8.scored_patient import ScoredPatient
-from edgeseg.pipeline.int8.val_scores import Journal, ValScorer
 from edgeseg.pipeline.int8.verdict import verdict_of
 from edgeseg.runtime.data.dataset import read_image
 from edgeseg.runtime.errors import ConfigError, EdgesegError
@@ -69,7 +67,7 @@ def examine_patient(
 
     Args:
         patient: The network.
-        folder: Where the journal, candidates and a delivered file go.
+        folder: Where scores, candidates and a delivered file go.
         settings: Budget and effort.
         progress: Called with (done, total) candidates.
         racer: Times two files; another one in tests.
@@ -82,19 +80,16 @@ def examine_patient(
     """
     start, work = time.monotonic(), folder / "int8_doctor"
     work.mkdir(parents=True, exist_ok=True)
-    scorer = ValScorer(patient.data, settings.threads)
-    identity = hashlib.sha256(f"{patient.identity} {scorer.content_hash()}".encode()).hexdigest()
-    journal = Journal(work / "journal.json", identity)
-    scored = ScoredPatient(patient, scorer, journal, work / "candidate.onnx", settings.images)
+    scored = ScoredPatient(patient, work, settings.images)
     found = examine(scored, settings.max_drop, progress)
     float_layers = frozenset(found.found.float_layers)
-    times = _times(patient, scorer, work / "candidate.onnx", settings.threads)
+    times = _times(patient, scored, settings.threads)
     targets, notes = _targets(patient, float_layers, work)
-    races = {name: racer(its, scorer.samples[0], patient.data.color, settings.threads) for name, its in targets.items()}
-    rows = {name: _target(its, scored, scorer) | {"race": races[name].to_json()} for name, its in targets.items()}
+    races = {name: racer(its, scored.samples[0], patient.data.color, settings.threads) for name, its in targets.items()}
+    rows = {name: _target(its, scored) | {"race": races[name].to_json()} for name, its in targets.items()}
     for its in targets.values():
         its["int8"][0].unlink()
-    sure = _sure(patient, scorer, scored, float_layers)
+    sure = _sure(patient, scored, float_layers)
     verdict = verdict_of(found, races, sure["findings"])
     delivered = patient.deliver(float_layers, folder) if verdict.status == "ok" else None
     outcome = {
@@ -109,8 +104,8 @@ def examine_patient(
         | outcome
         | sure
         | {
-            "data": _data(patient, scorer, scored),
-            "notes": [*patient.notes(), *_notes(scored, scorer, settings), *notes],
+            "data": _data(patient, scored),
+            "notes": [*patient.notes(), *_notes(scored, settings), *notes],
         }
     )
 
@@ -178,38 +173,38 @@ def _row(
     }
 
 
-def _target(files: dict[str, File], scored: ScoredPatient, scorer: ValScorer) -> dict[str, Any]:
+def _target(files: dict[str, File], scored: ScoredPatient) -> dict[str, Any]:
     """Sizes of a target's two files, and what its own INT8 file loses against the float reference."""
-    counts = scorer.score(*files["int8"], scorer.samples)
-    drop = paired_bootstrap(scored.score(None, whole=True).images, scorer.to_score(counts).images, None)
+    int8 = scored.run(files["int8"], scored.samples)
+    drop = paired_bootstrap(scored.score(None, whole=True).images, int8.images, None)
     return {f"{name}_bytes": path.stat().st_size for name, (path, _spec) in files.items()} | {"drop": drop.to_json()}
 
 
-def _times(patient: Patient, scorer: ValScorer, candidate: Path, threads: int) -> dict[str, NodeTimes]:
+def _times(patient: Patient, scored: ScoredPatient, threads: int) -> dict[str, NodeTimes]:
     """Per-layer times of the float file and of the file with everything in INT8."""
-    frame = read_image(scorer.samples[0].image, patient.data.color, patient.data.window)
+    frame = read_image(scored.samples[0].image, patient.data.color, patient.data.window)
     tensor = prepare(frame, patient.float_spec.input).tensor[:1]
     names = patient.layer_names()
-    patient.write(frozenset(), candidate)
+    patient.write(frozenset(), scored.candidate)
     return {
         "float": node_times(patient.float_model, tensor, names, threads),
-        "int8": node_times(candidate, tensor, names, threads),
+        "int8": node_times(scored.candidate, tensor, names, threads),
     }
 
 
-def _data(patient: Patient, scorer: ValScorer, scored: ScoredPatient) -> dict[str, Any]:
+def _data(patient: Patient, scored: ScoredPatient) -> dict[str, Any]:
     return {
         "name": patient.data.name,
         "split": "val",
-        "n_images": len(scorer.samples),
-        "n_groups": len({sample.group for sample in scorer.samples}),
+        "n_images": len(scored.samples),
+        "n_groups": len({sample.group for sample in scored.samples}),
         "compared_on": [sample.stem for sample in scored.subset],
-        "frame": scorer.samples[0].stem,
+        "frame": scored.samples[0].stem,
     }
 
 
-def _notes(scored: ScoredPatient, scorer: ValScorer, settings: Settings) -> list[str]:
-    part, whole = len(scored.subset), len(scorer.samples)
+def _notes(scored: ScoredPatient, settings: Settings) -> list[str]:
+    part, whole = len(scored.subset), len(scored.samples)
     compared = f"all {whole} val images" if part == whole else f"a seeded draw of {part} of the {whole} val images"
     return [
         f"A layer's loss: it alone in INT8, all others in float, by Dice on {compared}. The search and its result are "
@@ -219,9 +214,9 @@ def _notes(scored: ScoredPatient, scorer: ValScorer, settings: Settings) -> list
     ]
 
 
-def _sure(patient: Patient, scorer: ValScorer, scored: ScoredPatient, float_layers: FloatLayers) -> Report:
+def _sure(patient: Patient, scored: ScoredPatient, float_layers: FloatLayers) -> Report:
     """Whether the masks say anything, and which class of the float network lies on which of the truth."""
-    confusion, classes = scorer.confusion(), patient.data.classes
+    confusion, classes = scored.confusion(), patient.data.classes
     int8 = scored.score(float_layers, whole=True).images
     return {
         "findings": list(findings(confusion, int8, _dice(patient, scored)["float"], classes)),

@@ -1,37 +1,50 @@
-"""A patient as the search of `compress.sensitivity` sees it: layers and scores."""
+"""A patient as the search of `compress.int8.sensitivity` sees it: layers, and scores on val that are made once.
+
+Every candidate is run and scored as the chain scores its files, and what it came to is kept in a folder of the chain's
+store, under the key of all it depends on. So a doctor that was killed goes on.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from edgeseg.compress.calibration.set import draw_balanced
 from edgeseg.compress.int8.sensitivity import FloatLayers, Score
-from edgeseg.pipeline.int8.patient import Patient
-from edgeseg.pipeline.int8.val_scores import Journal, ValScorer
-from edgeseg.runtime.data.dataset import Sample
+from edgeseg.export.mask_agreement import masks_of
+from edgeseg.pipeline.chain.store import StepFolder, make_key
+from edgeseg.pipeline.int8.patient import File, Patient
+from edgeseg.runtime.data.dataset import DataSet, Sample, content_hash
+from edgeseg.runtime.data.ignored import IGNORED
+from edgeseg.runtime.score.evaluate import load_scores, save_scores
 
 # Comparing layers takes about this long where nobody says how many images to use [s]; fewer images than these say
 # nothing.
 _COMPARE_S = 300.0
 _FEWEST_IMAGES = 16
+_VERSION = 1  # goes up when what is kept means something else
 
 
 class ScoredPatient:
-    """Implements `compress.sensitivity.Int8Subject` for a patient.
+    """Implements `compress.int8.sensitivity.Int8Subject` for a patient.
 
     Args:
         patient: The network.
-        scorer: Val images.
-        journal: Where scores are kept.
-        candidate: The file that candidates are written to, one after the other.
+        work: Folder for candidates, one after the other, and for what they came to.
         images: Val images to compare layers on; 0 for all, None to choose by time.
     """
 
-    def __init__(
-        self, patient: Patient, scorer: ValScorer, journal: Journal, candidate: Path, images: int | None = None
-    ) -> None:
-        self._patient, self._scorer, self._journal, self._candidate = patient, scorer, journal, candidate
-        self._scorer.float_masks(patient.float_model, patient.float_spec)
+    def __init__(self, patient: Patient, work: Path, images: int | None = None) -> None:
+        self._patient, self._work = patient, work
+        self.candidate = work / "candidate.onnx"
+        self.samples: tuple[Sample, ...] = patient.data.split("val")
+        self._float = masks_of(patient.float_model, patient.float_spec, patient.data, self.samples)
+        self._depends_on = [patient.identity, val_hash(patient.data)]
         self.subset = self._choose(images)
 
     def layers(self) -> tuple[str, ...]:
@@ -39,39 +52,75 @@ class ScoredPatient:
         return self._patient.layers()
 
     def score(self, float_layers: FloatLayers | None, *, whole: bool) -> Score:
-        """Score a candidate, or take what the journal has of it."""
-        samples = self._scorer.samples if whole else self.subset
-        known = self._journal.counts(float_layers)
-        missing = [sample for sample in samples if sample.stem not in known]
-        if missing:
-            path, spec = self._patient.float_model, self._patient.float_spec
-            if float_layers is not None:
-                path, spec = self._candidate, self._patient.write(float_layers, self._candidate)
-            new = self._scorer.score(path, spec, missing)
-            self._journal.add(float_layers, new)
-            known |= {one.stem: one for one in new}
-        return self._scorer.to_score([known[sample.stem] for sample in samples])
+        """Score a candidate, or read what it came to."""
+        samples = self.samples if whole else self.subset
+        if float_layers is None:
+            stems = {sample.stem for sample in samples}
+            return Score(tuple(score for score in self._float.scores if score.stem in stems), 0.0)
+        asked = {"float": sorted(float_layers), "images": [sample.stem for sample in samples]}
+
+        def make(files: Path) -> dict[str, Any]:
+            found = self.run((self.candidate, self._patient.write(float_layers, self.candidate)), samples)
+            save_scores(files / "scores.json", found.images)
+            return {"differs": found.differs}
+
+        files, result = self._once("scores", asked, make)
+        return Score(tuple(load_scores(files / "scores.json")), float(result["differs"]))
+
+    def run(self, file: File, samples: Sequence[Sample]) -> Score:
+        """Score a file as it is, and count the pixels whose class is not the float file's; ignored ones do not count.
+
+        Raises:
+            BackendError: If no engine here takes the file.
+            DataError: If an image cannot be read.
+        """
+        found = masks_of(*file, self._patient.data, samples)
+        stems = {sample.stem for sample in samples}
+        reference = (mask for sample, mask in zip(self.samples, self._float.masks, strict=True) if sample.stem in stems)
+        differ = total = 0
+        for mask, other in zip(found.masks, reference, strict=True):
+            differ += int(np.count_nonzero(mask != other))
+            total += int(np.count_nonzero(mask != IGNORED))
+        return Score(tuple(found.scores), differ / max(1, total))
+
+    def confusion(self) -> np.ndarray:
+        """Pixels of val that count by class, int64 (K truth, K answers of the float file)."""
+        n = len(self._patient.data.classes)
+        pairs = np.zeros(n * n, np.int64)
+        for sample, mask in zip(self.samples, self._float.masks, strict=True):
+            truth = sample.read_truth(n)
+            counts = truth != IGNORED
+            pairs += np.bincount(truth[counts].astype(np.int64) * n + mask[counts], minlength=n * n)
+        return pairs.reshape(n, n)
+
+    def _once(self, kind: str, asked: Any, make: Any) -> tuple[Path, dict[str, Any]]:
+        """What `make` writes into a folder, and returns, made once for all it depends on."""
+        key = make_key(kind, _VERSION, [*self._depends_on, asked], [])
+        folder = StepFolder(self._work / kind / key[:16])
+        record = folder.load(key) or folder.fill(key, lambda: make(folder.files))
+        return folder.files, record["result"]
 
     def _choose(self, images: int | None) -> tuple[Sample, ...]:
         """The val images that layers are compared on: all, or a seeded, class-balanced draw."""
-        samples = self._scorer.samples
-        if images is None:
-            images = self._journal.choice("compare_on")
-        if images is None:
-            images = self._affordable(len(samples))
-            self._journal.choose("compare_on", images)
-        if not 0 < images < len(samples):
-            return samples
-        return self._scorer.draw(images)
+        if images is None:  # kept, so that a doctor that goes on compares on the same ones
+            images = int(self._once("compare_on", None, lambda _: {"images": self._affordable()})[1]["images"])
+        if not 0 < images < len(self.samples):
+            return self.samples
+        drawn = set(draw_balanced(self.samples, self._patient.data.classes, images, seed=0).stems)
+        return tuple(sample for sample in self.samples if sample.stem in drawn)
 
-    def _affordable(self, n_samples: int) -> int:
+    def _affordable(self) -> int:
         """As many images as comparing all layers takes about five minutes on."""
-        everything = frozenset[str]()
         start = time.monotonic()
-        spec = self._patient.write(everything, self._candidate)
+        spec = self._patient.write(frozenset(), self.candidate)
         written = time.monotonic()
-        first = self._scorer.samples[: min(4, n_samples)]
-        self._scorer.score(self._candidate, spec, first)
+        first = self.samples[:4]
+        self.run((self.candidate, spec), first)
         image_s = (time.monotonic() - written) / len(first)
         left_s = _COMPARE_S / max(len(self.layers()), 1) - (written - start)
-        return min(n_samples, max(_FEWEST_IMAGES, int(left_s / image_s)))
+        return min(len(self.samples), max(_FEWEST_IMAGES, int(left_s / image_s)))
+
+
+def val_hash(data: DataSet) -> str:
+    """SHA-256 of the val images and masks, of the classes, and of the colour that images are read in."""
+    return content_hash(dataclasses.replace(data, samples=data.split("val")))

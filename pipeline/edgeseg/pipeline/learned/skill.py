@@ -23,14 +23,14 @@ def skill_of(scores: Sequence[ImageScore], foreground: Sequence[str]) -> dict[st
     Returns:
         Plain values for JSON; shares are of all pixels, in [0, 1], by class:
 
-        - ``value``: (Dice - best trivial Dice) / (1 - best trivial Dice). 1 is a perfect network, 0 one that is no
+        - `value`: (Dice - best trivial Dice) / (1 - best trivial Dice). 1 is a perfect network, 0 one that is no
           better than its best trivial rival, below 0 a worse one. None where the truth is of one class everywhere,
           so that nothing could be learned.
-        - ``dice``: its ``dice_mean``.
-        - ``trivial_dice``, ``trivial``: of the best answer "every pixel is CLASS", and that class.
-        - ``truth_share``, ``predicted_share``.
-        - ``images_with``: images whose truth has the class.
-        - ``n_images``, ``n_groups``, ``n_positive`` (images with foreground).
+        - `dice`: its `dice_mean`.
+        - `trivial_dice`, `trivial`: of the best answer "every pixel is CLASS", and that class.
+        - `truth_share`, `predicted_share`.
+        - `images_with`: images whose truth has the class.
+        - `n_images`, `n_groups`, `n_positive` (images with foreground).
 
     Reference:
         The usual form of a skill score, Murphy 1988, Monthly Weather Review 116(12), eq. 1.

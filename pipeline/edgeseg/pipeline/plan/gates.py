@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeseg.compress.search.budget import Budget, misses
+from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.recipe.gate_section import GateSection
-
-Row = dict[str, Any]
 
 
 def accuracy_refusal(row: Row, gates: GateSection) -> str | None:
@@ -22,14 +21,14 @@ def accuracy_refusal(row: Row, gates: GateSection) -> str | None:
         gates: Budgets; None switches one off.
     """
     drops = (
-        ("its parent", row.get("dice_drop_vs_parent"), gates.max_dice_drop, "gates.max_dice_drop"),
-        ("the teacher", row.get("dice_drop_vs_teacher"), gates.max_total_dice_drop, "gates.max_total_dice_drop"),
+        ("its parent", row.dice_drop_vs_parent, gates.max_dice_drop, "gates.max_dice_drop"),
+        ("the teacher", row.dice_drop_vs_teacher, gates.max_total_dice_drop, "gates.max_total_dice_drop"),
     )
     for against, drop, budget, key in drops:
         found = (drop or {}).get("val")
         if found and budget is not None and found["mean"] > budget:
             return f"val Dice is {100 * found['mean']:.2f} points below {against}; {key} allows {100 * budget:.2f}"
-    val = row["accuracy"]["val"]
+    val = row.accuracy["val"] or {}
     recall = val.get("region_recall")
     if gates.min_region_recall is not None and isinstance(recall, float) and recall < gates.min_region_recall:
         return f"val region recall is {recall:.3f}; gates.min_region_recall asks for {gates.min_region_recall:.3f}"
@@ -52,7 +51,7 @@ def baseline_refusal(row: Row, baseline: str, baseline_summary: Mapping[str, Any
     """
     if not baseline_summary:
         return None
-    mine, plain = row["accuracy"]["val"]["dice_mean"], baseline_summary["dice_mean"]
+    mine, plain = row.val_dice(), baseline_summary["dice_mean"]
     if mine is None or plain is None or mine > plain:
         return None
     return f"val Dice {mine:.3f} does not beat its baseline {baseline} ({plain:.3f})"
@@ -77,22 +76,22 @@ def latency_refusals(speedups: Mapping[str, float | None], gates: GateSection) -
     return refused
 
 
-def over_budget(budget: Budget, row: Row) -> list[str]:
+def over_budget(budget: Budget, row: Row) -> tuple[str, ...]:
     """What a file exceeds by its own measurement, or could not be measured of it, in words.
 
     Args:
         budget: On the row's target.
-        row: With `bytes latency_ms speedup_vs_teacher`.
+        row: With latency.
     """
-    total = ((row.get("latency_ms") or {}).get("total") or {}).get("p50")
-    own = {"latency_ms": total, "bytes": row.get("bytes")}
+    total = ((row.latency_ms or {}).get("total") or {}).get("p50")
+    own = {"latency_ms": total, "bytes": row.bytes}
     # Not the ceilings: the milliseconds that a speed-up comes to are those of the minute the teacher was timed in.
     over = [str(one) for one in misses({name: limit for name, limit in budget.limits.items() if name in own}, own)]
-    asked, found = budget.speedup, row.get("speedup_vs_teacher")
+    asked, found = budget.speedup, row.speedup_vs_teacher
     if asked is not None and not found:
         over.append("its speed beside the teacher could not be measured")
     elif asked is not None and found and found["ratio"] < asked:
         low, high = found["lo95"], found["hi95"]
         interval = "" if low is None else f" ({low:.1f} to {high:.1f})"
         over.append(f"beside the teacher it is {found['ratio']:.3g}{interval} times as fast, {asked:g} were asked")
-    return over
+    return tuple(over)

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
-from edgeseg.pipeline.plan.layout import CHOICES, MODEL_ROWS, ROWS, TEACHER_FILES, VARIANT_ROWS, score_step
+from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, ROWS, TEACHER_FILES, VARIANT_ROWS, score_step
 from edgeseg.pipeline.plan.search_parts import search_parts
+from edgeseg.pipeline.plan.variants import VARIANTS, VariantPlan, teacher_step
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.runtime.engines import missing
 
 _STEPS = "edgeseg.pipeline.steps."
+_EXPORT = _STEPS + "export:"
 
-RANGES_VERSION = 4  # of the step `ranges`, in a fit too
-INT8_VERSION = 3  # of the steps that write INT8 files, in a fit too
+RANGES_VERSION = 4  # of the step `ranges`, in a search too
+INT8_VERSION = 4  # of the steps that write INT8 files, in a search too
 
 _CUT_FROM = ("teacher", "student_alone", "student_distilled", "val_teacher", "choose_student")
 
@@ -56,25 +59,24 @@ def plan_steps(
     said = dict(about or {})
     scale = {"pixel_mm": said.get("pixel_mm")}
     searched = _search(recipe, calibration_sha256, here)
-    first = [
-        *_students(recipe, scale, searched),
-        *_exports(recipe, calibration_sha256),
-        *_scores(VARIANT_ROWS, "val", scale),
-    ]
-    measured = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
-    bench = Step("bench", tuple(measured), {"bench": _section(recipe.bench)}, _STEPS + "bench:run_bench", weight=15)
-    decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *CHOICES, "bench")
-    gates = {"gates": _section(recipe.gates)}
-    ship = Step("ship", decided, gates | _budget(recipe), _STEPS + "choose:run_ship", weight=0.1)
+    exports = [*_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
+    first = [*_students(recipe, scale, searched), *exports]
+    exported = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
+    measured = [name for name in exported if name not in {row.file for row in ROWS if row.not_timed}]
+    bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
+    decided = (*(score_step(row, "val") for row in ROWS), *exported, *_trainings(), *CHOICES, "bench")
+    gates = recipe.sections("gates")
+    ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=2, weight=0.1)
     tests = _scores(ROWS, "test", scale, "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
-    identity = {"recipe": recipe.sha256(), "data": said}
-    bundle = Step("bundle", everything, gates | identity, _STEPS + "pack:run_bundle", version=2, weight=0.5)
+    packed = {"recipe": dataclasses.asdict(recipe.identity), "seed": recipe.data.seed, "data": said}
+    told = {"recipe": recipe.to_json(), "sha256": recipe.sha256(), "data": said, "command": command, "images": images}
+    bundle = Step("bundle", everything, packed, _STEPS + "pack:run_bundle", version=2, weight=0.5)
     report = Step(
         "report",
-        (*everything, *points, "ranges", "plan_files", "bundle"),
-        gates | identity | {"command": command, "images": images},
+        (*everything, *points, "ranges", "bundle"),
+        gates | told,
         _STEPS + "report:run_report",
         version=2,
         weight=0.5,
@@ -84,10 +86,13 @@ def plan_steps(
 
 def ranges_settings(recipe: Recipe, calibration_sha256: str | None) -> dict[str, Any]:
     """What of a recipe the step `ranges` depends on; a calibration folder by its images, wherever it lies."""
-    quantize = _section(recipe.quantize)
-    del quantize["float_paths"], quantize["folder"]
     calibration = {"seed": recipe.train.seed, "folder_sha256": calibration_sha256}
-    return {"quantize": quantize, "geometry": _section(recipe.geometry)} | calibration
+    return {"quantize": dataclasses.asdict(recipe.quantize.of_ranges())} | recipe.sections("geometry") | calibration
+
+
+def ranges_places(recipe: Recipe) -> dict[str, str]:
+    """Where the calibration images of the step `ranges` lie, if the recipe names a folder."""
+    return {} if recipe.quantize.folder is None else {"calibration": recipe.quantize.folder}
 
 
 def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -> tuple[Step, ...]:
@@ -104,38 +109,23 @@ def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -
     return (Step("operating_point", (*parents, "val_teacher"), settings, _STEPS + "operate:run_operating_point"),)
 
 
+def training_settings(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe every training depends on."""
+    return recipe.sections("train", "geometry", "binary_output")
+
+
 def _search(recipe: Recipe, calibration_sha256: str | None, here: Here) -> tuple[Step, ...]:
     """The step that makes sure of the target before anything is trained, and the one that cuts the student to it."""
-    budget, search = _budget(recipe), "edgeseg.pipeline.search.step:"
+    search = "edgeseg.pipeline.search.step:"
     if recipe.budget is None:
         reason = "the recipe has no budget, such as {target: x86-ort, macs_ratio: 0.65}, so nothing is cut"
-        return (Step("student_pruned", _CUT_FROM, {}, search + "run_student_pruned", left_out=reason),)
-    ranges = ranges_settings(recipe, calibration_sha256)
-    cut = budget | ranges | {"train": _trained(recipe), "threads": recipe.bench.threads, "machine": here.machine}
-    cut |= {"student": _section(recipe.student), "distill": _section(recipe.distill), "fit": _section(recipe.fit)}
-    asked = budget | ranges | {"threads": recipe.bench.threads}
+        return (Step(CUT, _CUT_FROM, {}, search + "run_student_pruned", left_out=reason),)
+    places = ranges_places(recipe) | {"layer_times": here.layer_times}
+    known = {"folder_sha256": calibration_sha256, "machine": here.machine}
+    asked, searched = (known | {"recipe": one.to_json()} for one in (recipe.of_target(), recipe.of_search()))
     weight = sum(search_parts(recipe).values())
-    return (
-        Step("target", (), asked, search + "run_target", weight=0.2),
-        Step(
-            "student_pruned",
-            (*_CUT_FROM, "target"),
-            cut,
-            search + "run_student_pruned",
-            version=3,
-            weight=weight,
-            places={"layer_times": here.layer_times},
-        ),
-    )
-
-
-def _budget(recipe: Recipe) -> dict[str, Any]:
-    return {"budget": None if recipe.budget is None else _section(recipe.budget)}
-
-
-def _trained(recipe: Recipe) -> dict[str, Any]:
-    """What all trainings depend on."""
-    return _section(recipe.train) | {"geometry": _section(recipe.geometry), "binary_output": recipe.binary_output}
+    cut = Step(CUT, (*_CUT_FROM, "target"), searched, search + "run_student_pruned", 3, weight=weight, places=places)
+    return (Step("target", (), asked, search + "run_target", weight=0.2, places=places), cut)
 
 
 def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ...]) -> list[Step]:
@@ -146,49 +136,36 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
         scale: Of the scores.
         searched: From `_search`; its last step cuts the student.
     """
-    common = _trained(recipe)
-    teacher = {"train": common, "teacher": _section(recipe.teacher)}
-    student = {"train": common, "student": _section(recipe.student)}
-    distilled = student | {"distill": _section(recipe.distill)}
-    gates = {"gates": recipe.gates.of_choices()}
-    left_out = {
-        name: f"fit.student names {recipe.fit.student}" for name in STUDENTS if recipe.fit.student not in (None, name)
-    }
-    training, deciding = _STEPS + "training:", _STEPS + "choose:"
+    training = training_settings(recipe)
+    teacher = training | recipe.sections("teacher")
+    student = training | recipe.sections("student")
+    distilled = student | recipe.sections("distill")
+    named = recipe.fit.student
+    left_out = {name: f"fit.student names {named}" for name in STUDENTS if named not in (None, name)}
+    gates = {"gates": dataclasses.asdict(recipe.gates.of_choices())}
+    trains, deciding = _STEPS + "training:", _STEPS + "choose:"
     score = {row.name: _scores([row], "val", scale)[0] for row in MODEL_ROWS}
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
     chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
+    alone = Step("student_alone", (), student, trains + "run_student_alone", weight=12)
+    taught = Step("student_distilled", ("teacher",), distilled, trains + "run_student_distilled", weight=25)
     return [
         *searched[:-1],
-        Step("teacher", (), teacher, training + "run_teacher", weight=30),
+        Step("teacher", (), teacher, trains + "run_teacher", weight=30),
         _torch_onnx("teacher", recipe),
         score["teacher"],
-        Step(
-            "student_alone",
-            (),
-            student,
-            training + "run_student_alone",
-            weight=12,
-            left_out=left_out.get("student_alone"),
-        ),
+        dataclasses.replace(alone, left_out=left_out.get(alone.name)),
         _torch_onnx("student_alone", recipe),
         score["student_alone"],
-        Step(
-            "student_distilled",
-            ("teacher",),
-            distilled,
-            training + "run_student_distilled",
-            weight=25,
-            left_out=left_out.get("student_distilled"),
-        ),
+        dataclasses.replace(taught, left_out=left_out.get(taught.name)),
         _torch_onnx("student_distilled", recipe),
         score["student_distilled"],
         Step(
             "choose_student",
             chosen_from,
-            gates | {"named": recipe.fit.student},
+            gates | {"named": named},
             deciding + "run_choose_student",
-            version=2,
+            version=3,
             weight=0.1,
         ),
         searched[-1],
@@ -199,50 +176,68 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
             (*chosen_from, "choose_student", *scored["student_pruned"]),
             gates,
             deciding + "run_choose_final",
-            version=2,
+            version=3,
             weight=0.1,
         ),
     ]
 
 
 def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
-    """The shipped files of the accepted student, and the teacher's file for the other engine."""
-    export = _STEPS + "export:"
+    """The files of the accepted student, and the teacher's in each engine."""
     students = tuple(name for name in _trainings() if name != "teacher")
     accepted = (*students, "choose_final")
-    where = {"geometry": _section(recipe.geometry)}
+    where = recipe.sections("geometry")
     planned = where | {"float_paths": list(recipe.quantize.float_paths)}
-    calibration = ranges_settings(recipe, calibration_sha256)
+    calibration, places = ranges_settings(recipe, calibration_sha256), ranges_places(recipe)
     ranges = _STEPS + "quantize:run_ranges"
     points = operating_steps(recipe, ("choose_final", *(f"{name}_onnx" for name in students)))
     decided = (*accepted, *(step.name for step in points))
+    floats = [one for one in VARIANTS if one.precision == "fp32"]
     return [
-        Step("teacher_tflite", ("teacher",), where | {"of": "teacher"}, export + "run_tflite_fp32", weight=1),
+        *(step for one in floats for step in _teacher(one, recipe)),
         *points,
-        Step("onnx_fp32", decided, where, export + "run_onnx_fp32", weight=2),
-        Step("tflite_fp32", decided, where, export + "run_tflite_fp32"),
-        Step("ranges", accepted, calibration, ranges, version=RANGES_VERSION, weight=2),
-        Step("onnx_int8", (*decided, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8", version=INT8_VERSION),
-        Step(
-            "tflite_int8",
-            (*decided, "tflite_fp32", "ranges"),
-            planned,
-            export + "run_tflite_int8",
-            version=INT8_VERSION,
-        ),
-        Step(
-            "plan_files",
-            (*accepted, "onnx_fp32", "tflite_fp32", "ranges", "onnx_int8", "tflite_int8"),
-            planned,
-            _STEPS + "plan_files:run_plan_files",
-            weight=0.5,
-        ),
+        *(_float(one, decided, where) for one in floats),
+        Step("ranges", accepted, calibration, ranges, version=RANGES_VERSION, weight=2, places=places),
+        *(_int8(one, decided, planned) for one in VARIANTS if one.precision == "int8"),
     ]
 
 
+def _teacher(variant: VariantPlan, recipe: Recipe) -> list[Step]:
+    """The teacher's file for a target; the one of its row is there already."""
+    name = teacher_step(variant.step)
+    if name in {row.file for row in MODEL_ROWS}:
+        return []
+    where = recipe.sections("geometry") | {"of": "teacher"}
+    if variant.same_as:
+        return [_same(variant, name, ("teacher",), teacher_step(variant.same_as), where)]
+    return [Step(name, ("teacher",), where | {"format": variant.format}, _EXPORT + "run_float", weight=1)]
+
+
+def _float(variant: VariantPlan, decided: tuple[str, ...], where: Mapping[str, Any]) -> Step:
+    if variant.same_as:
+        return _same(variant, variant.step, decided, variant.same_as, where)
+    settings = {**where, "format": variant.format, "free": True}
+    return Step(variant.step, decided, settings, _EXPORT + "run_float", weight=2)
+
+
+def _int8(variant: VariantPlan, decided: tuple[str, ...], planned: Mapping[str, Any]) -> Step:
+    if variant.same_as:
+        return _same(variant, variant.step, decided, variant.same_as, planned)
+    settings = {**planned, "format": variant.format, "source": variant.parent}
+    parents = (*decided, variant.parent, "ranges")
+    return Step(variant.step, parents, settings, _EXPORT + "run_int8", version=INT8_VERSION)
+
+
+def _same(variant: VariantPlan, name: str, before: tuple[str, ...], file: str, where: Mapping[str, Any]) -> Step:
+    """Another step's file in this variant's engine; made anew once an engine that was missing is there."""
+    engine = variant.engine.name
+    settings = {**where, "file": file, "engine": engine, "missing": missing(engine)}
+    return Step(name, (*before, file), settings, _EXPORT + "run_same_file", weight=0.5)
+
+
 def _torch_onnx(name: str, recipe: Recipe) -> Step:
-    settings = {"geometry": _section(recipe.geometry), "of": name}
-    return Step(f"{name}_onnx", (name,), settings, _STEPS + "export:run_torch_onnx", weight=0.5)
+    settings = recipe.sections("geometry") | {"of": name, "format": "onnx"}
+    return Step(f"{name}_onnx", (name,), settings, _EXPORT + "run_float", weight=0.5)
 
 
 def _scores(rows: Any, split: str, scale: Mapping[str, Any], *after: str) -> list[Step]:
@@ -261,7 +256,3 @@ def _scores(rows: Any, split: str, scale: Mapping[str, Any], *after: str) -> lis
 
 def _trainings() -> tuple[str, ...]:
     return tuple(row.name for row in MODEL_ROWS)
-
-
-def _section(config: Any) -> dict[str, Any]:
-    return dataclasses.asdict(config)

@@ -4,145 +4,174 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.export.mask_agreement import agreement
+from edgeseg.pipeline.chain.chain import result_of
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.learned.skill import skill_of
-from edgeseg.pipeline.plan.gates import Row, accuracy_refusal, baseline_refusal, latency_refusals
+from edgeseg.pipeline.plan.gates import accuracy_refusal, baseline_refusal, latency_refusals
 from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, CUT, ROWS, TEACHER_FILES, RowLayout, score_step
+from edgeseg.pipeline.plan.results import Choice, Exported, Scored
+from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.runtime.score.drops import dice_drop
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
 
+_BY_NAME = {row.name: row for row in ROWS}
+
 Records = Mapping[str, Mapping[str, Any]]
 Folders = Mapping[str, StepFolder]
 
 
-def model_row(
-    layout: RowLayout, records: Records, folders: Folders, gates: GateSection, splits: tuple[str, ...]
-) -> Row:
-    """One row without latency: what it is, how accurate it is, whether val lets it pass.
+@dataclass(frozen=True)
+class Found:
+    """What rows are put together from.
 
-    Args:
-        layout: Which row.
-        records: Records of the steps done so far.
-        folders: Folders of all steps.
-        gates: Budgets; of a network cut to the device's limit, and what is made of it, the total alone speaks.
-        splits: `("val",)` while things are decided, `("val", "test")` in the report.
+    Attributes:
+        records: Of the steps done so far.
+        folders: Of all steps.
+        gates: Budgets.
     """
-    exported = records[layout.file]["result"]
-    parent = parent_name(layout, records)
-    trained = records.get(_network_step(layout, records), {}).get("result", {})
-    row: Row = {
-        "name": layout.name,
-        "parent": parent,
-        "kind": "model" if layout.variant is None else "variant",
-        "variant": layout.variant,
-        "target": layout.target,
-        "status": exported["status"],
-        "reason": exported["reason"],
-        "engine": exported.get("backend"),
-        "precision": exported.get("precision"),
-        "params": trained.get("params"),
-        "macs": trained.get("macs"),
-        "macs_at": trained.get("macs_at"),
-        "bytes": exported.get("bytes"),
-        "sha256": exported.get("sha256"),
-        "parity": exported.get("parity"),
-        "accuracy": {split: records[score_step(layout, split)]["result"]["summary"] for split in splits},
-        "dice_drop_vs_teacher": None,
-        "dice_drop_vs_parent": None,
-        "agreement_vs_parent": None,
-        "skill": None,
-        "refused_for": {},
-    }
-    if layout.variant is None and trained.get("status", "ok") != "ok":  # there is no network, and this is why
-        return row | {"status": trained["status"], "reason": trained["reason"]}
-    if row["status"] != "ok":
+
+    records: Records
+    folders: Folders
+    gates: GateSection
+
+    def scores(self, layout: RowLayout, split: str) -> list[ImageScore]:
+        """Of a row's file."""
+        return load_scores(self.files(layout, split) / "scores.json")
+
+    def files(self, layout: RowLayout, split: str) -> Path:
+        """What the scoring of a row's file has left: scores and masks."""
+        return self.folders[score_step(layout, split)].files
+
+    def summary(self, layout: RowLayout, split: str) -> dict[str, Any] | None:
+        """Of a row's file; None where there was none."""
+        return result_of(self.records, score_step(layout, split), Scored).summary
+
+
+def val_row(layout: RowLayout, found: Found) -> Row:
+    """One row without latency: what it is, how accurate it is on val, whether that lets it pass."""
+    row, found = _described(layout, found), _of_budget(layout, found)
+    if row.status != "ok":
         return row
-    if _network_step(layout, records) == CUT:  # the device's limit has asked for it: what it costs is told
-        gates = dataclasses.replace(gates, max_dice_drop=None)
-    row["skill"] = skill_of(_scores(folders, layout, "val"), tuple(row["accuracy"]["val"]["dice"]))
-    unlearned = skill_refusal(row["skill"], gates.min_skill) if layout.variant is not None else None
-    if unlearned:
-        row["refused_for"] = {layout.target: unlearned}
-    if parent is not None:
-        by_name = {other.name: other for other in ROWS}
-        row["dice_drop_vs_teacher"] = _drops(by_name["teacher"], layout, folders, gates.max_total_dice_drop, splits)
-        row["dice_drop_vs_parent"] = _drops(by_name[parent], layout, folders, gates.max_dice_drop, splits)
-        row["agreement_vs_parent"] = agreement(
-            _files(folders, by_name[parent], "val") / "masks", _files(folders, layout, "val") / "masks"
-        )
-    refusal = accuracy_refusal(row, gates) or _baseline_refusal(row, layout, records)
-    if refusal:
-        row["status"], row["reason"] = "refused", refusal
-    return row
+    skill = skill_of(found.scores(layout, "val"), tuple((row.accuracy["val"] or {})["dice"]))
+    unlearned = skill_refusal(skill, found.gates.min_skill) if layout.variant is not None else None
+    row = dataclasses.replace(row, skill=skill, refused_for={layout.target: unlearned} if unlearned else {})
+    row = _with_drops(row, layout, found, "val")
+    if row.parent is not None:
+        masks = (found.files(one, "val") / "masks" for one in (_BY_NAME[row.parent], layout))
+        row = dataclasses.replace(row, agreement_vs_parent=agreement(*masks))
+    refusal = accuracy_refusal(row, found.gates) or _baseline_refusal(row, layout, found)
+    return dataclasses.replace(row, status="refused", reason=refusal) if refusal else row
 
 
-def add_latency(row: Row, layout: RowLayout, bench: BenchResult, parent_file: str | None, gates: GateSection) -> Row:
-    """Return the row with latency, memory, speed-ups and the targets it is refused for."""
-    found = {measured.name: measured for measured in bench.rows}
-    mine = found.get(layout.file)
-    values = dict.fromkeys(("latency_ms", "peak_memory_mib", "load_ms", "first_inference_ms"))
+def with_test(row: Row, layout: RowLayout, found: Found) -> Row:
+    """The row with its figures on test, which decide nothing."""
+    found = _of_budget(layout, found)
+    row = dataclasses.replace(row, accuracy=row.accuracy | {"test": found.summary(layout, "test")})
+    # A row that val refused is compared too; one that has no file cannot be.
+    return row if row.accuracy["test"] is None else _with_drops(row, layout, found, "test")
+
+
+def with_latency(row: Row, layout: RowLayout, bench: BenchResult, found: Found) -> Row:
+    """The row with latency, memory, speed-ups and the targets it is refused for."""
+    measured = {one.name: one for one in bench.rows}
+    mine = measured.get(layout.file)
     if mine is None or mine.status != "ok":
-        reason = mine.reason if mine else f"{layout.file} was not measured"
-        return row | values | {"speedup_vs_teacher": None, "speedup_vs_parent": None, "latency_reason": reason}
-    row = row | mine.step_values()
-    row["speedup_vs_teacher"] = _ratio(found.get(TEACHER_FILES[layout.target]), mine)
-    row["speedup_vs_parent"] = _ratio(found.get(parent_file or ""), mine)
-    if layout.variant is not None:
-        ratio = (row["speedup_vs_teacher"] or {}).get("ratio")
-        row["refused_for"] = latency_refusals({layout.target: ratio}, gates) | row["refused_for"]
-    return row
+        reason = mine.reason if mine else layout.not_timed or f"{layout.file} was not measured"
+        return dataclasses.replace(row, latency_reason=reason)
+    versus_teacher = _ratio(measured.get(TEACHER_FILES[layout.target]), mine)
+    versus_parent = _ratio(measured.get(parent_file_of(layout, found.records) or ""), mine)
+    row = dataclasses.replace(
+        row, **mine.step_values(), speedup_vs_teacher=versus_teacher, speedup_vs_parent=versus_parent
+    )
+    if layout.variant is None:
+        return row
+    ratio = (versus_teacher or {}).get("ratio")
+    return dataclasses.replace(row, refused_for=latency_refusals({layout.target: ratio}, found.gates) | row.refused_for)
 
 
 def parent_name(layout: RowLayout, records: Records) -> str | None:
     """The row a row is made of and compared with, as its layout or the choice that the layout names says."""
     if layout.parent in CHOICES:
-        return str(records[layout.parent]["result"]["student"])
+        return result_of(records, layout.parent, Choice).student
     return layout.parent
 
 
 def parent_file_of(layout: RowLayout, records: Records) -> str | None:
     """Step that holds the parent's file, where it runs in the same engine: other ratios would compare engines."""
     parent = parent_name(layout, records)
-    other = next((row for row in ROWS if row.name == parent), None)
+    other = _BY_NAME.get(parent or "")
     return other.file if other is not None and other.target == layout.target else None
 
 
-def _baseline_refusal(row: Row, layout: RowLayout, records: Records) -> str | None:
+def _of_budget(layout: RowLayout, found: Found) -> Found:
+    """Of what is made of the network that was cut to the budget the total drop alone is judged.
+
+    The device's limit has asked for the cut; what it costs is told.
+    """
+    if _network_step(layout, found.records) != CUT:
+        return found
+    return dataclasses.replace(found, gates=dataclasses.replace(found.gates, max_dice_drop=None))
+
+
+def _described(layout: RowLayout, found: Found) -> Row:
+    exported = result_of(found.records, layout.file, Exported)
+    trained = found.records.get(_network_step(layout, found.records), {}).get("result", {})
+    # Where there is no network, why there is none says more than that it has no file.
+    told = trained if layout.variant is None and trained.get("status", "ok") != "ok" else {}
+    return Row(
+        name=layout.name,
+        parent=parent_name(layout, found.records),
+        kind="model" if layout.variant is None else "variant",
+        variant=layout.variant,
+        target=layout.target,
+        status=told.get("status", exported.status),
+        reason=told.get("reason", exported.reason),
+        engine=exported.backend,
+        precision=exported.precision,
+        params=trained.get("params"),
+        macs=trained.get("macs"),
+        macs_at=tuple(trained["macs_at"]) if trained.get("macs_at") else None,
+        bytes=exported.bytes,
+        sha256=exported.sha256,
+        parity=exported.parity,
+        accuracy={"val": found.summary(layout, "val")},
+    )
+
+
+def _with_drops(row: Row, layout: RowLayout, found: Found, split: str) -> Row:
+    """The row with its Dice on a split held against the teacher's and its parent's, where it has a parent."""
+    if row.parent is None:
+        return row
+    own = found.scores(layout, split)
+    known: dict[str, Any] = {}
+    against = {
+        "dice_drop_vs_teacher": ("teacher", found.gates.max_total_dice_drop),
+        "dice_drop_vs_parent": (row.parent, found.gates.max_dice_drop),
+    }
+    for key, (reference, budget) in against.items():
+        drop = dice_drop(found.scores(_BY_NAME[reference], split), own, budget)
+        known[key] = (getattr(row, key) or {}) | {split: None if drop is None else drop | {"budget": budget}}
+    return dataclasses.replace(row, **known)
+
+
+def _baseline_refusal(row: Row, layout: RowLayout, found: Found) -> str | None:
     if layout.baseline is None:
         return None
-    baseline = next(other for other in ROWS if other.name == layout.baseline)
-    return baseline_refusal(row, baseline.name, records[score_step(baseline, "val")]["result"]["summary"])
+    return baseline_refusal(row, layout.baseline, found.summary(_BY_NAME[layout.baseline], "val"))
 
 
 def _network_step(layout: RowLayout, records: Records) -> str:
-    return layout.name if layout.variant is None else str(records[CHOOSE_FINAL]["result"]["student"])
-
-
-def _files(folders: Folders, layout: RowLayout, split: str) -> Path:
-    return folders[score_step(layout, split)].files
-
-
-def _drops(
-    reference: RowLayout, layout: RowLayout, folders: Folders, budget: float | None, splits: tuple[str, ...]
-) -> dict[str, Any]:
-    drops: dict[str, Any] = {}
-    for split in splits:
-        found = dice_drop(_scores(folders, reference, split), _scores(folders, layout, split), budget)
-        drops[split] = None if found is None else found | {"budget": budget}
-    return drops
-
-
-def _scores(folders: Folders, layout: RowLayout, split: str) -> list[ImageScore]:
-    return load_scores(_files(folders, layout, split) / "scores.json")
+    return layout.name if layout.variant is None else result_of(records, CHOOSE_FINAL, Choice).student
 
 
 def _ratio(reference: Any, candidate: Any) -> dict[str, Any] | None:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.environment import read_device
 from edgeseg.compress.calibration.folder import recipe_folder
-from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress
+from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
 from edgeseg.pipeline.plan.plan import Here, plan_steps
+from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
-
-_ENGINES = ("onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "tflite-runtime")
+from edgeseg.runtime.engines import engine_of_target, installed_version
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,19 @@ class RunResult:
     bundle: Path | None
     gate_failed: bool
     chain: ChainRun
+
+
+@dataclass(frozen=True)
+class RecipeChain(Chain):
+    """The chain of a recipe.
+
+    Attributes:
+        recipe: Checked settings, with what they leave to the machine filled in.
+        about: What dataset.yaml says beside images and split; trainings do not depend on it.
+    """
+
+    recipe: Recipe
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_recipe(  # noqa: PLR0913 - the command line's own options
@@ -84,15 +98,15 @@ def run_chain(chain: Chain, progress: ChainProgress, only: str | None = None) ->
     made = chain.folder("report").files
     _publish(made / "report.json", report_json)
     _publish(made / "report.html", report_html)
-    bundle = state.records["bundle"]["result"]
-    packed = root / bundle["file"] if bundle["status"] == "ok" else None
+    bundle = result_of(state.records, "bundle", Packed)
+    packed = root / bundle.file if bundle.file is not None else None
     if packed is not None:
         _publish(chain.folder("bundle").files / packed.name, packed)
     report = json.loads(report_json.read_text())
     return RunResult(report, report_json, report_html, packed, report["shipped"]["step"] is None, state)
 
 
-def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> Chain:
+def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> RecipeChain:
     """The chain of a recipe in its run folder `out`/NAME; see `chain_in`."""
     return chain_in(out / recipe.name, recipe, data, command=command, images=images)
 
@@ -105,7 +119,7 @@ def chain_in(
     command: str = "",
     images: bool = True,
     shared: Path | None = None,
-) -> Chain:
+) -> RecipeChain:
     """The chain of a recipe in a folder, with its data found or drawn; nothing is run yet.
 
     Args:
@@ -125,15 +139,9 @@ def chain_in(
     folder = recipe_folder(opened, recipe.quantize.folder)
     known = None if folder is None else folder.sha256
     recipe, about = settled(recipe, root), _about(opened)
-    steps = plan_steps(
-        recipe,
-        command=command,
-        images=images,
-        calibration_sha256=known,
-        about=about,
-        here=Here(_machine(recipe), str((shared or root.parent) / "latency_table.json")),
-    )
-    return Chain(recipe, steps, root, opened.root, data_identity(opened), about)
+    here = Here(_machine(recipe), str((shared or root.parent) / "latency_table.json"))
+    steps = plan_steps(recipe, command=command, images=images, calibration_sha256=known, about=about, here=here)
+    return RecipeChain(steps, root, opened.root, data_identity(opened), recipe, about)
 
 
 def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:
@@ -169,10 +177,10 @@ def _machine(recipe: Recipe) -> dict[str, Any] | None:
     """What a budget in time is measured on, as far as a search there would come out otherwise elsewhere."""
     if recipe.budget is None or not recipe.budget.is_timed:
         return None
-    device, software = read_device(), read_software()
-    engines = {name: version for name, version in software.items() if name in _ENGINES}
+    device, engine = read_device(), engine_of_target(recipe.budget.target)
+    version = None if engine is None else installed_version(engine.name)
     cpu = {"cpu": device.cpu_model or device.arch, "flags": list(device.cpu_flags), "cpus": device.usable_cpus}
-    return cpu | {"engines": engines}
+    return cpu | {"engine": version and list(version)}
 
 
 def _about(data: DataSet) -> dict[str, Any]:

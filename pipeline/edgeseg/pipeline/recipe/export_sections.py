@@ -21,26 +21,42 @@ class DecisionSection:
 
 
 @dataclass(frozen=True)
-class QuantizeSection:
-    """How the network is quantised; see docs/quantization.md.
+class RangesSection:
+    """The part of `quantize` that activation ranges depend on, beside the images themselves.
 
     Attributes:
         images: Training images to calibrate on, at least 8; a seeded, class-balanced draw.
-        folder: Folder of images to calibrate on instead, without masks; relative to the data set, or absolute. Images
-            of another modality than the training images are refused.
         method: How ranges are derived.
         network: Which network is quantised: the plain one, or one of the same function with other tensors.
-        float_paths: Module paths that stay in floating point, as `edgeseg doctor int8` names them.
     """
 
     images: int = 64
-    folder: str | None = None
     method: Literal["minmax", "moving_average", "percentile", "entropy", "mse"] = "minmax"
     network: Literal["plain", "corrected", "equalized", "equalized+corrected"] = "plain"
-    float_paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images < 8:
             raise ConfigError(f"quantize.images is {self.images}; calibration needs at least 8 images")
+
+
+@dataclass(frozen=True)
+class QuantizeSection(RangesSection):
+    """How the network is quantised; see `RangesSection` and docs/quantization.md.
+
+    Attributes:
+        folder: Folder of images to calibrate on instead, without masks; relative to the data set, or absolute. Images
+            of another modality than the training images are refused.
+        float_paths: Module paths that stay in floating point, as `edgeseg doctor int8` names them.
+    """
+
+    folder: str | None = None
+    float_paths: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.folder is not None and not self.folder.strip():
             raise ConfigError("quantize.folder is empty; name a folder of images, or leave it out")
+
+    def of_ranges(self) -> RangesSection:
+        """Without what says where the images lie, and which layers a file keeps in floating point."""
+        return RangesSection(self.images, self.method, self.network)

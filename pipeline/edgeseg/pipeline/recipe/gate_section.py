@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
 
 from edgeseg.runtime.errors import ConfigError
 
@@ -37,6 +36,6 @@ class GateSection:
         if self.min_skill is not None and not 0.0 <= self.min_skill < 1.0:
             raise ConfigError(f"gates.min_skill is {self.min_skill:g}; set it from 0 to below 1, or to null for none")
 
-    def of_choices(self) -> dict[str, Any]:
+    def of_choices(self) -> GateSection:
         """What the choice between networks depends on; the skill judges what ships alone."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if key != "min_skill"}
+        return dataclasses.replace(self, min_skill=None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.recipe.recipe import TARGETS, Recipe
+from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
 
 

@@ -10,7 +10,7 @@ from edgeseg.runtime.errors import ConfigError
 
 
 def link(place: Path, target: Path) -> None:
-    """Makes a relative link, so that data and runs can move together.
+    """Make a relative link, so that data and runs can move together.
 
     A right one stays, for another process may read it; another link is replaced.
 

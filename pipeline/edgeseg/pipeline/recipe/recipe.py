@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.search.budget import Budget
+from edgeseg.pipeline.reader import UnknownKeysError, read_config
+from edgeseg.pipeline.recipe.assignment import set_value
 from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSection
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.prune_section import refuse_prune
-from edgeseg.pipeline.recipe.reader import UnknownKeysError, read_config, set_value
 from edgeseg.pipeline.recipe.source import place, read_source
+from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
-
-TARGETS = ("x86-ort", "x86-litert")
 
 # It names the run's folder and the bundle: no separators, nothing a terminal acts on, no lone surrogates, no option.
 _NAME = re.compile(r"[^-\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff][^\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
@@ -130,6 +130,15 @@ class BenchSection:
     warmup_cap_s: float = 10.0
 
 
+@dataclass(frozen=True)
+class RecipeIdentity:
+    """Which recipe a bundle is made by."""
+
+    name: str
+    sha256: str
+    intended_use: str
+
+
 # What makes no network, or no step of training, at 0 or below: told here, with its line, not after the data are read.
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
@@ -197,6 +206,43 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe with every default written out."""
         return dataclasses.asdict(self)
+
+    def sections(self, *names: str) -> dict[str, Any]:
+        """Some of its sections and values, as plain JSON: what a step is handed and keyed by."""
+        values = self.to_json()
+        return {name: values[name] for name in names}
+
+    def of_search(self) -> Recipe:
+        """What the search for a network within the budget reads of it; all else is as if it were not said."""
+        return Recipe(
+            name="search",
+            data=DataConfig("search"),
+            geometry=self.geometry,
+            binary_output=self.binary_output,
+            train=self.train,
+            teacher=TeacherSection(depth=self.teacher.depth),  # decides which sizes are right
+            student=self.student,
+            distill=self.distill,
+            quantize=dataclasses.replace(self.quantize, folder=None, float_paths=()),
+            bench=BenchSection(threads=self.bench.threads),
+            fit=self.fit,
+            budget=self.budget,
+        )
+
+    def of_target(self) -> Recipe:
+        """What of `of_search` is asked of a target, before anything is trained."""
+        return dataclasses.replace(
+            self.of_search(),
+            train=TrainSection(seed=self.train.seed),
+            student=StudentSection(),
+            distill=DistillSection(),
+            fit=FitSection(),
+        )
+
+    @property
+    def identity(self) -> RecipeIdentity:
+        """What a bundle and a report say of it."""
+        return RecipeIdentity(self.name, self.sha256(), self.intended_use)
 
     def sha256(self) -> str:
         """Identity of the recipe: the hash of its canonical JSON."""

@@ -17,7 +17,7 @@ from edgeseg.runtime.text.textfile import read_text
 
 
 def read_source(path: Path) -> Document:
-    """Decodes a recipe file; its keys are not looked at one by one yet.
+    """Decode a recipe file; its keys are not looked at one by one yet.
 
     Raises:
         ConfigError: It is missing, no YAML, without keys, or describes a data set or another tool's.
@@ -53,7 +53,7 @@ def place(message: str, lines: Mapping[str, int], set_here: Sequence[str]) -> st
 
 
 def _refuse_others(path: Path, values: Mapping[str, Any]) -> None:
-    """Says whose file it is that was given for a recipe."""
+    """Say whose file it is that was given for a recipe."""
     if "geometry" in values:
         return
     here = f"{path} is no recipe"

@@ -83,7 +83,7 @@ def draw_errors(frame: UInt8, mask: UInt8, truth: UInt8, window: Window) -> UInt
 
 
 def _canvas(frame: UInt8, window: Window) -> UInt8:
-    """The part to show, RGB, longest side ``_DRAWN_PX``."""
+    """The part to show, RGB, longest side `_DRAWN_PX`."""
     part = np.ascontiguousarray(window.cut(frame))
     factor = _DRAWN_PX / max(window.width, window.height)
     size = (max(2, round(window.width * factor)), max(2, round(window.height * factor)))
@@ -104,7 +104,7 @@ def _fitted(where: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> UInt8:
 
 
 def _fill_classes(canvas: UInt8, mask: UInt8) -> dict[int, UInt8]:
-    """Fills every class of a mask, and hands back where."""
+    """Fill every class of a mask, and hand back where."""
     filled = {int(found): _fitted(mask == found, canvas.shape) for found in np.unique(mask) if found}
     for class_id, area in filled.items():
         _blend(canvas, area, class_color(class_id), 0.34)

@@ -1,15 +1,15 @@
-"""Reading a report in which anything may be missing, and printing its numbers the same way everywhere."""
+"""Reading a report whose values may be null, and printing its numbers the same way everywhere."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeseg.benchmarks.report import Markup, escape
 
-# A report.json and parts of it: they come from a file, so nothing in them is certain.
+# The content of report.json and parts of it, as docs/architecture.md describes them.
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def dig(values: Any, *keys: str) -> Any:
-    """The value under nested keys; None where one of them is missing."""
+    """The value under nested keys; None where one of them is null."""
     for key in keys:
         if not isinstance(values, Mapping):
             return None
@@ -33,30 +33,14 @@ def number(values: Any, *keys: str) -> float | None:
     return float(found) if is_number else None
 
 
-def rows_of(report: Report) -> list[Row]:
-    """The step rows."""
-    steps = report.get("steps")
-    return [row for row in steps if isinstance(row, Mapping)] if isinstance(steps, Sequence) else []
-
-
-def name_of(row: Row) -> str:
-    """A row's name."""
-    return str(row.get("name") or "unnamed")
-
-
-def status_of(row: Row) -> str:
-    """A row's status; a row without one was not measured."""
-    return str(row.get("status") or "not measured")
-
-
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is a mapping, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    """The value, or nothing where it is null."""
+    return value or {}
 
 
 def find_row(report: Report, name: Any) -> Row | None:
     """The row of that name, if there is one."""
-    return next((row for row in rows_of(report) if row.get("name") == name), None)
+    return next((row for row in report["steps"] if row["name"] == name), None)
 
 
 def teacher_of(report: Report) -> Row | None:
@@ -66,28 +50,18 @@ def teacher_of(report: Report) -> Row | None:
 
 def shipped_of(report: Report) -> Row | None:
     """The row that ships, or None."""
-    step = dig(report.get("shipped"), "step")
+    step = report["shipped"]["step"]
     return find_row(report, step) if step else None
 
 
-def cpu_of(report: Report) -> str | None:
-    """What the processor is called."""
-    found = (dig(report, "machine", key) for key in ("cpu_model", "cpu", "name"))
-    return next((str(name) for name in found if name), None)
-
-
 def class_names(report: Report) -> list[str]:
-    """Names of the foreground classes, as the data or else the first scored row has them."""
-    named = dig(report, "data", "classes")
-    if isinstance(named, Sequence) and not isinstance(named, str) and len(named) > 1:
-        return [str(name) for name in named[1:]]
-    scored = (dig(row, "accuracy", split, "dice") for row in rows_of(report) for split in ("test", "val"))
-    return next((list(found) for found in scored if isinstance(found, Mapping)), [])
+    """Names of the foreground classes."""
+    return [str(name) for name in report["data"]["classes"][1:]]
 
 
 def shown_split(report: Report) -> str:
     """The split whose accuracy is printed: test, or val where test was never scored."""
-    return "test" if any(dig(row, "accuracy", "test") for row in rows_of(report)) else "val"
+    return "test" if any(dig(row, "accuracy", "test") for row in report["steps"]) else "val"
 
 
 def fixed(value: float | None, digits: int = 3) -> str | None:

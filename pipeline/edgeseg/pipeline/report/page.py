@@ -10,7 +10,6 @@ from edgeseg.pipeline.learned.told import warnings_box
 from edgeseg.pipeline.report.fields import Report, class_names, dig, moment
 from edgeseg.pipeline.report.operating_point import operating_point_panel
 from edgeseg.pipeline.report.panels import Panel, panels_section
-from edgeseg.pipeline.report.plan_files import plan_files_panel
 from edgeseg.pipeline.report.plots import accuracy_plots, training_plots
 from edgeseg.pipeline.report.quantization import quantization_section
 from edgeseg.pipeline.report.record import (
@@ -57,6 +56,7 @@ def render_report(report: Report, panels: Sequence[Panel], path: Path, no_images
 
 
 def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) -> list[tuple[str, Markup]]:
+    search = report.get("search")  # which runs without a budget, and recorded ones, do not have
     return [
         ("The steps", steps_table(report)),
         ("Accuracy against cost", accuracy_plots(report)),
@@ -66,9 +66,9 @@ def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) ->
             "What was decided, on val",
             join([choices(report), decisions_table(report), operating_point_panel(report.get("operating_point"))]),
         ),
-        ("The search for the budget", search_section(report.get("search"))),
+        *([("The search for the budget", search_section(search))] if search else []),
         ("How INT8 was made", quantization_section(report)),
-        ("Accuracy in detail", join([accuracy_table(report), plan_files_panel(report)])),
+        ("Accuracy in detail", accuracy_table(report)),
         ("Cost in detail", join([cost_table(report), measuring_notes(report)])),
         ("Training", training_plots(report)),
         ("Data and time", side_by_side(data_table(report), time_table(report))),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from edgeseg.benchmarks.report import Markup, Point, Series, figure, line_svg, paragraph, scatter_svg, side_by_side
+from edgeseg.benchmarks.report import Markup, Point, Series, figure, line_svg, scatter_svg, side_by_side
 from edgeseg.pipeline.report.fields import (
     Report,
     Row,
-    name_of,
     number,
-    rows_of,
     shipped_of,
     shown_split,
     teacher_of,
@@ -36,10 +34,7 @@ def accuracy_plots(report: Report) -> Markup:
 
 def training_plots(report: Report) -> Markup:
     """Loss on train and Dice on val over the epochs, a line per trained network."""
-    histories = report.get("histories")
-    if not isinstance(histories, Mapping) or not any(histories.values()):
-        return paragraph("No training history: report.json has none.")
-    named = [(str(step), epochs) for step, epochs in histories.items() if isinstance(epochs, Sequence) and epochs]
+    named = [(step, epochs) for step, epochs in report["histories"].items() if epochs]
     loss = [_series(step, epochs, "train_loss") for step, epochs in named]
     dice = [_series(step, epochs, "val_dice") for step, epochs in named]
     return side_by_side(
@@ -57,14 +52,14 @@ def _points(report: Report, split: str, cost: Any) -> list[Point]:
     teacher_dice = number(teacher_of(report), "accuracy", split, "dice_mean")
     shipped = shipped_of(report)
     points = []
-    for row in rows_of(report):
+    for row in report["steps"]:
         low, high = (number(row, "dice_drop_vs_teacher", split, key) for key in ("lo95", "hi95"))
         known = teacher_dice is not None and low is not None and high is not None
         points.append(
             Point(
                 x=cost(row),
                 y=number(row, "accuracy", split, "dice_mean"),
-                label=name_of(row),
+                label=row["name"],
                 group=_group(row),
                 y_low=teacher_dice - high if known else None,  # type: ignore[operator]
                 y_high=teacher_dice - low if known else None,  # type: ignore[operator]
@@ -91,9 +86,9 @@ def _group(row: Row) -> str:
 
 def _left_out(report: Report, split: str) -> str:
     """Rows that have no place in the plots, by name."""
-    rows = rows_of(report)
+    rows = report["steps"]
     names = [
-        name_of(row) for row in rows if number(row, "accuracy", split, "dice_mean") is None or _latency_ms(row) is None
+        row["name"] for row in rows if number(row, "accuracy", split, "dice_mean") is None or _latency_ms(row) is None
     ]
     return f"Not drawn, because Dice or latency is missing: {', '.join(names)}." if names else ""
 

@@ -26,12 +26,8 @@ from edgeseg.pipeline.report.fields import (
     Report,
     count,
     dig,
-    mapping,
     moment,
-    name_of,
     number,
-    rows_of,
-    status_of,
 )
 from edgeseg.runtime.text.shell import command
 
@@ -41,12 +37,12 @@ _LONG = 0.02  # share of the run from which a step has a row of its own
 def refused_table(report: Report) -> Markup:
     """Every row that is not ok, and every row refused for a target, with the reason."""
     rows: list[list[Value]] = []
-    for row in rows_of(report):
-        status = status_of(row)
+    for row in report["steps"]:
+        status = row["status"]
         if status != "ok":
-            rows.append([name_of(row), badge(status), "everything", str(row.get("reason") or "no reason given")])
-        for target, reason in mapping(row.get("refused_for")).items():
-            rows.append([name_of(row), badge("refused"), str(target), str(reason or "no reason given")])
+            rows.append([row["name"], badge(status), "everything", str(row.get("reason") or "no reason given")])
+        for target, reason in row["refused_for"].items():
+            rows.append([row["name"], badge("refused"), str(target), str(reason or "no reason given")])
     if not rows:
         return paragraph("Nothing was refused, and nothing failed.")
     return table(["step", "status", "for", "reason"], rows)
@@ -54,9 +50,6 @@ def refused_table(report: Report) -> Markup:
 
 def data_table(report: Report) -> Markup:
     """Images and groups of each split, and how many of their pixels are ignored."""
-    counts = mapping(dig(report, "data", "counts"))
-    if not counts:
-        return paragraph("report.json gives no counts of images.")
     own_folder = dig(report, "quantization", "source") == "folder"
     uses = {
         "train": "training" if own_folder else "training, calibration",
@@ -64,7 +57,7 @@ def data_table(report: Report) -> Markup:
         "test": "scored once, after what ships was fixed",
     }
     rows: list[list[Value]] = []
-    for split, one in counts.items():
+    for split, one in report["data"]["counts"].items():
         images, groups = number(one, "images"), number(one, "groups")
         rows.append([str(split), count(images), count(groups), uses.get(str(split))])
     shown = table(["split", Column("images", numeric=True), Column("groups", numeric=True), "used for"], rows)
@@ -80,23 +73,14 @@ def data_table(report: Report) -> Markup:
 
 def choices(report: Report) -> Markup:
     """Which network went on after each choice, and why."""
-    made = [one for one in mapping(report.get("chosen")).values() if dig(one, "student")]
-    return items(f"{one['student']} went on: {one.get('reason') or 'no reason given'}." for one in made)
+    return items(f"{one['student']} went on: {one['reason']}." for one in report["chosen"].values())
 
 
 def measuring_notes(report: Report) -> Markup:
     """On what latency was measured, and what weakens it."""
-    bench = report.get("bench")
-    frame, threads, made = dig(bench, "frame"), number(bench, "threads"), moment(dig(bench, "created"))
-    known = [
-        f"frame {frame}" if frame else "",
-        f"{threads:.0f} threads" if threads else "",
-        f"measured {made}" if made else "",
-    ]
-    words = ", ".join(part for part in known if part)
-    given = dig(bench, "warnings")
-    warnings = [one for one in given if dig(one, "message")] if isinstance(given, list) else []
-    parts = [paragraph(f"Latency: {words}.")] if words else []
+    bench = report["bench"]
+    words = f"frame {bench['frame']}, {bench['threads']} threads, measured {moment(bench['created'])}"
+    warnings, parts = bench["warnings"], [paragraph(f"Latency: {words}.")]
     if warnings:
         parts.append(
             details(f"{len(warnings)} warnings about the measurement", items(_warning(one) for one in warnings))
@@ -106,10 +90,7 @@ def measuring_notes(report: Report) -> Markup:
 
 def time_table(report: Report) -> Markup:
     """Wall time of the steps that took longest, and of all others together."""
-    spent = {str(step): number({"s": seconds}, "s") or 0.0 for step, seconds in mapping(report.get("wall_s")).items()}
-    if not spent:
-        return paragraph("report.json gives no times.")
-    total = number(report, "total_wall_s") or sum(spent.values())
+    spent, total = report["wall_s"], report["total_wall_s"]
     long = {step: seconds for step, seconds in spent.items() if seconds >= _LONG * total}
     rows: list[list[Value]] = [[step, duration(seconds), _share(seconds, total)] for step, seconds in long.items()]
     if len(long) < len(spent):
@@ -137,17 +118,14 @@ def reproduction(report: Report) -> Markup:
     commit = report.get("git_commit")
     commands = [
         *([f"git checkout {commit}"] if commit else []),
-        str(report.get("command") or "# report.json gives no command"),
+        report["command"] or "# made by a call from Python",
         *([command("edgeseg", "verify", PurePath(str(bundle)).name)] if bundle else []),
     ]
-    settings = mapping(dig(report, "recipe", "settings"))
-    around = {**mapping(report.get("machine")), **mapping(report.get("software"))}
+    around = {**report["machine"], **report["software"]}
     known = {str(key).replace("_", " "): text for key, value in around.items() if (text := _plain(value))}
     parts = [code("\n".join(commands)), facts(_identities(report)), heading("Machine and versions", 3), facts(known)]
-    if settings:
-        written = code("\n".join(f"{key} = {value}" for key, value in _flat(settings, "")))
-        parts.append(details("All settings of the recipe", written))
-    return join(part for part in parts if part)
+    written = code("\n".join(f"{key} = {value}" for key, value in _flat(report["recipe"]["settings"], "")))
+    return join([*parts, details("All settings of the recipe", written)])
 
 
 def _identities(report: Report) -> dict[str, Value]:

@@ -54,10 +54,8 @@ def search_warnings(search: Record | None, shipped: Record) -> list[dict[str, An
     return [dict(zip(("kind", "step", "message", "remedy"), one, strict=True)) for one in found]
 
 
-def search_section(search: Any) -> Markup:
-    """The panel; a word where the recipe has no budget, and nothing of what a missed budget has not come to."""
-    if not search:
-        return paragraph("The recipe has no budget: nothing was cut.")
+def search_section(search: Record) -> Markup:
+    """The panel; what a search for a budget that was missed has not come to is left out."""
     parts = [paragraph(f"{search['sentence']} {search['detail']}"), _budget(search)]
     if search["status"] == "ok":
         parts += [_plots(search), heading("Finalists", 3), _finalists(search)]

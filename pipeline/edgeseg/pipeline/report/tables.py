@@ -25,17 +25,13 @@ from edgeseg.pipeline.report.fields import (
     count,
     dig,
     fixed,
-    mapping,
     megabytes,
-    name_of,
     number,
     points,
-    rows_of,
     shipped_of,
     short,
     shown_split,
     stacked,
-    status_of,
     with_interval,
     with_note,
 )
@@ -93,7 +89,7 @@ def accuracy_table(report: Report) -> Markup:
         Column("regions found", numeric=True, unit="%; small"),
         Column("false", numeric=True, unit="per empty frame"),
     ]
-    rows = [row for row in rows_of(report) if dig(row, "accuracy", split)]
+    rows = [row for row in report["steps"] if dig(row, "accuracy", split)]
     if not rows:
         return paragraph("No step was scored.")
     caption = (
@@ -126,14 +122,14 @@ def _tree(report: Report, columns: Sequence[Column | str], cells: Any, caption: 
     shipped = shipped_of(report)
     rows = [
         TreeRow(
-            name_of(row),
-            str(row["parent"]) if row.get("parent") else None,
+            row["name"],
+            row["parent"],
             cells(row),
-            "good" if row is shipped else _TONES.get(status_of(row), "plain"),
+            "good" if row is shipped else _TONES.get(row["status"], "plain"),
         )
-        for row in rows_of(report)
+        for row in report["steps"]
     ]
-    return tree_table(columns, rows, caption) if rows else paragraph("report.json has no steps.")
+    return tree_table(columns, rows, caption)
 
 
 def _step_cells(row: Row, split: str, ships: bool) -> list[Value]:
@@ -141,9 +137,9 @@ def _step_cells(row: Row, split: str, ships: bool) -> list[Value]:
     return [
         stacked(
             [
-                badge(status_of(row)),
+                badge(row["status"]),
                 badge("shipped") if ships else None,
-                *(badge(f"not for {target}", "bad") for target in mapping(row.get("refused_for"))),
+                *(badge(f"not for {target}", "bad") for target in row["refused_for"]),
             ]
         ),
         fixed(number(row, "accuracy", "val", "dice_mean")),
@@ -167,7 +163,7 @@ def _decision_cells(row: Row) -> list[Value]:
         None if agreement is None else fixed(100 * agreement, 2),
         None if parity is None else fixed(100 * parity, 3),
         _speedup(row, "speedup_vs_parent"),
-        stacked(str(target) for target in mapping(row.get("refused_for"))),
+        stacked(str(target) for target in row["refused_for"]),
     ]
 
 
@@ -196,7 +192,7 @@ def _cost_cells(row: Row, wall_s: Any) -> list[Value]:
         short(number(row, "latency_ms", "total", "p90")),
         fixed(number(row, "latency_ms", "total", "n"), 0),
         fixed(memory, 0),
-        duration(number(wall_s, name_of(row))),
+        duration(number(wall_s, row["name"])),
     ]
 
 
@@ -204,10 +200,10 @@ def _steps_caption(report: Report) -> str:
     parts = ["Drop: positive = the teacher is better; below each number its 95 % interval. Green: what ships."]
     if shown_split(report) == "val":
         parts.append("Test was not scored: it is, once, after what ships is fixed.")
-    silent = [row for row in rows_of(report) if number(row, "latency_ms", "total", "p50") is None]
+    silent = [row for row in report["steps"] if number(row, "latency_ms", "total", "p50") is None]
     if silent:
         reasons = "; ".join(
-            f"{name_of(row)} ({row.get('latency_reason') or row.get('reason') or 'not timed'})" for row in silent
+            f"{row['name']} ({row.get('latency_reason') or row.get('reason') or 'not timed'})" for row in silent
         )
         parts.append(f"{DASH} for latency: {reasons}.")
     return " ".join(parts)

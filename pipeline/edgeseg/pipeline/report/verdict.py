@@ -11,13 +11,11 @@ from edgeseg.pipeline.report.duration import duration
 from edgeseg.pipeline.report.fields import (
     Report,
     Row,
-    cpu_of,
     dig,
     fixed,
     megabytes,
     number,
     points,
-    rows_of,
     shipped_of,
     short,
     teacher_of,
@@ -47,18 +45,12 @@ class _Part:
 def read_verdict(report: Report) -> Verdict:
     """The verdict of a report, also where nothing ships or values are missing."""
     row = shipped_of(report)
-    shipped = report.get("shipped")
+    shipped = report["shipped"]
     if row is None:
-        reason = dig(shipped, "reason") or "report.json gives no reason"
-        named = dig(shipped, "step")
-        text = f"{named} is said to ship but has no row" if named else "Nothing ships"
-        return Verdict(f"{text}: {_ended(str(reason))}", "bad", _left_out(report))
+        return Verdict(f"Nothing ships: {_ended(shipped['reason'])}", "bad", _left_out(report))
     parts = [_speed(row), _size(report, row), _dice(report, row)]
-    name = dig(shipped, "variant") or row.get("name")
-    target = dig(shipped, "target")
-    where = f" for {target}" if target else ""
-    sentence = f"{name} ships{where}: {', '.join(part.text for part in parts)}."
-    tone = min((*(part.tone for part in parts), _tone_of(told(report.get("warnings")))), key=_ORDER.index)
+    sentence = f"{shipped['variant']} ships for {shipped['target']}: {', '.join(part.text for part in parts)}."
+    tone = min((*(part.tone for part in parts), _tone_of(told(report["warnings"]))), key=_ORDER.index)
     return Verdict(sentence, tone, _detail(report, row))
 
 
@@ -141,9 +133,8 @@ def _detail(report: Report, row: Row) -> str:
     parts = [_latency_words(report, row), _dice_words(report, row), _size_words(report, row)]
     if _last_drop(row)[1] == "test" and dig(row, "accuracy", "test"):
         parts.append("What ships was decided on val; test was scored once, afterwards.")
-    reason = dig(report.get("shipped"), "reason")
-    if reason:
-        parts.append(_ended(str(reason)[:1].upper() + str(reason)[1:]))
+    reason = report["shipped"]["reason"]
+    parts.append(_ended(reason[:1].upper() + reason[1:]))
     return " ".join(part for part in parts if part)
 
 
@@ -155,9 +146,8 @@ def _latency_words(report: Report, row: Row) -> str:
     whole = short(number(teacher, "latency_ms", "total", "p50"))
     same = whole and _engine(teacher) and _engine(teacher) == _engine(row)
     instead = f" instead of the teacher's {whole} ms in the same engine" if same else ""
-    threads = number(report, "recipe", "settings", "bench", "threads")
-    how = "median of one frame, pre + infer + post" + (f", {threads:.0f} threads" if threads else "")
-    cpu = cpu_of(report)
+    how = f"median of one frame, pre + infer + post, {report['bench']['threads']} threads"
+    cpu = report["machine"]["cpu_model"]
     on = f", {cpu}" if cpu else ""
     return f"Time: {own} ms{instead} ({how}{on})."
 
@@ -179,11 +169,10 @@ def _size_words(report: Report, row: Row) -> str:
 
 def _left_out(report: Report) -> str:
     """What a report without a shipped row still says."""
-    rows = rows_of(report)
-    refused = sum(row.get("status") == "refused" or bool(row.get("refused_for")) for row in rows)
+    rows = report["steps"]
+    refused = sum(row["status"] == "refused" or bool(row["refused_for"]) for row in rows)
     words = f"{refused} of {len(rows)} rows were refused; the reasons are below." if refused else f"{len(rows)} rows."
-    spent = duration(number(report, "total_wall_s"))
-    return f"{words} The run took {spent}." if spent else words
+    return f"{words} The run took {duration(report['total_wall_s'])}."
 
 
 def _engine(row: Row | None) -> str:

@@ -11,6 +11,7 @@ from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.search.budget import Miss, misses
 from edgeseg.compress.search.depth import Depth, shallower
 from edgeseg.compress.search.groups import channel_groups
+from edgeseg.compress.search.importance import Gates
 from edgeseg.compress.search.predictor import Figures
 from edgeseg.compress.search.prune import PruneConfig, prune
 from edgeseg.compress.search.search import SearchResult, search
@@ -71,7 +72,7 @@ def cut_to(
     Args:
         lab: The fit.
         name: Of the cut.
-        model: Trained; not changed, but for the gradients that `taylor` reads.
+        model: Trained; not changed.
         teacher: What the gates' loss distils from, or None.
         way: How to choose.
         limits: Largest allowed values by name, aimed at.
@@ -117,10 +118,12 @@ def _measured(stored: dict[str, Any]) -> bool:
     return all(was_measured(one["measured"]) for one in stored["tries"])
 
 
-def apply(model: SegmentationNet, widths: Mapping[str, int], depth: Depth, importance: str) -> SegmentationNet:
-    """Cut the channels, then take the parts out."""
+def apply(
+    model: SegmentationNet, widths: Mapping[str, int], depth: Depth, importance: str, gates: Gates | None = None
+) -> SegmentationNet:
+    """Cut the channels, then take the parts out; `taylor` needs the network's gates."""
     trace_px = (2 * int(model.stride), 2 * int(model.stride))
-    smaller = prune(model, dict(widths), PruneConfig(importance=importance), trace_px)
+    smaller = prune(model, dict(widths), PruneConfig(importance=importance), trace_px, gates)
     return shallower(smaller, depth) if depth else smaller
 
 
@@ -133,10 +136,9 @@ def _cut(
     limits: Mapping[str, float],
 ) -> tuple[Cut | None, list[dict[str, Any]]]:
     """The cut that fills the limits best, or None if none held them; and every try."""
-    if way.importance == "taylor":
-        gates_of(lab, model, teacher)
+    gates = gates_of(lab, model, teacher) if way.importance == "taylor" else None
     trace_px = (2 * int(model.stride), 2 * int(model.stride))
-    groups = channel_groups(model, way.importance, trace_px, lab.recipe.train.seed)
+    groups = channel_groups(model, way.importance, trace_px, lab.recipe.train.seed, gates)
     aims = dict(limits)
     # Aims lie a margin below the budget; a network between the two holds what the user has asked for.
     allowed = lab.ceilings if limits == lab.aims else limits
@@ -146,7 +148,7 @@ def _cut(
     for attempt in range(lab.recipe.fit.corrections + 1):
         lab.progress("cut", attempt / (lab.recipe.fit.corrections + 1), f"search, {name}")
         found = search(model.arch, groups, lab.predictor.predict, aims, depth=way.depth)
-        smaller = apply(model, found.widths, found.depth, way.importance)
+        smaller = apply(model, found.widths, found.depth, way.importance, gates)
         figures = lab.measure(smaller)
         lab.learn(smaller.arch, figures)
         missed = misses(limits, figures)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.plan.layout import CHOOSE_STUDENT
+from edgeseg.pipeline.plan.results import Choice
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
@@ -33,10 +35,10 @@ class Networks:
     @classmethod
     def load(cls, context: StepContext) -> Networks:
         """As the step `choose_student` says."""
-        chosen = context.results["choose_student"]["result"]
-        folders = {name: context.folders[name].files for name in (chosen["student"], chosen["teaches"], "teacher")}
-        models = {name: load_checkpoint(folder)[0] for name, folder in folders.items()}
-        name, teaches = chosen["student"], chosen["teaches"]
+        chosen = context.result(CHOOSE_STUDENT, Choice)
+        name, teaches = chosen.student, str(chosen.teaches)
+        folders = {one: context.folders[one].files for one in (name, teaches, "teacher")}
+        models = {one: load_checkpoint(folder)[0] for one, folder in folders.items()}
         return cls(models[name], models[teaches], models["teacher"], name, teaches, folders[name])
 
     @property

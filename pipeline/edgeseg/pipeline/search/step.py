@@ -6,6 +6,7 @@ that was killed goes on, and one for another budget, or with other settings, rep
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from edgeseg.pipeline.search.lab import Lab
 from edgeseg.pipeline.search.networks import Networks
 from edgeseg.pipeline.search.rounds import Start
 from edgeseg.pipeline.search.search import search_network
-from edgeseg.pipeline.steps.training import open_data
+from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.target.here import (
     LocalTarget,
     beside_student,
@@ -45,8 +46,8 @@ Result = dict[str, Any]
 
 def run_target(context: StepContext) -> Result:
     """Make sure, before hours of training, that the budget can be held against this machine."""
-    budget = Budget(**context.step.settings["budget"])
-    target = check_target(context.recipe, open_data(context), budget, context.folder.work)
+    recipe, budget = _asked(context)
+    target = check_target(recipe, open_data(context), budget, context.folder.work)
     return {"target": budget.target, "identity": target.probe.identity}
 
 
@@ -74,7 +75,7 @@ def search_folder(root: Path, budget: Budget) -> Path:
 
 def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[Lab, float | None]:
     """The lab on this machine, and the p50 of the FP32 teacher [ms] where the budget is a ratio of it."""
-    recipe, budget = context.recipe, Budget(**context.step.settings["budget"])
+    recipe, budget = _asked(context)
     journal = Journal(search_folder(context.split_file.parent, budget))
     stride = max(int(networks.student.stride), int(networks.teacher.stride))
     target = local_target(recipe, data, budget, stride, journal.root / "scratch")
@@ -102,6 +103,14 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
         yardstick_ms=pair.get("student_ms"),
     )
     return lab, teacher_ms
+
+
+def _asked(context: StepContext) -> tuple[Recipe, Budget]:
+    """What of the recipe a search reads, and its budget."""
+    recipe = context.section("recipe", Recipe)
+    assert recipe.budget is not None, "without one the step is left out"
+    folder = context.step.places.get("calibration")
+    return dataclasses.replace(recipe, quantize=dataclasses.replace(recipe.quantize, folder=folder)), recipe.budget
 
 
 def _mute(context: StepContext, data: DataSet) -> str | None:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compress.fingerprint import fingerprint
+from edgeseg.compress.search.importance import Gates
 from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
+from edgeseg.pipeline.plan.plan import training_settings
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.lab import Lab
-from edgeseg.pipeline.steps.training import Budget, look_at_gates, open_data, train_step
+from edgeseg.pipeline.steps.data import open_data
+from edgeseg.pipeline.steps.training import Budget, look_at_gates, train_step
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 from edgeseg.train.scaled_geometry import scaled
@@ -69,15 +72,12 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
         "weights": fingerprint(model),
         "teacher": None if teacher is None else fingerprint(teacher),
         "effort": dataclasses.asdict(effort),
-        "train": dataclasses.asdict(recipe.train),
-        "distill": dataclasses.asdict(recipe.distill),
-        "geometry": dataclasses.asdict(recipe.geometry),
-        "binary_output": recipe.binary_output,
+        **_sections(recipe),
         "data": lab.data_key,
     }
 
     def run(folder: StepFolder) -> dict[str, Any]:
-        context = _context(lab, recipe, name, folder)
+        context = _context(lab, settings, name, folder)
         budget = Budget(effort.epochs, effort.learning_rate)
         return train_step(context, open_data(context), copy.deepcopy(model), teacher, budget)
 
@@ -88,10 +88,10 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
     return Trained(load_checkpoint(files)[0], files, float(result["val_dice_at_network_size"]))
 
 
-def gates_of(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) -> None:
-    """Put on a network what `taylor` reads, from some training batches and the loss it is fine-tuned with."""
-    context = _context(lab, lab.recipe, "gates", StepFolder(lab.journal.root / "gates"))
-    look_at_gates(context, open_data(context), model, teacher, lab.recipe.fit.gate_batches)
+def gates_of(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) -> Gates:
+    """What `taylor` reads of a network, from some training batches and the loss it is fine-tuned with."""
+    context = _context(lab, _sections(lab.recipe), "gates", StepFolder(lab.journal.root / "gates"))
+    return look_at_gates(context, open_data(context), model, teacher, lab.recipe.fit.gate_batches)
 
 
 def _adapted(recipe: Recipe, effort: Effort, model: SegmentationNet, teacher: SegmentationNet | None) -> Recipe:
@@ -100,10 +100,13 @@ def _adapted(recipe: Recipe, effort: Effort, model: SegmentationNet, teacher: Se
     return dataclasses.replace(recipe, geometry=geometry, train=dataclasses.replace(recipe.train, seed=effort.seed))
 
 
-def _context(lab: Lab, recipe: Recipe, name: str, folder: StepFolder) -> StepContext:
+def _sections(recipe: Recipe) -> dict[str, Any]:
+    return training_settings(recipe) | recipe.sections("distill")
+
+
+def _context(lab: Lab, settings: dict[str, Any], name: str, folder: StepFolder) -> StepContext:
     return StepContext(
-        step=Step(name, (), {}, ""),
-        recipe=recipe,
+        step=Step(name, (), settings, ""),
         data_root=lab.data_root,
         split_file=lab.split_file,
         folder=folder,

@@ -11,12 +11,14 @@ from edgeseg.benchmarks.result_file import write_result
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.runtime.data.dataset import open_dataset, read_image
+from edgeseg.pipeline.recipe.recipe import BenchSection
+from edgeseg.pipeline.steps.data import open_data
+from edgeseg.runtime.data.dataset import read_image
 
 
 def run_bench(context: StepContext) -> dict[str, Any]:
     """Measure pre, infer, post and total of every file that was exported."""
-    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    data = open_data(context)
     sample = min(data.split("test"), key=lambda one: one.stem)
     frame = read_image(sample.image, data.color, data.window)
     subjects = []
@@ -24,7 +26,7 @@ def run_bench(context: StepContext) -> dict[str, Any]:
         if record["result"]["status"] == "ok":
             files = context.folders[name].files
             subjects.append(Subject(name, model_file(files), read_spec(files)))
-    section = dataclasses.asdict(context.recipe.bench)
+    section = dataclasses.asdict(context.section("bench", BenchSection))
     result = measure(subjects, frame, HarnessConfig(**section), frame_name=sample.stem, progress=context.progress)
     write_result(result, context.folder.files / "bench.json")
     return {

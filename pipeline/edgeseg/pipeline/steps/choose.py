@@ -1,109 +1,110 @@
-"""Deciding steps: which student goes on, and what ships. Only val and measured latency are looked at."""
+"""Deciding steps: which student goes on, and what ships. Only val and measured latency are looked at.
+
+Each keeps the rows that it has computed for it, and nobody computes them again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from edgeseg.benchmarks.result_file import read_result
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.learned.findings import skill_refusal
-from edgeseg.pipeline.plan.gates import Row, over_budget
-from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, CUT, ROWS, VARIANT_ROWS
-from edgeseg.pipeline.plan.rows import add_latency, model_row, parent_file_of
+from edgeseg.pipeline.plan.gates import over_budget
+from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, CHOOSE_STUDENT, CUT, ROWS, VARIANT_ROWS
+from edgeseg.pipeline.plan.results import Choice, Shipped
+from edgeseg.pipeline.plan.row import Row, save_rows
+from edgeseg.pipeline.plan.rows import Found, val_row, with_latency
 from edgeseg.pipeline.recipe.gate_section import GateSection
 
 _BY_NAME = {row.name: row for row in ROWS}
 
 
-def run_choose_student(context: StepContext) -> dict[str, Any]:
+def run_choose_student(context: StepContext) -> Choice:
     """Take the distilled student; if distillation is refused, the better student on val.
 
     `teaches` is the network whose answers fine-tuning after pruning follows: the teacher, or the unpruned student
     itself where it has become better than its teacher on val. A student that the recipe names goes on as it is.
     """
-    rows = {name: _row(context, name) for name in ("teacher", "student_distilled", "student_alone")}
+    rows = _rows(context, "teacher", "student_distilled", "student_alone")
     dice = {name: _val_dice(row) for name, row in rows.items()}
-    distilled, named = rows["student_distilled"], context.step.settings.get("named")
+    distilled, named = rows["student_distilled"], context.setting("named")
     if named is not None:
-        student, reason = named, "fit.student names it"
-    elif distilled["status"] == "ok":
+        student, reason = str(named), "fit.student names it"
+    elif distilled.status == "ok":
         student, reason = "student_distilled", "distillation holds its budget and beats its baseline on val"
     else:
         # Of equals the one without the method: what does not beat its baseline is not used.
         student = max(("student_alone", "student_distilled"), key=lambda name: dice[name])
         better = "is better" if dice["student_alone"] != dice["student_distilled"] else "is as good"
-        reason = f"distillation is refused ({distilled['reason']}); {student} {better} on val"
-    teaches = max(("teacher", student), key=lambda name: dice[name])
-    return {"student": student, "reason": reason, "teaches": teaches}
+        reason = f"distillation is refused ({distilled.reason}); {student} {better} on val"
+    return Choice(student, reason, teaches=max(("teacher", student), key=lambda name: dice[name]))
 
 
-def run_choose_final(context: StepContext) -> dict[str, Any]:
+def run_choose_final(context: StepContext) -> Choice:
     """Take the network that holds the budget; where there is none nothing goes on, and without a budget the student.
 
     What `gates.max_total_dice_drop` says of that network it says again of every file that is made of it.
     """
-    made, row = context.results[CUT]["result"], _row(context, CUT)
+    row, made = _rows(context, CUT)[CUT], context.results[CUT]["result"]
     if made.get("status") == "not measured":
-        return {"student": context.results["choose_student"]["result"]["student"], "reason": made["reason"]}
-    if row["accuracy"]["val"] is None:  # no network holds the budget, or it has no file
-        return {"student": CUT, "status": "refused", "reason": row["reason"]}
-    doubt = f"; but {row['reason']}" if row["status"] == "refused" else ""
-    return {"student": CUT, "reason": f"it holds the budget{doubt}"}
+        return Choice(context.result(CHOOSE_STUDENT, Choice).student, made["reason"])
+    if row.accuracy["val"] is None:  # no network holds the budget, or it has no file
+        return Choice(CUT, str(row.reason), status="refused")
+    return Choice(CUT, f"it holds the budget; but {row.reason}" if row.status == "refused" else "it holds the budget")
 
 
-def run_ship(context: StepContext) -> dict[str, Any]:
+def run_ship(context: StepContext) -> Shipped:
     """Fix what ships: of the variants that hold every budget, the one with the lowest whole-pipeline p50 here."""
-    final = context.results[CHOOSE_FINAL]["result"]
-    if final.get("status", "ok") != "ok":
-        return _nothing(final["reason"])
-    bench = read_result(context.folders["bench"].files / "bench.json")
-    gates, said = context.recipe.gates, context.step.settings["budget"]
-    rows = []
-    for layout in VARIANT_ROWS:
-        row = model_row(layout, context.results, context.folders, gates, ("val",))
-        rows.append(add_latency(row, layout, bench, parent_file_of(layout, context.results), gates))
-    return what_ships(rows, gates, None if said is None else Budget(**said))
+    bench, found = read_result(context.folders["bench"].files / "bench.json"), found_by(context)
+    final, said = context.result(CHOOSE_FINAL, Choice), context.setting("budget")
+    rows = [with_latency(val_row(layout, found), layout, bench, found) for layout in VARIANT_ROWS]
+    save_rows(context.folder.files, rows)
+    if final.status != "ok":
+        return Shipped(None, None, None, final.reason)
+    return what_ships(rows, found.gates, None if said is None else context.section("budget", Budget))
 
 
-def what_ships(rows: Sequence[Row], gates: GateSection, budget: Budget | None = None) -> dict[str, Any]:
-    """`step variant target reason` of the variant that ships; all but the reason are None where none does.
+def what_ships(rows: Sequence[Row], gates: GateSection, budget: Budget | None = None) -> Shipped:
+    """The variant that ships, if any does.
 
-    A budget is of one target: what is for another does not ship. `over_budget` says where even the best is beyond it.
+    A budget is of one target: what is for another does not ship. Where even the best file is beyond it, that is told.
 
     Args:
         rows: Of the variants, with val and latency.
         gates: Budgets.
         budget: What the device can afford.
     """
-    good = [row for row in rows if row["status"] == "ok" and (budget is None or row["target"] == budget.target)]
-    accepted = [row for row in good if not row.get("refused_for") and row["latency_ms"]]
+    good = [row for row in rows if row.status == "ok" and (budget is None or row.target == budget.target)]
+    accepted = {row.name: row for row in good if row.latency_ms and not row.refused_for}
     if not accepted:
-        unlearned = [skill_refusal(row["skill"], gates.min_skill) for row in good]
+        unlearned = [skill_refusal(row.skill, gates.min_skill) for row in good]
         of_no_use = bool(unlearned) and all(unlearned)
         reason = f"no variant is of use, for {unlearned[0]}" if of_no_use else "no variant holds all budgets"
-        return _nothing(reason)
-    over = {row["name"]: [] if budget is None else over_budget(budget, row) for row in accepted}
-    within = [row for row in accepted if not over[row["name"]]]
-    best = min(within or accepted, key=lambda row: row["latency_ms"]["total"]["p50"])
-    p50 = best["latency_ms"]["total"]["p50"]
-    reason = f"lowest p50 of the whole pipeline ({p50:.2f} ms) of {len(within)} variants that hold all budgets"
-    if not within:
-        reason = f"lowest p50 of the whole pipeline ({p50:.2f} ms), but not within the budget"
-    shipped = {"step": best["name"], "variant": best["variant"], "target": best["target"], "reason": reason}
-    return shipped | {"over_budget": over[best["name"]]}
+        return Shipped(None, None, None, reason)
+    over = {name: () if budget is None else over_budget(budget, row) for name, row in accepted.items()}
+    within = {name: row for name, row in accepted.items() if not over[name]}
+    p50 = {name: float((row.latency_ms or {})["total"]["p50"]) for name, row in (within or accepted).items()}
+    best = accepted[min(p50, key=lambda name: p50[name])]
+    held = f"of {len(within)} variants that hold all budgets" if within else "but not within the budget"
+    reason = f"lowest p50 of the whole pipeline ({p50[best.name]:.2f} ms) {held}"
+    return Shipped(best.name, best.variant, best.target, reason, over[best.name])
 
 
-def _nothing(reason: str) -> dict[str, Any]:
-    return {"step": None, "variant": None, "target": None, "reason": reason, "over_budget": []}
+def found_by(context: StepContext) -> Found:
+    """What a step can put rows together from."""
+    return Found(context.results, context.folders, context.section("gates", GateSection))
 
 
-def _row(context: StepContext, name: str) -> Row:
-    return model_row(_BY_NAME[name], context.results, context.folders, context.recipe.gates, ("val",))
+def _rows(context: StepContext, *names: str) -> dict[str, Row]:
+    found = found_by(context)
+    rows = {name: val_row(_BY_NAME[name], found) for name in names}
+    save_rows(context.folder.files, rows.values())
+    return rows
 
 
 def _val_dice(row: Row) -> float:
     """-1 where there is none: the file was not scored, or val and the masks have no foreground."""
-    dice = (row["accuracy"]["val"] or {}).get("dice_mean")
-    return -1.0 if dice is None else float(dice)
+    dice = row.val_dice()
+    return -1.0 if dice is None else dice

@@ -7,8 +7,10 @@ from typing import Any
 
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
+from edgeseg.pipeline.plan.results import Choice, Exported, Scored
+from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.operating_point import masks_at, operating_point, points_of
-from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.model_spec import Decision
 from edgeseg.runtime.score.evaluate import evaluate_each
 from edgeseg.runtime.segmenter import Segmenter
@@ -16,12 +18,12 @@ from edgeseg.runtime.segmenter import Segmenter
 
 def run_operating_point(context: StepContext) -> dict[str, Any]:
     """Choose by `settings.objective` between thresholds, for every file that is exported after this."""
-    named = context.step.settings.get("of")
-    source = str(named or context.results["choose_final"]["result"]["student"])
-    exported = context.results[f"{source}_onnx"]["result"]
-    if exported["status"] != "ok":
-        return {"status": "not measured", "reason": exported["reason"]}
-    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    named = context.settings.get("of")
+    source = str(named or context.result(CHOOSE_FINAL, Choice).student)
+    exported = context.result(f"{source}_onnx", Exported)
+    if exported.status != "ok":
+        return {"status": "not measured", "reason": exported.reason}
+    data = open_data(context)
     files = context.folders[f"{source}_onnx"].files
     with Segmenter.from_file(model_file(files), read_spec(files), len(os.sched_getaffinity(0))) as segmenter:
         rows = evaluate_each(
@@ -32,9 +34,9 @@ def run_operating_point(context: StepContext) -> dict[str, Any]:
             lambda done, total: context.progress(done / total, f"thresholds on val, image {done}/{total}"),
             color=data.color,
         )
-    teacher = context.results["val_teacher"]["result"]["summary"] or {}
+    teacher = context.result("val_teacher", Scored).summary or {}
     points = points_of(rows, data.classes)
-    return operating_point(points, context.step.settings["objective"], teacher.get("region_recall"))
+    return operating_point(points, context.setting("objective"), teacher.get("region_recall"))
 
 
 def decision_of(context: StepContext) -> Decision:

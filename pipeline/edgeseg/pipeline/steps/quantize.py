@@ -16,8 +16,9 @@ from edgeseg.compress.int8.prepare import prepare
 from edgeseg.compress.int8.prepared import FILE, save_prepared
 from edgeseg.compress.int8.stored_ranges import save_ranges
 from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.recipe.export_sections import RangesSection
+from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.export import failed_parent, input_spec, source_model
-from edgeseg.pipeline.steps.training import open_data
 
 Result = dict[str, Any]
 
@@ -30,10 +31,10 @@ def run_ranges(context: StepContext) -> Result:
     failed = failed_parent(context)
     if failed:
         return {"status": "not measured", "reason": failed}
-    data, section = open_data(context), context.recipe.quantize
+    data, section = open_data(context), context.section("quantize", RangesSection)
     model = source_model(context)
-    spec, folder = input_spec(context, data, model), recipe_folder(data, section.folder)
-    drawn = draw_images(data, folder, section.images, context.recipe.train.seed, spec)
+    spec, folder = input_spec(context, data, model), recipe_folder(data, context.step.places.get("calibration"))
+    drawn = draw_images(data, folder, section.images, context.setting("seed"), spec)
     context.progress(0.0, f"calibrating on {drawn.words}")
     images = list(calibration_tensors(data, drawn.images, spec))
     plain = fold_batch_norm(model)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.result_file import read_result
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.chain.provenance import code_and_time, data_summary
 from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
 from edgeseg.pipeline.learned.findings import warnings_of
-from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, CUT, ROWS, SEARCH_FILE, RowLayout, score_step
-from edgeseg.pipeline.plan.rows import Folders, Records, add_latency, model_row, parent_file_of
+from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, CUT, ROWS, SEARCH_FILE, RowLayout, score_step
+from edgeseg.pipeline.plan.results import Choice
+from edgeseg.pipeline.plan.row import Row, load_rows
+from edgeseg.pipeline.plan.rows import Found, with_latency, with_test
+from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
 from edgeseg.pipeline.report.search import search_warnings
+from edgeseg.pipeline.steps.data import open_data
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.data.dataset import DataSet, Sample, open_dataset, read_image
+from edgeseg.runtime.data.dataset import DataSet, Sample, read_image
 from edgeseg.runtime.frame.intensity import apply_window
 from edgeseg.runtime.png import read_mask_png
 from edgeseg.runtime.score.evaluate import load_scores
@@ -33,10 +39,10 @@ _TRAININGS = ("teacher", "student_alone", "student_distilled", "student_pruned")
 
 def run_report(context: StepContext) -> dict[str, Any]:
     """Put the report together; nothing is decided here."""
-    data = open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
+    data = open_data(context)
     report = build_report(context, data)
     write_json(context.folder.files / "report.json", report)
-    shown = context.step.settings["images"] and data.may_redistribute
+    shown = context.setting("images") and data.may_redistribute
     panels = _panels(context, data, report["shipped"]["step"]) if shown else []
     render_report(report, panels, context.folder.files / "report.html")
     refused = any(row["status"] == "refused" or row.get("refused_for") for row in report["steps"])
@@ -45,38 +51,30 @@ def run_report(context: StepContext) -> dict[str, Any]:
 
 def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
     """The whole report as JSON, as described in docs/architecture.md."""
-    records, folders, gates = context.results, context.folders, context.recipe.gates
-    bench = read_result(folders["bench"].files / "bench.json")
-    rows = []
-    for layout in ROWS:
-        row = model_row(layout, records, folders, gates, ("val", "test"))
-        rows.append(add_latency(row, layout, bench, parent_file_of(layout, records), gates))
-    bundle = records["bundle"]["result"]
+    records, gates = context.results, context.section("gates", GateSection)
+    bench = read_result(context.folders["bench"].files / "bench.json")
+    rows = [dataclasses.asdict(row) for row in _rows(context, Found(records, context.folders, gates), bench)]
+    recipe, bundle = context.setting("recipe"), records["bundle"]["result"]
     trained = {name: records[name]["result"] for name in _TRAININGS}
     histories = {name: result["history"] for name, result in trained.items() if "history" in result}
-    search, shipped = _search(records, folders), records["ship"]["result"]
+    search, shipped = _search(context), records["ship"]["result"]
     found = warnings_of(rows, histories, gates.min_skill, constant_mask_dice(data))
     return {
         "schema_version": SCHEMA_VERSION,
         **code_and_time(),
-        "command": context.step.settings["command"],
-        "recipe": {
-            "name": context.recipe.name,
-            "sha256": context.recipe.sha256(),
-            "settings": context.recipe.to_json(),
-        },
+        "command": context.setting("command"),
+        "recipe": {"name": recipe["name"], "sha256": context.setting("sha256"), "settings": recipe},
         "data": data_summary(data),
         "machine": read_device().to_json(),
         "software": read_software(),
         "warnings": found + search_warnings(search, shipped),
         "steps": rows,
         "quantization": records["ranges"]["result"],
-        "plan_files": records["plan_files"]["result"],
         "operating_point": (records.get("operating_point") or {}).get("result"),
         "search": search,
         "shipped": shipped,
-        "chosen": {name: records[name]["result"] for name in ("choose_student", "choose_final")},
-        "bench": records["bench"]["result"] | {"threads": context.recipe.bench.threads, "created": bench.created},
+        "chosen": {name: records[name]["result"] for name in CHOICES},
+        "bench": records["bench"]["result"] | {"threads": recipe["bench"]["threads"], "created": bench.created},
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
         "histories": histories,
         "wall_s": {name: record["wall_s"] for name, record in records.items()},
@@ -84,23 +82,31 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
     }
 
 
-def _search(records: Records, folders: Folders) -> dict[str, Any] | None:
+def _search(context: StepContext) -> dict[str, Any] | None:
     """What the search has found; None where the recipe has no budget, whatever an earlier one has left."""
-    if SEARCH_FILE not in records[CUT]["files"]:
+    if SEARCH_FILE not in context.results[CUT]["files"]:
         return None
-    found: dict[str, Any] = json.loads((folders[CUT].files / SEARCH_FILE).read_text())
+    found: dict[str, Any] = json.loads((context.folders[CUT].files / SEARCH_FILE).read_text())
     return found
+
+
+def _rows(context: StepContext, found: Found, bench: BenchResult) -> list[Row]:
+    """The rows as they were decided on, with test, and latency where nothing was decided on it."""
+    decided = {row.name: row for step in (*CHOICES, "ship") for row in load_rows(context.folders[step].files)}
+    rows = [with_test(decided[layout.name], layout, found) for layout in ROWS]
+    return [
+        with_latency(row, layout, bench, found) if layout.variant is None else row
+        for row, layout in zip(rows, ROWS, strict=True)
+    ]
 
 
 def _panels(context: StepContext, data: DataSet, shipped: str | None) -> list[Panel]:
     """The worst test images of what ships, and evenly spaced others."""
     by_name = {row.name: row for row in ROWS}
-    if shipped is None:
-        final = context.results[CHOOSE_FINAL]["result"]
-        if final.get("status", "ok") != "ok":
-            return []
-        shipped = final["student"]
-    shown = by_name[shipped]
+    final = context.result(CHOOSE_FINAL, Choice)
+    if final.status != "ok":
+        return []
+    shown = by_name[shipped or final.student]
     scores = load_scores(context.folders[score_step(shown, "test")].files / "scores.json")
     samples = {sample.stem: sample for sample in data.split("test")}
     worst, others = choose_panels(scores)

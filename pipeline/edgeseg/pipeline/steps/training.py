@@ -13,9 +13,12 @@ from edgeseg.benchmarks.turns import Turns
 from edgeseg.compress.cost import cost
 from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
 from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
-from edgeseg.compress.search.importance import put_gates
+from edgeseg.compress.search.importance import Gates, find_gates
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.runtime.data.dataset import DataSet, open_dataset
+from edgeseg.pipeline.recipe.recipe import DistillSection, StudentSection, TeacherSection, TrainSection
+from edgeseg.pipeline.steps.data import open_data
+from edgeseg.runtime.data.dataset import DataSet
+from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData
@@ -35,14 +38,9 @@ class Budget:
     batch_size: int | None = None
 
 
-def open_data(context: StepContext) -> DataSet:
-    """The run's data set, with the split written down in the run's folder where the data brings none."""
-    return open_dataset(context.data_root, split_file=context.split_file, seed=context.recipe.data.seed)
-
-
 def run_teacher(context: StepContext) -> dict[str, Any]:
     """Train the U-Net on the supervised loss."""
-    data, section = open_data(context), context.recipe.teacher
+    data, section = open_data(context), context.section("teacher", TeacherSection)
     channels, outputs = network_ends(context, data)
     arch = unet_arch(channels, outputs, base=section.base, depth=section.depth, upsampling=section.upsampling)
     budget = Budget(section.epochs, section.learning_rate, section.batch_size)
@@ -51,25 +49,25 @@ def run_teacher(context: StepContext) -> dict[str, Any]:
 
 def run_student_alone(context: StepContext) -> dict[str, Any]:
     """Train the student without a teacher: the baseline that distillation has to beat."""
-    data, section = open_data(context), context.recipe.student
+    data, section = open_data(context), context.section("student", StudentSection)
     return train_step(context, data, _student(context, data), None, Budget(section.epochs, section.learning_rate))
 
 
 def run_student_distilled(context: StepContext) -> dict[str, Any]:
     """Train the same student, from the same initial weights, with the teacher's soft answers."""
-    data, section = open_data(context), context.recipe.student
+    data, section = open_data(context), context.section("student", StudentSection)
     teacher, _ = load_checkpoint(context.folders["teacher"].files)
     return train_step(context, data, _student(context, data), teacher, Budget(section.epochs, section.learning_rate))
 
 
 def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
     """Input channels and logit planes of a network for this data."""
-    return (1 if data.color == "gray" else 3), (1 if context.recipe.binary_output else len(data.classes))
+    return (1 if data.color == "gray" else 3), (1 if context.setting("binary_output") else len(data.classes))
 
 
 def seeded_model(context: StepContext, arch: dict[str, Any]) -> SegmentationNet:
     """A network whose initial weights depend on the recipe's seed alone."""
-    torch.manual_seed(context.recipe.train.seed)
+    torch.manual_seed(context.section("train", TrainSection).seed)
     return build_model(arch)
 
 
@@ -118,7 +116,7 @@ def carry_out(
     """Run a training of `make_training` to its end: with stored views where the recipe has them, making way for those
     who measure.
     """
-    views = context.recipe.distill.views
+    views = context.section("distill", DistillSection).views if teacher is not None else 0
     with Turns().training() as turns:
         if teacher is not None and views:
             torch.set_num_threads(loaders.config.threads)
@@ -137,11 +135,13 @@ def make_training(
     model: SegmentationNet,
     teacher: SegmentationNet | None,
     budget: Budget,
+    workers: int | None = None,
 ) -> tuple[SegmentationModule, SegmentationData]:
-    """The Lightning pieces of one training."""
-    config = train_config(context, budget)
+    """The Lightning pieces of one training; `workers` other than the recipe's where loading must end with it."""
+    section, geometry = context.section("train", TrainSection), context.section("geometry", Geometry)
+    config = train_config(section if workers is None else dataclasses.replace(section, workers=workers), budget)
     stride = max(model.stride, teacher.stride if teacher is not None else 1)  # type: ignore[type-var]
-    loaders = SegmentationData(data, context.recipe.geometry, int(stride), config, context.recipe.train.p_defect)
+    loaders = SegmentationData(data, geometry, int(stride), config, section.p_defect)
     loaders.setup()
     steps = budget.epochs * loaders.steps_per_epoch()
     return _module(context, model, teacher, config, data, steps), loaders
@@ -149,23 +149,20 @@ def make_training(
 
 def look_at_gates(
     context: StepContext, data: DataSet, model: SegmentationNet, teacher: SegmentationNet | None, batches: int
-) -> None:
-    """Put on a network what the importance `taylor` reads, from training batches and the loss it is trained with."""
-    train = dataclasses.replace(context.recipe.train, workers=0)
-    quiet = dataclasses.replace(context, recipe=dataclasses.replace(context.recipe, train=train))
-    module, loaders = make_training(quiet, data, model, teacher, Budget(1, 1e-3))
+) -> Gates:
+    """What the importance `taylor` reads of a network, from training batches and the loss it is trained with."""
+    module, loaders = make_training(context, data, model, teacher, Budget(1, 1e-3), workers=0)
     module.eval()
     drawn = [batch for _, batch in zip(range(batches), loaders.train_dataloader(), strict=False)]
 
     def loss_of(batch: dict[str, torch.Tensor]) -> Callable[[SegmentationNet], torch.Tensor]:
         return lambda _: module.compute_loss(batch["image"].float() / 255.0, batch["mask"].long())
 
-    put_gates(model, map(loss_of, drawn))
+    return find_gates(model, map(loss_of, drawn))
 
 
-def train_config(context: StepContext, budget: Budget) -> TrainConfig:
+def train_config(section: TrainSection, budget: Budget) -> TrainConfig:
     """The recipe's training section as the training's own configuration."""
-    section = context.recipe.train
     assert section.threads is not None and section.precision is not None, "a recipe is settled before it is run"
     return TrainConfig(
         epochs=budget.epochs,
@@ -187,7 +184,7 @@ def train_config(context: StepContext, budget: Budget) -> TrainConfig:
 
 
 def _student(context: StepContext, data: DataSet) -> SegmentationNet:
-    section = context.recipe.student
+    section = context.section("student", StudentSection)
     channels, outputs = network_ends(context, data)
     arch = efficient_unet_arch(channels, outputs, width=section.width, depth=section.depth, stages=section.stages)
     return seeded_model(context, arch)
@@ -205,7 +202,7 @@ def _module(
     if teacher is None:
         module = SegmentationModule(model, config, n_classes, steps)
     else:
-        section = context.recipe.distill
+        section = context.section("distill", DistillSection)
         distill = DistillConfig(section.temperature, section.alpha, section.class_balanced)
         module = DistillationModule(model, teacher, config, distill, n_classes=n_classes, total_steps=steps)
     module.loss.ignores = data.ignore is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.compress.calibration.images import calibration_tensors, draw_images
 from edgeseg.compress.search.budget import Budget
+from edgeseg.export.score_file import score_file
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.target.local import LocalProbe, brief
 from edgeseg.pipeline.target.yardstick import NO_ENERGY, Yardstick
@@ -18,9 +18,7 @@ from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError
 from edgeseg.runtime.frame.preprocess import prepare
 from edgeseg.runtime.input_spec import InputSpec
-from edgeseg.runtime.score.evaluate import evaluate
 from edgeseg.runtime.score.image_score import ImageScore
-from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.train.models import SegmentationNet
 
 
@@ -45,8 +43,7 @@ class LocalTarget:
         folder, data = self.scratch / name, self.data
         subject = self.probe.export(model, folder)
         try:
-            with Segmenter.from_file(subject.model, subject.spec, len(os.sched_getaffinity(0))) as segmenter:
-                return evaluate(segmenter, data.split(split), data.classes, data.pixel_mm, color=data.color)
+            return score_file(subject.model, subject.spec, data, data.split(split))
         finally:
             for path in folder.iterdir():  # a finalist's file is written again when it ships
                 path.unlink()

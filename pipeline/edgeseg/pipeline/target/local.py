@@ -1,8 +1,9 @@
 """This machine as a target of a search: layers and whole networks, in the engine and precision that will ship.
 
-A layer is timed on a file of its own (see `export.layer_graph` for how a layer's time is told from its file's), in
-fresh processes of `benchmarks.layer_worker`. A network is exported as the chain exports it, FP32 of fixed size and then
-INT8 from calibrated ranges, and its whole pipeline is timed by the harness of `bench run`, a shorter one by default.
+A layer is timed on a file of its own (see `export.layers.graph` for how a layer's time is told from its file's), in
+fresh processes of `benchmarks.layers.worker`. A network is exported as the chain exports it, FP32 of fixed size and
+then INT8 from calibrated ranges, and its whole pipeline is timed by the harness of `bench run`, a shorter one by
+default.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.environment import read_device
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.layers.job import LayerConfig, LayerFiles
 from edgeseg.benchmarks.layers.worker import measure_layers
@@ -29,20 +29,17 @@ from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.compress.int8.plan import make_plan
 from edgeseg.compress.search.probe import Layer, Measurement
 from edgeseg.export.fits import fixed_size
-from edgeseg.export.layers.graph import Precision, layer_pair
-from edgeseg.export.onnx.placement import u8s8_x86
+from edgeseg.export.formats import FORMATS, Origin, format_of_engine, write_float, write_int8
+from edgeseg.export.layers.graph import Precision
 from edgeseg.pipeline.target.yardstick import Timed, Yardstick, timed_rows
+from edgeseg.runtime.engines import ENGINES, engine_of_target, installed_version
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, MeasureError
 from edgeseg.runtime.input_spec import InputSpec
-from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.selection import machine_kind, target_name
 from edgeseg.train.models import SegmentationNet
 
-Engine = Literal["onnxruntime", "litert"]
-
 # Goes up when what `layers_ms` returns means something else: cached layers of before are then not used any more.
 METHOD = "layers-2"
-_PACKAGES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "litert": ("ai-edge-litert", "tflite-runtime")}
 # What one copy of a layer should add at least, so that the difference of two files is more than a clock's tick: so
 # many multiply-accumulates, or bytes moved, take about 0.1 ms.
 _WORK = 4_000_000
@@ -100,36 +97,36 @@ class LocalProbe:
         if 0 < n_images < MIN_IMAGES:
             raise ConfigError(f"{n_images} calibration images are given; at least {MIN_IMAGES} are needed, or none.")
         if self.timed and target_name(self.engine) != self.target:
-            here = ", ".join(target_name(name) for name in _PACKAGES)
+            here = ", ".join(target_name(name) for name in ENGINES)
             raise MeasureError(f"target {self.target} is another machine; this one is {here}. Measure it there.")
-        foreign = self.timed and not machine_kind().startswith("x86")
-        if foreign and self.engine == "onnxruntime" and self.precision == "int8":
+        onnx = self.timed and format_of_engine(self.engine) == "onnx"
+        if onnx and self.precision == "int8" and not machine_kind().startswith("x86"):
             raise MeasureError(
-                f"INT8 layers of ONNX Runtime are known in the u8s8 form of x86 only, this is {machine_kind()}. "
+                f"INT8 layers in ONNX are known in the u8s8 form of x86 only, this is {machine_kind()}. "
                 f"Use {target_name('litert')}, or precision fp32."
             )
 
     @property
-    def engine(self) -> Engine:
-        """The backend that runs the target's files."""
-        suffix = self.target.rpartition("-")[2]
-        engines: dict[str, Engine] = {"ort": "onnxruntime", "litert": "litert"}
-        if suffix not in engines:
-            raise ConfigError(f"target {self.target!r} names no engine; it ends in one of {', '.join(engines)}.")
-        return engines[suffix]
+    def engine(self) -> str:
+        """Name of the engine that runs the target's files."""
+        found = engine_of_target(self.target)
+        if found is None:
+            known = ", ".join(engine.short for engine in ENGINES.values())
+            raise ConfigError(f"target {self.target!r} names no engine; it ends in one of {known}.")
+        return found.name
 
     @property
     def identity(self) -> str:
         """Device, engine version, precision and threads."""
-        device, software = read_device(), read_software()
-        version = next((f"{name} {software[name]}" for name in _PACKAGES[self.engine] if name in software), self.engine)
+        device = read_device()
+        version = " ".join(installed_version(self.engine) or (self.engine,))
         cpu = f"{device.cpu_model or device.arch} ({' '.join(device.cpu_flags)}; {device.usable_cpus} CPUs)"
         return " | ".join([self.target, cpu, version, self.precision, f"{self.threads} threads", METHOD])
 
     @property
     def depthwise_step(self) -> int:
         """Multiple that the exporter widens depthwise convolutions to."""
-        return u8s8_x86().depthwise_step if self.engine == "onnxruntime" and self.precision == "int8" else 1
+        return FORMATS[format_of_engine(self.engine)].depthwise_step if self.precision == "int8" else 1
 
     def layers_ms(self, layers: Sequence[Layer]) -> list[float]:
         """Measure layers, in fresh processes; see `Probe.layers_ms`.
@@ -199,39 +196,16 @@ class LocalProbe:
         Raises:
             ExportError: If the network cannot be exported.
         """
-        suffix = "onnx" if self.engine == "onnxruntime" else "tflite"
-        path, source = folder / f"model.{suffix}", folder / f"fp32.{suffix}"
-        spec = self._export_fp32(model, source if self.precision == "int8" else path)
+        name = format_of_engine(self.engine)
+        suffix = FORMATS[name].suffix
+        path, source = folder / f"model{suffix}", folder / f"fp32{suffix}"
+        spec = write_float(name, model, source if self.precision == "int8" else path, self.input_spec, self.classes)
         if self.precision == "int8":
-            spec = self._quantise(model, source, spec, path)
-        return Subject(folder.name, path, spec)
-
-    def _export_fp32(self, model: SegmentationNet, path: Path) -> ModelSpec:
-        if self.engine == "onnxruntime":
-            from edgeseg.export.onnx.export import export_onnx
-
-            return export_onnx(model, path, self.input_spec, self.classes)
-        from edgeseg.export.tflite.export import export_tflite
-
-        return export_tflite(model, path, self.input_spec, self.classes)
-
-    def _quantise(self, model: SegmentationNet, source: Path, spec: ModelSpec, path: Path) -> ModelSpec:
-        folded = fold_batch_norm(model)
-        ranges = collect_ranges(folded, self.calibration or [self._made_up()], self.method)
-        plan = make_plan(folded, ranges)
-        if self.engine == "onnxruntime":
-            from edgeseg.export.onnx.qdq import write_int8_onnx
-            from edgeseg.export.onnx.read_back import check_int8_onnx
-
-            written = write_int8_onnx(model, plan, source, spec, path)
-            check_int8_onnx(model, plan, source, spec, path)
-            return written
-        from edgeseg.export.tflite.int8 import write_int8_tflite
-        from edgeseg.export.tflite.read_back import check_int8_tflite
-
-        written = write_int8_tflite(model, plan, source, spec, path)
-        check_int8_tflite(model, plan, source, spec, path)
-        return written
+            folded = fold_batch_norm(model)
+            ranges = collect_ranges(folded, self.calibration or [self._made_up()], self.method)
+            origin = Origin(model, make_plan(folded, ranges), source, spec)
+            spec, _ = write_int8(name, origin, path)
+        return Subject(folder.name, path, dataclasses.replace(spec, backend=self.engine))
 
     def _made_up(self) -> np.ndarray:
         """Coarse noise, uint8 (8, H, W, C), for ranges that are only there to make a file."""
@@ -241,19 +215,12 @@ class LocalProbe:
         return planes[..., None].repeat(self.input_spec.channels, axis=3)
 
     def _write(self, layer: Layer, folder: Path, index: int) -> LayerFiles:
-        extra = extra_copies(layer)
-        if self.engine == "onnxruntime":
-            suffix, pair = "onnx", layer_pair(layer, self.precision, extra)
-        else:
-            from edgeseg.export.layers.flatbuffer import layer_tflite
-
-            suffix, pair = (
-                "tflite",
-                (layer_tflite(layer, self.precision), layer_tflite(layer, self.precision, 1 + extra)),
-            )
-        files = LayerFiles(layer.key, folder / f"{index}.few.{suffix}", folder / f"{index}.many.{suffix}", extra)
-        files.few.write_bytes(pair[0])
-        files.many.write_bytes(pair[1])
+        extra, form = extra_copies(layer), FORMATS[format_of_engine(self.engine)]
+        few_file, many_file = (folder / f"{index}.{name}{form.suffix}" for name in ("few", "many"))
+        files = LayerFiles(layer.key, few_file, many_file, extra)
+        few, many = form.layer_writer(layer, self.precision, extra)
+        files.few.write_bytes(few)
+        files.many.write_bytes(many)
         return files
 
 

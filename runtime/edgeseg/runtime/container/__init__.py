@@ -38,7 +38,7 @@ _FOREIGN = {
 
 
 def look(data: bytes) -> Content:
-    """Reads what a file's bytes say about themselves.
+    """Read what a file's bytes say about themselves.
 
     Args:
         data: The whole file, not empty.
@@ -60,10 +60,10 @@ def look(data: bytes) -> Content:
 
 
 def decode(data: bytes, content: Content) -> Any:
-    """Decodes a file as it is stored; of JPEGs alone the orientation is applied.
+    """Decode a file as it is stored; of JPEGs alone the orientation is applied.
 
     Returns:
-        What ``cv2.imdecode`` returns: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, or None.
+        What `cv2.imdecode` returns: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, or None.
 
     Raises:
         DamagedError: A JPEG's data end before its pixels do.
@@ -75,7 +75,7 @@ def decode(data: bytes, content: Content) -> Any:
 
 
 def verify(data: bytes, content: Content) -> None:
-    """Looks for damage that decodes without a word, at the cost of decoding again.
+    """Look for damage that decodes without a word, at the cost of decoding again.
 
     Raises:
         DamagedError: Compressed data are not used up exactly by the pixels, or a checksum in them is wrong. (`look`

@@ -13,7 +13,7 @@ _UNCOMPRESSED = (0, 3, 6)
 
 
 def look(data: bytes) -> Content:
-    """Reads the headers and checks that all rows are there.
+    """Read the headers and check that all rows are there.
 
     Raises:
         DamagedError: The file ends early or its header is not one that is read.

@@ -18,14 +18,14 @@ class Content:
     """Facts read from a file's headers; `rules` judges them alike for every container.
 
     Attributes:
-        container: ``PNG``, ``JPEG``, ``BMP``, ``TIFF`` or ``WebP``.
+        container: `PNG`, `JPEG`, `BMP`, `TIFF` or `WebP`.
         size_px: (height, width) as stored, before any orientation is applied.
         bits: Bits of a channel.
-        loss: How the coding may have changed values, such as ``JPEG-coded``; None where it is lossless.
-        palette: What a palette makes of its numbers: ``ramp`` the very same gray levels, ``gray`` others,
-            ``colours``. None without a palette.
+        loss: How the coding may have changed values, such as `JPEG-coded`; None where it is lossless.
+        palette: What a palette makes of its numbers: `ramp` the very same gray levels, `gray` others,
+            `colours`. None without a palette.
         white_is_zero: The larger the number, the darker the pixel (TIFF's photometric 0).
-        inks: Name of a colour space that is not gray or RGB, such as ``CMYK``; None otherwise.
+        inks: Name of a colour space that is not gray or RGB, such as `CMYK`; None otherwise.
         orientation: EXIF orientation, 1 to 8; 1 is as stored.
         frames: Pages or frames that are pictures of their own.
         jpeg: Where the parts of a JPEG lie; None for other containers.
@@ -48,7 +48,7 @@ class DamagedError(DataError):
 
     Args:
         found: What is wrong, as in "is ...".
-        kind: The fault's kind, ``truncated`` or ``unreadable``.
+        kind: The fault's kind, `truncated` or `unreadable`.
     """
 
     def __init__(self, found: str, kind: str = "unreadable") -> None:
@@ -62,7 +62,7 @@ def truncated() -> DamagedError:
 
 
 def palette_kind(entries: list[tuple[int, int, int]], bits: int) -> Palette:
-    """Says what a palette makes of its numbers.
+    """Say what a palette makes of its numbers.
 
     Args:
         entries: Red, green and blue of each number, in [0, 255].

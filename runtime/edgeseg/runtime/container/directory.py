@@ -21,7 +21,7 @@ def is_tiff(data: bytes) -> bool:
 
 
 def first_directory(data: bytes) -> Tags:
-    """Reads the tags of the first directory.
+    """Read the tags of the first directory.
 
     Raises:
         DamagedError: The bytes are no TIFF, or end early.
@@ -30,7 +30,7 @@ def first_directory(data: bytes) -> Tags:
 
 
 def directories(data: bytes) -> Iterator[Tags]:
-    """Yields the tags of each directory in turn, those with whole numbers alone.
+    """Yield the tags of each directory in turn, those with whole numbers alone.
 
     Raises:
         DamagedError: The bytes are no TIFF, end early, or the chain of directories is broken.

@@ -10,7 +10,7 @@ _PREFIX = b"Exif\x00\x00"
 
 
 def orientation(block: bytes) -> int:
-    """Reads the orientation, 1 to 8; 1 (as stored) where there is none or the block is not readable.
+    """Read the orientation, 1 to 8; 1 (as stored) where there is none or the block is not readable.
 
     Args:
         block: An EXIF block, with or without the prefix that JPEGs give it; may be empty.

@@ -123,7 +123,7 @@ class _Reader:
             content = content[17 + sum(content[1:17]) :]
 
     def _scan(self, header: int, begin: int) -> int:
-        """Finds the end of a scan: the next marker, restarts aside where there are any."""
+        """Find the end of a scan: the next marker, restarts aside where there are any."""
         found = (_MARKER if self.interval == 0 else _MARKER_BUT_RESTARTS).search(self.data, begin)
         if found is None:
             raise truncated()
@@ -144,7 +144,7 @@ class _Reader:
 
 
 def look(data: bytes) -> Content:
-    """Reads the segments of the first picture and checks what can be told without decoding it.
+    """Read the segments of the first picture and check what can be told without decoding it.
 
     A second picture after the first (a preview, a gain map, the other eye of a stereo camera) is left alone: every
     reader takes the first.

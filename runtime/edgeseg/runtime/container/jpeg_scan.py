@@ -30,15 +30,15 @@ _NOISE = 96  # bytes
 
 
 def decode(data: bytes, layout: Layout, flags: int) -> Any:
-    """Decodes like ``cv2.imdecode``, and refuses data that end before the pixels do, at no cost.
+    """Decode like `cv2.imdecode`, and refuse data that end before the pixels do, at no cost.
 
     Args:
         data: The whole file.
         layout: From `jpeg.look`.
-        flags: As for ``cv2.imdecode``.
+        flags: As for `cv2.imdecode`.
 
     Returns:
-        What ``cv2.imdecode`` returns; None for a file that it does not take.
+        What `cv2.imdecode` returns; None for a file that it does not take.
 
     Raises:
         DamagedError: The data end early.
@@ -54,7 +54,7 @@ def decode(data: bytes, layout: Layout, flags: int) -> Any:
 
 
 def verify(data: bytes, layout: Layout) -> None:
-    """Decodes a second time, to find data that are left over, and restart intervals or scans that end early.
+    """Decode a second time, to find data that are left over, and restart intervals or scans that end early.
 
     Raises:
         DamagedError: They are not used up exactly.
@@ -80,7 +80,7 @@ def _verify_scan(data: bytes) -> None:
 
 
 def _verify_intervals(data: bytes, layout: Layout) -> None:
-    """Makes each restart interval a picture by itself, one row of MCUs, and checks that."""
+    """Make each restart interval a picture by itself, one row of MCUs, and check that."""
     scan = layout.scans[0]
     if layout.interval * layout.mcu_px[1] >= 1 << 16 or not _tells_the_end():
         return

@@ -15,7 +15,7 @@ _TOLD = (b"IHDR", b"PLTE", b"eXIf", b"acTL")
 
 
 def look(data: bytes) -> Content:
-    """Walks all chunks to the end, with their checksums.
+    """Walk all chunks to the end, with their checksums.
 
     Raises:
         DamagedError: The file ends early, a checksum is wrong, or the header is missing.

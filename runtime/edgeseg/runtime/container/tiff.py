@@ -30,7 +30,7 @@ class Part:
 
 
 def look(data: bytes) -> Content:
-    """Reads the directories and checks that every strip or tile lies inside the file.
+    """Read the directories and check that every strip or tile lies inside the file.
 
     Raises:
         DamagedError: The file ends early, a directory is broken, or a strip is blanked.

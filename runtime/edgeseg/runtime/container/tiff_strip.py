@@ -28,7 +28,7 @@ _SMALLEST = 64  # bytes of pixels
 
 
 def verify(data: bytes) -> None:
-    """Decodes every compressed strip or tile of the first page again.
+    """Decode every compressed strip or tile of the first page again.
 
     Raises:
         DamagedError: One is damaged.
@@ -79,7 +79,7 @@ def _decode(strip: bytes, size: int, compression: int) -> None:
 
 
 def _picture(strip: bytes, width: int, rows: int, compression: int) -> Any:
-    """Decodes a strip as the only one of a gray 16-bit TIFF."""
+    """Decode a strip as the only one of a gray 16-bit TIFF."""
     tags = {256: width, 257: rows, 258: 16, 259: compression, 262: 1, 273: 8, 277: 1, 278: rows, 279: len(strip)}
     directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     body = strip + b"\x00" * (len(strip) % 2)

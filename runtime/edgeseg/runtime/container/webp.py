@@ -19,7 +19,7 @@ def is_webp(data: bytes) -> bool:
 
 
 def look(data: bytes) -> Content:
-    """Walks the chunks to the end.
+    """Walk the chunks to the end.
 
     Raises:
         DamagedError: The file ends early, or holds no picture.

@@ -13,7 +13,7 @@ _SMALLEST = 4 * _TAIL
 
 
 def verify(data: bytes) -> None:
-    """Decodes a still picture again, without its last bytes.
+    """Decode a still picture again, without its last bytes.
 
     Raises:
         DamagedError: That makes no difference, so its codes have fallen out of step.

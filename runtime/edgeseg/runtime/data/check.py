@@ -72,12 +72,12 @@ class _Seen:
 
 
 def check_dataset(root: Path | str, progress: Callable[[int, int], None] | None = None) -> list[Fault]:
-    """Lists the faults of a data set, as `examine` finds them."""
+    """List the faults of a data set, as `examine` finds them."""
     return list(examine(root, progress).faults)
 
 
 def examine(root: Path | str, progress: Callable[[int, int], None] | None = None) -> Checked:
-    """Reads a whole data set: what it holds, and everything that is wrong with it.
+    """Read a whole data set: what it holds, and everything that is wrong with it.
 
     Names, meta.csv and dataset.yaml are checked first, then every image and mask is read: damaged, 16-bit, palette
     and transparent files, differing sizes, unknown class ids, colour images in a data set declared gray. Last come
@@ -88,7 +88,7 @@ def examine(root: Path | str, progress: Callable[[int, int], None] | None = None
         progress: Called with (done, total) after every image.
 
     Returns:
-        What was found; faults are in that order, and files are named relative to ``root``.
+        What was found; faults are in that order, and files are named relative to `root`.
     """
     root = Path(root)
     try:
@@ -143,7 +143,7 @@ def _swapped(folder: Folder) -> Fault | None:
 
 
 def _check_pair(folder: Folder, stem: str, about: Description | None, split: str, seen: _Seen) -> list[Fault]:
-    """Reads one image and its mask and notes what they hold."""
+    """Read one image and its mask and note what they hold."""
     faults: list[Fault] = []
     image = mask = None
     try:
@@ -168,7 +168,7 @@ def _check_pair(folder: Folder, stem: str, about: Description | None, split: str
 
 
 def _check_image(path: Path, about: Description | None, faults: list[Fault], seen: _Seen) -> UInt8:
-    """Reads an image, adds to ``faults`` what keeps a readable one from being used well, and returns it."""
+    """Read an image, add to `faults` what keeps a readable one from being used well, and return it."""
     stored = decode(path, thorough=True)
     color, window = (about.color, about.window) if about else ("rgb", None)
     frame = to_color(stored, color, path, window)
@@ -186,7 +186,7 @@ def _check_image(path: Path, about: Description | None, faults: list[Fault], see
 
 
 def _check_mask(path: Path, about: Description | None, seen: _Seen) -> UInt8:
-    """Reads a mask as class ids, and notes which value of the file is the foreground of two classes."""
+    """Read a mask as class ids, and note which value of the file is the foreground of two classes."""
     stored = read_stored_mask(path)
     if about is None:
         return stored

@@ -15,9 +15,9 @@ UInt8 = npt.NDArray[np.uint8]
 
 
 def to_class_ids(stored: UInt8, values: Collection[int], n_classes: int, ignore: int | None, path: Path) -> UInt8:
-    """Reads stored values as class ids.
+    """Read stored values as class ids.
 
-    With two classes, 0 and 255 mean 0 and 1, unless ``ignore`` is 255.
+    With two classes, 0 and 255 mean 0 and 1, unless `ignore` is 255.
 
     Args:
         stored: As in the file, uint8, shape (H, W).
@@ -27,7 +27,7 @@ def to_class_ids(stored: UInt8, values: Collection[int], n_classes: int, ignore:
         path: Named in the message.
 
     Returns:
-        Class ids from 0 to ``n_classes - 1`` and `IGNORED`, uint8, shape (H, W); ``stored`` itself where they are that.
+        Class ids from 0 to `n_classes - 1` and `IGNORED`, uint8, shape (H, W); `stored` itself where they are that.
 
     Raises:
         DataError: There are other values.

@@ -49,7 +49,7 @@ class Column:
 
 
 def unused_columns(columns: tuple[str, ...], rows: Mapping[str, Mapping[str, str]]) -> tuple[Column, ...]:
-    """Looks at every column but stem, split and group."""
+    """Look at every column but stem, split and group."""
     return tuple(_look_at(name, "split" in columns, rows) for name in columns if name not in KNOWN)
 
 

@@ -44,7 +44,7 @@ class Sample:
         stem: File name without suffix; unique in the data set.
         image: The image file.
         mask: The mask file.
-        split: ``train``, ``val`` or ``test``.
+        split: `train`, `val` or `test`.
         group: Part, patient or series it belongs to; the stem where no group is known.
         columns: The other columns of meta.csv, as text.
         ids: The class id that each id of the mask stands for, or None where it is the same; see `score.labels`.
@@ -122,7 +122,7 @@ def open_dataset(
     split_file: Path | None = None,
     seed: int = 0,
 ) -> DataSet:
-    """Opens a data-set folder.
+    """Open a data-set folder.
 
     Args:
         root: The folder.
@@ -135,7 +135,7 @@ def open_dataset(
         The data set.
 
     Raises:
-        DataError: The folder cannot be used. The message has the first faults; `datacheck.check_dataset` has all.
+        DataError: The folder cannot be used. The message has the first faults; `data.check.check_dataset` has all.
     """
     root = Path(root)
     folder = list_folder(root)
@@ -162,7 +162,7 @@ def open_dataset(
 
 
 def check_sizes(sample: Sample, frame: Frame, mask: UInt8) -> None:
-    """Refuses a mask that has not its image's size.
+    """Refuse a mask that has not its image's size.
 
     Args:
         sample: Where they were read.

@@ -28,7 +28,7 @@ _OTHER_KEYS = {
 
 
 def read_fields(path: Path, known: tuple[str, ...]) -> tuple[dict[str, Any], Mapping[str, int]]:
-    """Reads the file.
+    """Read the file.
 
     Args:
         path: dataset.yaml.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.runtime.class_names import class_fault
 from edgeseg.runtime.data.columns import column_warnings, group_faults
 from edgeseg.runtime.data.ignored import check_ignore
 from edgeseg.runtime.data.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
@@ -59,7 +60,7 @@ class Folder:
         images: Stem to image file, sorted by stem.
         masks: Stem to mask file, for every stem that has one (with or without an image).
         rows: Stem to its row of meta.csv (without the stem); empty without meta.csv.
-        columns: Header of meta.csv, without ``stem``.
+        columns: Header of meta.csv, without `stem`.
         faults: What is wrong and keeps the data set from being opened.
         warnings: What is probably not meant so, and keeps it from nothing.
         left_out: What lies in images/ and masks/ and is not taken.
@@ -88,7 +89,7 @@ def list_folder(root: Path) -> Folder:
     """Pairs images, masks and rows of meta.csv by stem.
 
     Raises:
-        DataError: ``root`` is not a folder, or cannot be read.
+        DataError: `root` is not a folder, or cannot be read.
     """
     if not root.is_dir():
         remedy = "give a folder with images/, masks/ and dataset.yaml"
@@ -118,7 +119,7 @@ def list_folder(root: Path) -> Folder:
 
 
 def list_images(folder: Path) -> tuple[Path, ...]:
-    """Lists the image files of a folder that has no masks, sorted by name; stems are unique.
+    """List the image files of a folder that has no masks, sorted by name; stems are unique.
 
     Raises:
         DataError: There is no such folder, no image in it, or two of them have one stem.
@@ -131,7 +132,7 @@ def list_images(folder: Path) -> tuple[Path, ...]:
 
 
 def read_description(root: Path) -> Description:
-    """Reads and checks ``dataset.yaml``.
+    """Read and checks `dataset.yaml`.
 
     Raises:
         DataError: The file or PyYAML is missing, or a key is unknown, missing, or of a wrong type.
@@ -147,7 +148,7 @@ def read_description(root: Path) -> Description:
 
 
 def check_classes(classes: Sequence[object], where: object) -> tuple[str, ...]:
-    """Checks a list of class names.
+    """Check a list of class names.
 
     Args:
         classes: Names by class id, background first.
@@ -156,13 +157,9 @@ def check_classes(classes: Sequence[object], where: object) -> tuple[str, ...]:
     Raises:
         DataError: Fewer than two or more than 255 classes, an empty or repeated name, or not a string.
     """
-    names = tuple(name for name in classes if isinstance(name, str) and name.strip())
-    if len(names) != len(classes) or len(set(names)) != len(names):
-        raise bad_description(where, f"the classes are {list(classes)!r}", "give each a different, non-empty name")
-    if not 2 <= len(names) <= 255:
-        remedy = "list 2 to 255: the background first, then at least one kind of foreground"
-        raise bad_description(where, f"classes has {len(names)} class(es): {', '.join(names[:3])}", remedy)
-    return names
+    if fault := class_fault(classes):
+        raise bad_description(where, *fault)
+    return tuple(str(name) for name in classes)
 
 
 def _description(fields: Mapping[str, object], path: Path) -> Description:

@@ -54,7 +54,7 @@ _YAML_KEY = re.compile(r"^['\"]?(\w+)['\"]?\s*:", re.MULTILINE)
 
 
 def recognise(keys: Collection[str], root: Path) -> tuple[str, str] | None:
-    """Tells by its top-level keys whose file it is.
+    """Tell by its top-level keys whose file it is.
 
     Args:
         keys: The keys.
@@ -71,7 +71,7 @@ def recognise(keys: Collection[str], root: Path) -> tuple[str, str] | None:
 
 
 def seen_in(root: Path) -> tuple[str, str, str] | None:
-    """Looks for a description of another tool in a folder that has none of ours.
+    """Look for a description of another tool in a folder that has none of ours.
 
     Returns:
         The file's name, what it is, and what to do; None if there is none that is known.

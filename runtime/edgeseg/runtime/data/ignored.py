@@ -1,6 +1,6 @@
 """Pixels that do not count: nobody could say what is there, so nothing is learnt from them and nothing is scored.
 
-Which value marks them in the files of a data set is its own affair (``ignore`` in dataset.yaml, often 255). In memory
+Which value marks them in the files of a data set is its own affair (`ignore` in dataset.yaml, often 255). In memory
 it is always `IGNORED`, which is no class id, for there are at most 255 classes.
 """
 
@@ -19,7 +19,7 @@ IGNORED = 255
 
 
 def check_ignore(value: object, classes: Sequence[str], where: object) -> int | None:
-    """Checks the value that marks ignored pixels in mask files.
+    """Check the value that marks ignored pixels in mask files.
 
     Args:
         value: As given; None where no pixel is ignored.

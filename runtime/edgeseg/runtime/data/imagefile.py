@@ -1,6 +1,6 @@
 """Reading one image or mask file, and refusing what would be read as something else.
 
-``cv2`` decodes what it can and says little: a damaged scan becomes half gray, a palette becomes colours, 2-bit class
+`cv2` decodes what it can and says little: a damaged scan becomes half gray, a palette becomes colours, 2-bit class
 ids are multiplied by 85. The file's content is therefore looked at first (`container`), then decoded; its name says
 nothing.
 """
@@ -34,10 +34,10 @@ _LIMIT = re.compile(r"CV_IO_MAX_IMAGE_(?:WIDTH|HEIGHT|PIXELS)")
 
 
 def read_image(path: Path | str, color: Color, window: IntensityWindow | None = None, *, thorough: bool = False) -> Any:
-    """Reads an image as the data set declares it: the frame that a camera would hand to the device.
+    """Read an image as the data set declares it: the frame that a camera would hand to the device.
 
-    Gray files are repeated to three channels where ``rgb`` is asked for. Colour files are turned to luma (BT.601,
-    as ``cv2.COLOR_RGB2GRAY``) where ``gray`` is asked for; three equal channels give exactly that channel. A JPEG's
+    Gray files are repeated to three channels where `rgb` is asked for. Colour files are turned to luma (BT.601,
+    as `cv2.COLOR_RGB2GRAY`) where `gray` is asked for; three equal channels give exactly that channel. A JPEG's
     EXIF orientation is applied. An alpha channel is dropped if it is opaque everywhere.
 
     Args:
@@ -47,7 +47,7 @@ def read_image(path: Path | str, color: Color, window: IntensityWindow | None = 
         thorough: Also looks for damage that decodes without a word, which takes up to half as long again.
 
     Returns:
-        uint8, shape (H, W) for ``gray``, (H, W, 3) in RGB order for ``rgb``; a new contiguous array. With a window
+        uint8, shape (H, W) for `gray`, (H, W, 3) in RGB order for `rgb`; a new contiguous array. With a window
         uint16, as stored: `intensity.apply_window` maps it.
 
     Raises:
@@ -58,10 +58,10 @@ def read_image(path: Path | str, color: Color, window: IntensityWindow | None = 
 
 
 def to_color(stored: Frame, color: Color, path: Path | str, window: IntensityWindow | None = None) -> Frame:
-    """Turns what `decode` returned into gray (H, W) or RGB (H, W, 3), as `read_image` says.
+    """Turn what `decode` returned into gray (H, W) or RGB (H, W, 3), as `read_image` says.
 
     Raises:
-        DataError: Partly transparent, or not of the depth that the window asks for; ``path`` is named in the message.
+        DataError: Partly transparent, or not of the depth that the window asks for; `path` is named in the message.
     """
     _check_depth(stored, path, window)
     pixels = _opaque(stored, path, "flatten it and save it as gray or RGB")
@@ -72,14 +72,14 @@ def to_color(stored: Frame, color: Color, path: Path | str, window: IntensityWin
 
 
 def read_mask(path: Path | str, n_classes: int, ignore: int | None = None) -> UInt8:
-    """Reads a mask as class ids.
+    """Read a mask as class ids.
 
     With two classes, a mask of 0 and 255 means 0 and 1. Three equal channels are read as one. Ids may be stored in more
     than 8 bits, as long as none is above 255.
 
     Args:
         path: A PNG, BMP, TIFF or lossless WebP file, one channel, whatever its name.
-        n_classes: Number of classes, background included; ids run from 0 to ``n_classes - 1``.
+        n_classes: Number of classes, background included; ids run from 0 to `n_classes - 1`.
         ignore: The value in the file of pixels that do not count, or None. It becomes `ignored.IGNORED`.
 
     Returns:
@@ -94,18 +94,18 @@ def read_mask(path: Path | str, n_classes: int, ignore: int | None = None) -> UI
 
 
 def read_stored_mask(path: Path | str) -> UInt8:
-    """Reads a mask's values as they are in the file; arguments and errors as for `read_mask`, but for unknown ids."""
+    """Read a mask's values as they are in the file; arguments and errors as for `read_mask`, but for unknown ids."""
     path = Path(path)
     return _ids(_one_channel(decode(path, is_mask=True, thorough=True), path), path)
 
 
 def present_values(mask: UInt8) -> list[int]:
-    """Lists the values that occur in ``mask`` (uint8, any shape), ascending."""
+    """List the values that occur in `mask` (uint8, any shape), ascending."""
     return np.flatnonzero(cv2.calcHist([mask], [0], None, [256], [0, 256])).tolist()
 
 
 def decode(path: Path | str, *, is_mask: bool = False, thorough: bool = False) -> Frame:
-    """Decodes a file as it is stored, after checking that it is whole and shows one thing only.
+    """Decode a file as it is stored, after checking that it is whole and shows one thing only.
 
     Args:
         path: The file.
@@ -159,7 +159,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _check_depth(stored: Frame, path: Path | str, window: IntensityWindow | None) -> None:
-    """Refuses an image whose depth is not the one that the window, or its absence, asks for."""
+    """Refuse an image whose depth is not the one that the window, or its absence, asks for."""
     if stored.dtype == (np.uint8 if window is None else np.uint16):
         return
     if stored.dtype == np.uint16:
@@ -178,7 +178,7 @@ def _check_depth(stored: Frame, path: Path | str, window: IntensityWindow | None
 
 
 def _opaque(pixels: Frame, path: Path | str, remedy: str) -> Frame:
-    """Drops an alpha channel that is full everywhere; ``remedy`` is for one that is not."""
+    """Drops an alpha channel that is full everywhere; `remedy` is for one that is not."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
     lowest, full = int(pixels[..., 3].min()), 255 if pixels.dtype == np.uint8 else 65535

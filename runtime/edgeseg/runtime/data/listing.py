@@ -35,7 +35,7 @@ class LeftOut:
 
     @property
     def stem(self) -> str:
-        """What would pair it; also of names such as ``a.nii.gz`` and with blanks at the end."""
+        """What would pair it; also of names such as `a.nii.gz` and with blanks at the end."""
         return self.path.name.strip().partition(".")[0] if self.path.name.endswith(".gz") else self.path.stem
 
     @property
@@ -64,7 +64,7 @@ class Listing:
 
 
 def list_files(folder: Path, suffixes: tuple[str, ...]) -> Listing:
-    """Takes the files with these suffixes (in any case) by stem; folders within are not looked into.
+    """Take the files with these suffixes (in any case) by stem; folders within are not looked into.
 
     Raises:
         OSError: The folder cannot be read.

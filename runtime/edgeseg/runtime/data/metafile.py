@@ -50,7 +50,7 @@ class Meta:
     """The table.
 
     Attributes:
-        columns: Its header without ``stem``; the known columns in lower case, others as they are written.
+        columns: Its header without `stem`; the known columns in lower case, others as they are written.
         rows: Stem to its row, without the stem; values without blanks around them, known splits in lower case.
         faults: What keeps it from being used.
     """
@@ -61,7 +61,7 @@ class Meta:
 
 
 def read_meta(path: Path, *, as_bytes: bool = False) -> Meta:
-    """Reads meta.csv; where there is none, the table is empty.
+    """Read meta.csv; where there is none, the table is empty.
 
     Args:
         path: The file.

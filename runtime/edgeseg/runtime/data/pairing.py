@@ -43,7 +43,7 @@ class Rule:
 
 
 def find_rule(images: Collection[str], masks: Collection[str], called: str = "masks", place: str = "") -> Rule | None:
-    """Finds the rule that pairs most.
+    """Find the rule that pairs most.
 
     Args:
         images: Stems of images without a mask, or without a row of meta.csv.

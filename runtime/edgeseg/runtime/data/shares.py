@@ -45,7 +45,7 @@ class Shares:
         self._n_ignored_whole = 0
 
     def add(self, mask: npt.NDArray[np.uint8]) -> list[int]:
-        """Counts a mask, uint8 (H, W); returns the ids in it, ascending."""
+        """Count a mask, uint8 (H, W); return the ids in it, ascending."""
         counts = cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel().astype(np.int64)
         self.n_masks += 1
         self._pixels += counts

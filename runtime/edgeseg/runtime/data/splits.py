@@ -19,7 +19,7 @@ _SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 def make_split(groups: Mapping[str, str], seed: int = 0) -> dict[str, str]:
     """Assigns every stem to a split, whole groups at a time, close to 70 / 15 / 15 in samples.
 
-    Groups are taken from large to small (equal ones in an order drawn by ``seed``), each into the split that lacks
+    Groups are taken from large to small (equal ones in an order drawn by `seed`), each into the split that lacks
     most samples. The order comes from SHA-256, so it is the same on every machine and library version.
 
     Args:
@@ -27,7 +27,7 @@ def make_split(groups: Mapping[str, str], seed: int = 0) -> dict[str, str]:
         seed: Draws the order of groups of equal size.
 
     Returns:
-        Stem to ``train``, ``val`` or ``test``. With three groups or more, no split is empty.
+        Stem to `train`, `val` or `test`. With three groups or more, no split is empty.
     """
     members: dict[str, list[str]] = {}
     for stem in sorted(groups):
@@ -47,7 +47,7 @@ def make_split(groups: Mapping[str, str], seed: int = 0) -> dict[str, str]:
 
 
 def write_split(path: Path, splits: Mapping[str, str], groups: Mapping[str, str]) -> None:
-    """Writes a split as CSV (``stem,split,group``), sorted by stem; these columns can be copied into meta.csv.
+    """Write a split as CSV (`stem,split,group`), sorted by stem; these columns can be copied into meta.csv.
 
     A stem that is no UTF-8 is written with the bytes of its file's name.
     """
@@ -59,7 +59,7 @@ def write_split(path: Path, splits: Mapping[str, str], groups: Mapping[str, str]
 
 
 def read_split(path: Path, groups: Mapping[str, str]) -> dict[str, str]:
-    """Reads a split written by `write_split` and checks that it still fits the data set.
+    """Read a split written by `write_split` and check that it still fits the data set.
 
     Args:
         path: The CSV file.

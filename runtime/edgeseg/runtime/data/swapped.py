@@ -17,7 +17,7 @@ _MOST_LEVELS_OF_A_MASK, _LEAST_LEVELS_OF_AN_IMAGE = 8, 32
 
 
 def swapped(images: Mapping[str, Path], masks: Mapping[str, Path]) -> Fault | None:
-    """Looks at a few pairs.
+    """Look at a few pairs.
 
     Args:
         images: Stem to file, as they lie in images/.

@@ -32,7 +32,7 @@ def mask_remedy(suffix: str) -> str:
 
 
 def pair_faults(images: Listing, masks: Listing) -> tuple[list[Fault], tuple[str, ...]]:
-    """Holds the images against the masks.
+    """Hold the images against the masks.
 
     Returns:
         Faults, and the stems of masks without an image that none of the faults explains.
@@ -65,7 +65,7 @@ def pair_faults(images: Listing, masks: Listing) -> tuple[list[Fault], tuple[str
 
 
 def row_faults(images: Mapping[str, Path], rows: Collection[str]) -> list[Fault]:
-    """Holds the images against the rows of meta.csv."""
+    """Hold the images against the rows of meta.csv."""
     without_row = [stem for stem in images if stem not in rows]
     lost = [stem for stem in rows if stem not in images]
     rules, without_row, lost = _rules(without_row, lost, "stems of meta.csv", "the column stem of meta.csv")

@@ -25,7 +25,7 @@ class WindowUse:
     mapped: tuple[int, int] = (255, 0)
 
     def add(self, name: str, stored: npt.NDArray[np.uint16], image: npt.NDArray[np.uint8]) -> bool:
-        """Looks at an image.
+        """Look at an image.
 
         Args:
             name: Of its file.

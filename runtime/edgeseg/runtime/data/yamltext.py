@@ -1,8 +1,8 @@
 """Reading YAML that people write: names as they are written, no key twice, and the line of every key.
 
-YAML 1.1 reads ``2024-01-05`` as a date, ``007`` as seven and ``no`` as false. Where a name is wanted, a number means
+YAML 1.1 reads `2024-01-05` as a date, `007` as seven and `no` as false. Where a name is wanted, a number means
 its own text, so numbers keep it; a truth or a null is not taken for a name, since nobody can tell what was meant.
-Numbers are those that people write: ``010`` and ``1:30``, to YAML 1.1 eight and ninety, are text, and ``1e-3`` is a
+Numbers are those that people write: `010` and `1:30`, to YAML 1.1 eight and ninety, are text, and `1e-3` is a
 number, as in YAML 1.2.
 """
 
@@ -42,7 +42,7 @@ class Document:
 
     Attributes:
         values: Plain values; dates are text, numbers are `WrittenInt` or `WrittenFloat`, keys are text.
-        lines: Line, from 1, of every key and list item by its dotted path, such as ``train.loss`` or ``classes[2]``.
+        lines: Line, from 1, of every key and list item by its dotted path, such as `train.loss` or `classes[2]`.
     """
 
     values: Any
@@ -50,7 +50,7 @@ class Document:
 
 
 def read_yaml(text: str) -> Document:
-    """Decodes a YAML document.
+    """Decode a YAML document.
 
     Raises:
         YamlError: Not YAML, or one key is given twice.

@@ -18,14 +18,14 @@ _BLOCK_PX = 1 << 16
 
 
 def apply_window(frame: npt.NDArray[Any], window: IntensityWindow | None) -> npt.NDArray[np.uint8]:
-    """Maps a 16-bit frame to 8 bits: ``floor(255 (v - lo) / (hi - lo) + 0.5)``, clipped to [0, 255].
+    """Map a 16-bit frame to 8 bits: `floor(255 (v - lo) / (hi - lo) + 0.5)`, clipped to [0, 255].
 
     Args:
         frame: uint16, any shape; without a window uint8.
         window: (lo, hi), or None.
 
     Returns:
-        uint8 of the same shape, a new array; ``frame`` itself without a window.
+        uint8 of the same shape, a new array; `frame` itself without a window.
     """
     if window is None:
         assert frame.dtype == np.uint8, "a 16-bit frame needs a window"
@@ -39,14 +39,14 @@ def apply_window(frame: npt.NDArray[Any], window: IntensityWindow | None) -> npt
 
 
 def spread(pixels: npt.NDArray[np.uint8], window: IntensityWindow | None) -> npt.NDArray[Any]:
-    """Makes of drawn 8-bit pixels a frame such as a camera would give for this window.
+    """Make of drawn 8-bit pixels a frame such as a camera would give for this window.
 
     Args:
         pixels: uint8, any shape.
         window: (lo, hi), or None.
 
     Returns:
-        uint16 of the same shape, which `apply_window` maps back to ``pixels`` where hi - lo >= 255; ``pixels`` itself
+        uint16 of the same shape, which `apply_window` maps back to `pixels` where hi - lo >= 255; `pixels` itself
         without a window.
     """
     if window is None:

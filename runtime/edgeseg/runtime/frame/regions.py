@@ -45,11 +45,11 @@ class RowScores(Protocol):
         """(K, H, W)."""
 
     def rows(self, first: int, last: int) -> npt.NDArray[np.float32]:
-        """Scores of the rows from ``first`` up to but not ``last``, shape (K, last - first, W)."""
+        """Scores of the rows from `first` up to but not `last`, shape (K, last - first, W)."""
 
 
 def find_regions(mask: UInt8, scores: Scores | RowScores | None = None) -> tuple[Region, ...]:
-    """Lists the regions of a mask.
+    """List the regions of a mask.
 
     Args:
         mask: Class ids, uint8, shape (H, W); 0 is the background.
@@ -60,7 +60,7 @@ def find_regions(mask: UInt8, scores: Scores | RowScores | None = None) -> tuple
         The regions, by class, the largest first; regions of equal area from top to bottom.
 
     Raises:
-        FrameError: ``mask`` is not uint8 (H, W), or ``scores`` has another size or too few planes.
+        FrameError: `mask` is not uint8 (H, W), or `scores` has another size or too few planes.
     """
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise FrameError(f"A mask must be uint8 (H, W), found {mask.dtype} {mask.shape}; pass class ids of one frame")
@@ -95,7 +95,7 @@ def _by_class(mask: UInt8, scores: Scores | RowScores | None) -> dict[int, Compo
 
 
 def foreground_ids(mask: UInt8) -> list[int]:
-    """Lists the class ids above 0 that occur in ``mask`` (uint8, (H, W)), ascending."""
+    """List the class ids above 0 that occur in `mask` (uint8, (H, W)), ascending."""
     if mask.size == 0:
         return []
     return (np.flatnonzero(cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel()[1:]) + 1).tolist()

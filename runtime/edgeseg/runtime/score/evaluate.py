@@ -39,16 +39,16 @@ def evaluate(
     *,
     color: Color = "rgb",
 ) -> list[ImageScore]:
-    """Runs a segmenter over samples and scores every mask at the frame's own size.
+    """Run a segmenter over samples and score every mask at the frame's own size.
 
     Args:
         segmenter: Takes a frame, gray (H, W) or RGB (H, W, 3), uint8 or with a window uint16, and returns an object
-            with a ``mask``.
-        samples: What to score, e.g. ``data.split("val")``. What their masks mark as ignored counts nowhere.
+            with a `mask`.
+        samples: What to score, e.g. `data.split("val")`. What their masks mark as ignored counts nowhere.
         classes: Class names by id, background first.
         pixel_mm: Edge length of a pixel [mm], if known.
         progress: Called with (done, total) after every image.
-        color: How frames are read; ``data.color`` saves a conversion. A Segmenter makes of RGB what its model needs.
+        color: How frames are read; `data.color` saves a conversion. A Segmenter makes of RGB what its model needs.
 
     Returns:
         One score per sample, in their order.
@@ -97,13 +97,13 @@ def evaluate_each(
 
 
 def save_scores(path: Path | str, scores: Sequence[ImageScore]) -> None:
-    """Writes scores as JSON, one image a line, whole or not at all."""
+    """Write scores as JSON, one image a line, whole or not at all."""
     lines = ",\n".join(json.dumps(_to_json(score), ensure_ascii=False, allow_nan=False) for score in scores)
     write_json_text(path, f'{{"schema_version": {_SCHEMA_VERSION}, "images": [\n{lines}\n]}}\n')
 
 
 def load_scores(path: Path | str) -> list[ImageScore]:
-    """Reads what `save_scores` wrote.
+    """Read what `save_scores` wrote.
 
     Raises:
         DataError: The file is missing, damaged, or of another schema version.

@@ -69,7 +69,7 @@ class ImageScore:
 def score_image(
     pred: UInt8, truth: UInt8, n_classes: int, pixel_mm: float | None = None, *, stem: str = "", group: str = ""
 ) -> ImageScore:
-    """Compares one predicted mask with the truth.
+    """Compare one predicted mask with the truth.
 
     What was predicted on ignored pixels is cut away first: regions and their boundaries end there on both sides.
 
@@ -79,10 +79,10 @@ def score_image(
         n_classes: Number of classes K, background included.
         pixel_mm: Edge length of a pixel [mm], if known.
         stem: Which image.
-        group: Its group; ``stem`` if empty.
+        group: Its group; `stem` if empty.
 
     Raises:
-        DataError: The masks differ in size, or hold an id of ``n_classes`` or above.
+        DataError: The masks differ in size, or hold an id of `n_classes` or above.
     """
     if pred.shape != truth.shape or pred.ndim != 2:
         raise DataError(f"{stem}: predicted mask {pred.shape} and truth {truth.shape} must have the same (H, W)")
@@ -142,7 +142,7 @@ def hausdorff95_px(pred: UInt8, truth: UInt8) -> float:
 
 
 def dice(tp: Counts, fp: Counts, fn: Counts) -> Floats:
-    """Dice from counts, ``2 tp / (2 tp + fp + fn)``, elementwise; NaN where the class is in neither mask."""
+    """Dice from counts, `2 tp / (2 tp + fp + fn)`, elementwise; NaN where the class is in neither mask."""
     return _ratio(2 * tp.astype(np.float64), fp + fn)
 
 
@@ -183,7 +183,7 @@ def _confusion(pred: UInt8, truth: UInt8, n_classes: int, stem: str) -> Ints:
 
 
 def _window(pred: UInt8, truth: UInt8) -> tuple[UInt8, UInt8]:
-    """Cuts both masks to the box around what is in either: boundaries, distances and regions stay the same."""
+    """Cut both masks to the box around what is in either: boundaries, distances and regions stay the same."""
     x, y, width, height = bounding_box(pred | truth)
     return pred[y : y + height, x : x + width], truth[y : y + height, x : x + width]
 
@@ -195,6 +195,6 @@ def _boundary(mask: UInt8) -> npt.NDArray[np.bool_]:
 
 
 def _distance_to(edge: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Exact Euclidean distance of every pixel to the nearest pixel of ``edge`` [px]."""
+    """Exact Euclidean distance of every pixel to the nearest pixel of `edge` [px]."""
     elsewhere = np.logical_not(edge).view(np.uint8)
     return np.asarray(cv2.distanceTransform(elsewhere, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)

@@ -27,8 +27,8 @@ class Drop:
         hi95: Upper end.
         n_images: Number of images.
         n_groups: Number of groups, the units that were drawn.
-        verdict: ``not worse`` if the whole interval is within the budget, ``worse`` if it is beyond it, else
-            ``not shown``; None where there is no budget to judge by.
+        verdict: `not worse` if the whole interval is within the budget, `worse` if it is beyond it, else
+            `not shown`; None where there is no budget to judge by.
     """
 
     mean: float
@@ -46,7 +46,7 @@ class Drop:
 def paired_bootstrap(
     a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float | None, n_resamples: int = 2000, seed: int = 0
 ) -> Drop:
-    """Interval of ``dice_mean(a) - dice_mean(b)`` on the same images.
+    """Interval of `dice_mean(a) - dice_mean(b)` on the same images.
 
     Images of one group (part, patient, series) resemble one another, so whole groups are drawn with replacement, the
     same ones for both sides; counts are summed over what was drawn and the percentiles 2.5 and 97.5 are taken.
@@ -74,7 +74,7 @@ def paired_bootstrap(
 def recall_bootstrap(
     a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float | None, n_resamples: int = 2000, seed: int = 0
 ) -> Drop:
-    """Interval of ``region_recall(a) - region_recall(b)`` on the same images, drawn as in `paired_bootstrap`.
+    """Interval of `region_recall(a) - region_recall(b)` on the same images, drawn as in `paired_bootstrap`.
 
     Args:
         a: The reference's scores.
@@ -160,14 +160,14 @@ def _region_counts(score: ImageScore) -> Floats:
 
 
 def _dice_drops(counts: Floats) -> Floats:
-    """``dice_mean`` of side 0 minus side 1 from counts of shape (2, 3, R, K - 1); shape (R,), NaN where undefined."""
+    """`dice_mean` of side 0 minus side 1 from counts of shape (2, 3, R, K - 1); shape (R,), NaN where undefined."""
     per_class = dice(counts[:, 0], counts[:, 1], counts[:, 2])  # (2, R, K - 1)
     left, right = (_row_means(side) for side in per_class)
     return left - right
 
 
 def _recall_drops(counts: Floats) -> Floats:
-    """``region_recall`` of side 0 minus side 1 from counts of shape (2, 2, R, 1); shape (R,), NaN without a region."""
+    """`region_recall` of side 0 minus side 1 from counts of shape (2, 2, R, 1); shape (R,), NaN without a region."""
     found, true = counts[:, 0, :, 0], counts[:, 1, :, 0]
     recall = np.full(found.shape, np.nan)
     np.divide(found, true, out=recall, where=true > 0)

@@ -33,7 +33,7 @@ def match_labels(data: Sequence[str], bundle: Sequence[str], where: object, *, b
         by_id: Take ids as they are, whatever the names.
 
     Raises:
-        DataError: The numbers differ, or a name has no counterpart and ``by_id`` was not asked for.
+        DataError: The numbers differ, or a name has no counterpart and `by_id` was not asked for.
     """
     both = f"{where} has the classes {list(data)}, the bundle {list(bundle)}"
     if len(data) != len(bundle):

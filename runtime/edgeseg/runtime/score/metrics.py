@@ -1,6 +1,6 @@
 """The metrics, defined once: the `accuracy` of every row, table and manifest is made here.
 
-Class 0 is the background; every mean is over the other classes, but for ``miou``, which is over all as the field has
+Class 0 is the background; every mean is over the other classes, but for `miou`, which is over all as the field has
 it. Ignored pixels count nowhere. Scores of single images are in `image_score`.
 """
 
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def summarize(scores: Sequence[ImageScore], classes: Sequence[str]) -> Json:
-    """Sums the scores of a split.
+    """Sum the scores of a split.
 
     Args:
         scores: One per image of the split.
@@ -37,18 +37,18 @@ def summarize(scores: Sequence[ImageScore], classes: Sequence[str]) -> Json:
     Returns:
         Plain values for JSON; what cannot be estimated is None (or says why), never 0:
 
-        - ``dice_mean``, ``dice`` {class}, ``iou_mean``, ``iou`` {class}: from counts summed over the split; the means
+        - `dice_mean`, `dice` {class}, `iou_mean`, `iou` {class}: from counts summed over the split; the means
           are over foreground classes. A class that is in no truth and no prediction is None and in no mean.
-        - ``miou``: mean IoU over all classes, the background included; from the same counts.
-        - ``per_image`` {median, p5, share_below_0.5, n}: of each image's Dice, the mean over the foreground classes in
+        - `miou`: mean IoU over all classes, the background included; from the same counts.
+        - `per_image` {median, p5, share_below_0.5, n}: of each image's Dice, the mean over the foreground classes in
           its truth or prediction. Images without foreground in the truth are not among them: they are judged by
-          ``false_regions_per_negative_frame``.
-        - ``hd95`` {class: {value_px, value_mm, n}}: mean over the n images where both masks have the class.
-        - ``region_recall``: share of true regions hit (IoU >= 0.1 with one predicted region of their class), over
-          ``n_regions``; ``small_region_recall``: the same among those not larger than ``small_region_px``, the lowest
+          `false_regions_per_negative_frame`.
+        - `hd95` {class: {value_px, value_mm, n}}: mean over the n images where both masks have the class.
+        - `region_recall`: share of true regions hit (IoU >= 0.1 with one predicted region of their class), over
+          `n_regions`; `small_region_recall`: the same among those not larger than `small_region_px`, the lowest
           quartile of all true regions' areas in these scores.
-        - ``false_regions_per_negative_frame``: predicted regions in frames without foreground, per such frame.
-        - ``n_images``, ``n_groups``, ``n_negative_frames``.
+        - `false_regions_per_negative_frame`: predicted regions in frames without foreground, per such frame.
+        - `n_images`, `n_groups`, `n_negative_frames`.
 
     Raises:
         MeasureError: There are no scores, or they are of another number of classes.
@@ -74,16 +74,16 @@ def summarize(scores: Sequence[ImageScore], classes: Sequence[str]) -> Json:
 
 
 def summarize_classes(scores: Sequence[ImageScore], classes: Sequence[str]) -> dict[str, Json]:
-    """Sums the scores of a split class by class, the background included.
+    """Sum the scores of a split class by class, the background included.
 
     Args:
         scores: One per image of the split.
         classes: Class names by id, background first.
 
     Returns:
-        By class: ``dice``, ``iou``, ``precision`` = TP / (TP + FP), ``recall`` = TP / (TP + FN) from counts summed over
-        the split, ``hd95`` and ``region_recall`` with ``n_regions`` as in `summarize`, ``n_images`` that have the class
-        in their truth, and its pixels in all truths (``n_true_px``) and predictions (``n_predicted_px``). What cannot
+        By class: `dice`, `iou`, `precision` = TP / (TP + FP), `recall` = TP / (TP + FN) from counts summed over
+        the split, `hd95` and `region_recall` with `n_regions` as in `summarize`, `n_images` that have the class
+        in their truth, and its pixels in all truths (`n_true_px`) and predictions (`n_predicted_px`). What cannot
         be estimated is None. The background has no distance and no regions.
 
     Raises:

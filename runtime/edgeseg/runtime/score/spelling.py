@@ -20,7 +20,7 @@ def positions(wanted: Sequence[str], among: Sequence[str]) -> tuple[int, ...] | 
         among: As many names, all different.
 
     Returns:
-        The index in ``among`` of every wanted name, or None where a name has no counterpart or, folded, two.
+        The index in `among` of every wanted name, or None where a name has no counterpart or, folded, two.
     """
     for spelled in (str, folded):
         places = {spelled(name): index for index, name in enumerate(among)}

@@ -24,7 +24,7 @@ class Witness:
     """A segmenter that notes the hash of each frame it is given. An image that was in train or val counts as seen.
 
     Args:
-        segmenter: Takes a uint8 frame and returns an object with a ``mask``.
+        segmenter: Takes a uint8 frame and returns an object with a `mask`.
         known: The images behind the bundle, or None where it does not say.
     """
 

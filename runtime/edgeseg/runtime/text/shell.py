@@ -11,9 +11,9 @@ _NO_TEXT = "[\ud800-\udfff]"  # bytes of a name that are none
 
 
 def command(*words: str | Path) -> str:
-    """Joins words into a command line that a POSIX shell splits into the same words.
+    """Join words into a command line that a POSIX shell splits into the same words.
 
-    A `Path` that begins with a dash gets ``./`` in front, or it would be read as an option.
+    A `Path` that begins with a dash gets `./` in front, or it would be read as an option.
     """
     import shlex  # only messages need it
 
@@ -22,7 +22,7 @@ def command(*words: str | Path) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A name that cannot be printed: ``$'...'`` with its bytes in octal, as bash, zsh and POSIX 2024 read it."""
+    """A name that cannot be printed: `$'...'` with its bytes in octal, as bash, zsh and POSIX 2024 read it."""
     signs = (chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\{byte:03o}" for byte in name_bytes(text))
     return f"$'{''.join(signs)}'"
 

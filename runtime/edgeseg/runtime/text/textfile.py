@@ -16,7 +16,7 @@ _MARKS = (
 
 
 def read_text(path: Path) -> str:
-    """Reads a text file that a user may have written or edited.
+    """Read a text file that a user may have written or edited.
 
     Raises:
         OSError: It cannot be read.
@@ -26,7 +26,7 @@ def read_text(path: Path) -> str:
 
 
 def decoded(data: bytes) -> str:
-    """Turns a file's bytes into text, without its byte-order mark.
+    """Turn a file's bytes into text, without its byte-order mark.
 
     Raises:
         UnicodeDecodeError: Neither UTF-8 (without NUL) nor marked as UTF-16 or UTF-32.

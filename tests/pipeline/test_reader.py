@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
 
-from edgeseg.pipeline.recipe.reader import read_config, set_value
+from edgeseg.pipeline.reader import read_config
+from edgeseg.pipeline.recipe.assignment import set_value
 from edgeseg.runtime.errors import ConfigError
 
 
@@ -74,6 +76,16 @@ def test_a_missing_key() -> None:
         read_config(Outer, {}, "")
     with pytest.raises(ConfigError, match=r"inner\.count is missing"):
         read_config(dataclass(frozen=True)(type("One", (), {"__annotations__": {"count": int}})), {}, "inner")
+
+
+def test_read_whole_no_default_takes_the_place_of_what_is_not_said() -> None:
+    said = dataclasses.asdict(read()) | {"inner": {"rate": 0.5, "names": []}}
+    assert read_config(Outer, said, "", whole=True) == read()
+    for missing in ("count", "inner"):
+        with pytest.raises(ConfigError, match=f"{missing} is missing"):
+            read_config(Outer, {key: value for key, value in said.items() if key != missing}, "", whole=True)
+    with pytest.raises(ConfigError, match=r"inner\.names is missing"):
+        read_config(Outer, said | {"inner": {"rate": 0.5}}, "", whole=True)
 
 
 def test_set_changes_one_value_and_makes_sections() -> None:

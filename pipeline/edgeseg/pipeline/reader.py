@@ -1,4 +1,4 @@
-"""From plain YAML values to frozen dataclasses, refusing what does not belong with the nearest valid key."""
+"""From plain values of YAML or JSON to frozen dataclasses, refusing what does not belong with the nearest valid key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, Union
 
-from edgeseg.runtime.data.yamltext import YamlError, as_name, plain, quoting, read_yaml
+from edgeseg.runtime.data.yamltext import as_name, plain, quoting
 from edgeseg.runtime.errors import ConfigError
 
 T = TypeVar("T")
@@ -28,13 +28,14 @@ class UnknownKeysError(ConfigError):
         self.sentences = tuple(sentences)
 
 
-def read_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+def read_config(cls: type[T], values: Mapping[str, Any], where: str, *, whole: bool = False) -> T:
     """Build a dataclass from a mapping, nested dataclasses and tuples included.
 
     Args:
         cls: A dataclass type.
-        values: Decoded YAML.
+        values: Decoded YAML or JSON.
         where: Dotted path of `values` for messages, "" for the top.
+        whole: Whether every field must be there: no default takes the place of what is not said.
 
     Raises:
         ConfigError: For an unknown key, a missing one or a value of the wrong type, with its dotted path.
@@ -47,9 +48,9 @@ def read_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     built: dict[str, Any] = {}
     for name, field in fields.items():
         if name in values:
-            built[name] = _convert(hints[name], values[name], _join(where, name))
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"{_join(where, name)} is missing; add it to the recipe")
+            built[name] = _convert(hints[name], values[name], _join(where, name), whole)
+        elif whole or (field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING):
+            raise ConfigError(f"{_join(where, name)} is missing; add it")
     return cls(**built)
 
 
@@ -65,36 +66,18 @@ def _unknown(cls: type, values: Mapping[str, Any], where: str) -> Iterator[str]:
                 yield from _unknown(section, value, _join(where, str(key)))
 
 
-def set_value(values: dict[str, Any], assignment: str) -> None:
-    """Apply one `key.sub=value` of the command line to decoded YAML, in place.
-
-    Raises:
-        ConfigError: If it has no `=`, or the value is no YAML.
-    """
-    key, separator, text = assignment.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(f"--set {assignment!r} is not of the form key=value, such as teacher.epochs=20")
-    *sections, last = key.strip().split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"--set {assignment!r}: {section!r} is a single value and has no keys below it")
-    try:
-        values[last] = read_yaml(text).values
-    except YamlError as err:
-        raise ConfigError(f"--set {assignment!r}: the value is no YAML ({err})") from err
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one return a kind of type
+def _convert(hint: Any, value: Any, where: str, whole: bool) -> Any:  # noqa: PLR0911 - one return a kind of type
+    if hint is Any:
+        return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _convert(next(argument for argument in arguments if argument is not type(None)), value, where)
+        return _convert(next(argument for argument in arguments if argument is not type(None)), value, where, whole)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where} is {plain(value)!r}, but must be a section with keys")
-        return read_config(typing.cast(type, hint), value, where)
+        return read_config(typing.cast(type, hint), value, where, whole=whole)
     if origin is typing.Literal:
         if value not in arguments:
             raise ConfigError(f"{where} is {plain(value)!r}; use one of {', '.join(map(str, arguments))}")
@@ -102,11 +85,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one r
     if origin is tuple:
         if not isinstance(value, list):
             raise ConfigError(f"{where} is {plain(value)!r}, but must be a list such as [1, 2]")
-        return tuple(_convert(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+        return tuple(_convert(arguments[0], item, f"{where}[{index}]", whole) for index, item in enumerate(value))
     if origin is dict:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where} is {plain(value)!r}, but must be a section with keys")
-        return {str(key): _convert(arguments[1], item, _join(where, str(key))) for key, item in value.items()}
+        return {str(key): _convert(arguments[1], item, _join(where, str(key)), whole) for key, item in value.items()}
     return _scalar(hint, value, where)
 
 
