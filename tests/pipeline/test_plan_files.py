@@ -15,11 +15,11 @@ from torch import nn
 from edgeseg.export.mask_agreement import MAX_DICE, MAX_PIXELS
 from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.pipeline.chain.chain import Chain, ChainRun, Step
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.plan.plan import ranges_settings
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps.plan_files import UNVERIFIED
 from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.plan.plan import RANGES_VERSION
 from edgeseg.pipeline.plan.run import RecipeChain, make_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
@@ -21,6 +20,7 @@ from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.commands import BundleChoice, evaluate
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.runtime.score.evaluate import save_scores
 from edgeseg.runtime.verify import verify_bundle
 from edgeseg.train.checkpoint import save_checkpoint

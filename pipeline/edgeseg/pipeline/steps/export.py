@@ -25,7 +25,6 @@ from edgeseg.export.tflite.export import export_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.export.tflite.read_back import check_int8_tflite
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
 from edgeseg.pipeline.plan.results import Choice, Exported
 from edgeseg.pipeline.steps.data import open_data
@@ -33,6 +32,7 @@ from edgeseg.pipeline.steps.operate import decision_of
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ExportError
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.train.checkpoint import load_checkpoint

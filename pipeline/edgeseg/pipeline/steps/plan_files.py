@@ -27,11 +27,11 @@ from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.export.tflite.read_back import check_int8_tflite
 from edgeseg.export.trt.cache import check_trt_cache, write_trt_cache
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.export import quantised
 from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.errors import BackendError, ExportError
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.runtime.model_spec import ModelSpec
 
 S8, CACHE, CACHE_SOURCE = "int8_s8.onnx", "calibration.cache", "fp32.onnx"
