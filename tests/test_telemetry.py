@@ -21,7 +21,7 @@ from .runtime.conftest import tiny_bundle, tiny_onnx  # noqa: F401  fixtures
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("runtime", "train", "compress", "export", "benchmarks", "pipeline")
 # Packages that send or store something by themselves; see telemetry.py.
-TALKING = ("onnxruntime",)
+TALKING = ("onnxruntime", "openvino")
 
 
 def sources() -> list[Path]:
@@ -82,6 +82,20 @@ def test_what_the_user_has_set_stays(before: str | None, after: str, monkeypatch
             monkeypatch.setenv(name, before)
     switch_off()
     assert {os.environ[name] for name in SWITCHES} == {after}
+
+
+@pytest.mark.parametrize(("answer", "kept_out"), [(None, True), ("0", False), ("1", False)])
+def test_what_sends_when_it_is_imported_is_kept_out_where_the_user_has_not_answered(
+    answer: str | None, kept_out: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "home/intel").mkdir(parents=True)
+    if answer is not None:
+        (tmp_path / "home/intel/openvino_telemetry").write_text(answer)
+    script = "import edgeseg.runtime, sys; print('openvino_telemetry' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=home(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(kept_out)
 
 
 def host_modules() -> list[str]:

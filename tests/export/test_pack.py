@@ -172,3 +172,22 @@ def test_a_bundle_that_cannot_be_opened_gets_no_name(
     with pytest.raises(EdgesegError):
         pack(tmp_path / "part.edgeseg", info, [source], frames)
     assert not (tmp_path / "part.edgeseg").exists()
+
+
+def test_a_file_that_two_engines_run_is_in_the_bundle_once(source, info, frames, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    other = dataclasses.replace(
+        source, name="openvino-fp32", spec=dataclasses.replace(source.spec, backend="openvino"), needs=("vnni",)
+    )
+    path = tmp_path / "part.edgeseg"
+    manifest = pack(path, info, [source, other], frames)
+    assert [variant.file for variant in manifest.variants] == ["variants/onnx-fp32.onnx"] * 2
+    assert [variant.needs for variant in manifest.variants] == [(), ("vnni",)]
+    with zipfile.ZipFile(path) as archive:
+        assert [name for name in archive.namelist() if name.startswith("variants/")] == ["variants/onnx-fp32.onnx"]
+    rows = verify_bundle(path)["variants"]
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert [row["engine"].split()[0] for row in rows] == ["onnxruntime", "openvino"]
+    for golden in manifest.golden:
+        masks = {expected.variant: expected.mask for expected in golden.expected}
+        assert masks.keys() == {"onnx-fp32", "openvino-fp32"} and len(set(masks.values())) == 2

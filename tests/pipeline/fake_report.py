@@ -136,7 +136,6 @@ def fake_report() -> dict[str, Any]:
             "target": "x86-ort",
             "reason": "the fastest of the variants that passed their gates on val",
         },
-        "plan_files": plan_files(),
         "histories": histories(),
         "wall_s": {"teacher": 4210.0, "student_alone": 1650.2, "student_distilled": 2412.9, "student_pruned": 1301.0}
         | {

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.compress.calibration.images import calibration_tensors
-from edgeseg.export.mask_agreement import Masks, agreement, compare_pairs, masks_of
+from edgeseg.export.mask_agreement import agreement
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.chain.provenance import data_summary
 from edgeseg.pipeline.commands.init import init_folder, init_text
@@ -33,7 +33,6 @@ from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.png import PackedMasks
 from edgeseg.runtime.score.evaluate import load_scores
-from edgeseg.runtime.score.metrics import summarize
 from edgeseg.runtime.selfcheck import FOLDER, probe_frame
 from edgeseg.train.synthetic import write_dataset
 
@@ -174,22 +173,6 @@ def test_the_doctor_s_pixels_that_differ_are_those_that_count(bright: DataSet, s
     scored._float = dataclasses.replace(scored._float, masks=packed)
     assert scored.run(file, scored.samples).differs == len(scored.samples) / counted
     assert scored.run(file, scored.samples[1:2]).differs == 1 / sum((same.images[1].tp + same.images[1].fn).tolist())
-
-
-def test_agreement_of_two_files_is_that_of_the_pixels_that_count(bright: DataSet, spec: ModelSpec) -> None:
-    samples = bright.split("val")
-    found = masks_of(FOLDER / "fp32.onnx", spec, bright, samples)
-    for sample, mask in zip(samples, found.masks, strict=True):
-        assert np.array_equal(mask == IGNORED, sample.read_truth(2) == IGNORED)
-    flipped = []
-    for mask in found.masks:
-        other = mask.copy()
-        other[-1, -4:] ^= 1
-        flipped.append(other)
-    (pair,) = compare_pairs({"a": found, "b": Masks(flipped, found.dice, found.scores)})
-    counted = sum(np.sum(mask != IGNORED) for mask in found.masks)
-    assert pair["pixels_differ"] == pytest.approx(8 / counted)
-    assert found.dice == summarize(found.scores, bright.classes)["dice_mean"]
 
 
 # The report

@@ -26,7 +26,8 @@ def model(request: pytest.FixtureRequest, tiny_onnx: Callable[..., Model]) -> Mo
     """The tiny model for each backend, as a file of one frame of 64x64."""
     if request.param == "litert":
         return request.getfixturevalue("tiny_tflite")
-    return tiny_onnx(geometry=Geometry("resize", 64, 64))
+    pytest.importorskip(request.param)
+    return tiny_onnx(geometry=Geometry("resize", 64, 64), backend=request.param)
 
 
 def test_it_runs_and_the_caller_owns_the_output(model: Model) -> None:
@@ -172,3 +173,38 @@ def test_an_interpreter_that_could_not_be_set_up_for_one_shape_is_for_the_next(t
                 backend.infer(np.zeros((1, 32, 32, 1), np.uint8))
         assert backend._interpreter.allocate_tensors == allocate
         np.testing.assert_array_equal(backend.infer(frame), right)
+
+
+def test_openvino_computes_float_files_in_float_whatever_the_processor_has(tiny_onnx: Callable[..., Model]) -> None:
+    """Its own default is bfloat16 where that is native, which gives other masks than the file was accepted for."""
+    pytest.importorskip("openvino")
+    path, spec = tiny_onnx(geometry=Geometry("resize", 64, 64), backend="openvino")
+    with open_backend(path, spec, threads=2) as backend:
+        compiled = backend._request.get_compiled_model()
+        asked = ("INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS", "NUM_STREAMS", "ENABLE_CPU_PINNING")
+        found = [compiled.get_property(name) for name in asked]
+    assert found[0].to_dtype() == np.float32 and found[1:] == [2, 1, False]
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 96, 1), (3, 32, 64, 1), (1, 64, 96, 1)])
+def test_openvino_takes_batches_and_free_sizes_as_onnxruntime_does(
+    shape: tuple[int, ...], tiny_onnx: Callable[..., Model]
+) -> None:
+    pytest.importorskip("openvino")
+    frames = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    path, spec = tiny_onnx()
+    with open_backend(path, spec) as one, open_backend(path, dataclasses.replace(spec, backend="openvino")) as other:
+        np.testing.assert_allclose(one.infer(frames), other.infer(frames), atol=1e-4)
+        found = other.infer(frames[:, :32, :32])  # the request keeps no shape of before
+        np.testing.assert_allclose(one.infer(np.ascontiguousarray(frames[:, :32, :32])), found, atol=1e-4)
+
+
+def test_openvino_reads_content_and_never_a_file_of_that_name(
+    tiny_onnx: Callable[..., Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    path, spec = tiny_onnx(backend="openvino")
+    (tmp_path / "named.onnx").write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BackendError, match="refused the model"):
+        open_backend(b"named.onnx", spec)

@@ -18,9 +18,9 @@ HOST_ONLY = (
     *("matplotlib", "scipy", "PIL", "pandas", "jsonschema", "psutil", "cryptography"),
     *("edgeseg.train", "edgeseg.compress", "edgeseg.export", "edgeseg.benchmarks", "edgeseg.pipeline"),
 )
-ENGINES = ("onnxruntime", "ai_edge_litert", "tflite_runtime", "tensorrt")
+ENGINES = ("onnxruntime", "ai_edge_litert", "tflite_runtime", "openvino", "tensorrt")
 # The one file that may import an engine, by engine.
-ENGINE_FILES = {"edgeseg.runtime.backends.ort": "onnxruntime"}
+ENGINE_FILES = {"edgeseg.runtime.backends.ort": "onnxruntime", "edgeseg.runtime.backends.openvino": "openvino"}
 
 # walk_packages imports the packages it finds, and __main__ is a module like any other.
 MODULES = sorted(module.name for module in pkgutil.walk_packages(edgeseg.runtime.__path__, "edgeseg.runtime."))

@@ -102,6 +102,25 @@ def test_u8s8_is_not_chosen_without_vnni_even_if_it_was_the_fastest_elsewhere(ma
     assert "VNNI" in str(unfit_reason(manifest.variants[NAMES.index("onnx-int8-x86")]))
 
 
+def test_an_engine_that_no_order_names_is_chosen_where_it_was_the_fastest_and_is_right(manifest, machine) -> None:
+    """OpenVINO runs the very files of ONNX Runtime; which is faster is measured, not known."""
+    added = []
+    for variant in manifest.variants:
+        if variant.name in ("onnx-fp32", "onnx-int8-x86"):
+            spec = dataclasses.replace(variant.spec, backend="openvino")
+            added.append(dataclasses.replace(variant, name=variant.name.replace("onnx", "openvino"), spec=spec))
+    both = dataclasses.replace(manifest, variants=(*manifest.variants, *added))
+    everything = ("onnxruntime", "litert", "openvino")
+    machine("x86-vnni", everything)
+    assert rank(both)[0].name == "onnx-int8-x86"
+    rows = {"openvino-int8-x86": ({"target": "x86-openvino", "total_p50_ms": 1.0},)}
+    assert rank(measured(both, rows))[0].name == "openvino-int8-x86"
+    machine("x86", everything)  # it saturates there as well
+    assert "openvino-int8-x86" not in [variant.name for variant in rank(measured(both, rows))]
+    machine("x86", ("openvino",))
+    assert rank(both)[0].name == "openvino-fp32"
+
+
 def test_nothing_that_runs_lists_every_reason(tiny_bundle, machine) -> None:
     machine("x86", ())
     with pytest.raises(BackendError, match=r"onnx-fp32: no engine.*edgeseg\[ort\].*onnx-int8-x86: no engine"):

@@ -21,6 +21,7 @@ import pytest
 
 from edgeseg.runtime import Segmenter
 from edgeseg.runtime.backends import open_backend
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import BackendError, FrameError
 from edgeseg.runtime.manifest import Geometry, ModelSpec
 
@@ -36,6 +37,9 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "class-ids": {"kind": "class_ids", "dtype": "uint8"},
     "resize": {"geometry": Geometry("resize", 64, 96)},
     "tile": {"geometry": Geometry("tile", tile_px=64, overlap_px=16)},
+    "openvino": {"backend": "openvino"},
+    "openvino-uint8": {"backend": "openvino", "dtype": "uint8", "scale": 0.1, "zero_point": 100},
+    "openvino-class-ids": {"backend": "openvino", "kind": "class_ids", "dtype": "uint8"},
 }
 
 
@@ -44,15 +48,18 @@ def model(request: pytest.FixtureRequest, tiny_onnx: Make) -> Model:
     """The tiny model, for every way from scores to a mask and every engine."""
     if request.param == "litert":
         return request.getfixturevalue("tiny_tflite")
-    return tiny_onnx(**VARIATIONS[request.param])
+    changes = VARIATIONS[request.param]
+    pytest.importorskip(changes.get("backend", "onnxruntime"))
+    return tiny_onnx(**changes)
 
 
-@pytest.fixture(params=["onnxruntime", "litert"])
+@pytest.fixture(params=sorted(ENGINES))
 def engine_model(request: pytest.FixtureRequest, tiny_onnx: Make) -> Model:
     """The tiny model in every engine, as a file of 64x64."""
     if request.param == "litert":
         return request.getfixturevalue("tiny_tflite")
-    return tiny_onnx(geometry=Geometry("resize", 64, 64))
+    pytest.importorskip(request.param)
+    return tiny_onnx(geometry=Geometry("resize", 64, 64), backend=request.param)
 
 
 @pytest.fixture

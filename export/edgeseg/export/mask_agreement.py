@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from edgeseg.export.score_file import score_file
 from edgeseg.runtime.data.dataset import DataSet, Sample
@@ -16,12 +13,7 @@ from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.png import PackedMasks, UInt8, read_mask_png
 from edgeseg.runtime.score.image_score import ImageScore
-from edgeseg.runtime.score.intervals import paired_bootstrap
 from edgeseg.runtime.score.metrics import summarize
-
-# What one plan's files may differ by, as shares: half a per cent of the pixels, a tenth of a point of Dice.
-MAX_PIXELS = 0.005
-MAX_DICE = 0.001
 
 
 @dataclass(frozen=True)
@@ -61,40 +53,6 @@ def mean_dice(scores: Sequence[ImageScore], data: DataSet) -> float | None:
     """Mean foreground Dice; None where no class is there."""
     mean: Any = summarize(scores, data.classes)["dice_mean"]
     return None if mean is None else float(mean)
-
-
-def compare_pairs(found: Mapping[str, Masks | str]) -> list[dict[str, Any]]:
-    """Hold every two files against each other.
-
-    Args:
-        found: Masks by file, of the same images; or why there are none.
-
-    Returns:
-        For each pair `a b status reason pixels_differ dice_difference lo95 hi95 holds`: the share of mask pixels that
-        differ, of those of all images that count, and Dice of `a` less that of `b` with its interval, as shares;
-        `status` is `ok`, or `left out` with a reason. What holds is the difference on these images, whatever its
-        interval.
-    """
-    return [_pair(a, b, found[a], found[b]) for a, b in combinations(found, 2)]
-
-
-def _pair(name_a: str, name_b: str, a: Masks | str, b: Masks | str) -> dict[str, Any]:
-    pair: dict[str, Any] = {"a": name_a, "b": name_b, "status": "left out", "reason": None}
-    pair |= dict.fromkeys(("pixels_differ", "dice_difference", "lo95", "hi95", "holds"))
-    if isinstance(a, str) or isinstance(b, str):
-        reasons = [f"{name}: {its.rstrip('.')}" for name, its in ((name_a, a), (name_b, b)) if isinstance(its, str)]
-        return pair | {"reason": "; ".join(reasons)}
-    differ = total = 0
-    for one, other in zip(a.masks, b.masks, strict=True):
-        differ += int(np.count_nonzero(one != other))
-        total += int(np.count_nonzero(one != IGNORED))
-    share = differ / max(1, total)
-    found: dict[str, Any] = {"status": "ok", "pixels_differ": share, "holds": share <= MAX_PIXELS}
-    if a.dice is not None and b.dice is not None:
-        apart = paired_bootstrap(a.scores, b.scores, None)
-        found |= {"dice_difference": apart.mean, "lo95": apart.lo95, "hi95": apart.hi95}
-        found["holds"] = found["holds"] and abs(apart.mean) <= MAX_DICE
-    return pair | found
 
 
 def agreement(a: Path, b: Path) -> float:

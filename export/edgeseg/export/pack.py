@@ -100,7 +100,7 @@ def pack(path: Path, info: BundleInfo, variants: Sequence[VariantSource], golden
         raise ExportError("A bundle needs at least one golden frame, found none. Pass one or more typical frames.")
     entries: dict[str, bytes] = {}
     packed = tuple(_variant(source, entries) for source in variants)
-    pairs = _golden(variants, golden, entries)
+    pairs = _golden(packed, golden, entries, {source.name: source.max_differing_share for source in variants})
     if info.seen is not None:
         entries[SEEN_ENTRY] = info.seen.to_bytes()
     manifest = Manifest(
@@ -135,7 +135,8 @@ def _variant(source: VariantSource, entries: dict[str, bytes]) -> Variant:
     if source.sha256 is not None and digest != source.sha256:
         found = f"SHA-256 is {digest}, the scored file had {source.sha256}"
         raise ExportError(f"{source.model} changed after it was scored ({found}). Score it again, then pack.")
-    entry = _entry(source)
+    # A file that several engines run is there once.
+    entry = next((name for name, other in entries.items() if other == content), _entry(source))
     entries[entry] = content
     return Variant(
         name=source.name,
@@ -156,19 +157,18 @@ def _entry(source: VariantSource) -> str:
 
 
 def _golden(
-    variants: Sequence[VariantSource], frames: Sequence[np.ndarray], entries: dict[str, bytes]
+    variants: Sequence[Variant], frames: Sequence[np.ndarray], entries: dict[str, bytes], limits: Mapping[str, float]
 ) -> tuple[Golden, ...]:
     expected: list[list[Expected]] = [[] for _ in frames]
     for index, frame in enumerate(frames):
         entries[f"golden/{index:03d}.png"] = encode_png(frame)
-    for source in variants:
+    for variant in variants:
         # Of the bytes that go into the bundle, not of the file they came from, which may change meanwhile.
-        content = entries[_entry(source)]
-        with Segmenter(open_backend(content, source.spec), source.name) as segmenter:
+        with Segmenter(open_backend(entries[variant.file], variant.spec), variant.name) as segmenter:
             for index, frame in enumerate(frames):
-                entry = f"golden/{index:03d}.{source.name}.png"
+                entry = f"golden/{index:03d}.{variant.name}.png"
                 entries[entry] = encode_png(segmenter(frame).mask)
-                expected[index].append(Expected(source.name, entry, source.max_differing_share))
+                expected[index].append(Expected(variant.name, entry, limits[variant.name]))
     return tuple(Golden(f"golden/{index:03d}.png", tuple(masks)) for index, masks in enumerate(expected))
 
 

@@ -98,6 +98,15 @@ _TABLE = (
         ),
         extra="litert",
     ),
+    Engine(
+        name="openvino",
+        short="openvino",
+        suffixes=(".onnx",),
+        backend=("edgeseg.runtime.backends.openvino", "OpenVinoBackend"),
+        packages=(Package("openvino", ("openvino",)),),
+        extra="openvino",
+        u8s8_needs=("vnni",),
+    ),
 )
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in _TABLE}

@@ -13,7 +13,7 @@ from edgeseg.pipeline.commands import machine as doctor
 from edgeseg.pipeline.commands.machine import doctor_text, examine, extras, install_command
 from edgeseg.pipeline.commands.shown import show
 from edgeseg.runtime import selfcheck as probe
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.selection import machine_kind
 from edgeseg.runtime.selfcheck import probe_backend, probe_frame
 
@@ -26,10 +26,10 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_engines_of_this_machine_answer_rightly(no_torch: None) -> None:
     report = examine()
-    for name, package in (("onnxruntime", "onnxruntime"), ("litert", "ai_edge_litert")):
-        pytest.importorskip(package)
+    for name, engine in ENGINES.items():
+        pytest.importorskip(engine.packages[0].module)
         probes = report["backends"][name]["probes"]
-        saturates = name == "onnxruntime" and machine_kind() == "x86"
+        saturates = name != "litert" and machine_kind() == "x86"
         assert [(row["precision"], row["runs"]) for row in probes] == [("fp32", True), ("int8", not saturates)]
         reasons = [row["reason"] or "" for row in probes]
         assert ["no VNNI" in reason for reason in reasons] == [False, saturates]
@@ -50,10 +50,10 @@ def test_an_engine_that_fails_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> No
     assert all("libgomp" in row["reason"] and not row["runs"] for row in probe_backend("litert"))
 
 
-def test_probes_cover_every_engine_and_precision() -> None:
-    specs = json.loads((probe.FOLDER / "specs.json").read_text())
-    found = {(spec.backend, spec.precision) for spec in map(ModelSpec.from_json, specs.values())}
-    assert found == {(backend, precision) for backend in ("onnxruntime", "litert") for precision in ("fp32", "int8")}
+def test_probes_cover_every_engine_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_probe", lambda file, spec: (file.suffix, spec.backend, spec.precision))
+    for name, engine in ENGINES.items():
+        assert probe_backend(name) == [(engine.suffixes[0], name, precision) for precision in ("fp32", "int8")]
     frame, mask = probe_frame()
     assert frame.shape == mask.shape == (32, 32) and np.unique(mask).tolist() == [0, 1]
 

@@ -428,17 +428,6 @@ class TestNumbers:
         assert points(share) == text
 
 
-def test_files_of_the_plan_say_what_agrees_and_what_is_unverified(tmp_path):
-    text = render(fake_report(), tmp_path).text
-    assert "The INT8 files of one plan" in text and "79 + 61" in text
-    assert text.count("unverified on TensorRT hardware") == 2  # the s8 file and the cache
-    assert "a made-up reason" in text and "0.16" in text and "+0.12 (-0.20 to +0.41)" in text
-    assert "Masks against each other on 36 images of val. Limits: 0.5 % and 0.1 point." in text
-    report = fake_report()
-    del report["plan_files"]
-    assert "The INT8 files of one plan" not in render(report, tmp_path).text
-
-
 def test_the_report_is_left_as_it_was(tmp_path):
     report = fake_report()
     before = copy.deepcopy(report)

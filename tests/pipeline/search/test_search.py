@@ -141,7 +141,6 @@ def test_losses_and_the_plans_other_files_are_told(fitted: Any, tmp_path: Path) 
     render_fit(record, tmp_path / "fit.html")
     page = (tmp_path / "fit.html").read_text()
     assert "60.3 times as fast (49.9 to 72.2)" in page
-    assert "The INT8 files of one plan" in page and "a made-up reason" in page
     assert "regions lost against the FP32 teacher" in page and "val +2.00 (-1.00 to +5.00, not shown); test -" in page
     console = Console(width=200, file=io.StringIO())
     console.print(fit_text(FitResult(record, tmp_path / "fit.json", tmp_path / "fit.html")))

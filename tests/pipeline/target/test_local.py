@@ -15,6 +15,7 @@ from edgeseg.compress.search.latency_table import LatencyTable
 from edgeseg.compress.search.probe import Layer, Measurement
 from edgeseg.pipeline.target.local import LocalProbe, extra_copies
 from edgeseg.pipeline.target.yardstick import NO_ENERGY, Timed, Yardstick
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.selection import machine_kind, target_name
@@ -43,7 +44,7 @@ def probe(engine: str, **changes) -> LocalProbe:
     )
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "litert"])
+@pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_layers_are_measured_into_a_table(engine: str, tmp_path: Path) -> None:
     table = LatencyTable(probe(engine), tmp_path / "layers.json")
     table.ensure(LAYERS)
@@ -55,11 +56,12 @@ def test_float_layers_as_well() -> None:
     assert len(probe("onnxruntime", precision="fp32").layers_ms(LAYERS)) == len(LAYERS)
 
 
-def test_a_whole_network_is_measured() -> None:
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_whole_network_is_measured(engine: str) -> None:
     torch.manual_seed(0)
     model = build_model(ARCH)
     trained = model.training
-    found = probe("onnxruntime").measure(model)
+    found = probe(engine).measure(model)
     assert found.total_ms > found.infer_ms > 0 and found.bytes > 1000
     assert found.energy_mj is None and found.reason == NO_ENERGY
     assert model.training == trained

@@ -85,4 +85,24 @@ def _litert(threads: int) -> Callable[[Path], Call]:
     return open_file
 
 
-_OPENERS = {"onnxruntime": _onnxruntime, "litert": _litert}
+def _openvino(threads: int) -> Callable[[Path], Call]:
+    try:
+        import openvino as ov
+    except ImportError as error:
+        raise BackendError(f"openvino cannot be imported ({error}). Run: pip install 'edgeseg[openvino]'") from error
+    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
+    settings |= {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}  # as the runtime's backend
+    core = ov.Core()
+
+    def open_file(path: Path) -> Call:
+        compiled = core.compile_model(core.read_model(path), "CPU", settings)
+        request = compiled.create_infer_request()
+        for index, port in enumerate(compiled.inputs):
+            array = np.ones(tuple(port.shape), port.get_element_type().to_dtype())
+            request.set_input_tensor(index, ov.Tensor(array))
+        return lambda: request.infer(share_outputs=True)
+
+    return open_file
+
+
+_OPENERS = {"onnxruntime": _onnxruntime, "litert": _litert, "openvino": _openvino}

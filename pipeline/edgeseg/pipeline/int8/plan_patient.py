@@ -23,7 +23,8 @@ from edgeseg.compress.int8.sensitivity import FloatLayers
 from edgeseg.compress.int8.statistics import Statistics, collect_statistics
 from edgeseg.compress.int8.tensor_facts import TensorFacts
 from edgeseg.export.deploy_graph import DeployGraph
-from edgeseg.export.onnx.qdq import operations_of, write_int8_onnx
+from edgeseg.export.formats import Origin, write_int8
+from edgeseg.export.onnx.qdq import operations_of
 from edgeseg.pipeline.int8.patient import File, Repair
 from edgeseg.pipeline.int8.run_files import RunFiles, read_fit, read_run
 from edgeseg.pipeline.recipe.recipe import Recipe
@@ -81,7 +82,7 @@ class PlanPatient:
         """Write the x86 file: u8 activations, s8 weights."""
         files = self._files
         plan = Plan(self._plan.ranges, self._plan.shared, self._paths(float_layers))
-        return write_int8_onnx(files.model, plan, files.source, files.spec, path)
+        return write_int8("onnx", Origin(files.model, plan, files.source, files.spec), path)[0]
 
     def facts(self, layer: str) -> LayerFacts:
         """Ranges from the plan, values from a few calibration images, weights with batch norm and scaling folded."""
@@ -134,11 +135,11 @@ class PlanPatient:
         files = self._files
         if files.tflite is None:
             return {}
-        from edgeseg.export.tflite.int8 import write_int8_tflite  # loads LiteRT
-
         plan = Plan(self._plan.ranges, self._plan.shared, self._paths(float_layers))
         path = folder / "candidate.tflite"
-        return {"litert": (files.tflite, (path, write_int8_tflite(files.model, plan, *files.tflite, path)))}
+        return {
+            "litert": (files.tflite, (path, write_int8("tflite", Origin(files.model, plan, *files.tflite), path)[0]))
+        }
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path | None:  # noqa: ARG002
         """Nothing: the run's own steps write its files once the recipe has the paths."""

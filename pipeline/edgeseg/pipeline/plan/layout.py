@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeseg.pipeline.plan.variants import CHOICES, CHOOSE_FINAL, CHOOSE_STUDENT, TEACHER_FILES, VARIANTS
+
+__all__ = [
+    "CHOICES",
+    "CHOOSE_FINAL",
+    "CHOOSE_STUDENT",
+    "MODEL_ROWS",
+    "ROWS",
+    "TEACHER_FILES",
+    "VARIANT_ROWS",
+    "RowLayout",
+    "score_step",
+]
+
 
 @dataclass(frozen=True)
 class RowLayout:
@@ -17,6 +31,7 @@ class RowLayout:
         variant: Name in the bundle, or None for a row that is never packed.
         feeds: Whether later rows may build on it; a baseline does not.
         needs: What the processor must have; see `Variant`.
+        not_timed: Why its latency is not measured on the machine that runs the chain.
         baseline: Row that it has to beat on val to be used: the same network without the method.
     """
 
@@ -28,27 +43,20 @@ class RowLayout:
     feeds: bool = True
     baseline: str | None = None
     needs: tuple[str, ...] = ()
+    not_timed: str | None = None
 
 
-# Steps that choose the student which goes on: a row whose parent is one of them hangs from what it chose.
-CHOOSE_STUDENT, CHOOSE_FINAL = CHOICES = ("choose_student", "choose_final")
-
-ROWS = (
+MODEL_ROWS = (
     RowLayout("teacher", None, "teacher_onnx", "x86-ort"),
     RowLayout("student_alone", "teacher", "student_alone_onnx", "x86-ort", feeds=False),
     RowLayout("student_distilled", "teacher", "student_distilled_onnx", "x86-ort", baseline="student_alone"),
     RowLayout("student_pruned", CHOOSE_STUDENT, "student_pruned_onnx", "x86-ort"),
-    RowLayout("onnx_fp32", CHOOSE_FINAL, "onnx_fp32", "x86-ort", "onnx-fp32"),
-    RowLayout("onnx_int8", "onnx_fp32", "onnx_int8", "x86-ort", "onnx-int8-x86", needs=("vnni",)),
-    RowLayout("tflite_fp32", CHOOSE_FINAL, "tflite_fp32", "x86-litert", "tflite-fp32"),
-    RowLayout("tflite_int8", "tflite_fp32", "tflite_int8", "x86-litert", "tflite-int8"),
 )
-
-# The teacher's file in each engine, so that every speed-up is within one engine.
-TEACHER_FILES = {"x86-ort": "teacher_onnx", "x86-litert": "teacher_tflite"}
-
-MODEL_ROWS = tuple(row for row in ROWS if row.variant is None)
-VARIANT_ROWS = tuple(row for row in ROWS if row.variant is not None)
+VARIANT_ROWS = tuple(
+    RowLayout(one.step, one.parent, one.step, one.target, one.name, needs=one.needs, not_timed=one.not_timed)
+    for one in VARIANTS
+)
+ROWS = (*MODEL_ROWS, *VARIANT_ROWS)
 
 
 def score_step(row: RowLayout, split: str) -> str:

@@ -8,12 +8,15 @@ from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.layout import CHOICES, MODEL_ROWS, ROWS, TEACHER_FILES, VARIANT_ROWS, score_step
+from edgeseg.pipeline.plan.variants import VARIANTS, VariantPlan, teacher_step
 from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.runtime.engines import missing
 
 _STEPS = "edgeseg.pipeline.steps."
+_EXPORT = _STEPS + "export:"
 
 RANGES_VERSION = 4  # of the step `ranges`, in a fit too
-INT8_VERSION = 3  # of the steps that write INT8 files, in a fit too
+INT8_VERSION = 4  # of the steps that write INT8 files, in a fit too
 
 
 def plan_steps(
@@ -36,9 +39,10 @@ def plan_steps(
     said = dict(about or {})
     scale = {"pixel_mm": said.get("pixel_mm")}
     first = [*_students(recipe, scale), *_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
-    measured = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
+    exported = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
+    measured = [name for name in exported if name not in {row.file for row in ROWS if row.not_timed}]
     bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
-    decided = (*(score_step(row, "val") for row in ROWS), *measured, *_trainings(), *CHOICES, "bench")
+    decided = (*(score_step(row, "val") for row in ROWS), *exported, *_trainings(), *CHOICES, "bench")
     gates = recipe.sections("gates")
     ship = Step("ship", decided, gates, _STEPS + "choose:run_ship", version=2, weight=0.1)
     tests = _scores(ROWS, "test", scale, "ship")
@@ -49,7 +53,7 @@ def plan_steps(
     bundle = Step("bundle", everything, packed, _STEPS + "pack:run_bundle", version=2, weight=0.5)
     report = Step(
         "report",
-        (*everything, *points, "ranges", "plan_files", "bundle"),
+        (*everything, *points, "ranges", "bundle"),
         gates | told,
         _STEPS + "report:run_report",
         version=2,
@@ -135,8 +139,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any]) -> list[Step]:
 
 
 def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
-    """The shipped files of the accepted student, and the teacher's file for the other engine."""
-    export = _STEPS + "export:"
+    """The files of the accepted student, and the teacher's in each engine."""
     students = tuple(name for name in _trainings() if name != "teacher")
     accepted = (*students, "choose_final")
     where = recipe.sections("geometry")
@@ -145,33 +148,52 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
     ranges = _STEPS + "quantize:run_ranges"
     points = operating_steps(recipe, ("choose_final", *(f"{name}_onnx" for name in students)))
     decided = (*accepted, *(step.name for step in points))
+    floats = [one for one in VARIANTS if one.precision == "fp32"]
     return [
-        Step("teacher_tflite", ("teacher",), where | {"of": "teacher"}, export + "run_tflite_fp32", weight=1),
+        *(step for one in floats for step in _teacher(one, recipe)),
         *points,
-        Step("onnx_fp32", decided, where, export + "run_onnx_fp32", weight=2),
-        Step("tflite_fp32", decided, where, export + "run_tflite_fp32"),
+        *(_float(one, decided, where) for one in floats),
         Step("ranges", accepted, calibration, ranges, version=RANGES_VERSION, weight=2, places=places),
-        Step("onnx_int8", (*decided, "onnx_fp32", "ranges"), planned, export + "run_onnx_int8", version=INT8_VERSION),
-        Step(
-            "tflite_int8",
-            (*decided, "tflite_fp32", "ranges"),
-            planned,
-            export + "run_tflite_int8",
-            version=INT8_VERSION,
-        ),
-        Step(
-            "plan_files",
-            (*accepted, "onnx_fp32", "tflite_fp32", "ranges", "onnx_int8", "tflite_int8"),
-            planned,
-            _STEPS + "plan_files:run_plan_files",
-            weight=0.5,
-        ),
+        *(_int8(one, decided, planned) for one in VARIANTS if one.precision == "int8"),
     ]
 
 
+def _teacher(variant: VariantPlan, recipe: Recipe) -> list[Step]:
+    """The teacher's file for a target; the one of its row is there already."""
+    name = teacher_step(variant.step)
+    if name in {row.file for row in MODEL_ROWS}:
+        return []
+    where = recipe.sections("geometry") | {"of": "teacher"}
+    if variant.same_as:
+        return [_same(variant, name, ("teacher",), teacher_step(variant.same_as), where)]
+    return [Step(name, ("teacher",), where | {"format": variant.format}, _EXPORT + "run_float", weight=1)]
+
+
+def _float(variant: VariantPlan, decided: tuple[str, ...], where: Mapping[str, Any]) -> Step:
+    if variant.same_as:
+        return _same(variant, variant.step, decided, variant.same_as, where)
+    settings = {**where, "format": variant.format, "free": True}
+    return Step(variant.step, decided, settings, _EXPORT + "run_float", weight=2)
+
+
+def _int8(variant: VariantPlan, decided: tuple[str, ...], planned: Mapping[str, Any]) -> Step:
+    if variant.same_as:
+        return _same(variant, variant.step, decided, variant.same_as, planned)
+    settings = {**planned, "format": variant.format, "source": variant.parent}
+    parents = (*decided, variant.parent, "ranges")
+    return Step(variant.step, parents, settings, _EXPORT + "run_int8", version=INT8_VERSION)
+
+
+def _same(variant: VariantPlan, name: str, before: tuple[str, ...], file: str, where: Mapping[str, Any]) -> Step:
+    """Another step's file in this variant's engine; made anew once an engine that was missing is there."""
+    engine = variant.engine.name
+    settings = {**where, "file": file, "engine": engine, "missing": missing(engine)}
+    return Step(name, (*before, file), settings, _EXPORT + "run_same_file", weight=0.5)
+
+
 def _torch_onnx(name: str, recipe: Recipe) -> Step:
-    settings = recipe.sections("geometry") | {"of": name}
-    return Step(f"{name}_onnx", (name,), settings, _STEPS + "export:run_torch_onnx", weight=0.5)
+    settings = recipe.sections("geometry") | {"of": name, "format": "onnx"}
+    return Step(f"{name}_onnx", (name,), settings, _EXPORT + "run_float", weight=0.5)
 
 
 def _scores(rows: Any, split: str, scale: Mapping[str, Any], *after: str) -> list[Step]:

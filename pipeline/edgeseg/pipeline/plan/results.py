@@ -19,6 +19,7 @@ class Exported:
         backend: Engine that it is for.
         precision: Of the file.
         parity: How far it is from torch.
+        read_back: Of an INT8 file, what was read from it and found equal to the plan's: `n_tensors n_kernels n_float`.
     """
 
     status: str
@@ -29,6 +30,7 @@ class Exported:
     backend: str | None = None
     precision: str | None = None
     parity: dict[str, Any] | None = None
+    read_back: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ def with_latency(row: Row, layout: RowLayout, bench: BenchResult, found: Found) 
     measured = {one.name: one for one in bench.rows}
     mine = measured.get(layout.file)
     if mine is None or mine.status != "ok":
-        return dataclasses.replace(row, latency_reason=mine.reason if mine else f"{layout.file} was not measured")
+        reason = mine.reason if mine else layout.not_timed or f"{layout.file} was not measured"
+        return dataclasses.replace(row, latency_reason=reason)
     versus_teacher = _ratio(measured.get(TEACHER_FILES[layout.target]), mine)
     versus_parent = _ratio(measured.get(parent_file_of(layout, found.records) or ""), mine)
     row = dataclasses.replace(

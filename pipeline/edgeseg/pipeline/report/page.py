@@ -10,7 +10,6 @@ from edgeseg.pipeline.learned.told import warnings_box
 from edgeseg.pipeline.report.fields import Report, class_names, dig, moment
 from edgeseg.pipeline.report.operating_point import operating_point_panel
 from edgeseg.pipeline.report.panels import Panel, panels_section
-from edgeseg.pipeline.report.plan_files import plan_files_panel
 from edgeseg.pipeline.report.plots import accuracy_plots, training_plots
 from edgeseg.pipeline.report.quantization import quantization_section
 from edgeseg.pipeline.report.record import (
@@ -66,7 +65,7 @@ def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) ->
             join([choices(report), decisions_table(report), operating_point_panel(report.get("operating_point"))]),
         ),
         ("How INT8 was made", quantization_section(report)),
-        ("Accuracy in detail", join([accuracy_table(report), plan_files_panel(report)])),
+        ("Accuracy in detail", accuracy_table(report)),
         ("Cost in detail", join([cost_table(report), measuring_notes(report)])),
         ("Training", training_plots(report)),
         ("Data and time", side_by_side(data_table(report), time_table(report))),

@@ -146,4 +146,4 @@ def _ship_once(journal: Journal, shipping: Shipping, checkpoint: Path) -> dict[s
     }
     found = journal.find("shipped", "shipped", settings, lambda: shipping(checkpoint))
     whole = (journal.root / found["bundle"]).is_file()
-    return dict(found if whole else shipping(checkpoint)) | {"plan_files": shipping.plan_files(checkpoint)}
+    return dict(found if whole else shipping(checkpoint))

@@ -27,7 +27,6 @@ from edgeseg.benchmarks.report.parts import Tone
 from edgeseg.pipeline.learned.findings import nothing_learned
 from edgeseg.pipeline.learned.told import told, warnings_box
 from edgeseg.pipeline.report.operating_point import operating_point_panel
-from edgeseg.pipeline.report.plan_files import plan_files_panel
 from edgeseg.runtime.atomic import write_text
 
 Record = Mapping[str, Any]
@@ -157,7 +156,7 @@ def _shipped(record: Record) -> Markup:
                 values[f"regions lost against {_REFERENCES[name]} [points of recall]"] = drops
     told = facts({name: str(value) for name, value in values.items()})
     found = shipped or {}
-    return join([told, operating_point_panel(found.get("operating_point")), plan_files_panel(found)])
+    return join([told, operating_point_panel(found.get("operating_point"))])
 
 
 def _times_as_fast(found: Record | None) -> str:

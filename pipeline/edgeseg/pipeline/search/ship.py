@@ -1,7 +1,4 @@
-"""From the winner's checkpoint to what ships: the INT8 file by the chain's own steps, scored, measured, packed.
-
-Beside it lie the files of the same plan for other targets, held against it.
-"""
+"""From the winner's checkpoint to what ships: the INT8 file by the chain's own steps, scored, measured, packed."""
 
 from __future__ import annotations
 
@@ -27,6 +24,7 @@ from edgeseg.pipeline.plan.plan import (
     ranges_settings,
 )
 from edgeseg.pipeline.plan.run import RecipeChain
+from edgeseg.pipeline.plan.variants import shipped_as
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.losses import losses
 from edgeseg.pipeline.steps.pack import bundle_info, golden_frames
@@ -38,7 +36,6 @@ from edgeseg.runtime.hashes import sha256_file
 from edgeseg.train.checkpoint import WEIGHTS
 from edgeseg.train.models import SegmentationNet
 
-VARIANTS = {"x86-ort": "onnx-int8-x86", "x86-litert": "tflite-int8"}
 _EXPORTING = "edgeseg.pipeline.steps.export:"
 
 
@@ -93,24 +90,11 @@ class Shipping:
             "file": self._from_fit(subject.model),
             "bytes": subject.model.stat().st_size,
             "sha256": sha256_file(subject.model),
-            "variant": VARIANTS[self.target.probe.target],
+            "variant": shipped_as(self.target.probe.target, "int8").name,
             "operating_point": (state.records.get("operating_point") or {}).get("result"),
         }
         found |= measured | losses(self.target, subject, references, self.folder)
         return found | {"bundle": self._from_fit(_pack(self.chain.recipe, self.target, self.folder, found, subject))}
-
-    def plan_files(self, checkpoint: Path) -> dict[str, Any]:
-        """The files of the same plan for other targets, read back and compared by their masks on val.
-
-        Args:
-            checkpoint: Of the winner.
-
-        Returns:
-            What the step `plan_files` returns: `files pairs limits scored_on`. A file that cannot be made here is an
-            entry with its reason, for the fit is for another target.
-        """
-        state = self._export(checkpoint).run(self.progress, only="plan_files")
-        return dict(state.records["plan_files"]["result"])
 
     def _export(self, checkpoint: Path) -> Chain:
         chain = self.chain
@@ -131,7 +115,7 @@ class Shipping:
 
     @property
     def _last(self) -> str:
-        return "onnx_int8" if self.target.probe.engine == "onnxruntime" else "tflite_int8"
+        return shipped_as(self.target.probe.target, "int8").step
 
     def _steps(self, checkpoint: Path) -> tuple[Step, ...]:
         """The export as a chain: the FP32 files, the ranges (as the recipe says), the INT8 files of one plan."""
@@ -140,23 +124,24 @@ class Shipping:
         planned = where | {"float_paths": list(recipe.quantize.float_paths)}
         ranges = where | ranges_settings(recipe, self.target.calibration_sha256)
         run_ranges = "edgeseg.pipeline.steps.quantize:run_ranges"
-        run_plan_files = "edgeseg.pipeline.steps.plan_files:run_plan_files"
         copied = {"checkpoint": str(checkpoint), "weights": sha256_file(checkpoint / WEIGHTS)}
         points = operating_steps(recipe, ("network_onnx",), of="network")
         decided = ("network", *(step.name for step in points))
         given = {"summary": self.teacher_on_val}
+        in_onnx = where | {"format": "onnx"}
+        u8s8 = {"format": "onnx", "source": "onnx_fp32"}
+        s8 = {"format": "tflite", "source": "tflite_fp32"}
         first = [
             Step("val_teacher", (), given, "edgeseg.pipeline.search.ship:run_val_teacher"),
-            Step("network_onnx", ("network",), where, _EXPORTING + "run_torch_onnx"),
+            Step("network_onnx", ("network",), in_onnx, _EXPORTING + "run_float"),
             *points,
         ]
         onnx, tflite = (*decided, "onnx_fp32", "ranges"), (*decided, "tflite_fp32", "ranges")
-        compared = ("network", "onnx_fp32", "tflite_fp32", "ranges", "onnx_int8", "tflite_int8")
         return (
             Step("network", (), copied, "edgeseg.pipeline.search.ship:run_network"),
             *(first if points else ()),
-            Step("onnx_fp32", decided, where, _EXPORTING + "run_torch_onnx"),
-            Step("tflite_fp32", decided, where, _EXPORTING + "run_tflite_fp32"),
+            Step("onnx_fp32", decided, in_onnx, _EXPORTING + "run_float"),
+            Step("tflite_fp32", decided, where | {"format": "tflite"}, _EXPORTING + "run_float"),
             Step(
                 "ranges",
                 ("network", "onnx_fp32"),
@@ -165,9 +150,8 @@ class Shipping:
                 version=RANGES_VERSION,
                 places=ranges_places(recipe),
             ),
-            Step("onnx_int8", onnx, planned, _EXPORTING + "run_onnx_int8", version=INT8_VERSION),
-            Step("tflite_int8", tflite, planned, _EXPORTING + "run_tflite_int8", version=INT8_VERSION),
-            Step("plan_files", compared, planned, run_plan_files),
+            Step("onnx_int8", onnx, planned | u8s8, _EXPORTING + "run_int8", version=INT8_VERSION),
+            Step("tflite_int8", tflite, planned | s8, _EXPORTING + "run_int8", version=INT8_VERSION),
         )
 
     def _measure(self, reference: Subject, subject: Subject) -> dict[str, Any]:

@@ -15,21 +15,17 @@ from torch import nn
 
 from edgeseg.compress.int8.plan import Plan, make_plan
 from edgeseg.compress.int8.stored_ranges import load_ranges
-from edgeseg.export.onnx.export import export_onnx
-from edgeseg.export.onnx.qdq import write_int8_onnx
-from edgeseg.export.onnx.read_back import check_int8_onnx
+from edgeseg.export.formats import FORMATS, Origin, write_float, write_int8
 from edgeseg.export.parity import parity
 from edgeseg.export.patch import patch_onnx, patch_tflite
+from edgeseg.export.read_back import ReadBack
 from edgeseg.export.spec_file import model_file, read_spec
-from edgeseg.export.tflite.export import export_tflite
-from edgeseg.export.tflite.int8 import write_int8_tflite
-from edgeseg.export.tflite.read_back import check_int8_tflite
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
 from edgeseg.pipeline.plan.results import Choice, Exported
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.operate import decision_of
-from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ExportError
 from edgeseg.runtime.hashes import sha256_file
@@ -40,6 +36,9 @@ from edgeseg.train.models import SegmentationNet
 
 PARITY_FRAMES = 4
 
+# What describes a file, and what was read back of an INT8 one.
+Written = tuple[ModelSpec, ReadBack | None]
+
 
 def input_spec(context: StepContext, data: DataSet, model: SegmentationNet) -> InputSpec:
     """The input of a network in this recipe."""
@@ -47,16 +46,17 @@ def input_spec(context: StepContext, data: DataSet, model: SegmentationNet) -> I
     return InputSpec(data.color, geometry, int(model.stride), window=data.window)  # type: ignore[arg-type]
 
 
-def _reporting(step: Callable[[StepContext], ModelSpec]) -> Callable[[StepContext], Exported]:
+def _reporting(step: Callable[[StepContext], Written]) -> Callable[[StepContext], Exported]:
     """Turn an export that fails into a result with its reason, and a success into one with its parity."""
 
     @functools.wraps(step)
     def run(context: StepContext) -> Exported:
-        failed = _failed_parent(context)
+        failed = context.settings.get("missing") or _failed_parent(context)
         if failed:
             return Exported("not measured", failed)
         try:
-            spec = dataclasses.replace(step(context), decision=decision_of(context))
+            written, read = step(context)
+            spec = dataclasses.replace(written, decision=decision_of(context))
             found = _check(context, spec)
         except (ExportError, BackendError) as err:
             for path in context.folder.files.iterdir():
@@ -72,6 +72,7 @@ def _reporting(step: Callable[[StepContext], ModelSpec]) -> Callable[[StepContex
             backend=spec.backend,
             precision=spec.precision,
             parity=dataclasses.asdict(found),
+            read_back=None if read is None else dataclasses.asdict(read),
         )
 
     return run
@@ -104,46 +105,33 @@ def source_model(context: StepContext) -> SegmentationNet:
 
 
 @_reporting
-def run_torch_onnx(context: StepContext) -> ModelSpec:
-    """FP32 ONNX of fixed size: how a torch row is scored, timed, sized and hashed."""
-    data, model = open_data(context), source_model(context)
-    spec_in = input_spec(context, data, model)
-    return export_onnx(model, context.folder.files / "model.onnx", spec_in, data.classes)
+def run_float(context: StepContext) -> Written:
+    """The FP32 file of `settings.format`; `settings.free` leaves N, H and W free where the format can."""
+    data, model, name = open_data(context), source_model(context), context.setting("format")
+    path, spec_in = context.folder.files / _file_name(name), input_spec(context, data, model)
+    free = context.settings.get("free", False)
+    return write_float(name, model, path, spec_in, data.classes, free=free), None
 
 
 @_reporting
-def run_onnx_fp32(context: StepContext) -> ModelSpec:
-    """The shipped FP32 ONNX, free in N, H and W."""
-    data, model = open_data(context), source_model(context)
-    spec_in = input_spec(context, data, model)
-    return export_onnx(model, context.folder.files / "model.onnx", spec_in, data.classes, dynamic=True)
+def run_int8(context: StepContext) -> Written:
+    """The INT8 file of `settings.format`, from the plan of the step `ranges` and the FP32 file of `settings.source`."""
+    name, source = context.setting("format"), context.setting("source")
+    origin = Origin(*quantised(context, source), read_spec(context.folders[source].files))
+    return write_int8(name, origin, context.folder.files / _file_name(name))
 
 
 @_reporting
-def run_tflite_fp32(context: StepContext) -> ModelSpec:
-    """FP32 TFLite of fixed size."""
-    data, model = open_data(context), source_model(context)
-    return export_tflite(model, context.folder.files / "model.tflite", input_spec(context, data, model), data.classes)
+def run_same_file(context: StepContext) -> Written:
+    """The file of the step `settings.file`, byte for byte, as `settings.engine` runs it."""
+    files = context.folders[context.setting("file")].files
+    source = model_file(files)
+    write_bytes(context.folder.files / source.name, source.read_bytes())
+    return dataclasses.replace(read_spec(files), backend=context.setting("engine")), None
 
 
-@_reporting
-def run_onnx_int8(context: StepContext) -> ModelSpec:
-    """Q/DQ ONNX, u8s8 for x86, from the plan of the step `ranges`."""
-    network, plan, source = quantised(context, "onnx_fp32")
-    spec, path = read_spec(context.folders["onnx_fp32"].files), context.folder.files / "model.onnx"
-    written = write_int8_onnx(network, plan, source, spec, path)
-    check_int8_onnx(network, plan, source, spec, path)
-    return written
-
-
-@_reporting
-def run_tflite_int8(context: StepContext) -> ModelSpec:
-    """INT8 TFLite from the same plan."""
-    network, plan, source = quantised(context, "tflite_fp32")
-    spec, path = read_spec(context.folders["tflite_fp32"].files), context.folder.files / "model.tflite"
-    written = write_int8_tflite(network, plan, source, spec, path)
-    check_int8_tflite(network, plan, source, spec, path)
-    return written
+def _file_name(name: str) -> str:
+    return f"model{FORMATS[name].suffix}"
 
 
 def quantised(context: StepContext, exported: str) -> tuple[nn.Module, Plan, Path]:

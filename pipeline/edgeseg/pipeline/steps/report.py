@@ -64,7 +64,6 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "warnings": warnings_of(rows, histories, gates.min_skill, constant_mask_dice(data)),
         "steps": rows,
         "quantization": records["ranges"]["result"],
-        "plan_files": records["plan_files"]["result"],
         "operating_point": (records.get("operating_point") or {}).get("result"),
         "shipped": records["ship"]["result"],
         "chosen": {name: records[name]["result"] for name in CHOICES},

@@ -29,13 +29,12 @@ from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.compress.int8.plan import make_plan
 from edgeseg.compress.search.probe import Layer, Measurement
 from edgeseg.export.fits import fixed_size
-from edgeseg.export.layers.graph import Precision, layer_pair
-from edgeseg.export.onnx.placement import u8s8_x86
+from edgeseg.export.formats import FORMATS, Origin, format_of_engine, write_float, write_int8
+from edgeseg.export.layers.graph import Precision
 from edgeseg.pipeline.target.yardstick import Timed, Yardstick, timed_rows
 from edgeseg.runtime.engines import ENGINES, engine_of_target, installed_version
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, MeasureError
 from edgeseg.runtime.input_spec import InputSpec
-from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.selection import machine_kind, target_name
 from edgeseg.train.models import SegmentationNet
 
@@ -98,9 +97,10 @@ class LocalProbe:
         if target_name(self.engine) != self.target:
             here = ", ".join(target_name(name) for name in ENGINES)
             raise MeasureError(f"target {self.target} is another machine; this one is {here}. Measure it there.")
-        if self.engine == "onnxruntime" and self.precision == "int8" and not machine_kind().startswith("x86"):
+        onnx = format_of_engine(self.engine) == "onnx"
+        if onnx and self.precision == "int8" and not machine_kind().startswith("x86"):
             raise MeasureError(
-                f"INT8 layers of ONNX Runtime are known in the u8s8 form of x86 only, this is {machine_kind()}. "
+                f"INT8 layers in ONNX are known in the u8s8 form of x86 only, this is {machine_kind()}. "
                 f"Use {target_name('litert')}, or precision fp32."
             )
 
@@ -124,7 +124,7 @@ class LocalProbe:
     @property
     def depthwise_step(self) -> int:
         """Multiple that the exporter widens depthwise convolutions to."""
-        return u8s8_x86().depthwise_step if self.engine == "onnxruntime" and self.precision == "int8" else 1
+        return FORMATS[format_of_engine(self.engine)].depthwise_step if self.precision == "int8" else 1
 
     def layers_ms(self, layers: Sequence[Layer]) -> list[float]:
         """Measure layers, in fresh processes; see `Probe.layers_ms`.
@@ -189,39 +189,16 @@ class LocalProbe:
         Raises:
             ExportError: If the network cannot be exported.
         """
-        suffix = "onnx" if self.engine == "onnxruntime" else "tflite"
-        path, source = folder / f"model.{suffix}", folder / f"fp32.{suffix}"
-        spec = self._export_fp32(model, source if self.precision == "int8" else path)
+        name = format_of_engine(self.engine)
+        suffix = FORMATS[name].suffix
+        path, source = folder / f"model{suffix}", folder / f"fp32{suffix}"
+        spec = write_float(name, model, source if self.precision == "int8" else path, self.input_spec, self.classes)
         if self.precision == "int8":
-            spec = self._quantise(model, source, spec, path)
-        return Subject(folder.name, path, spec)
-
-    def _export_fp32(self, model: SegmentationNet, path: Path) -> ModelSpec:
-        if self.engine == "onnxruntime":
-            from edgeseg.export.onnx.export import export_onnx
-
-            return export_onnx(model, path, self.input_spec, self.classes)
-        from edgeseg.export.tflite.export import export_tflite
-
-        return export_tflite(model, path, self.input_spec, self.classes)
-
-    def _quantise(self, model: SegmentationNet, source: Path, spec: ModelSpec, path: Path) -> ModelSpec:
-        folded = fold_batch_norm(model)
-        ranges = collect_ranges(folded, self.calibration or [self._made_up()], self.method)
-        plan = make_plan(folded, ranges)
-        if self.engine == "onnxruntime":
-            from edgeseg.export.onnx.qdq import write_int8_onnx
-            from edgeseg.export.onnx.read_back import check_int8_onnx
-
-            written = write_int8_onnx(model, plan, source, spec, path)
-            check_int8_onnx(model, plan, source, spec, path)
-            return written
-        from edgeseg.export.tflite.int8 import write_int8_tflite
-        from edgeseg.export.tflite.read_back import check_int8_tflite
-
-        written = write_int8_tflite(model, plan, source, spec, path)
-        check_int8_tflite(model, plan, source, spec, path)
-        return written
+            folded = fold_batch_norm(model)
+            ranges = collect_ranges(folded, self.calibration or [self._made_up()], self.method)
+            origin = Origin(model, make_plan(folded, ranges), source, spec)
+            spec, _ = write_int8(name, origin, path)
+        return Subject(folder.name, path, dataclasses.replace(spec, backend=self.engine))
 
     def _made_up(self) -> np.ndarray:
         """Coarse noise, uint8 (8, H, W, C), for ranges that are only there to make a file."""
@@ -231,19 +208,12 @@ class LocalProbe:
         return planes[..., None].repeat(self.input_spec.channels, axis=3)
 
     def _write(self, layer: Layer, folder: Path, index: int) -> LayerFiles:
-        extra = extra_copies(layer)
-        if self.engine == "onnxruntime":
-            suffix, pair = "onnx", layer_pair(layer, self.precision, extra)
-        else:
-            from edgeseg.export.layers.flatbuffer import layer_tflite
-
-            suffix, pair = (
-                "tflite",
-                (layer_tflite(layer, self.precision), layer_tflite(layer, self.precision, 1 + extra)),
-            )
-        files = LayerFiles(layer.key, folder / f"{index}.few.{suffix}", folder / f"{index}.many.{suffix}", extra)
-        files.few.write_bytes(pair[0])
-        files.many.write_bytes(pair[1])
+        extra, form = extra_copies(layer), FORMATS[format_of_engine(self.engine)]
+        few_file, many_file = (folder / f"{index}.{name}{form.suffix}" for name in ("few", "many"))
+        files = LayerFiles(layer.key, few_file, many_file, extra)
+        few, many = form.layer_writer(layer, self.precision, extra)
+        files.few.write_bytes(few)
+        files.many.write_bytes(many)
         return files
 
 

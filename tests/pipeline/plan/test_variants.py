@@ -1,0 +1,49 @@
+"""The table of formats agrees with what its writers do and with the table of engines."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgeseg.export.formats import FORMATS, format_of_engine
+from edgeseg.export.onnx.placement import s8_tensorrt, u8s8_x86
+from edgeseg.pipeline.plan.variants import TEACHER_FILES, VARIANTS, shipped_as
+from edgeseg.runtime.engines import ENGINES, TARGETS, engine_of_suffix
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_is_run_by_the_engine_of_its_suffix(name: str) -> None:
+    found = engine_of_suffix(FORMATS[name].suffix)
+    assert found is not None and found.name == FORMATS[name].engine
+
+
+def test_depthwise_steps_are_those_of_the_placements() -> None:
+    assert FORMATS["onnx"].depthwise_step == u8s8_x86().depthwise_step
+    assert FORMATS["onnx-s8"].depthwise_step == s8_tensorrt().depthwise_step
+    assert FORMATS["tflite"].depthwise_step == 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_is_given_a_format_it_reads(engine: str) -> None:
+    assert FORMATS[format_of_engine(engine)].suffix in ENGINES[engine].suffixes
+
+
+def test_every_variant_is_of_a_known_format_that_its_engine_reads() -> None:
+    steps = [one.step for one in VARIANTS]
+    assert len({*steps, *(one.name for one in VARIANTS)}) == 2 * len(VARIANTS), "names are told apart"
+    for one in VARIANTS:
+        assert FORMATS[one.format].suffix in one.engine.suffixes
+        assert one.parent in steps or one.precision == "fp32"
+        # Another engine's format is never written a second time: its file is taken.
+        assert (FORMATS[one.format].engine == one.engine.name) == (one.same_as is None)
+        assert one.same_as is None or one.same_as in steps[: steps.index(one.step)]
+
+
+def test_every_target_has_both_precisions_and_the_teachers_file() -> None:
+    for target in TARGETS:
+        assert shipped_as(target, "fp32").engine is shipped_as(target, "int8").engine
+    assert set(TEACHER_FILES) == set(TARGETS)
+
+
+def test_u8s8_in_onnx_needs_vnni() -> None:
+    needs = {one.name: one.needs for one in VARIANTS if one.needs}
+    assert needs == {"onnx-int8-x86": ("vnni",), "openvino-int8": ("vnni",)}
