@@ -13,7 +13,6 @@ from torch import nn
 from typer.testing import CliRunner
 
 from edgeseg.pipeline import cli
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.commands import int8 as order
 from edgeseg.pipeline.commands.int8 import DoctorOrder
 from edgeseg.pipeline.int8.examine import examine_patient
@@ -21,6 +20,7 @@ from edgeseg.pipeline.int8.plan_patient import PlanPatient
 from edgeseg.pipeline.plan.run import make_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch

@@ -134,10 +134,11 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
     from edgeseg.pipeline.plan.plan import plan_steps
 
     folder = recipe_folder(data, recipe.quantize.folder)
-    gates = recipe.gates
+    asked = recipe.to_json()
+    if recipe.gates.min_skill == LEAST_SKILL:
+        del asked["gates"]["min_skill"]  # at its default no part of the question: folds recorded before it are found
     return {
-        # At its default the skill is no part of the question, so that folds recorded before there was one are found.
-        "recipe": recipe.to_json() | ({"gates": gates.of_choices()} if gates.min_skill == LEAST_SKILL else {}),
+        "recipe": asked,
         "calibration_sha256": None if folder is None else folder.sha256,
         "versions": {step.name: step.version for step in plan_steps(recipe) if step.name not in _DECIDE_NOTHING},
     }
