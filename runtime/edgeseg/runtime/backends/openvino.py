@@ -53,6 +53,8 @@ class OpenVinoBackend(Backend):
         self._request = None
 
     def _check_tensors(self, model: Any) -> None:
+        if not model.outputs:  # what the engine before 2025 makes of bytes that are no model
+            raise BackendError(f"{self.engine} refused the model: there is no network in it. Export it again.")
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             found = f"The ONNX file has {len(model.inputs)} inputs and {len(model.outputs)} outputs"
             raise BackendError(f"{found}, one of each is needed. Export it with edgeseg.")
