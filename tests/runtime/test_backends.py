@@ -180,19 +180,22 @@ def test_openvino_computes_float_files_in_float_whatever_the_processor_has(tiny_
     pytest.importorskip("openvino")
     path, spec = tiny_onnx(geometry=Geometry("resize", 64, 64), backend="openvino")
     with open_backend(path, spec, threads=2) as backend:
-        compiled = backend._request.get_compiled_model()
+        compiled = backend._usual.get_compiled_model()
         asked = ("INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS", "NUM_STREAMS", "ENABLE_CPU_PINNING")
         found = [compiled.get_property(name) for name in asked]
     assert found[0].to_dtype() == np.float32 and found[1:] == [2, 1, False]
 
 
-@pytest.mark.parametrize("shape", [(1, 64, 96, 1), (3, 32, 64, 1), (1, 64, 96, 1)])
+@pytest.mark.parametrize(
+    "geometry", [Geometry("native"), Geometry("resize", 60, 96), Geometry("tile", tile_px=64, overlap_px=16)]
+)
+@pytest.mark.parametrize("shape", [(1, 64, 96, 1), (3, 32, 64, 1), (1, 64, 64, 1)])
 def test_openvino_takes_batches_and_free_sizes_as_onnxruntime_does(
-    shape: tuple[int, ...], tiny_onnx: Callable[..., Model]
+    shape: tuple[int, ...], geometry: Geometry, tiny_onnx: Callable[..., Model]
 ) -> None:
     pytest.importorskip("openvino")
     frames = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    path, spec = tiny_onnx()
+    path, spec = tiny_onnx(geometry=geometry)
     with open_backend(path, spec) as one, open_backend(path, dataclasses.replace(spec, backend="openvino")) as other:
         np.testing.assert_allclose(one.infer(frames), other.infer(frames), atol=1e-4)
         found = other.infer(frames[:, :32, :32])  # the request keeps no shape of before

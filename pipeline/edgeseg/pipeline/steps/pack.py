@@ -12,7 +12,7 @@ from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.chain.provenance import data_summary, git_commit
-from edgeseg.pipeline.plan.layout import VARIANT_ROWS, score_step
+from edgeseg.pipeline.plan.layout import VARIANT_ROWS, RowLayout, score_step
 from edgeseg.pipeline.plan.results import Packed, Scored
 from edgeseg.pipeline.plan.row import Row, load_rows
 from edgeseg.pipeline.recipe.recipe import RecipeIdentity
@@ -58,11 +58,6 @@ def _source(context: StepContext, row: Row) -> VariantSource:
     assert row.variant is not None and row.sha256 is not None, "a variant that is ok has a file"
     layout = next(one for one in VARIANT_ROWS if one.name == row.name)
     files = context.folders[layout.file].files
-    measured: dict[str, Any] = {"target": row.target, "status": "ok"}
-    if row.target in row.refused_for:
-        measured |= {"status": "refused", "reason": row.refused_for[row.target]}
-    if row.latency_ms:
-        measured |= {f"{stage}_p50_ms": row.latency_ms[stage]["p50"] for stage in ("pre", "infer", "post", "total")}
     tested = context.result(score_step(layout, "test"), Scored).summary
     return VariantSource(
         name=row.variant,
@@ -70,9 +65,23 @@ def _source(context: StepContext, row: Row) -> VariantSource:
         spec=read_spec(files),
         accuracy=row.accuracy | {"test": tested},
         sha256=row.sha256,
-        measured=(measured,),
+        measured=measured_of(row, layout),
         needs=layout.needs,
     )
+
+
+def measured_of(row: Row, layout: RowLayout) -> tuple[dict[str, Any], ...]:
+    """What a bundle says of a variant by target: of the row's own, and of this machine where it is not timed here."""
+    measured: dict[str, Any] = {"target": row.target, "status": "ok"}
+    if row.target in row.refused_for:
+        measured |= {"status": "refused", "reason": row.refused_for[row.target]}
+    if row.latency_ms:
+        measured |= {f"{stage}_p50_ms": row.latency_ms[stage]["p50"] for stage in ("pre", "infer", "post", "total")}
+    if layout.not_timed is None:
+        return (measured,)
+    # Else it would be chosen there before every variant that was measured and refused.
+    here = f"x86-{row.target.partition('-')[2]}"
+    return measured, {"target": here, "status": "not measured", "reason": layout.not_timed}
 
 
 def golden_frames(data: DataSet, seed: int) -> list[np.ndarray]:
