@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.chain.chain import Chain
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.commands import int8 as order
 from edgeseg.pipeline.commands.int8 import DoctorOrder
 from edgeseg.pipeline.int8.examine import examine_patient
@@ -27,6 +26,7 @@ from edgeseg.pipeline.target.fit_target import local_target
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.benchmarks.file_hash import files_hash
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.runtime.manifest import ModelSpec
 
 Frame = npt.NDArray[Any]  # uint8, or uint16 for a model with a window
@@ -38,7 +38,7 @@ class Subject:
 
     def sha256(self) -> str:
         """The hash of the file's bytes, hexadecimal."""
-        return files_hash((self.model,))
+        return sha256_file(self.model)
 
     def n_bytes(self) -> int:
         """Size of the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_every_recipe_plans_parents_before_children(path: Path) -> None:
         assert set(step.parents) <= seen, step.name
         seen.add(step.name)
     assert {score_step(row, split) for row in ROWS for split in ("val", "test")} <= seen
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_step_names_a_function_that_is_there(path: Path) -> None:
+    """Their modules are imported only when a step runs, so nothing else would tell before."""
+    for step in plan_steps(load_recipe(path)):
+        module, function = step.module.split(":")
+        spec = importlib.util.find_spec(module)
+        assert spec is not None and spec.origin is not None, step.module
+        names = {
+            node.name for node in ast.parse(Path(spec.origin).read_text()).body if isinstance(node, ast.FunctionDef)
+        }
+        assert function in names, step.module
 
 
 def test_test_is_scored_after_what_ships_is_fixed_and_decides_nothing() -> None:

@@ -60,7 +60,7 @@ def test_recall_takes_the_best_dice_that_finds_as_much_as_the_teacher() -> None:
 
 def test_without_foreground_in_val_the_default_stays() -> None:
     found = operating_point([Point(value, None, None, 0.0) for value in VALUES], "dice", None)
-    assert found["decision"] == {"value": 0.5, "fitted_on": None, "objective": None, "min_area_px": 1}
+    assert found.decision == Decision(0.5, None, None)
 
 
 def test_every_threshold_is_scored() -> None:

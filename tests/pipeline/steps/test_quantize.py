@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.compress.int8.calibrate import METHODS
 from edgeseg.compress.int8.prepared import FILE
 from edgeseg.export.onnx.export import export_onnx
@@ -69,7 +70,8 @@ def context_of(root: Path, data_root: Path, name: str = "ranges", *assignments: 
     folders[name].begin("key")
     known = {"choose_final": {"student": "student", "reason": ""}, "onnx_fp32": {"status": "ok"}} | results
     recipe = load_recipe(root / "recipe.yaml", assignments)
-    settings = ranges_settings(recipe, None) | {"float_paths": list(recipe.quantize.float_paths)}
+    folder = recipe_folder(open_dataset(data_root), recipe.quantize.folder)
+    settings = ranges_settings(recipe, folder and folder.sha256) | {"float_paths": list(recipe.quantize.float_paths)}
     of_int8 = {"format": "onnx", "source": "onnx_fp32"}
     return StepContext(
         step=Step(name, tuple(known), settings | of_int8, "", places=ranges_places(recipe)),
@@ -133,6 +135,9 @@ def test_images_of_ones_own_take_the_place_of_train(
     assert result["images_by_class"] is None and len(result["folder_sha256"]) == 64
     assert json.loads(json.dumps(result)) == result
     assert (context.folder.files / "ranges.json").read_text() != on_train[1]
+    (root / "images" / "another.png").write_bytes(next((root / "images").iterdir()).read_bytes())
+    with pytest.raises(ConfigError, match="have changed since this run began"):
+        run_ranges(context)
 
 
 def test_recipe_and_plan_know_the_same_methods(run_folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
-from edgeseg.benchmarks.file_hash import files_hash
+from edgeseg.runtime.hashes import sha256_file
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class EngineSubject:
 
     def sha256(self) -> str:
         """The hash of the bytes of all its files, hexadecimal."""
-        return files_hash((self.model, *self.beside))
+        return sha256_file(self.model, *self.beside)
 
     def n_bytes(self) -> int:
         """Size of all its files."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from edgeseg.compress.calibration.set import MIN_IMAGES
 from edgeseg.runtime.data.dataset import DataSet, file_hash, list_images
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.file_kind import kind_of
+from edgeseg.runtime.hashes import sha256_json
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def open_folder(path: Path, data: DataSet, named_by: str) -> CalibrationFolder:
         )
     hashes = {image.stem: file_hash(image) for image in images}
     _refuse_scored(hashes, data, f"{named_by} is {path}")
-    sha256 = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+    sha256 = sha256_json(hashes)
     return CalibrationFolder(named_by, path, images, sha256)
 
 

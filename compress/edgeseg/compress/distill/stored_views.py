@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -28,6 +26,7 @@ from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import content_hash, split_hash
 from edgeseg.runtime.errors import ConfigError, TrainingError
+from edgeseg.runtime.hashes import sha256_json
 from edgeseg.train.datamodule import Batch, EpochSampler, SegmentationData, TrainingImages
 from edgeseg.train.models import SegmentationNet
 
@@ -133,7 +132,7 @@ def _key(loaders: SegmentationData, teacher: SegmentationNet, order: ViewOrder) 
         "draws": [config.seed, config.samples_per_epoch],
         "sums": [config.threads, _device()],  # whose order decides the last bits of an answer
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return sha256_json(parts)[:16]
 
 
 @torch.no_grad()

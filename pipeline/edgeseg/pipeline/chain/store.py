@@ -7,7 +7,6 @@ steps/NAME/work/        partial state of an interrupted step, of use to the same
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.hashes import sha256_file, sha256_json
 
 # Raised when the meaning of stored results changes, so that old folders are not taken for new ones.
 STORE_VERSION = 1
@@ -25,14 +25,7 @@ _SPENT = "spent.json"
 
 def make_key(name: str, version: int, settings: Any, parents: list[str]) -> str:
     """Identity of a step's result: a hash over its name, code version, settings and the keys of what it reads."""
-    text = json.dumps([STORE_VERSION, name, version, settings, parents], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_json([STORE_VERSION, name, version, settings, parents])
 
 
 @dataclass(frozen=True)

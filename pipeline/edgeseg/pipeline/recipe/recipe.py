@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -21,6 +19,7 @@ from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.source import place, read_source
 from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.hashes import sha256_json
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
 
@@ -243,7 +242,7 @@ class Recipe:
 
     def sha256(self) -> str:
         """Identity of the recipe: the hash of its canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        return sha256_json(self.to_json())
 
 
 def load_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:

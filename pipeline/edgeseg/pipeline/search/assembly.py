@@ -12,7 +12,6 @@ from edgeseg.compress.search.latency_table import LatencyTable
 from edgeseg.compress.search.predictor import Predictor
 from edgeseg.export.fits import fixed_size
 from edgeseg.pipeline.chain.chain import ChainProgress
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.plan.plan import INT8_VERSION, RANGES_VERSION
 from edgeseg.pipeline.plan.run import RecipeChain
 from edgeseg.pipeline.search.evidence import Evidence
@@ -33,6 +32,7 @@ from edgeseg.pipeline.target.fit_target import (
 )
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.train.checkpoint import WEIGHTS, load_checkpoint
 from edgeseg.train.models import SegmentationNet
 

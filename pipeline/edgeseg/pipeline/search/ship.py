@@ -15,7 +15,6 @@ from edgeseg.benchmarks.subject import Subject
 from edgeseg.export.pack import VariantSource, pack
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, Step, StepContext
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.plan.plan import (
     INT8_VERSION,
@@ -33,6 +32,7 @@ from edgeseg.pipeline.target.fit_target import LocalTarget
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.train.checkpoint import WEIGHTS
 from edgeseg.train.models import SegmentationNet
 

@@ -21,7 +21,6 @@ from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.read_back import ReadBack
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
 from edgeseg.pipeline.plan.results import Choice, Exported
 from edgeseg.pipeline.steps.data import open_data
@@ -29,6 +28,7 @@ from edgeseg.pipeline.steps.operate import decision_of
 from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ExportError
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.train.checkpoint import load_checkpoint

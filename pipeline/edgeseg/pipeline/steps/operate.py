@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
 from edgeseg.pipeline.plan.results import Choice, Exported, Scored
 from edgeseg.pipeline.steps.data import open_data
-from edgeseg.pipeline.steps.operating_point import masks_at, operating_point, points_of
+from edgeseg.pipeline.steps.operating_point import OperatingPoint, masks_at, operating_point, points_of
 from edgeseg.runtime.model_spec import Decision
 from edgeseg.runtime.score.evaluate import evaluate_each
 from edgeseg.runtime.segmenter import Segmenter
 
 
-def run_operating_point(context: StepContext) -> dict[str, Any]:
+def run_operating_point(context: StepContext) -> OperatingPoint:
     """Choose by `settings.objective` between thresholds, for every file that is exported after this."""
     named = context.settings.get("of")
     source = str(named or context.result(CHOOSE_FINAL, Choice).student)
     exported = context.result(f"{source}_onnx", Exported)
     if exported.status != "ok":
-        return {"status": "not measured", "reason": exported.reason}
+        return OperatingPoint("not measured", exported.reason)
     data = open_data(context)
     files = context.folders[f"{source}_onnx"].files
     with Segmenter.from_file(model_file(files), read_spec(files), len(os.sched_getaffinity(0))) as segmenter:
@@ -41,5 +40,6 @@ def run_operating_point(context: StepContext) -> dict[str, Any]:
 
 def decision_of(context: StepContext) -> Decision:
     """What `run_operating_point` chose for the files of this step; 0.5 where the recipe asks for no choice."""
-    record = context.results.get("operating_point")
-    return Decision(**record["result"]["decision"]) if record else Decision()
+    if "operating_point" not in context.results:
+        return Decision()
+    return context.result("operating_point", OperatingPoint).decision or Decision()

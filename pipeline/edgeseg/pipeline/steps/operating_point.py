@@ -41,6 +41,25 @@ class Point:
     false_regions: float | None
 
 
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Result of the step.
+
+    Attributes:
+        status: `ok`; `not measured` where there was no file to try thresholds on.
+        reason: Why this one, or why none.
+        decision: For every file that is exported after this.
+        teacher_recall: Region recall of the teacher on val.
+        points: What each of `VALUES` gives.
+    """
+
+    status: str
+    reason: str | None
+    decision: Decision | None = None
+    teacher_recall: float | None = None
+    points: tuple[Point, ...] = ()
+
+
 def masks_at(segmenter: Segmenter) -> Callable[[Frame], list[Mask]]:
     """From a frame to its mask at each of `VALUES`; the network, which takes most of the time, runs once.
 
@@ -89,18 +108,12 @@ def choose_point(points: Sequence[Point], objective: Objective, teacher_recall: 
     return best, f"no threshold finds as many regions on val as the teacher ({teacher_recall:.3f}); this one finds most"
 
 
-def operating_point(points: Sequence[Point], objective: Objective, teacher_recall: float | None) -> dict[str, Any]:
-    """The choice as the step's result: `decision reason teacher_recall points`."""
+def operating_point(points: Sequence[Point], objective: Objective, teacher_recall: float | None) -> OperatingPoint:
+    """The choice as the step's result."""
     chosen, reason = choose_point(points, objective, teacher_recall)
     fitted = chosen.dice is not None
     decision = Decision(chosen.value, "val" if fitted else None, objective if fitted else None)
-    return {
-        "status": "ok",
-        "reason": reason,
-        "decision": dataclasses.asdict(decision),
-        "teacher_recall": teacher_recall,
-        "points": [dataclasses.asdict(one) for one in points],
-    }
+    return OperatingPoint("ok", reason, decision, teacher_recall, tuple(points))
 
 
 def _by_dice(point: Point) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.export import input_spec, source_model
+from edgeseg.runtime.errors import ConfigError
 
 Result = dict[str, Any]
 
@@ -27,10 +28,17 @@ def run_ranges(context: StepContext) -> Result:
     """Collect activation ranges once, cut as the recipe says, and change the network's tensors where it says so.
 
     The images are of train, or of the folder that `quantize.folder` names.
+
+    Raises:
+        ConfigError: If that folder is no longer the one that the step is keyed by.
     """
     data, section = open_data(context), context.section("quantize", RangesSection)
     model = source_model(context)
     spec, folder = input_spec(context, data, model), recipe_folder(data, context.step.places.get("calibration"))
+    if folder is not None and folder.sha256 != context.setting("folder_sha256"):
+        raise ConfigError(
+            f"{folder.named_by}: the images in {folder.path} have changed since this run began; give the command again"
+        )
     drawn = draw_images(data, folder, section.images, context.setting("seed"), spec)
     context.progress(0.0, f"calibrating on {drawn.words}")
     images = list(calibration_tensors(data, drawn.images, spec))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.export.fits import fixed_size
-from edgeseg.pipeline.chain.store import sha256_file
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.score.evaluate import load_scores, save_scores
 from edgeseg.runtime.score.image_score import ImageScore
