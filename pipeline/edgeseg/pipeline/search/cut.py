@@ -13,7 +13,7 @@ from edgeseg.compress.search.depth import Depth, shallower
 from edgeseg.compress.search.groups import channel_groups
 from edgeseg.compress.search.importance import Gates
 from edgeseg.compress.search.predictor import Figures
-from edgeseg.compress.search.prune import PruneConfig, prune
+from edgeseg.compress.search.prune import prune
 from edgeseg.compress.search.search import SearchResult, search
 from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words, was_measured
 from edgeseg.pipeline.search.trainings import gates_of
@@ -70,7 +70,7 @@ def cut_to(
     """Search, cut, measure the whole; where it misses, correct the prediction and search again.
 
     Args:
-        lab: The fit.
+        lab: The search.
         name: Of the cut.
         model: Trained; not changed.
         teacher: What the gates' loss distils from, or None.
@@ -78,8 +78,8 @@ def cut_to(
         limits: Largest allowed values by name, aimed at.
 
     Raises:
-        BudgetError: If even the smallest network misses the limits, and where they are the fit's aims its budget too;
-            carries what it costs.
+        BudgetError: If even the smallest network misses the limits, and where they are the search's aims the budget
+            too; carries what it costs.
         MeasureError: If the target disappears.
     """
     settings = {
@@ -123,7 +123,7 @@ def apply(
 ) -> SegmentationNet:
     """Cut the channels, then take the parts out; `taylor` needs the network's gates."""
     trace_px = (2 * int(model.stride), 2 * int(model.stride))
-    smaller = prune(model, dict(widths), PruneConfig(importance=importance), trace_px, gates)
+    smaller = prune(model, dict(widths), trace_px, importance, gates)
     return shallower(smaller, depth) if depth else smaller
 
 
