@@ -124,7 +124,7 @@ def largest_fitting(lab: Lab, name: str, archs: Sequence[Arch]) -> tuple[int, Fi
     The prediction says where to look, every measurement corrects it.
 
     Args:
-        lab: The fit.
+        lab: The search.
         name: For messages.
         archs: Largest first.
 

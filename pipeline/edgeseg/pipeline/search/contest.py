@@ -75,7 +75,7 @@ class Finalist:
         self.seeds.append(seed)
 
     def to_json(self) -> dict[str, Any]:
-        """As in fit.json."""
+        """As in search.json."""
         seeds = [{"seed": seed} | self.accuracy[seed] for seed in self.seeds]
         return {
             "name": self.name,
@@ -108,7 +108,7 @@ def baselines_of(lab: Lab, start: Start, taught: bool, parts: Depth | None) -> t
     """The baselines of the recipe that fit the budget, and why others are missing, by name.
 
     Args:
-        lab: The fit.
+        lab: The search.
         start: What the method started from.
         taught: Whether baselines from scratch are distilled too.
         parts: What the method has taken out; None where nothing had to be cut.
@@ -141,7 +141,7 @@ def contest(
     """One seed for all, the other seeds for the method and the best baseline; the method has to beat it on val.
 
     Args:
-        lab: The fit.
+        lab: The search.
         method: Always in the contest.
         baselines: Those that fit the budget; one whose training fails is taken out.
         missing: Gets the reason of each that is taken out, and of each further seed whose training failed.

@@ -70,7 +70,7 @@ def cut_to(
     """Search, cut, measure the whole; where it misses, correct the prediction and search again.
 
     Args:
-        lab: The fit.
+        lab: The search.
         name: Of the cut.
         model: Trained; not changed.
         teacher: What the gates' loss distils from, or None.
@@ -78,8 +78,8 @@ def cut_to(
         limits: Largest allowed values by name, aimed at.
 
     Raises:
-        BudgetError: If even the smallest network misses the limits, and where they are the fit's aims its budget too;
-            carries what it costs.
+        BudgetError: If even the smallest network misses the limits, and where they are the search's aims its budget
+            too; carries what it costs.
         MeasureError: If the target disappears.
     """
     settings = {

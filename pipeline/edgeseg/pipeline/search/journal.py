@@ -1,4 +1,4 @@
-"""What a fit has done so far, on disk: every training with its settings, cost and result; measurements and choices.
+"""What a search has done so far, on disk: every training with its settings, cost and result; measurements and choices.
 
 trainings/NAME/   one training, as a step's folder: done.json is written last, a restart goes on from work/
 KIND/NAME.json    something found once (a measurement, scores, a cut), with the key of what it depends on
@@ -23,10 +23,10 @@ Settings = dict[str, Any]
 
 @dataclass
 class Journal:
-    """The folder of a fit, and the trainings and findings this pass has come by, in order.
+    """The folder of a search, and the trainings and findings this pass has come by, in order.
 
     Attributes:
-        root: Folder of the fit.
+        root: Folder of the search.
         trainings: Rows `name settings wall_s result reused`.
         finding_s: Seconds spent on findings by kind and name, what was found or trained inside of them left out;
             those of earlier passes included.

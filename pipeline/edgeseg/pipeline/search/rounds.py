@@ -16,7 +16,7 @@ from edgeseg.train.models import SegmentationNet
 
 @dataclass(frozen=True)
 class Start:
-    """What a fit starts from.
+    """What a search starts from.
 
     Attributes:
         student: The network that is cut, its weights at their best.

@@ -1,4 +1,4 @@
-"""Trainings of a fit: each journalled, bounded by its epochs, and gone on with after an interruption."""
+"""Trainings of a search: each journalled, bounded by its epochs, and gone on with after an interruption."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
     """Train a network, or read back the same training.
 
     Args:
-        lab: The fit.
+        lab: The search.
         name: Of the training.
         model: Where it starts; not changed.
         teacher: For distillation, or None.
