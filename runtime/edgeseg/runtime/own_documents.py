@@ -8,7 +8,7 @@ from collections.abc import Collection
 _DOCUMENTS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"schema_version", "kind"}), "a result of `bench run`"),
     (frozenset({"steps", "shipped", "recipe"}), "the report of a run (report.json)"),
-    (frozenset({"contest", "finalists"}), "the report of a fit (fit.json)"),
+    (frozenset({"contest", "finalists"}), "what a search has found (search.json)"),
     (frozenset({"folds", "pooled"}), "the report of a cross-validation"),
     (frozenset({"settings_to_use", "verdict"}), "a report of `doctor int8`"),
     (frozenset({"schema_version", "variants"}), "the manifest of a bundle"),

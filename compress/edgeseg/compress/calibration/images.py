@@ -1,4 +1,4 @@
-"""Calibration images as the network eats them: the chain, a fit and the INT8 doctor look at the same pixels."""
+"""Calibration images as the network eats them: chain, search and INT8 doctor look at the same pixels."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A fold's answer on disk: its row and its test scores, small enough to be carried from one machine to another.
 
-TARGET_BUDGET/fold_K-QUESTION/scores_ROW.json   scores by image of each of `crossval_pool.ROWS`
+TARGET_BUDGET/fold_K-QUESTION/scores_ROW.json   scores by image of each of `pool.ROWS`
 TARGET_BUDGET/fold_K-QUESTION/fold.json         the row, and what the question was; written last
 
 The folder's name has a hash of the question in it, so that the answer to one never takes the place of another's.
@@ -31,7 +31,7 @@ class Answer:
 
     Attributes:
         row: Of the record.
-        scores: On the fold's test images, by name of `crossval_pool.ROWS`; None where no network holds the budget.
+        scores: On the fold's test images, by name of `pool.ROWS`; None where no network holds the budget.
     """
 
     row: Record

@@ -53,7 +53,7 @@ class Crossval:
         root: Its folder; folds are below, as fold_K.
         name: Of the record in it: target and budget, so that another one's answer is kept.
         data: All images.
-        splits: One a fold, from `crossval_folds.divide`.
+        splits: One a fold, from `folds.divide`.
         run_fold: Runs a fold.
         max_drop: Largest drop of Dice from teacher to shipped that is accepted, as a share.
         question: What every fold's answer depends on beside its images.

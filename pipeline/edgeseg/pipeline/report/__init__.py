@@ -1,1 +1,1 @@
-"""The pages of runs, fits and the INT8 doctor."""
+"""The page of a run, from its report.json alone."""

@@ -1,4 +1,4 @@
-"""The panel on the threshold that was chosen on val: what each one tried gives, in the report and in a fit's page."""
+"""The panel on the threshold that was chosen on val: what each one tried gives."""
 
 from __future__ import annotations
 
