@@ -6,10 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 from edgeseg.pipeline.chain.store import StepFolder
@@ -18,26 +15,10 @@ from edgeseg.pipeline.plan.row import load_rows, save_rows
 from edgeseg.pipeline.plan.rows import Found, val_row, with_test
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.score.evaluate import save_scores
-from edgeseg.runtime.score.image_score import score_image
-from edgeseg.runtime.score.metrics import summarize
+
+from ..stored_scores import store_scores
 
 TEACHER, ALONE = ROWS[:2]
-
-
-def score(folder: StepFolder, missed_rows: int) -> dict[str, Any]:
-    """Scores and masks of a network that misses some rows of each object; returns its record."""
-    truth = np.zeros((32, 32), np.uint8)
-    truth[4:24, 4:24] = 1
-    (folder.files / "masks").mkdir(parents=True)
-    scores = []
-    for index in range(4):
-        found = truth.copy()
-        found[: 4 + missed_rows + index] = 0
-        scores.append(score_image(found, truth, 2, stem=f"part_{index}", group=f"part_{index}"))
-        cv2.imwrite(str(folder.files / "masks" / f"part_{index}.png"), found)
-    save_scores(folder.files / "scores.json", scores)
-    return {"result": {"status": "ok", "reason": None, "summary": summarize(scores, ("good", "pit"))}}
 
 
 @pytest.fixture
@@ -47,7 +28,7 @@ def found(tmp_path: Path) -> Found:
     for (layout, split), rows in missed.items():
         name = score_step(layout, split)
         folders[name] = StepFolder(tmp_path / name)
-        records |= {name: score(folders[name], rows), layout.file: {"result": {"status": "ok", "bytes": 7}}}
+        records |= {name: store_scores(folders[name], rows), layout.file: {"result": {"status": "ok", "bytes": 7}}}
     records["student_alone"] = {"result": {"params": 5, "macs": 6, "macs_at": [32, 32]}}
     return Found(records, folders, GateSection())
 

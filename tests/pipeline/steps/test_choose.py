@@ -24,23 +24,7 @@ from edgeseg.runtime.score.evaluate import save_scores
 from edgeseg.runtime.score.image_score import score_image
 from edgeseg.runtime.score.metrics import summarize
 
-CLASSES = ("good", "pit")
-
-
-def _store_scores(root: Path, step: str, missed_rows: int) -> dict[str, Any]:
-    """Scores and masks of a network that misses some rows of every defect; returns the step's record."""
-    folder = StepFolder(root / step)
-    (folder.files / "masks").mkdir(parents=True)
-    truth = np.zeros((32, 32), np.uint8)
-    truth[4:24, 4:24] = 1
-    scores = []
-    for index in range(4):
-        pred = truth.copy()
-        pred[: 4 + missed_rows + index] = 0
-        scores.append(score_image(pred, truth, 2, stem=f"part_{index}"))
-        cv2.imwrite(str(folder.files / "masks" / f"part_{index}.png"), pred)
-    save_scores(folder.files / "scores.json", scores)
-    return {"result": {"status": "ok", "reason": None, "summary": summarize(scores, CLASSES)}}
+from ..stored_scores import CLASSES, store_scores
 
 
 def _context(root: Path, missed_rows: dict[str, int], named: str | None = None) -> StepContext:
@@ -48,7 +32,9 @@ def _context(root: Path, missed_rows: dict[str, int], named: str | None = None) 
     results: dict[str, dict[str, Any]] = {}
     for row in MODEL_ROWS:
         if row.name in missed_rows:
-            results[score_step(row, "val")] = _store_scores(root, score_step(row, "val"), missed_rows[row.name])
+            results[score_step(row, "val")] = store_scores(
+                StepFolder(root / score_step(row, "val")), missed_rows[row.name]
+            )
             results[row.file] = {"result": {"status": "ok", "reason": None}}
     (root / "choose_student" / "files").mkdir(parents=True)
     return StepContext(
@@ -205,7 +191,9 @@ def test_a_variant_s_row_tells_its_skill_from_its_scores(missed_rows: int, refus
     layout = next(row for row in ROWS if row.name == "onnx_fp32")
     for row in (layout, ROWS[0]):
         context.folders[score_step(row, "val")] = StepFolder(tmp_path / score_step(row, "val"))
-    context.results[score_step(layout, "val")] = _store_scores(tmp_path, score_step(layout, "val"), missed_rows)
+    context.results[score_step(layout, "val")] = store_scores(
+        StepFolder(tmp_path / score_step(layout, "val")), missed_rows
+    )
     context.results[layout.file] = {"result": {"status": "ok", "reason": None}}
     context.results["choose_final"] = {"result": {"student": "student_alone", "reason": ""}}
     gates = GateSection(max_dice_drop=None, max_total_dice_drop=None)
