@@ -1,9 +1,9 @@
 """Augmented views of the training images with the teacher's answers, made once and read by every distillation.
 
 A teacher's forward pass is most of what a training step of a small student costs, and every training of a search pays
-it again for views that differ by chance alone. With a limited number of views an image they are paid for once. The answer
-still belongs to the very view that the student sees, which is what makes a teacher worth its cost (Beyer et al. 2021,
-arXiv:2106.05237, section 3: consistent teaching).
+it again for views that differ by chance alone. With a limited number of views an image they are paid for once. The
+answer still belongs to the very view that the student sees, which is what makes a teacher worth its cost (Beyer et al.
+2021, arXiv:2106.05237, section 3: consistent teaching).
 """
 
 from __future__ import annotations
