@@ -28,7 +28,7 @@ from edgeseg.benchmarks.layers.job import LayerConfig
 from edgeseg.compress.as_trained import as_trained
 from edgeseg.compress.search.latency_table import LatencyTable
 from edgeseg.compress.search.probe import Layer, Measurement
-from edgeseg.compress.search.prune import PruneConfig, prune, target_widths
+from edgeseg.compress.search.prune import prune, target_widths
 from edgeseg.pipeline.target.local import LocalProbe, brief
 from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.input_spec import Geometry, InputSpec
@@ -45,11 +45,10 @@ def candidates(widths: list[float], checkpoint: Path | None) -> dict[str, Segmen
     torch.manual_seed(0)
     arch = {width: efficient_unet_arch(1, len(CLASSES), width=width) for width in widths}
     networks = {f"width {width:g}": build_model(its) for width, its in arch.items()}
-    config = PruneConfig(ratio=0.3, importance="random")
     widest = build_model(arch[max(widths)])
-    target = target_widths(widest, config, config.rounds)
+    target = target_widths(widest, 0.7)
     uneven = {name: n if index % 2 else max(8, n // 16 * 8) for index, (name, n) in enumerate(target.items())}
-    networks["pruned"] = prune(widest, uneven, config, (64, 64))
+    networks["pruned"] = prune(widest, uneven, (64, 64), "random")
     for network in networks.values():
         as_trained(network)
     if checkpoint is not None:

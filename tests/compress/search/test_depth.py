@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edgeseg.compress.search.depth import Depth, further_cuts, parts_gone, shallower, shallower_arch
-from edgeseg.compress.search.prune import PruneConfig, prune
+from edgeseg.compress.search.prune import prune
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -106,7 +106,7 @@ def test_widths_that_meet_by_chance_make_no_skip() -> None:
     arch = efficient_unet_arch(1, 2, width=0.75, depth=0.5, stages=5)
     model = build_model(arch).eval()
     assert arch["stem"] == 24 and arch["blocks"][0][0]["out"] == 16
-    smaller = prune(model, {"conv_stem": 16}, PruneConfig(), (32, 32))
+    smaller = prune(model, {"conv_stem": 16}, (32, 32))
     assert not smaller.arch["blocks"][0][0]["skip"] and not smaller.blocks[0][0].skip
     old = copy.deepcopy(arch)
     for block in (block for stage in old["blocks"] for block in stage):

@@ -10,7 +10,7 @@ import torch
 
 from edgeseg.compress.search.groups import channel_groups
 from edgeseg.compress.search.importance import IMPORTANCE, find_gates
-from edgeseg.compress.search.prune import PruneConfig, prune
+from edgeseg.compress.search.prune import prune
 from edgeseg.pipeline.recipe.fit_section import IMPORTANCES
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import build_model
@@ -35,7 +35,7 @@ def _pruned(importance: str, small: list[int], seed: int = 0) -> tuple[torch.Ten
         layers["down.0.1.0"].weight[:, small] *= 0.01
     gates = find_gates(model, [loss_of(0), loss_of(1)])
     torch.manual_seed(seed)
-    smaller = prune(model, {LAYER: 16}, PruneConfig(ratio=0.5, importance=importance), (16, 16), gates)
+    smaller = prune(model, {LAYER: 16}, (16, 16), importance, gates)
     return layers[LAYER].weight.detach(), dict(smaller.named_modules())[LAYER].weight.detach()
 
 
@@ -68,7 +68,7 @@ def test_channels_that_are_switched_off_go_first() -> None:
         norm.weight[off] = 1e-4
     gates = find_gates(model, [loss_of(0)])
     before = dict(model.named_modules())[LAYER].weight
-    cut = prune(model, {LAYER: 8}, PruneConfig(importance="taylor"), (16, 16), gates)
+    cut = prune(model, {LAYER: 8}, (16, 16), "taylor", gates)
     after = dict(cut.named_modules())[LAYER].weight
     assert all(parameter.grad is None for net in (model, cut) for parameter in net.parameters())
     assert torch.equal(after, before[[channel for channel in range(16) if channel not in off]])
@@ -105,9 +105,8 @@ def test_a_narrow_rest_is_dear_and_a_part_taken_out_whole_costs_its_share() -> N
 
 def test_taylor_needs_gates_of_a_network_of_these_shapes() -> None:
     model, other = (build_model(unet_arch(1, 2, base=base, depth=2)) for base in (8, 16))
-    config = PruneConfig(importance="taylor")
     with pytest.raises(ConfigError, match="but there are none; see find_gates"):
-        prune(model, {}, config, (16, 16))
+        prune(model, {}, (16, 16), "taylor")
     gates = find_gates(other, [loss_of(0)])
     with pytest.raises(ConfigError, match="these are another network's"):
         channel_groups(model, "taylor", (16, 16), gates=gates)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from edgeseg.compress.cost import cost
-from edgeseg.compress.search.prune import PruneConfig, prune, target_widths
+from edgeseg.compress.search.prune import prune, target_widths
 from edgeseg.runtime.errors import ConfigError, EdgesegError
 from edgeseg.train.models import MODELS, build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -52,8 +49,7 @@ def _image(arch: dict[str, Any]) -> torch.Tensor:
 def pair(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
     """A network and what is left of it after removing half of every width."""
     model = _model(ARCHS[request.param])
-    config = PruneConfig(ratio=0.5, rounds=1)
-    return model, prune(model, target_widths(model, config, 1), config, SIZE)
+    return model, prune(model, target_widths(model, 0.5), SIZE)
 
 
 def test_every_model_is_tested() -> None:
@@ -63,7 +59,7 @@ def test_every_model_is_tested() -> None:
 def test_channels_are_multiples_of_eight_and_on_target(pair: tuple[nn.Module, nn.Module]) -> None:
     model, smaller = pair
     before, after = _widths(model), _widths(smaller)
-    wanted = target_widths(model, PruneConfig(ratio=0.5, rounds=1), 1)
+    wanted = target_widths(model, 0.5)
     assert before.keys() == after.keys()
     assert after.pop("head") == before["head"]
     assert {name: width for name, width in after.items() if width % 8} == {}
@@ -102,8 +98,7 @@ def test_it_can_be_trained_on(pair: tuple[nn.Module, nn.Module]) -> None:
 def test_the_original_is_not_changed(name: str) -> None:
     model = _model(ARCHS[name]).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    config = PruneConfig(ratio=0.4, rounds=1)
-    smaller = prune(model, target_widths(model, config, 1), config, SIZE)
+    smaller = prune(model, target_widths(model, 0.6), SIZE)
     assert model.training
     assert not smaller.training
     assert model.arch == ARCHS[name]
@@ -151,7 +146,7 @@ def test_removing_silent_channels_changes_nothing(case: str) -> None:
     model = _model(ARCHS[name])
     silent = _silence(model, produce, norms, depthwise, read)
     have = _widths(model)[produce]
-    smaller = prune(model, {produce: have - len(silent)}, PruneConfig(ratio=0.5, rounds=1), SIZE)
+    smaller = prune(model, {produce: have - len(silent)}, SIZE)
     assert _widths(smaller)[produce] == have - len(silent)
     with torch.no_grad():
         expected, found = model(_image(model.arch)), smaller(_image(model.arch))
@@ -160,7 +155,7 @@ def test_removing_silent_channels_changes_nothing(case: str) -> None:
 
 def test_layers_at_their_target_stay() -> None:
     model = _model(ARCHS["unet-transposed"])
-    smaller = prune(model, _targets_at(model, 1.0), PruneConfig(), SIZE)
+    smaller = prune(model, _targets_at(model, 1.0), SIZE)
     assert smaller.arch == model.arch
     with torch.no_grad():
         assert torch.equal(model(_image(model.arch)), smaller(_image(model.arch)))
@@ -173,13 +168,12 @@ def _targets_at(model: nn.Module, share: float) -> dict[str, int]:
 @pytest.mark.parametrize("name", ["unet-transposed", "efficient_unet"])
 def test_rounds_end_where_one_cut_ends(name: str) -> None:
     model = _model(ARCHS[name])
-    config = PruneConfig(ratio=0.6, rounds=3)
     step = model
     macs = [cost(model, (1, 1, *SIZE)).macs]
-    for done in (1, 2, 3):
-        step = prune(step, target_widths(model, config, done), config, SIZE)
+    for kept in (0.8, 0.6, 0.4):
+        step = prune(step, target_widths(model, kept), SIZE)
         macs.append(cost(step, (1, 1, *SIZE)).macs)
-    once = prune(model, target_widths(model, config, 3), config, SIZE)
+    once = prune(model, target_widths(model, 0.4), SIZE)
     assert step.arch == once.arch
     assert macs == sorted(macs, reverse=True)
     assert macs[1] < macs[0]
@@ -188,16 +182,7 @@ def test_rounds_end_where_one_cut_ends(name: str) -> None:
 def test_a_size_the_network_cannot_take_is_told() -> None:
     model = _model(ARCHS["unet-transposed"])
     with pytest.raises(EdgesegError, match=r"63x64|traced"):
-        prune(model, _targets_at(model, 0.5), PruneConfig(), (63, 64))
-
-
-@given(ratio=st.floats(0.01, 0.99), rounds=st.integers(1, 9))
-def test_rounds_are_equal_factors(ratio: float, rounds: int) -> None:
-    config = PruneConfig(ratio=ratio, rounds=rounds)
-    kept = [config.kept_after(done) for done in range(rounds + 1)]
-    assert kept[0] == 1.0
-    assert kept[-1] == pytest.approx(1 - ratio)
-    assert all(b / a == pytest.approx(kept[1]) for a, b in itertools.pairwise(kept))
+        prune(model, _targets_at(model, 0.5), (63, 64))
 
 
 @pytest.mark.parametrize("name", ARCHS)
@@ -205,7 +190,7 @@ def test_rounds_are_equal_factors(ratio: float, rounds: int) -> None:
 def test_target_widths(name: str, round_to: int) -> None:
     model = _model(ARCHS[name])
     before = _widths(model)
-    wanted = target_widths(model, PruneConfig(ratio=0.7, rounds=2, round_to=round_to), 2)
+    wanted = target_widths(model, 0.3, round_to)
     depthwise = {name for name in before if name.endswith("conv_dw")}  # they follow what they read
     assert wanted.keys() == before.keys() - {"head"} - depthwise
     for layer, width in wanted.items():
@@ -213,10 +198,6 @@ def test_target_widths(name: str, round_to: int) -> None:
         assert width % round_to == 0 or width == before[layer]
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("ratio", 0.0), ("ratio", 1.0), ("rounds", 0), ("importance", "magic")],
-)
-def test_config_refuses(key: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=rf"prune\.{key} is {value!r}"):
-        PruneConfig(**{key: value})
+def test_an_unknown_importance_is_refused() -> None:
+    with pytest.raises(ConfigError, match="importance is 'magic'; known are group_l2"):
+        prune(_model(ARCHS["efficient_unet"]), {}, SIZE, "magic")

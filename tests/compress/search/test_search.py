@@ -12,7 +12,7 @@ from edgeseg.compress.search.arch_widths import with_widths
 from edgeseg.compress.search.budget import Budget, misses
 from edgeseg.compress.search.depth import shallower
 from edgeseg.compress.search.groups import Group, channel_groups
-from edgeseg.compress.search.prune import PruneConfig, prune
+from edgeseg.compress.search.prune import prune
 from edgeseg.compress.search.search import narrower, search
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import build_model
@@ -53,7 +53,7 @@ def test_the_moves_lead_to_the_architecture(model: Any, groups: tuple[Group, ...
     limit = {"latency_ms": 0.5 * channels(ARCH)["latency_ms"]}
     found = search(ARCH, groups, channels, limit)
     assert {move.kind for move in found.moves} >= {"width", "level"}
-    smaller = shallower(prune(model, found.widths, PruneConfig(), SIZE), found.depth)
+    smaller = shallower(prune(model, found.widths, SIZE), found.depth)
     assert smaller.arch == found.arch
     assert all(block["mid"] % 16 == 0 for stage in found.arch["blocks"][1:] for block in stage)
 
@@ -102,7 +102,7 @@ def test_widths_in_json_are_those_that_pruning_leaves(arch: dict[str, Any]) -> N
         if isinstance(layer, (torch.nn.Conv2d, torch.nn.ConvTranspose2d)) and layer.groups == 1 and name != "head"
     }
     widths = {path: max(8, group.width // 16 * 8) for group in found for path in group.members}
-    assert prune(model, widths, PruneConfig(), SIZE).arch == with_widths(arch, widths)
+    assert prune(model, widths, SIZE).arch == with_widths(arch, widths)
     with pytest.raises(ConfigError, match="no width of its own"):
         with_widths(arch, {"head": 8})
 

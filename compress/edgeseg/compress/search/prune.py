@@ -6,7 +6,6 @@ architecture JSON, so what is trained, stored and exported is an ordinary networ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,40 +16,11 @@ from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import SegmentationNet, build_model
 
 
-@dataclass(frozen=True)
-class PruneConfig:
-    """How much goes, and by what measure.
-
-    Attributes:
-        ratio: Share of every group's channels removed in the end, in (0, 1).
-        rounds: Equal factors to get there; fine-tune between them.
-        importance: A name of `IMPORTANCE`.
-        round_to: Channel counts stay multiples of this.
-    """
-
-    ratio: float = 0.3
-    rounds: int = 3
-    importance: str = "group_l2"
-    round_to: int = 8
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.ratio < 1.0:
-            raise ConfigError(f"prune.ratio is {self.ratio}; set it between 0 and 1 (0.3 removes 30 %)")
-        if self.rounds < 1:
-            raise ConfigError(f"prune.rounds is {self.rounds}; set it to 1 or more")
-        if self.importance not in IMPORTANCE:
-            raise ConfigError(f"prune.importance is {self.importance!r}; known are {', '.join(IMPORTANCE)}")
-
-    def kept_after(self, done: int) -> float:
-        """Share of the original channels that stay after `done` rounds: equal factors, not equal slices."""
-        return float((1.0 - self.ratio) ** (done / self.rounds))
-
-
 def prune(
     model: SegmentationNet,
     target: dict[str, int],
-    config: PruneConfig,
     size_px: tuple[int, int],
+    importance: str = "group_l2",
     gates: Gates | None = None,
 ) -> SegmentationNet:
     """Remove the least important channels until every convolution is at its target width.
@@ -58,22 +28,25 @@ def prune(
     Args:
         model: One of `MODELS`; not changed.
         target: Wanted output channels by module path, as from `target_widths`; layers at or below it stay.
-        config: Importance and rounding.
         size_px: (height, width) of the traced input [px].
+        importance: A name of `IMPORTANCE`.
         gates: From `find_gates`, for `taylor`.
 
     Returns:
         A new network in evaluation mode with the remaining weights, built from its own architecture JSON.
 
     Raises:
-        ConfigError: If the network cannot be traced (names the reason), or lacks what the importance reads.
+        ConfigError: If the importance is unknown, or the network cannot be traced (names the reason) or lacks what
+            the importance reads.
     """
-    smaller = copy_to_cut(config.importance, model, gates)
+    if importance not in IMPORTANCE:
+        raise ConfigError(f"importance is {importance!r}; known are {', '.join(IMPORTANCE)}")
+    smaller = copy_to_cut(importance, model, gates)
     graph = dependency_graph(smaller, size_px)
-    importance = IMPORTANCE[config.importance]()
+    scores = IMPORTANCE[importance]()
     layers = dict(smaller.named_modules())
     for name, width in target.items():
-        _narrow(graph, layers[name], width, importance)
+        _narrow(graph, layers[name], width, scores)
     rebuilt = build_model(smaller.arch)
     rebuilt.load_state_dict(smaller.state_dict())
     return rebuilt.eval()
@@ -108,16 +81,14 @@ def _narrow(graph: Any, layer: Any, width: int, importance: Any) -> None:
     graph.get_pruning_group(layer, cut, idxs=sorted(least)).prune()
 
 
-def target_widths(original: SegmentationNet, config: PruneConfig, done: int) -> dict[str, int]:
-    """Output channels that every convolution should have after `done` rounds, from the unpruned network.
+def target_widths(original: SegmentationNet, kept: float, round_to: int = 8) -> dict[str, int]:
+    """Output channels of every convolution where an equal share of each is kept.
 
-    Computed from the original, not from the round before, so that rounding does not add up. Depthwise layers have no
-    width of their own: they follow what they read.
+    Depthwise layers have no width of their own: they follow what they read.
     """
-    kept = config.kept_after(done)
     widths = {}
     for name, layer in original.named_modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and name != "head" and layer.groups == 1:
-            channels = round(layer.out_channels * kept / config.round_to) * config.round_to
-            widths[name] = min(layer.out_channels, max(config.round_to, channels))
+            channels = round(layer.out_channels * kept / round_to) * round_to
+            widths[name] = min(layer.out_channels, max(round_to, channels))
     return widths

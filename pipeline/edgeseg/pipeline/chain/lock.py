@@ -11,7 +11,7 @@ from edgeseg.runtime.errors import ConfigError
 
 _LOCK = "lock"
 # What runs, fits and the doctor write beside their folders.
-_WRITTEN = (_LOCK, "report.json", "report.html", "fit.json", "fit.html", "*.edgeseg")
+_WRITTEN = (_LOCK, "report.json", "report.html", "*.edgeseg")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from edgeseg.compress.search.depth import Depth, shallower
 from edgeseg.compress.search.groups import channel_groups
 from edgeseg.compress.search.importance import Gates
 from edgeseg.compress.search.predictor import Figures
-from edgeseg.compress.search.prune import PruneConfig, prune
+from edgeseg.compress.search.prune import prune
 from edgeseg.compress.search.search import SearchResult, search
 from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words, was_measured
 from edgeseg.pipeline.search.trainings import gates_of
@@ -78,7 +78,7 @@ def cut_to(
         limits: Largest allowed values by name, aimed at.
 
     Raises:
-        BudgetError: If even the smallest network misses the limits, and where they are the search's aims its budget
+        BudgetError: If even the smallest network misses the limits, and where they are the search's aims the budget
             too; carries what it costs.
         MeasureError: If the target disappears.
     """
@@ -123,7 +123,7 @@ def apply(
 ) -> SegmentationNet:
     """Cut the channels, then take the parts out; `taylor` needs the network's gates."""
     trace_px = (2 * int(model.stride), 2 * int(model.stride))
-    smaller = prune(model, dict(widths), PruneConfig(importance=importance), trace_px, gates)
+    smaller = prune(model, dict(widths), trace_px, importance, gates)
     return shallower(smaller, depth) if depth else smaller
 
 
