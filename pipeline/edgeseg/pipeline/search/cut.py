@@ -78,7 +78,7 @@ def cut_to(
         limits: Largest allowed values by name, aimed at.
 
     Raises:
-        BudgetError: If even the smallest network misses the limits, and where they are the search's aims the budget
+        BudgetError: If even the smallest network misses the limits, and where they are the search's aims its budget
             too; carries what it costs.
         MeasureError: If the target disappears.
     """
