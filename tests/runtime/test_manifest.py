@@ -61,7 +61,8 @@ def specs(draw: st.DrawFn, classes: tuple[str, ...] | None = None, shared: dict[
     kind = draw(st.sampled_from(("scores", "class_ids")))
     dtype = draw(st.sampled_from(("uint8", "int8") if kind == "class_ids" else ("uint8", "int8", "float32")))
     low, high = {"uint8": (0, 255), "int8": (-128, 127), "float32": (0, 0)}[dtype]
-    classes = classes or tuple(draw(st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=5, unique=True)))
+    names = st.text(min_size=1, max_size=8).filter(str.strip)  # blanks alone name nothing
+    classes = classes or tuple(draw(st.lists(names, min_size=2, max_size=5, unique=True)))
     sigmoid = len(classes) == 2 and draw(st.booleans())
     return ModelSpec(
         backend=draw(st.sampled_from(sorted(ENGINES))),
