@@ -69,7 +69,7 @@ def test_the_truth_is_not_overwritten(tiny_bundle: Path, tmp_path: Path, capsys:
     before = truth.read_bytes()
     arguments = (tiny_bundle, *sorted((tmp_path / "images").iterdir()), "--out", tmp_path / "masks")
     code, report, err = run(capsys, *arguments)
-    assert (code, report) == (1, None) and "--overwrite" in err and truth.read_bytes() == before
+    assert (code, report) == (2, None) and "--overwrite" in err and truth.read_bytes() == before
     assert not (tmp_path / "masks" / "w.png").exists()  # refused before the first frame
     assert run(capsys, *arguments, "--overwrite")[0] == 0
     assert truth.read_bytes() != before
@@ -254,6 +254,6 @@ def test_head_closes_the_pipe_and_every_mask_is_written(tiny_bundle: Path, tmp_p
 @pytest.mark.skipif(Path("/dev/video99").exists(), reason="a camera 99 is here")
 def test_no_camera(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, report, err = run(capsys, tiny_bundle, "--camera", 99, "--frames", 3, "--out", tmp_path / "out")
-    assert (code, report) == (1, None) and "/dev/video99 is not there" in err and not (tmp_path / "out").exists()
+    assert (code, report) == (2, None) and "/dev/video99 is not there" in err and not (tmp_path / "out").exists()
     code, report, err = run(capsys, tiny_bundle, "x.png", "--camera", 99, "--out", tmp_path / "out")
-    assert (code, report) == (1, None) and "inputs and --camera" in err
+    assert (code, report) == (2, None) and "inputs and --camera" in err
