@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -211,3 +213,27 @@ def test_openvino_reads_content_and_never_a_file_of_that_name(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BackendError, match="refused the model"):
         open_backend(b"named.onnx", spec)
+
+
+CLOSED_ELSEWHERE = """
+import pickle, signal, sys, threading
+import numpy as np
+from edgeseg.runtime.backends import open_backend
+
+path, spec = pickle.load(sys.stdin.buffer)
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+backend = open_backend(path, spec)
+backend.infer(np.zeros((1, 64, 64, spec.input.channels), np.uint8))
+closing = threading.Thread(target=backend.close)
+closing.start()
+closing.join()
+del backend
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_a_signal_finds_its_stack_after_another_thread_has_closed(model: Model) -> None:
+    """OpenVINO sets a signal stack up for the thread that opens it, and takes it away with its last engine."""
+    given = pickle.dumps(model)
+    done = subprocess.run([sys.executable, "-c", CLOSED_ELSEWHERE], input=given, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"heard\n"), done.stderr.decode()

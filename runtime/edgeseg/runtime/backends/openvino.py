@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import os
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,17 @@ from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.frame.padding import round_up
+
+
+@functools.cache
+def _core(pid: int) -> Any:  # noqa: ARG001 - a forked process has its own
+    """The one engine of a process, kept to its end.
+
+    With the last engine its CPU plugin would go, and with it the signal stack that it has set up for the thread that
+    opened it. Where another thread closes, that one is left with a stack that is gone: its next signal, such as
+    Ctrl-C, would end the process.
+    """
+    return ov.Core()
 
 
 class OpenVinoBackend(Backend):
@@ -24,10 +37,11 @@ class OpenVinoBackend(Backend):
     def _open(self, content: bytes) -> None:
         self.engine = f"openvino {ov.__version__.partition('-')[0]}"
         try:
-            core = ov.Core()
-            model = core.read_model(io.BytesIO(content))  # bytes alone would do as the name of a file, too
+            model = _core(os.getpid()).read_model(
+                io.BytesIO(content)
+            )  # bytes alone would do as the name of a file, too
             self._check_tensors(model)
-            self._core, self._model, self._free = core, model, None
+            self._model, self._free = model, None
             self._usual_shape = self._shape_of_every_frame() if model.inputs[0].partial_shape.is_dynamic else None
             if self._usual_shape is not None:
                 model = model.clone()
@@ -53,7 +67,7 @@ class OpenVinoBackend(Backend):
             # Several models in one process would be bound to the same cores, and the caller's thread with them.
             "ENABLE_CPU_PINNING": False,
         }
-        return self._core.compile_model(model, "CPU", settings).create_infer_request()
+        return _core(os.getpid()).compile_model(model, "CPU", settings).create_infer_request()
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         if self._usual_shape in (None, shape):
@@ -73,7 +87,7 @@ class OpenVinoBackend(Backend):
         return output
 
     def _close(self) -> None:
-        self._usual = self._free = self._model = self._core = None
+        self._usual = self._free = self._model = None
 
     def _check_tensors(self, model: Any) -> None:
         if not model.outputs:  # what the engine before 2025 makes of bytes that are no model
