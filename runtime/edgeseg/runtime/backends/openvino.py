@@ -37,9 +37,8 @@ class OpenVinoBackend(Backend):
     def _open(self, content: bytes) -> None:
         self.engine = f"openvino {ov.__version__.partition('-')[0]}"
         try:
-            model = _core(os.getpid()).read_model(
-                io.BytesIO(content)
-            )  # bytes alone would do as the name of a file, too
+            # As a stream: bytes alone would do as the name of a file, too.
+            model = _core(os.getpid()).read_model(io.BytesIO(content))
             self._check_tensors(model)
             self._model, self._free = model, None
             self._usual_shape = self._shape_of_every_frame() if model.inputs[0].partial_shape.is_dynamic else None
