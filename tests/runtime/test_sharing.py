@@ -337,7 +337,9 @@ def test_a_forked_process_is_told_to_open_its_own(engine_model: Model) -> None:
             with Segmenter.from_file(*engine_model, threads=1) as mine:
                 return str((mine(frame).mask == right).all())
 
-        assert forked(own) == "True"
+        # OpenVINO's threads do not come along, and what they hold is one for the whole process.
+        says = "open the first model after the fork" if engine_model[1].backend == "openvino" else "True"
+        assert says in forked(own)
         np.testing.assert_array_equal(segmenter(frame).mask, right)
 
 

@@ -17,14 +17,25 @@ from edgeseg.runtime.frame.padding import round_up
 
 
 @functools.cache
-def _core(pid: int) -> Any:  # noqa: ARG001 - a forked process has its own
-    """The one engine of a process, kept to its end.
+def _core() -> tuple[Any, int]:
+    """The one engine of the process, kept to its end, and the process that has made it.
 
     With the last engine its CPU plugin would go, and with it the signal stack that it has set up for the thread that
     opened it. Where another thread closes, that one is left with a stack that is gone: its next signal, such as
     Ctrl-C, would end the process.
     """
-    return ov.Core()
+    return ov.Core(), os.getpid()
+
+
+def _engine() -> Any:
+    """The engine of this process; one that was made before a fork has lost its threads, and would wait for ever."""
+    core, pid = _core()
+    if pid != os.getpid():
+        raise BackendError(
+            f"OpenVINO has run in process {pid}, of which this one is a fork without its threads. Start processes with "
+            "multiprocessing's 'spawn', open the first model after the fork, or use another variant."
+        )
+    return core
 
 
 class OpenVinoBackend(Backend):
@@ -38,7 +49,7 @@ class OpenVinoBackend(Backend):
         self.engine = f"openvino {ov.__version__.partition('-')[0]}"
         try:
             # As a stream: bytes alone would do as the name of a file, too.
-            model = _core(os.getpid()).read_model(io.BytesIO(content))
+            model = _engine().read_model(io.BytesIO(content))
             self._check_tensors(model)
             self._model, self._free = model, None
             self._usual_shape = self._shape_of_every_frame() if model.inputs[0].partial_shape.is_dynamic else None
@@ -66,7 +77,7 @@ class OpenVinoBackend(Backend):
             # Several models in one process would be bound to the same cores, and the caller's thread with them.
             "ENABLE_CPU_PINNING": False,
         }
-        return _core(os.getpid()).compile_model(model, "CPU", settings).create_infer_request()
+        return _engine().compile_model(model, "CPU", settings).create_infer_request()
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         if self._usual_shape in (None, shape):
