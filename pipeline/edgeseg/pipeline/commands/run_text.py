@@ -53,7 +53,7 @@ def _search(found: dict[str, Any] | None) -> list[Text]:
         return []
     lines = [Text(f"search  {found['sentence']}"), Text(f"        {found['detail']}")]
     missing = found.get("missing_baselines") or {}
-    lines += [Text(f"        {name}: left out: {why}", "dim") for name, why in missing.items()]
+    lines += [Text(f"        {name}: {why}", "dim") for name, why in missing.items()]
     error = found["prediction"]["median_error"]
     if error is not None:
         lines.append(Text(f"        predicted against measured latency: median error {error:.1%}"))
