@@ -24,7 +24,6 @@ from edgeseg.export.onnx.qdq import write_int8_onnx
 from edgeseg.export.tflite.export import export_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec
-from edgeseg.runtime.selection import machine_kind
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
@@ -32,15 +31,11 @@ from edgeseg.train.models.unet import unet_arch
 SIZE = 64
 
 
-def exact_options() -> onnxruntime.SessionOptions:
-    """Options under which an INT8 file answers with its own numbers: without VNNI the sums of u8 times s8 saturate on
-    x86, so there it is computed as it is written, in floats between its pairs.
-    """
+def quiet_options() -> onnxruntime.SessionOptions:
+    """One thread, no warnings."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
-    if machine_kind() == "x86":
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
 
 

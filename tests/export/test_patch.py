@@ -6,7 +6,6 @@ import copy
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
@@ -19,9 +18,10 @@ from edgeseg.export.onnx.export import export_onnx
 from edgeseg.export.onnx.qdq import write_int8_onnx
 from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
+from edgeseg.runtime.backends.ort import open_session
 from edgeseg.runtime.errors import ExportError
 
-from .conftest import classes_of, exact_options, frames, network, spec_of
+from .conftest import classes_of, frames, network, quiet_options, spec_of
 
 
 def prepared(model: nn.Module) -> nn.Module:
@@ -44,7 +44,7 @@ def plan_of(network: nn.Module):
 
 
 def run_onnx(path, image: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(path, exact_options(), providers=["CPUExecutionProvider"])
+    session = open_session(str(path), quiet_options())
     return session.run(None, {"image": image})[0]
 
 

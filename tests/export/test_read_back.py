@@ -156,14 +156,14 @@ def one_channel(array: np.ndarray) -> np.ndarray:
 ONNX_DAMAGE = {
     "activation": Damage(lambda name: name.startswith("scale_"), nudged, "has scale .*; the plan says scale"),
     "zero point": Damage(
-        lambda name: name.startswith("zero_") and not name.startswith("zeros"),
+        lambda name: name.startswith("zero_"),
         lambda array: (array + 1).astype(array.dtype),
         "zero point .*; the plan says scale",
     ),
     "kernel": Damage(
         lambda name: name.endswith(".w_scale"), one_channel, "has the kernel scale .* in channel 3; the plan says"
     ),
-    "kernel's zero point": Damage(lambda name: name.startswith("zeros_"), lambda array: array + 1, "kernel scale nan"),
+    "kernel's zero point": Damage(lambda name: name.endswith(".w_zero"), lambda array: array + 1, "kernel scale nan"),
 }
 
 

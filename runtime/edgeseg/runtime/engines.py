@@ -38,7 +38,8 @@ class Feature(NamedTuple):
 
 
 FEATURES = {
-    # Unsigned activations times signed weights saturate in the 16-bit sums of x86 processors without VNNI.
+    # Unsigned activations times signed weights saturate in the 16-bit sums of x86 processors without VNNI, in engines
+    # that do not look after it: OpenVINO, and ONNX Runtime with a file whose weights share a zero point.
     "vnni": Feature(
         "x86-vnni",
         "x86",
@@ -84,7 +85,6 @@ _TABLE = (
         backend=("edgeseg.runtime.backends.ort", "OrtBackend"),
         packages=(Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu")),),
         extra="ort",
-        u8s8_needs=("vnni",),
     ),
     Engine(
         name="litert",

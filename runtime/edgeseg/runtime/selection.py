@@ -15,10 +15,11 @@ from edgeseg.runtime.engines import ENGINES, FEATURES, Feature, missing
 from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.manifest import Manifest, Variant
 
-# Engine, precision and needs, best first, where no measurement says otherwise. Reasons: ONNX Runtime on x86 is fast in
-# u8s8 only; on Arm and on x86 without VNNI, XNNPACK is the faster INT8 engine.
+# Engine, precision and needs, best first, where no measurement says otherwise. Reasons: ONNX Runtime is faster in INT8
+# than in FP32 where the processor has VNNI; on Arm and on x86 without it, XNNPACK is the faster INT8 engine. What needs
+# VNNI is a u8s8 file of an older bundle.
 _PREFERENCE: dict[str, tuple[str, ...]] = {
-    "x86-vnni": ("onnxruntime int8 vnni", "litert int8", "onnxruntime fp32", "litert fp32", "onnxruntime int8"),
+    "x86-vnni": ("onnxruntime int8 vnni", "litert int8", "onnxruntime int8", "onnxruntime fp32", "litert fp32"),
     "x86": ("litert int8", "onnxruntime fp32", "litert fp32", "onnxruntime int8"),
     "arm64": ("litert int8", "onnxruntime int8", "litert fp32", "onnxruntime fp32"),
 }

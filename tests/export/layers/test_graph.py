@@ -16,10 +16,11 @@ from edgeseg.compress.search.layers import layers_of
 from edgeseg.compress.search.probe import Layer
 from edgeseg.export.layers.graph import layer_onnx, layer_pair
 from edgeseg.export.onnx.placement import u8s8_x86
+from edgeseg.runtime.backends.ort import open_session
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.selection import machine_kind
 
-from ..conftest import exact_options
+from ..conftest import quiet_options
 from ..layer_cases import LAYERS
 
 # What is left of an integer layer: one operator, and around those without an integer NHWC kernel what they need.
@@ -132,7 +133,7 @@ def test_a_layer_computes_what_it_says() -> None:
     """One integer convolution by hand: the numbers are made up, the arithmetic is not."""
     layer = Layer("conv", 4, 8, 1, 1, 4, 4)
     content = layer_onnx(layer, "int8")
-    session = onnxruntime.InferenceSession(content, exact_options(), providers=["CPUExecutionProvider"])
+    session = open_session(content, quiet_options())
     x = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 4), dtype=np.uint8)
     (found,) = session.run(None, {"x0": x})
     weights = next(

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
@@ -19,18 +18,18 @@ from edgeseg.compress.int8.plan import make_plan
 from edgeseg.export.onnx.export import export_onnx
 from edgeseg.export.onnx.placement import s8_tensorrt
 from edgeseg.export.onnx.qdq import write_int8_onnx
+from edgeseg.runtime.backends.ort import open_session
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import Geometry, InputSpec
 
-from ..conftest import ARCHS, classes_of, exact_options, frames, network, planned, spec_of
+from ..conftest import ARCHS, classes_of, frames, network, planned, quiet_options, spec_of
 
 
 def session_of(path, optimised=None):
-    options = exact_options() if optimised is None else onnxruntime.SessionOptions()
+    options = quiet_options()
     if optimised is not None:
-        options.log_severity_level = 3
         options.optimized_model_filepath = str(optimised)
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return open_session(str(path), options)
 
 
 def logits_of(path, spec, images):

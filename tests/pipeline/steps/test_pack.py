@@ -39,7 +39,7 @@ def test_a_variant_for_another_device_is_not_taken_before_those_that_were_measur
 ) -> None:
     monkeypatch.setattr(selection, "machine_kind", lambda: kind)
     monkeypatch.setattr(engines, "installed_package", lambda name: name)
-    assert selection.rank(manifest)[0].name == ("tflite-int8" if kind == "x86" else "onnx-int8-x86")
+    assert selection.rank(manifest)[0].name == "tflite-int8"
 
 
 def test_a_row_that_is_timed_speaks_of_its_target_alone() -> None:

@@ -63,6 +63,8 @@ class _OnnxFile:
     def __init__(self, path: Path, threads: int) -> None:
         try:
             import onnxruntime as ort
+
+            from edgeseg.runtime.backends.ort import open_session
         except ImportError as error:
             raise BackendError(f"onnxruntime cannot be imported ({error}). Run: pip install 'edgeseg[ort]'") from error
         self.engine = f"onnxruntime {ort.__version__}"
@@ -71,7 +73,7 @@ class _OnnxFile:
         options.log_severity_level = 3
         try:
             # By its path, so that weights beside it are found.
-            self._session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session: Any = open_session(str(path), options)
         except Exception as error:  # the engine's exceptions share no base class
             raise MeasureError(f"{self.engine} refused the file: {condensed(error)}") from error
         self._feed: dict[str, np.ndarray] = {}

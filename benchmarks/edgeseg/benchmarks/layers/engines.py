@@ -43,6 +43,8 @@ def open_engine(backend: str, threads: int) -> Callable[[Path], Call]:
 def _onnxruntime(threads: int) -> Callable[[Path], Call]:
     try:
         import onnxruntime as ort
+
+        from edgeseg.runtime.backends.ort import open_session
     except ImportError as error:
         raise BackendError(f"onnxruntime cannot be imported ({error}). Run: pip install 'edgeseg[ort]'") from error
     if not hasattr(ort, "set_global_thread_pool_sizes"):
@@ -55,7 +57,7 @@ def _onnxruntime(threads: int) -> Callable[[Path], Call]:
         options = ort.SessionOptions()
         options.use_per_session_threads = False
         options.log_severity_level = 3
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = open_session(str(path), options)
         binding = session.io_binding()
         for put, tensors in (
             (binding.bind_ortvalue_input, session.get_inputs()),

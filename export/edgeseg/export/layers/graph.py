@@ -181,7 +181,7 @@ class _Int8Graph(_Graph):
         axis, n = (1 if self.layer.kind == "transposed" else 0), self.layer.out_channels
         weights = np.random.default_rng(index).integers(-127, 128, shape, dtype=np.int8)
         scales = self.constant("w_scales", np.full(n, _WEIGHT_SCALE))
-        zeros = self.constant("w_zeros", np.zeros(n, np.int8))
+        zeros = self.constant(f"w{index}.zeros", np.zeros(n, np.int8))  # of its own: see backends/ort.py
         inputs = [self.constant(f"w{index}.int", weights), scales, zeros]
         bias = self.constant(f"b{index}.int", np.full(n, index, np.int32))
         steps = self.constant("b_scales", np.full(n, _SCALES[0] * _WEIGHT_SCALE))

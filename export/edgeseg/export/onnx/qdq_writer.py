@@ -106,7 +106,8 @@ class QdqWriter:
         source = self._affine(node.input[0])
         scale = weight_scale(weight, bias, source.scale, axis)
         shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
-        zero = self._constant(f"zeros_{len(scale)}", np.zeros(len(scale), np.int8))
+        # Of its own, equal or not: ONNX Runtime moves both where it must (see backends/ort.py).
+        zero = self._constant(f"{made}.w_zero", np.zeros(len(scale), np.int8))
         scales = self._constant(f"{made}.w_scale", scale)
         if self._placement.float_weights:
             kernel = self._add("QuantizeLinear", [node.input[1], scales, zero], f"{made}.w_int", axis=axis)

@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnxruntime as ort
 
+from edgeseg.runtime.backends.ort import open_session
+
 _WARM_UP = 5
 _RUNS = 40
 # What the optimiser appends to the name of a node, or of the tensor it makes.
@@ -48,7 +50,7 @@ def node_times(model: Path, tensor: np.ndarray, names: Mapping[str, str], thread
         options.log_severity_level = 3
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "ort")
-        session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        session = open_session(str(model), options)
         feed = {session.get_inputs()[0].name: tensor}
         for _ in range(_WARM_UP + _RUNS):
             session.run(None, feed)

@@ -19,7 +19,7 @@ _STEPS = "edgeseg.pipeline.steps."
 _EXPORT = _STEPS + "export:"
 
 RANGES_VERSION = 4  # of the step `ranges`, in a search too
-INT8_VERSION = 4  # of the steps that write INT8 files, in a search too
+INT8_VERSION = 5  # of the steps that write INT8 files, in a search too
 
 _CUT_FROM = ("teacher", "student_alone", "student_distilled", "val_teacher", "choose_student")
 

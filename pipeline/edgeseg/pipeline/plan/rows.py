@@ -23,6 +23,7 @@ from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.runtime.score.drops import dice_drop
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
+from edgeseg.runtime.selection import wrong_without
 
 _BY_NAME = {row.name: row for row in ROWS}
 
@@ -69,7 +70,7 @@ def val_row(layout: RowLayout, found: Found) -> Row:
     if row.parent is not None:
         masks = (found.files(one, "val") / "masks" for one in (_BY_NAME[row.parent], layout))
         row = dataclasses.replace(row, agreement_vs_parent=agreement(*masks))
-    refusal = accuracy_refusal(row, found.gates) or _baseline_refusal(row, layout, found)
+    refusal = accuracy_refusal(row, found.gates) or _baseline_refusal(row, layout, found) or _wrong_here(layout)
     return dataclasses.replace(row, status="refused", reason=refusal) if refusal else row
 
 
@@ -168,6 +169,16 @@ def _baseline_refusal(row: Row, layout: RowLayout, found: Found) -> str | None:
     if layout.baseline is None:
         return None
     return baseline_refusal(row, layout.baseline, found.summary(_BY_NAME[layout.baseline], "val"))
+
+
+def _wrong_here(layout: RowLayout) -> str | None:
+    """Golden masks are made here: of a file that is computed otherwise where it is meant to run they would be wrong."""
+    wrong = wrong_without(layout.needs)
+    return (
+        f"{wrong}, so its masks here are no measure of it; run the recipe on a processor that has them"
+        if wrong
+        else None
+    )
 
 
 def _network_step(layout: RowLayout, records: Records) -> str:

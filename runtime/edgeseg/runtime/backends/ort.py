@@ -14,6 +14,35 @@ from edgeseg.runtime.errors import BackendError
 _NUMPY_NAMES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
 
 
+# Without VNNI the 16-bit sums of unsigned times signed bytes saturate on x86; with this they are computed exactly.
+# ONNX Runtime itself looks whether the processor needs it.
+_EXACT = "session.x64quantprecision"
+
+
+def open_session(model: bytes | str, options: ort.SessionOptions) -> ort.InferenceSession:
+    """Open a model on the CPU, so that an INT8 file has the same answers on every processor.
+
+    A file whose weights share a zero point, as those of bundles packed before 2026-11-28, cannot be opened exactly
+    where that needs other weights: it is opened as it is, and its variant says that it `needs` VNNI.
+
+    Args:
+        model: The file's content, or its path so that weights beside it are found.
+        options: Of the session.
+
+    Raises:
+        Exception: ONNX Runtime's own, which share no base class, where it refuses the file.
+    """
+    providers = ["CPUExecutionProvider"]
+    options.add_session_config_entry(_EXACT, "1")
+    try:
+        return ort.InferenceSession(model, options, providers=providers)
+    except Exception as err:
+        if "Attempt to replace the existing tensor" not in str(err):
+            raise
+    options.add_session_config_entry(_EXACT, "0")
+    return ort.InferenceSession(model, options, providers=providers)
+
+
 class OrtBackend(Backend):
     """An ONNX file in an ONNX Runtime session, CPU execution provider; threads work inside one operator."""
 
@@ -24,7 +53,7 @@ class OrtBackend(Backend):
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # Warnings of the optimiser are not the user's to act on.
         try:
-            session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            session = open_session(content, options)
         except Exception as err:  # The runtime's exceptions share no base class but Exception.
             message = condensed(err)
             raise BackendError(f"{self.engine} refused the model: {message}. {_remedy(message)}") from err
