@@ -14,7 +14,8 @@ from torch import nn
 
 from edgeseg.runtime.errors import ConfigError, FrameError
 from edgeseg.train.models import MODELS, build_model
-from edgeseg.train.models.efficient_unet import LITE0, efficient_unet_arch, round_channels
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.lite_encoder import LITE0, round_channels
 from edgeseg.train.models.unet import unet_arch
 
 ARCHS: dict[str, dict[str, Any]] = {
