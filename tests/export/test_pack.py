@@ -48,7 +48,9 @@ def source(tmp_path: Path) -> VariantSource:
 def info(source: VariantSource) -> BundleInfo:
     """What is said about the bundle."""
     data = ({"name": "set", "content_sha256": "0" * 64, "n_images": 3},)
-    return BundleInfo("part", "1.2", "tests only", source.spec.input, data=data, git_commit="abc")
+    pretrained = ({"of": "student", "name": "lite0", "licence": "Apache-2.0"},)
+    its = source.spec.input
+    return BundleInfo("part", "1.2", "tests only", its, data=data, pretrained=pretrained, git_commit="abc")
 
 
 @pytest.fixture
@@ -73,6 +75,7 @@ def test_what_is_packed_is_what_was_scored(source, info, frames, tmp_path: Path)
     assert verify_bundle(path)["ok"]
     assert manifest.classes == source.spec.classes
     assert manifest.git_commit == "abc"
+    assert manifest.pretrained == info.pretrained
 
 
 def test_the_same_input_gives_the_same_bytes(source, info, frames, tmp_path: Path) -> None:

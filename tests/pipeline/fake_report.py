@@ -119,6 +119,10 @@ def fake_report() -> dict[str, Any]:
             "may_redistribute": True,
             "counts": {split: {"images": n, "groups": n} for split, n in (("train", 171), ("val", 36), ("test", 37))},
         },
+        "pretrained": [
+            {"of": "student", "name": "lite0", "sha256": "12" * 32, "licence": "Apache-2.0"}
+            | {"trained_on": "ImageNet", "source": "a registry"}
+        ],
         "machine": {"arch": "x86_64", "cpu_model": "Example CPU @ 2.6 GHz", "usable_cpus": 2, "memory_mib": 7800}
         | {"cpu_flags": ["avx2", "avx512_vnni"], "governor": None, "clocks_locked": None},
         "software": {"python": "3.11.7", "numpy": "2.3.4", "onnxruntime": "1.23.2", "ai-edge-litert": "2.0.3"},

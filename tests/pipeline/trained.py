@@ -7,11 +7,11 @@ from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import SegmentationNet
 
 
-def put_networks(chain: Chain, networks: dict[str, SegmentationNet]) -> None:
-    """Make the steps of these names whole, each with its network."""
+def put_networks(chain: Chain, networks: dict[str, SegmentationNet], **told: object) -> None:
+    """Make the steps of these names whole, each with its network; `told` stands in their results too."""
     keys = chain.keys()
     for name, network in networks.items():
         folder = chain.folder(name)
         folder.begin(keys[name])
         save_checkpoint(folder.files, network, {})
-        folder.finish(keys[name], {"history": [], "params": 1, "macs": 1, "macs_at": [64, 64]}, 0.0)
+        folder.finish(keys[name], {"history": [], "params": 1, "macs": 1, "macs_at": [64, 64], **told}, 0.0)

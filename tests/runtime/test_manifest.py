@@ -116,6 +116,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         git_commit=draw(st.none() | text),
         recipe_sha256=None,
         data=({"name": "set", "n_images": 3},),
+        pretrained=draw(st.sampled_from(((), ({"of": "student", "licence": "Apache-2.0"},)))),
         input=first.input,
         classes=first.classes,
         decision=first.decision,

@@ -40,6 +40,7 @@ class BundleInfo:
     input: InputSpec
     decision: Decision = field(default_factory=Decision)
     data: tuple[Mapping[str, Any], ...] = ()
+    pretrained: tuple[Mapping[str, Any], ...] = ()
     previous_bundle: str | None = None
     git_commit: str | None = None
     recipe_sha256: str | None = None
@@ -113,6 +114,7 @@ def pack(path: Path, info: BundleInfo, variants: Sequence[VariantSource], golden
         git_commit=info.git_commit,
         recipe_sha256=info.recipe_sha256,
         data=info.data,
+        pretrained=info.pretrained,
         input=info.input,
         classes=variants[0].spec.classes if variants else (),
         decision=info.decision,

@@ -166,6 +166,8 @@ class Manifest:
         git_commit: Commit of the recipe's repository, or None.
         recipe_sha256: Hash of the recipe, or None.
         data: The data sets: `name`, `content_sha256`, `split_sha256`, `n_images`, `n_groups`, `licence`.
+        pretrained: The weights that trainings started from: `of` (teacher, student), `name`, `sha256`, `licence`,
+            `trained_on`, `source`.
         input: Frame geometry and colour of the recipe; a variant of fixed size may narrow the geometry.
         classes: Names by class id, background first; the same in every variant.
         decision: Thresholds of the shipped variant.
@@ -189,6 +191,7 @@ class Manifest:
     variants: tuple[Variant, ...]
     golden: tuple[Golden, ...]
     schema_version: int = SCHEMA_VERSION
+    pretrained: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         check_classes(self.classes)
@@ -232,6 +235,7 @@ class Manifest:
             decision=Decision.from_json(fields.raw("decision"), f"{where}.decision"),
             variants=fields.sequence("variants", Variant.from_json),
             golden=fields.sequence("golden", Golden.from_json),
+            pretrained=fields.sequence("pretrained", _object) if fields.has("pretrained") else (),
         )
 
     @classmethod
@@ -245,6 +249,7 @@ class Manifest:
         plain = {"schema_version": plain.pop("schema_version")} | plain
         return plain | {
             "data": [dict(row) for row in self.data],
+            "pretrained": [dict(row) for row in self.pretrained],
             "input": self.input.to_json(),
             "classes": list(self.classes),
             "decision": asdict(self.decision),

@@ -21,10 +21,10 @@ from edgeseg.pipeline.recipe.recipe import (
     DistillSection,
     Recipe,
     StudentSection,
-    TeacherSection,
     TrainSection,
     load_recipe,
 )
+from edgeseg.pipeline.recipe.teacher_section import TeacherSection
 from edgeseg.runtime.input_spec import Geometry
 
 ROOT = Path(__file__).parents[3]

@@ -111,8 +111,17 @@ class TestPage:
         evil = "<script>alert(1)</script>"
         report = with_row("tflite_int8", reason=evil, engine=evil)
         report["shipped"]["reason"] = report["data"]["licence"] = report["machine"]["cpu"] = evil
+        report["pretrained"][0]["licence"] = evil
         render(report, tmp_path)
         assert "<script" not in (tmp_path / "report.html").read_text()
+
+    def test_what_trainings_started_from_is_told_with_its_licence(self, tmp_path):
+        text = render(fake_report(), tmp_path).text
+        assert "weights that the student started from" in text
+        assert f"lite0, licence Apache-2.0, learnt from ImageNet, a registry, SHA-256 {'12' * 32}" in text
+        report = fake_report()
+        del report["pretrained"]  # of before there were any
+        assert "started from" not in render(report, tmp_path).text
 
     def test_a_full_disk_leaves_the_old_report(self, tmp_path, monkeypatch):
         path = tmp_path / "report.html"

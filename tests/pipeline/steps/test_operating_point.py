@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from edgeseg.runtime.score.image_score import score_image
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
+from edgeseg.train.pretrained.published import PUBLISHED
 from edgeseg.train.synthetic import write_dataset
 
 from ..trained import put_networks
@@ -99,7 +101,9 @@ def test_what_ships_carries_the_threshold(tmp_path: Path) -> None:
     torch.manual_seed(0)
     student = build_model(efficient_unet_arch(1, 1, width=0.25, depth=0.5, stages=4)).eval()
     teacher = build_model(unet_arch(1, 1, base=4, depth=3)).eval()
-    put_networks(chain, {"teacher": teacher, "student_alone": student, "student_distilled": student})
+    origin = dataclasses.asdict(PUBLISHED["lite0"].origin)
+    put_networks(chain, {"teacher": teacher})
+    put_networks(chain, {"student_alone": student, "student_distilled": student}, start=origin)
     done = run_chain(chain, no_progress)
     assert not {"teacher", "student_alone", "student_distilled"} & set(done.chain.ran) and done.report is not None
     found = done.report["operating_point"]
@@ -111,11 +115,13 @@ def test_what_ships_carries_the_threshold(tmp_path: Path) -> None:
     assert done.bundle is not None
     with Bundle.open(done.bundle) as bundle:
         assert bundle.manifest.decision == Decision(chosen.value, "val", "region_recall")
+        assert bundle.manifest.pretrained == ({"of": "student", **origin},)
         assert all(one.spec.decision == bundle.manifest.decision for one in bundle.manifest.variants)
     # The same threshold in FP32, so that what INT8 loses is quantization's alone.
     rows = {row["name"]: row for row in done.report["steps"]}
     assert rows["onnx_fp32"]["accuracy"]["val"]["dice_mean"] == pytest.approx(chosen.dice, abs=1e-6)
     assert rows["student_pruned"]["status"] == "not measured" and done.report["search"] is None
+    assert done.report["pretrained"] == [{"of": "student", **origin}]
     page = done.report_html.read_text()
     assert "the recipe has no budget, such as" in page and "The search for the budget" not in page
 

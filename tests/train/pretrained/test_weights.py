@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from edgeseg.runtime.errors import ConfigError, TrainingError
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
-from edgeseg.train.models.lite_encoder import PUBLISHED_BN_EPS
+from edgeseg.train.models.lite_encoder import LITE0, PUBLISHED_BN_EPS
 from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.pretrained import weights as room
 from edgeseg.train.pretrained.published import PUBLISHED, published_file
@@ -92,6 +93,38 @@ def test_away_from_the_rim_features_equal_the_published_networks(channels: int) 
     inner = (..., slice(2, -2), slice(2, -2))
     torch.testing.assert_close(stem[inner], expected[inner], atol=2e-5, rtol=1e-5)
     torch.testing.assert_close(first[inner], block[inner], atol=2e-4, rtol=1e-5)
+
+
+def _published_blocks(x: Tensor, name: str) -> Tensor:
+    """All blocks behind the stem, built by hand from the published names, padded on all sides alike."""
+    state = {key: tensor.double() for key, tensor in _published_state(name).items()}
+    number = 0
+    for _, _, repeats, stride, kernel in LITE0:
+        count = repeats if repeats == 1 else math.ceil(repeats * PUBLISHED[name].depth)
+        for place in range(count):
+            path, y = f"_blocks.{number}", x
+            if f"{path}._expand_conv.weight" in state:
+                y = F.relu6(_norm(F.conv2d(y, state[f"{path}._expand_conv.weight"]), state, f"{path}._bn0"))
+            step, depthwise = stride if place == 0 else 1, state[f"{path}._depthwise_conv.weight"]
+            y = F.conv2d(y, depthwise, stride=step, padding=kernel // 2, groups=len(depthwise))
+            y = F.relu6(_norm(y, state, f"{path}._bn1"))
+            y = _norm(F.conv2d(y, state[f"{path}._project_conv.weight"]), state, f"{path}._bn2")
+            x = x + y if place else y
+            number += 1
+    return x
+
+
+@pytest.mark.parametrize("name", ["lite0", "lite2"])
+def test_every_block_computes_what_the_published_one_does(name: str) -> None:
+    model = build_model(_arch(3, name))
+    take_weights(model, published_weights(name))
+    model = model.double().eval()
+    image = torch.rand(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        stem = model.act1(model.bn1(model.conv_stem(image)))
+        expected = _published_blocks(stem, name)
+        torch.testing.assert_close(model.encode(image)[0], expected, atol=1e-9, rtol=1e-9)
+    assert expected.std() > 0.1
 
 
 def test_at_even_sizes_the_stem_sees_its_input_one_pixel_up_and_left() -> None:

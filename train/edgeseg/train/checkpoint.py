@@ -80,6 +80,15 @@ def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[Se
     return model.eval(), description["meta"]
 
 
+def checkpoint_meta(folder: Path) -> dict[str, Any]:
+    """The `meta` that a network was saved with; its weights are not read.
+
+    Raises:
+        TrainingError: If the folder is incomplete or its description is none.
+    """
+    return dict(_read_description(folder).get("meta") or {})
+
+
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     if folder.exists() and not folder.is_dir():

@@ -18,6 +18,7 @@ from edgeseg.runtime.machine import doctor as examine_runtime
 # What each extra is for; the engines are told of by themselves.
 _PURPOSES = {
     "train": "training",
+    "weights": "published ImageNet weights to start from",
     "compress": "pruning and calibration",
     "export": "ONNX and TFLite files",
     "bench": "measuring, and this command line",

@@ -12,6 +12,7 @@ from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.recipe.gate_section import LEAST_SKILL
 from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.recipe.start import NONE, student_start
 from edgeseg.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ MAX_DROP = 0.005
 _REDUCED = ("fit.final_seeds=1", "fit.baselines=[]")
 
 _DECIDE_NOTHING = ("bundle", "report")
+# Keys that recipes have got since folds were recorded, with the value that is as if they were not there.
+_ADDED = (("gates", "min_skill", LEAST_SKILL), ("teacher", "encoder", NONE), ("student", "init", NONE))
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,12 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
 
     folder = recipe_folder(data, recipe.quantize.folder)
     asked = recipe.to_json()
-    if recipe.gates.min_skill == LEAST_SKILL:
-        del asked["gates"]["min_skill"]  # at its default no part of the question: folds recorded before it are found
+    for section, key, default in _ADDED:
+        if asked[section][key] == default:
+            del asked[section][key]
+    start = student_start(recipe.student.init, recipe.student.width, recipe.student.depth)
+    if start is not None:
+        asked["student"]["init"] = start.sha256
     return {
         "recipe": asked,
         "calibration_sha256": None if folder is None else folder.sha256,

@@ -12,7 +12,8 @@ from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, REFERENCE_FIL
 from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.plan.variants import VARIANTS, VariantPlan, reference_step
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
-from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.recipe.recipe import Recipe, StudentSection
+from edgeseg.pipeline.recipe.start import FILE, StartSection, student_place, student_start, teacher_start
 from edgeseg.runtime.engines import missing
 
 _STEPS = "edgeseg.pipeline.steps."
@@ -137,8 +138,8 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
         searched: From `_search`; its last step cuts the student.
     """
     training = training_settings(recipe)
-    teacher = training | recipe.sections("teacher")
-    student = training | recipe.sections("student")
+    teacher = training | recipe.sections("teacher") | _start(teacher_start(recipe.teacher.encoder))
+    student, student_places = training | _student(recipe.student), _places(recipe.student)
     distilled = student | recipe.sections("distill")
     named = recipe.fit.student
     left_out = {name: f"fit.student names {named}" for name in STUDENTS if named not in (None, name)}
@@ -147,8 +148,15 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
     score = {row.name: _scores([row], "val", scale)[0] for row in MODEL_ROWS}
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
     chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
-    alone = Step("student_alone", (), student, trains + "run_student_alone", weight=12)
-    taught = Step("student_distilled", ("teacher",), distilled, trains + "run_student_distilled", weight=25)
+    alone = Step("student_alone", (), student, trains + "run_student_alone", weight=12, places=student_places)
+    taught = Step(
+        "student_distilled",
+        ("teacher",),
+        distilled,
+        trains + "run_student_distilled",
+        weight=25,
+        places=student_places,
+    )
     return [
         *searched[:-1],
         Step("teacher", (), teacher, trains + "run_teacher", weight=30),
@@ -180,6 +188,23 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
             weight=0.1,
         ),
     ]
+
+
+def _student(section: StudentSection) -> dict[str, Any]:
+    """What the student's trainings are told of it; of a file to start from the content instead of the place."""
+    start = student_start(section.init, section.width, section.depth)
+    init = FILE if _places(section) else section.init
+    return {"student": dataclasses.asdict(dataclasses.replace(section, init=init))} | _start(start)
+
+
+def _start(start: StartSection | None) -> dict[str, Any]:
+    return {"start": None if start is None else dataclasses.asdict(start)}
+
+
+def _places(section: StudentSection) -> dict[str, str]:
+    """Where the student's file to start from lies, if the recipe names one."""
+    place = student_place(section.init)
+    return {} if place is None else {"start": place}
 
 
 def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:

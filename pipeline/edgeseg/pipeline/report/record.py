@@ -140,10 +140,17 @@ def _identities(report: Report) -> dict[str, Value]:
         "data SHA-256": _plain(dig(report, "data", "content_sha256")),
         "split SHA-256": _plain(dig(report, "data", "split_sha256")),
         "data licence": _plain(dig(report, "data", "licence")),
+        **{f"weights that the {one['of']} started from": _start(one) for one in report.get("pretrained", ())},
         "bundle": _plain(dig(bundle, "file")) or "none: nothing ships",
         "bundle bytes": _bytes(number(bundle, "bytes")),
         "bundle SHA-256": _plain(dig(bundle, "sha256")),
     }
+
+
+def _start(origin: Mapping[str, Any]) -> str:
+    """Name, licence and descent of the weights that a training started from."""
+    learnt = f"learnt from {origin['trained_on']}, {origin['source']}"
+    return f"{origin['name']}, licence {origin['licence']}, {learnt}, SHA-256 {origin['sha256']}"
 
 
 def _flat(settings: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from edgeseg.pipeline.plan.results import Packed, Scored
 from edgeseg.pipeline.plan.row import Row, load_rows
 from edgeseg.pipeline.recipe.recipe import RecipeIdentity
 from edgeseg.pipeline.steps.data import open_data
+from edgeseg.pipeline.steps.start import pretrained
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.model_spec import ModelSpec
@@ -33,7 +35,7 @@ def run_bundle(context: StepContext) -> Packed:
     sources = [_source(context, row) for row in decided if row.status == "ok"]
     if not sources:
         return Packed("refused", "no variant holds the accuracy budgets, so there is nothing to pack")
-    info = bundle_info(recipe, data, sources[0].spec)
+    info = dataclasses.replace(bundle_info(recipe, data, sources[0].spec), pretrained=pretrained(context.results))
     path = context.folder.files / f"{recipe.name}.edgeseg"
     manifest = pack(path, info, sources, golden_frames(data, context.setting("seed")))
     return Packed("ok", None, path.name, manifest.bundle_id, tuple(source.name for source in sources))

@@ -24,6 +24,7 @@ from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
 from edgeseg.pipeline.report.search import search_warnings
 from edgeseg.pipeline.steps.data import open_data
+from edgeseg.pipeline.steps.start import pretrained
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, Sample, read_image
 from edgeseg.runtime.frame.intensity import apply_window
@@ -65,6 +66,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "command": context.setting("command"),
         "recipe": {"name": recipe["name"], "sha256": context.setting("sha256"), "settings": recipe},
         "data": data_summary(data),
+        "pretrained": list(pretrained(records)),
         "machine": read_device().to_json(),
         "software": read_software(),
         "warnings": found + search_warnings(search, shipped),

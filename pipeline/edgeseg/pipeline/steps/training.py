@@ -15,8 +15,10 @@ from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
 from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.compress.search.importance import Gates, find_gates
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.recipe.recipe import DistillSection, StudentSection, TeacherSection, TrainSection
+from edgeseg.pipeline.recipe.recipe import DistillSection, StudentSection, TrainSection
+from edgeseg.pipeline.recipe.teacher_section import TeacherSection
 from edgeseg.pipeline.steps.data import open_data
+from edgeseg.pipeline.steps.start import start_of, started
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
@@ -24,9 +26,11 @@ from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import FitResult, fit
 from edgeseg.train.lightning_module import SegmentationModule
-from edgeseg.train.models import SegmentationNet, build_model
+from edgeseg.train.models import SegmentationNet
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.models.unet import unet_arch
+from edgeseg.train.pretrained.published import PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,10 @@ class Budget:
 
 
 def run_teacher(context: StepContext) -> dict[str, Any]:
-    """Train the U-Net on the supervised loss."""
+    """Train the teacher on the supervised loss."""
     data, section = open_data(context), context.section("teacher", TeacherSection)
     channels, outputs = network_ends(context, data)
-    arch = unet_arch(channels, outputs, base=section.base, depth=section.depth, upsampling=section.upsampling)
+    arch = _teacher_arch(section, channels, outputs)
     budget = Budget(section.epochs, section.learning_rate, section.batch_size)
     return train_step(context, data, seeded_model(context, arch), None, budget)
 
@@ -66,9 +70,9 @@ def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
 
 
 def seeded_model(context: StepContext, arch: dict[str, Any]) -> SegmentationNet:
-    """A network whose initial weights depend on the recipe's seed alone."""
+    """A network whose initial weights depend on the recipe's seed and on what the step starts from alone."""
     torch.manual_seed(context.section("train", TrainSection).seed)
-    return build_model(arch)
+    return started(context, arch)
 
 
 def train_step(
@@ -102,6 +106,7 @@ def train_step(
         "params": figures.params,
         "macs": figures.macs,
         "macs_at": list(size),
+        **start_of(context),
     }
     meta = {"classes": list(data.classes), "color": data.color, "step": context.step.name, **result}
     save_checkpoint(context.folder.files, model, meta)
@@ -184,6 +189,13 @@ def train_config(section: TrainSection, budget: Budget) -> TrainConfig:
         loss=section.loss,
         augment=section.augment,
     )
+
+
+def _teacher_arch(section: TeacherSection, channels: int, outputs: int) -> dict[str, Any]:
+    published = PUBLISHED.get(section.encoder)
+    if published is None:
+        return unet_arch(channels, outputs, base=section.base, depth=section.depth, upsampling=section.upsampling)
+    return lite_unet_arch(channels, outputs, width=published.width, depth=published.depth)
 
 
 def _student(context: StepContext, data: DataSet) -> SegmentationNet:

