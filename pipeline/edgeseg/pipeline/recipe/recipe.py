@@ -17,6 +17,7 @@ from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSec
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.prune_section import refuse_prune
+from edgeseg.pipeline.recipe.reference_section import ReferenceSection
 from edgeseg.pipeline.recipe.source import place, read_source
 from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
@@ -142,6 +143,7 @@ class RecipeIdentity:
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
     "teacher": ("base", "depth", "epochs", "learning_rate"),
+    "reference": ("base", "depth"),
     "student": ("width", "depth", "stages", "epochs", "learning_rate"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
@@ -158,6 +160,7 @@ class Recipe:
     intended_use: str = "research; no clinical or safety claim"
     binary_output: bool = False
     train: TrainSection = field(default_factory=TrainSection)
+    reference: ReferenceSection = field(default_factory=ReferenceSection)
     teacher: TeacherSection = field(default_factory=TeacherSection)
     student: StudentSection = field(default_factory=StudentSection)
     distill: DistillSection = field(default_factory=DistillSection)
@@ -183,6 +186,7 @@ class Recipe:
                 value = getattr(getattr(self, section), key)
                 if value is not None and not value > 0:
                     raise ConfigError(f"{section}.{key} is {value}, but must be above 0")
+        self.reference.check(self.geometry)
         stride = 2 ** (self.teacher.depth - 1)
         if self.geometry.mode == "resize" and (
             int(self.geometry.height_px or 0) % stride or int(self.geometry.width_px or 0) % stride
@@ -219,7 +223,8 @@ class Recipe:
             geometry=self.geometry,
             binary_output=self.binary_output,
             train=self.train,
-            teacher=TeacherSection(depth=self.teacher.depth),  # decides which sizes are right
+            reference=ReferenceSection(depth=self.reference.depth),  # both decide which sizes are right
+            teacher=TeacherSection(depth=self.teacher.depth),
             student=self.student,
             distill=self.distill,
             quantize=dataclasses.replace(self.quantize, folder=None, float_paths=()),
