@@ -79,9 +79,13 @@ def test_costs_are_against_the_reference_where_the_run_had_one():
     rows = [reference | {"speedup_vs_reference": None}, teacher | {"speedup_vs_reference": {"ratio": 1.5}}]
     rows += [{key: value for key, value in shipped.items() if key != "speedup_vs_teacher"}]
     rows[-1] |= {"speedup_vs_reference": {"ratio": 60.1}}
-    text = results_table.results_text(REPORT | {"steps": rows}, Path("x.json"))
+    text = results_table.results_text(
+        REPORT | {"steps": rows, "recipe": {"settings": {"reference": {"base": 32}}}}, Path("x.json")
+    )
     assert "`onnx-int8-x86` ships: 60.1 times the reference's speed, 52.0 times smaller, test" in text
     assert "| reference | ok | – | – | – | 31.20 | – | – |" in text
+    assert "against `reference`, a plain U-Net in FP32 (base 32), same engine, never trained." in text
+    assert "against `reference`" not in results_table.results_text(REPORT, Path("x.json"))
     assert "| teacher | ok | – | – | – | 30.00 | – | 1.5 |" in text
 
 
