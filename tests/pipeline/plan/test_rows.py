@@ -18,6 +18,7 @@ from edgeseg.pipeline.plan.layout import REFERENCE_ROWS, ROWS, score_step
 from edgeseg.pipeline.plan.row import load_rows, save_rows
 from edgeseg.pipeline.plan.rows import Found, reference_row, val_row, with_latency, with_test
 from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.runtime import selection
 from edgeseg.runtime.errors import ConfigError
 
 from ..stored_scores import store_scores
@@ -75,6 +76,21 @@ def test_a_file_that_was_not_made_is_a_row_with_its_reason(found: Found) -> None
     row = with_test(val_row(ALONE, bare), ALONE, bare)
     assert (row.status, row.reason, row.accuracy) == ("failed", "it failed", {"val": None, "test": None})
     assert row.dice_drop_vs_teacher is None and row.skill is None
+
+
+def test_a_file_that_is_computed_wrongly_here_is_refused_in_plain_words(found: Found, monkeypatch) -> None:
+    lenient = dataclasses.replace(found, gates=GateSection(None, None))
+    needs = dataclasses.replace(ALONE, needs=("vnni",))
+    for kind, status in (("x86", "refused"), ("x86-vnni", "ok")):
+        monkeypatch.setattr(selection, "machine_kind", lambda kind=kind: kind)
+        row = val_row(needs, lenient)
+        assert row.status == status
+        assert (row.reason is None) == (status == "ok")
+        assert row.reason is None or row.reason == (
+            "this processor has no VNNI instructions, so that sums of unsigned times signed bytes saturate: what this "
+            "file answers here, and its Dice, is not what it does where it is meant to run; run the recipe on a "
+            "processor that has them"
+        )
 
 
 def _bench(**total_ms: float) -> BenchResult:

@@ -200,7 +200,8 @@ def _wrong_here(layout: RowLayout) -> str | None:
     wrong = wrong_without(layout.needs)
     if wrong is None:
         return None
-    return f"{wrong}: its figures here are not those of this file; run the recipe on a processor that has them"
+    meant = "what this file answers here, and its Dice, is not what it does where it is meant to run"
+    return f"{wrong}: {meant}; run the recipe on a processor that has them"
 
 
 def _network_step(layout: RowLayout, records: Records) -> str:
