@@ -143,10 +143,10 @@ class RecipeIdentity:
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
     "teacher": ("base", "depth", "epochs", "learning_rate"),
-    "reference": ("base", "depth"),
     "student": ("width", "depth", "stages", "epochs", "learning_rate"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
+    "reference": ("base", "depth"),
 }
 
 
@@ -160,13 +160,13 @@ class Recipe:
     intended_use: str = "research; no clinical or safety claim"
     binary_output: bool = False
     train: TrainSection = field(default_factory=TrainSection)
-    reference: ReferenceSection = field(default_factory=ReferenceSection)
     teacher: TeacherSection = field(default_factory=TeacherSection)
     student: StudentSection = field(default_factory=StudentSection)
     distill: DistillSection = field(default_factory=DistillSection)
     decision: DecisionSection = field(default_factory=DecisionSection)
     quantize: QuantizeSection = field(default_factory=QuantizeSection)
     bench: BenchSection = field(default_factory=BenchSection)
+    reference: ReferenceSection = field(default_factory=ReferenceSection)
     gates: GateSection = field(default_factory=GateSection)
     fit: FitSection = field(default_factory=FitSection)
     budget: Budget | None = None
@@ -186,7 +186,6 @@ class Recipe:
                 value = getattr(getattr(self, section), key)
                 if value is not None and not value > 0:
                     raise ConfigError(f"{section}.{key} is {value}, but must be above 0")
-        self.reference.check(self.geometry)
         stride = 2 ** (self.teacher.depth - 1)
         if self.geometry.mode == "resize" and (
             int(self.geometry.height_px or 0) % stride or int(self.geometry.width_px or 0) % stride
@@ -205,6 +204,7 @@ class Recipe:
                 f"decision.objective is {self.decision.objective!r}, but a threshold belongs to one output; "
                 "set binary_output: true (two classes), or leave the objective out"
             )
+        self.reference.check(self.geometry)
 
     def to_json(self) -> dict[str, Any]:
         """The recipe with every default written out."""
@@ -223,12 +223,12 @@ class Recipe:
             geometry=self.geometry,
             binary_output=self.binary_output,
             train=self.train,
-            reference=ReferenceSection(depth=self.reference.depth),  # both decide which sizes are right
-            teacher=TeacherSection(depth=self.teacher.depth),
+            teacher=TeacherSection(depth=self.teacher.depth),  # decides which sizes are right
             student=self.student,
             distill=self.distill,
             quantize=dataclasses.replace(self.quantize, folder=None, float_paths=()),
             bench=BenchSection(threads=self.bench.threads),
+            reference=ReferenceSection(depth=self.reference.depth),  # as that of the teacher
             fit=self.fit,
             budget=self.budget,
         )

@@ -18,8 +18,3 @@ def open_data(context: StepContext) -> DataSet:
     if kept is None and not data.split_given:
         raise DataError(f"{context.split_file}, which says how the images are split, is gone; give the command again")
     return data
-
-
-def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
-    """Input channels and logit planes of a network for this data."""
-    return (1 if data.color == "gray" else 3), (1 if context.setting("binary_output") else len(data.classes))

@@ -16,7 +16,7 @@ from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.compress.search.importance import Gates, find_gates
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.recipe import DistillSection, StudentSection, TeacherSection, TrainSection
-from edgeseg.pipeline.steps.data import network_ends, open_data
+from edgeseg.pipeline.steps.data import open_data
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
@@ -58,6 +58,11 @@ def run_student_distilled(context: StepContext) -> dict[str, Any]:
     data, section = open_data(context), context.section("student", StudentSection)
     teacher, _ = load_checkpoint(context.folders["teacher"].files)
     return train_step(context, data, _student(context, data), teacher, Budget(section.epochs, section.learning_rate))
+
+
+def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
+    """Input channels and logit planes of a network for this data."""
+    return (1 if data.color == "gray" else 3), (1 if context.setting("binary_output") else len(data.classes))
 
 
 def seeded_model(context: StepContext, arch: dict[str, Any]) -> SegmentationNet:
