@@ -54,8 +54,9 @@ def test_figures_and_reasons() -> None:
         "int8: refused for x86-ort: 3.0 times",
         "int8: no latency: the engine is missing",
     ]
-    assert lines[-3].startswith(
-        "Speed-ups and sizes refer to the reference, a plain U-Net in FP32 (base 16), in the same"
+    assert any(
+        line.startswith("Speed-ups and sizes refer to the reference, a plain U-Net in FP32 (base 16), in the same")
+        for line in lines
     )
     assert lines[-1] == "ships: onnx-int8 for x86-ort (the fastest)"
 

@@ -224,7 +224,7 @@ class TestVerdict:
         assert "3.29 ms instead of the reference's 112 ms in the same engine" in found.detail
         assert "File: 0.640 MB, the reference's 31.1 MB." in found.detail
         assert "a plain U-Net in FP32 (base 32, depth 5, 7.76 M parameters)" in found.detail
-        assert "Its weights are random: it is not trained" in found.detail
+        assert "Its weights are random: it is never trained and has no Dice." in found.detail
         assert "37 test images in 37 groups" in found.detail
 
     @pytest.mark.parametrize(

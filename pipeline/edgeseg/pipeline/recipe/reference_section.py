@@ -13,8 +13,8 @@ from edgeseg.runtime.input_spec import Geometry
 class ReferenceSection:
     """The plain U-Net in FP32 that speed-ups and sizes refer to, whatever the teacher is.
 
-    It has random weights and is never trained: latency, size and memory do not depend on them. Where its Dice is
-    wanted, let the teacher be that network.
+    It has random weights and is never trained: size, memory and the engine's time do not depend on them. Where its
+    Dice is wanted, let the teacher be that network.
 
     Attributes:
         base: Channels at full resolution.
