@@ -77,6 +77,7 @@ def results_text(report: Values, path: Path) -> str:
     rows = [row for row in report.get("steps") or [] if isinstance(row, Mapping)]
     lines = [f"**{recipe}**. {headline(report)}", "", _origin(report, path), "", *HEAD]
     lines += [_row(row, depth, dig(report, "shipped", "step")) for depth, row in _tree(rows)]
+    lines += _compared(report, rows)
     lines += _regions(rows)
     lines += [f"\n{row.get('name')} is refused: {row['reason']}." for row in rows if row.get("reason")]
     lines += [f"\nWarning: {one.get('step') or 'val'}: {one['message']}." for one in report.get("warnings") or []]
@@ -162,6 +163,15 @@ def _row(row: Values, depth: int, shipped: Any) -> str:
         ratio_text(speedup_of(row)) if row.get("parent") or "speedup_vs_reference" in row else DASH,
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _compared(report: Values, rows: Sequence[Values]) -> list[str]:
+    """What speed and size are compared with; in records without a reference it is the teacher, and the head says so."""
+    if not any(row.get("name") == "reference" for row in rows):
+        return []
+    size = dig(report, "recipe", "settings", "reference") or {}
+    words = ", ".join(f"{key} {value}" for key, value in size.items())
+    return [f"\nSpeed and size: against `reference`, a plain U-Net in FP32 ({words}), same engine, never trained."]
 
 
 def _regions(rows: Sequence[Values]) -> list[str]:

@@ -53,6 +53,16 @@ def test_folds_and_their_sum(tmp_path: Path, false: float | str) -> None:
     assert (f"Regions lost from teacher to shipped, of 96: {drop} points." in text) is isinstance(false, float)
 
 
+def test_a_fold_s_speed_is_read_under_the_name_of_either_version(tmp_path: Path) -> None:
+    path, found = tmp_path / "nerves.json", record(0.1)
+    old = json.dumps(found)
+    texts = []
+    for text in (old, old.replace("speedup_vs_teacher", "speedup_vs_reference")):
+        path.write_text(text)
+        texts.append(run(path).stdout)
+    assert texts[0] == texts[1] and "66.0 (64.0 to 68.0)" in texts[0]
+
+
 def test_nothing_tested_is_told(tmp_path: Path) -> None:
     path = tmp_path / "nerves.json"
     path.write_text(json.dumps(record(0.1) | {"pooled": None, "sentence": "No fold has a network."}))

@@ -149,17 +149,31 @@ def test_points_lie_where_their_values_are():
     assert places[0][1] > places[1][1] > places[2][1]  # up is more
 
 
-def test_labels_of_points_apart_do_not_overlap():
-    points = [Point(x, y, f"onnx_int8_{x}_{y}") for x in (1, 2, 3) for y in (1, 2, 3)]
-    svg = svg_of(scatter_svg(points, "ms", "Dice"))
+def labels_apart(svg):
+    """The texts beside the marks; no two of them overlap."""
     labels = [t for t in svg.iter("text") if t.get("class") == "label"]
     boxes = [(float(t.get("x")), float(t.get("y")), 0.56 * 13 * len(t.text or "")) for t in labels]
-    assert len(boxes) == 9
     for i, (x, y, width) in enumerate(boxes):
         assert x >= 0 and x + width <= 480
         for other_x, other_y, other_width in boxes[:i]:
             apart = x + width <= other_x or other_x + other_width <= x
             assert apart or abs(y - other_y) >= 10
+    return [t.text for t in labels]
+
+
+def test_labels_of_points_apart_do_not_overlap():
+    points = [Point(x, y, f"onnx_int8_{x}_{y}") for x in (1, 2, 3) for y in (1, 3)]
+    assert set(labels_apart(svg_of(scatter_svg(points, "ms", "Dice")))) == {point.label for point in points}
+
+
+def test_of_many_points_the_marks_have_numbers_and_the_legend_has_the_names():
+    points = [Point(1.5 + i / 50, 0.5 + i / 900, f"student_of_a_long_name_{i}", "fp32") for i in range(10)]
+    points.insert(3, Point(None, 0.5, "not measured"))
+    svg = svg_of(scatter_svg(points, "ms", "Dice", log_x=True))
+    shown = [number for number in range(1, 12) if number != 4]  # as in another plot, where that row has a place
+    assert sorted(map(int, labels_apart(svg))) == shown
+    named = {text.text for text in svg.iter("text")}
+    assert {f"{number} {points[number - 1].label}" for number in shown} <= named and "fp32" in named
 
 
 def test_plots_leave_out_what_has_no_place():

@@ -71,6 +71,24 @@ def test_headline_and_rows(recorded):
     assert str(recorded.parent) not in text
 
 
+def test_costs_are_against_the_reference_where_the_run_had_one():
+    """In records without one they were against the teacher, as above."""
+    teacher, shipped = REPORT["steps"]
+    none = {"val": None, "test": None}
+    reference = {"name": "reference", "parent": None, "status": "ok", "bytes": 31_200_000, "accuracy": none}
+    rows = [reference | {"speedup_vs_reference": None}, teacher | {"speedup_vs_reference": {"ratio": 1.5}}]
+    rows += [{key: value for key, value in shipped.items() if key != "speedup_vs_teacher"}]
+    rows[-1] |= {"speedup_vs_reference": {"ratio": 60.1}}
+    text = results_table.results_text(
+        REPORT | {"steps": rows, "recipe": {"settings": {"reference": {"base": 32}}}}, Path("x.json")
+    )
+    assert "`onnx-int8-x86` ships: 60.1 times the reference's speed, 52.0 times smaller, test" in text
+    assert "| reference | ok | – | – | – | 31.20 | – | – |" in text
+    assert "against `reference`, a plain U-Net in FP32 (base 32), same engine, never trained." in text
+    assert "against `reference`" not in results_table.results_text(REPORT, Path("x.json"))
+    assert "| teacher | ok | – | – | – | 30.00 | – | 1.5 |" in text
+
+
 def test_what_is_missing_is_a_dash():
     text = results_table.results_text({"steps": [{"name": "teacher"}]}, Path("docs/results/x.json"))
     assert "Nothing ships: no reason given." in text

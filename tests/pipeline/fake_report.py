@@ -57,12 +57,14 @@ def ratio(value: float) -> dict[str, Any]:
 
 
 def row(name: str, parent: str | None, dice: float, ms: float, size: int, **others: Any) -> dict[str, Any]:
+    lite = others.get("engine") == "litert"
     teacher = {"val": 0.741, "test": 0.727}
     gap = teacher["test"] - dice
     fields: dict[str, Any] = {
         "name": name,
         "parent": parent,
         "kind": "model",
+        "target": "x86-litert" if lite else "x86-ort",
         "status": "ok",
         "reason": None,
         "engine": "onnxruntime",
@@ -75,7 +77,7 @@ def row(name: str, parent: str | None, dice: float, ms: float, size: int, **othe
         "dice_drop_vs_teacher": {"val": drop(gap, 0.02), "test": drop(gap, 0.022)} if parent else None,
         "dice_drop_vs_parent": {"val": drop(gap / 2, 0.012), "test": drop(gap / 2, 0.014)} if parent else None,
         "latency_ms": latency(ms),
-        "speedup_vs_reference": ratio(112.4 / ms) if parent else None,
+        "speedup_vs_reference": ratio((90.5 if lite else 112.4) / ms),
         "speedup_vs_parent": ratio(1.0 + 10 / ms) if parent else None,
         "agreement_vs_parent": 0.9812 if parent else None,
         "peak_memory_mib": 143.2,
@@ -86,11 +88,21 @@ def row(name: str, parent: str | None, dice: float, ms: float, size: int, **othe
     return fields | others
 
 
+def reference(name: str, parent: str | None, ms: float, **others: Any) -> dict[str, Any]:
+    """What costs are compared with in one engine; it has no accuracy."""
+    missing = dict.fromkeys(("dice_drop_vs_teacher", "dice_drop_vs_parent", "agreement_vs_parent", "skill"))
+    missing |= dict.fromkeys(("speedup_vs_reference", "speedup_vs_parent"))
+    costs = row(name, parent, 0.0, ms, 31_140_000, kind="reference", params=7_763_041, **others)
+    return costs | missing | {"accuracy": {"val": None, "test": None}}
+
+
 def fake_report() -> dict[str, Any]:
     """A whole run in which one variant ships and two rows are refused."""
     lite = {"engine": "litert"}
     tail = {"kind": "variant", "precision": "int8"}
     steps = [
+        reference("reference", None, 112.4),
+        reference("reference_tflite", "reference", 90.5, **lite),
         row("teacher", None, 0.727, 112.4, 31_140_000),
         row("student_alone", "teacher", 0.684, 12.9, 3_420_000),
         row("student_distilled", "teacher", 0.722, 12.8, 3_420_000),
@@ -174,6 +186,7 @@ def settings() -> dict[str, Any]:
         "intended_use": "research on point-of-care ultrasound; no clinical claim",
         "geometry": {"mode": "resize", "height_px": 256, "width_px": 256},
         "bench": {"threads": 2, "processes": 5},
+        "reference": {"base": 32, "depth": 5, "upsampling": "transposed"},
         "gates": {
             "max_dice_drop": 0.015,
             "max_total_dice_drop": 0.02,

@@ -95,7 +95,7 @@ def test_version() -> None:
         (["run", "demo", "--set", "teacher.epoch=3"], 2, "did you mean 'epochs'"),
         (["run", "demo", "--set", "teacher"], 2, "is not of the form key=value"),
         (["run", "demo", "--data", "nowhere"], 2, "--data nowhere is no folder"),
-        (["run", "demo", "--only", "fly"], 1, "step 'fly' is unknown; known are target, teacher, "),
+        (["run", "demo", "--only", "fly"], 1, "step 'fly' is unknown; known are reference, target, teacher, "),
         (["run"], 2, "Missing argument"),
         (["run", "demo", "--fast"], 2, "No such option"),
         (["fly"], 2, "No such command"),

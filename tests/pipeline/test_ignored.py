@@ -248,6 +248,7 @@ name: tiny
 data: {name: metal}
 geometry: {mode: resize, height_px: 64, width_px: 64}
 train: {batch_size: 4, validate_every: 1, threads: 1, precision: float32, workers: 0, loss: {terms: ce+dice+regions}}
+reference: {base: 4}
 teacher: {base: 4, epochs: 2}
 """
 

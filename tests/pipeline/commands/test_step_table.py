@@ -10,7 +10,7 @@ from rich.console import Console
 from edgeseg.pipeline.commands.step_table import reasons_of, shipped_line, step_table, tree
 
 # What every row has at least.
-ROW: dict[str, Any] = {"parent": None, "status": "ok", "reason": None, "refused_for": {}}
+ROW: dict[str, Any] = {"parent": None, "kind": "model", "status": "ok", "reason": None, "refused_for": {}}
 TEACHER: dict[str, Any] = {
     **ROW,
     **{"name": "teacher", "params": 7_760_000, "bytes": 31_000_000},
@@ -29,6 +29,7 @@ INT8: dict[str, Any] = {
     **{"latency_ms": None, "latency_reason": "the engine is missing"},
 }
 LOST: dict[str, Any] = {**ROW, "name": "lost", "parent": "gone"}
+RECIPE = {"settings": {"reference": {"base": 16}}}
 SHIPPED = {"step": "int8", "variant": "onnx-int8", "target": "x86-ort", "reason": "the fastest"}
 
 
@@ -44,7 +45,7 @@ def test_children_stand_below_their_parents() -> None:
 
 
 def test_figures_and_reasons() -> None:
-    lines = printed({"steps": [TEACHER, STUDENT, INT8], "shipped": SHIPPED})
+    lines = printed({"steps": [TEACHER, STUDENT, INT8], "shipped": SHIPPED, "recipe": RECIPE})
     assert lines[1].split() == ["teacher", "ok", "31.0", "7.76", "M", "0.810", "0.800", "-", "112", "1.00x"]
     assert lines[2].startswith("└ student") and "+0.8 (\N{MINUS SIGN}1.2 to +2.9)" in lines[2]
     assert lines[3].startswith("  └ int8")
@@ -53,6 +54,10 @@ def test_figures_and_reasons() -> None:
         "int8: refused for x86-ort: 3.0 times",
         "int8: no latency: the engine is missing",
     ]
+    assert any(
+        line.startswith("Speed-ups and sizes refer to the reference, a plain U-Net in FP32 (base 16), in the same")
+        for line in lines
+    )
     assert lines[-1] == "ships: onnx-int8 for x86-ort (the fastest)"
 
 

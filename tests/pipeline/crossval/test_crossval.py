@@ -40,6 +40,7 @@ data: {name: synthetic, synthetic_images: 24, synthetic_px: 64}
 geometry: {mode: resize, height_px: 64, width_px: 64}
 train:
   {batch_size: 4, workers: 0, validate_every: 1, threads: 1, precision: float32, augment: {p_elastic: 0, p_grid: 0}}
+reference: {base: 4, depth: 3}
 teacher: {base: 4, depth: 3, epochs: 1}
 student: {width: 0.25, depth: 0.5, stages: 4, epochs: 1}
 quantize: {images: 8, method: minmax}
@@ -99,7 +100,11 @@ def a_report(search: dict[str, Any], **change: Any) -> dict[str, Any]:
         "git_commit": None,
         "warnings": [],
         "search": search,
-        "steps": [row | {"name": "teacher"}, row | shipped | {"skill": None}],
+        "steps": [
+            row | {"name": "reference", "bytes": 310_000},
+            row | {"name": "teacher"},
+            row | shipped | {"skill": None},
+        ],
         "shipped": {"step": "onnx_int8", "over_budget": [], "reason": "fast"},
         "chosen": {"choose_student": {"student": "student_alone"}},
         "recipe": {"settings": {"budget": {"target": "x86-ort"}}},

@@ -77,11 +77,11 @@ def test_a_file_beyond_its_budget_is_told() -> None:
     row = dataclasses.replace(_row(), latency_ms={"total": {"p50": 2.2}}, bytes=1100, speedup_vs_reference=slow)
     assert over_budget(budget, row) == (  # 2.2 ms are no speed-up
         "bytes is 1100, the budget allows 1000",
-        "beside the teacher it is 4.97 (4.5 to 5.5) times as fast, 5 were asked",
+        "beside the reference it is 4.97 (4.5 to 5.5) times as fast, 5 were asked",
     )
     assert not over_budget(budget, dataclasses.replace(row, bytes=900, speedup_vs_reference=fast))
     unmeasured = dataclasses.replace(_row(), bytes=900)
-    assert over_budget(budget, unmeasured) == ("its speed beside the teacher could not be measured",)
+    assert over_budget(budget, unmeasured) == ("its speed beside the reference could not be measured",)
     latency = Budget("x86-ort", latency_ms=2.0)
     assert over_budget(latency, row) == ("latency_ms is 2.2, the budget allows 2",)
     assert over_budget(latency, unmeasured) == ("latency_ms is not measured, the budget allows 2",)

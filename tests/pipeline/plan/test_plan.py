@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.pipeline.chain.chain import Step, StepContext
+from edgeseg.pipeline.chain.chain import Chain, Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
-from edgeseg.pipeline.plan.layout import CHOICES, ROWS, score_step
+from edgeseg.pipeline.plan.layout import CHOICES, REFERENCE_FILES, ROWS, score_step
 from edgeseg.pipeline.plan.plan import Here, plan_steps
 from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
@@ -24,6 +24,7 @@ from edgeseg.pipeline.recipe.recipe import (
     TrainSection,
     load_recipe,
 )
+from edgeseg.pipeline.recipe.reference_section import ReferenceSection
 from edgeseg.pipeline.recipe.teacher_section import TeacherSection
 from edgeseg.runtime.input_spec import Geometry
 
@@ -91,7 +92,7 @@ def test_settings_reach_only_the_steps_that_use_them() -> None:
 # What a step may be handed as a dataclass, and how it is read back.
 SECTIONS = {
     **{"train": TrainSection, "teacher": TeacherSection, "student": StudentSection, "distill": DistillSection},
-    **{"bench": BenchSection, "gates": GateSection, "geometry": Geometry},
+    **{"reference": ReferenceSection, "bench": BenchSection, "gates": GateSection, "geometry": Geometry},
     **{"quantize": RangesSection},
 }
 
@@ -181,7 +182,40 @@ def test_what_is_not_asked_for_is_left_out_with_its_reason() -> None:
         "student_distilled": "fit.student names student_alone",
         "student_pruned": "the recipe has no budget, such as {target: x86-ort, macs_ratio: 0.65}, so nothing is cut",
     }
-    assert "target" not in steps and next(iter(_steps())) == "target"  # or hours of training would come first
+    assert "target" not in steps and list(_steps())[:2] == ["reference", "target"]  # before hours of training
+
+
+def test_the_reference_depends_on_no_training_and_decides_what_everything_is_timed_beside(tmp_path: Path) -> None:
+    """Of other keys the results are made anew."""
+    compared = {"reference", *REFERENCE_FILES.values()}
+
+    def keys(*assignments: str) -> dict[str, str]:
+        recipe = load_recipe(RECIPES[0], assignments)
+        return Chain(plan_steps(recipe), tmp_path, tmp_path, "data").keys()
+
+    before = keys()
+    taught = keys("teacher.base=8", "teacher.epochs=3", "train.seed=5", "student.width=0.25")
+    assert {name for name in compared if before[name] != taught[name]} == set() and before["bench"] != taught["bench"]
+    wider = keys("reference.base=24")
+    changed = {name for name in before if before[name] != wider[name]}
+    assert changed >= compared | {"bench", "ship", "bundle", "report"}
+    assert not changed & {"teacher", "student_alone", "student_distilled", "student_pruned", "target", "onnx_int8"}
+
+
+def test_a_ratio_as_budget_is_one_to_the_reference_and_is_looked_at_before_any_training() -> None:
+    trained = {"teacher", "student_alone", "student_distilled"}
+    for limit, compared in (("speedup: 2", {"reference"}), ("latency_ms: 2", set()), ("macs_ratio: 0.5", set())):
+        steps = _steps(f"budget={{target: x86-ort, {limit}}}")
+        assert _ancestors("target", steps) == compared, limit
+        assert set(steps["student_pruned"].parents) & {"reference"} == compared
+        assert list(steps).index("target") < min(list(steps).index(name) for name in trained)
+
+
+def test_every_engine_times_the_reference_and_one_file_more_than_the_rows_there_are() -> None:
+    timed = [row.file for row in ROWS if row.not_timed is None]
+    assert _steps()["bench"].parents == (*timed, *REFERENCE_FILES.values())
+    assert len(timed) + len(REFERENCE_FILES) == 13
+    assert not [name for name in _steps() if name.endswith("_reference")]  # it is scored on nothing
 
 
 def test_what_is_said_of_the_data_reaches_scores_bundle_and_report_and_no_training() -> None:

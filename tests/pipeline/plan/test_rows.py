@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.result import BenchResult, ModelFile
+from edgeseg.benchmarks.result import Row as Timed
+from edgeseg.benchmarks.samples import Block, Cold, ProcessRun
 from edgeseg.pipeline.chain.store import StepFolder
-from edgeseg.pipeline.plan.layout import ROWS, score_step
+from edgeseg.pipeline.plan.layout import REFERENCE_ROWS, ROWS, score_step
 from edgeseg.pipeline.plan.row import load_rows, save_rows
-from edgeseg.pipeline.plan.rows import Found, val_row, with_test
+from edgeseg.pipeline.plan.rows import Found, reference_row, val_row, with_latency, with_test
 from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.runtime import selection
 from edgeseg.runtime.errors import ConfigError
 
 from ..stored_scores import store_scores
@@ -71,3 +76,60 @@ def test_a_file_that_was_not_made_is_a_row_with_its_reason(found: Found) -> None
     row = with_test(val_row(ALONE, bare), ALONE, bare)
     assert (row.status, row.reason, row.accuracy) == ("failed", "it failed", {"val": None, "test": None})
     assert row.dice_drop_vs_teacher is None and row.skill is None
+
+
+def test_a_file_that_is_computed_wrongly_here_is_refused_in_plain_words(found: Found, monkeypatch) -> None:
+    lenient = dataclasses.replace(found, gates=GateSection(None, None))
+    needs = dataclasses.replace(ALONE, needs=("vnni",))
+    for kind, status in (("x86", "refused"), ("x86-vnni", "ok")):
+        monkeypatch.setattr(selection, "machine_kind", lambda kind=kind: kind)
+        row = val_row(needs, lenient)
+        assert row.status == status
+        assert (row.reason is None) == (status == "ok")
+        assert row.reason is None or row.reason == (
+            "this processor has no VNNI instructions, so that sums of unsigned times signed bytes saturate: what this "
+            "file answers here, and its Dice, is not what it does where it is meant to run; run the recipe on a "
+            "processor that has them"
+        )
+
+
+def _bench(**total_ms: float) -> BenchResult:
+    """Files that take so long, each in two processes of two blocks."""
+
+    def timed(name: str, ms: float) -> Timed:
+        block = Block(0, (100_000,) * 5, (round(ms * 1e6) - 150_000,) * 5, (50_000,) * 5)
+        processes = (ProcessRun(1, 0.1, True, 0, "0" * 64, (block, block)),) * 2
+        cold = Cold(1.0, 1.0, 1.0, 50.0, 60.0, 80.5, "0" * 64, "onnxruntime 1.0")
+        return Timed(name, "ok", None, ModelFile("0" * 64, 7), "onnxruntime", "fp32", 1, cold, processes)
+
+    rows = tuple(timed(name, ms) for name, ms in total_ms.items())
+    return BenchResult("2026-11-28", "device", HarnessConfig(), None, {}, {}, {}, {}, 1.0, rows)
+
+
+def test_speed_is_told_against_the_reference_and_not_the_teacher(found: Found) -> None:
+    row = val_row(ALONE, found)
+    for reference_ms, ratio in ((60.0, 20.0), (15.0, 5.0)):  # another `reference.base`, another ratio
+        bench = _bench(reference_onnx=reference_ms, teacher_onnx=9.0, student_alone_onnx=3.0)
+        compared = with_latency(row, ALONE, bench, found)
+        assert compared.speedup_vs_reference is not None and compared.speedup_vs_parent is not None
+        assert compared.speedup_vs_reference["ratio"] == pytest.approx(ratio)
+        assert compared.speedup_vs_parent["ratio"] == pytest.approx(3.0)
+    alone = with_latency(row, ALONE, _bench(teacher_onnx=9.0, student_alone_onnx=3.0), found)
+    assert alone.speedup_vs_reference is None and alone.latency_ms is not None
+
+
+def test_the_reference_has_costs_and_no_accuracy(found: Found) -> None:
+    first, litert = REFERENCE_ROWS[:2]
+    assert (first.name, first.target, litert.parent) == ("reference", "x86-ort", "reference")
+    records = dict(found.records) | {"reference": {"result": {"params": 9, "macs": 8, "macs_at": [64, 64]}}}
+    records |= {first.file: {"result": {"status": "ok", "bytes": 7}}}
+    records |= {litert.file: {"result": {"status": "failed", "reason": "too large"}}}
+    known = dataclasses.replace(found, records=records)
+    bench = _bench(reference_onnx=60.0, teacher_onnx=9.0)
+    row = reference_row(first, bench, known)
+    assert (row.kind, row.params, row.macs, row.bytes, row.peak_memory_mib) == ("reference", 9, 8, 7, 80.5)
+    assert row.latency_ms is not None and row.latency_ms["total"]["p50"] == pytest.approx(60.0)
+    assert row.accuracy == {"val": None, "test": None} and row.speedup_vs_reference is None
+    failed = reference_row(litert, bench, known)
+    assert (failed.status, failed.reason, failed.latency_ms) == ("failed", "too large", None)
+    assert failed.latency_reason == "reference_tflite was not measured"

@@ -38,7 +38,7 @@ def test_every_variant_is_of_a_known_format_that_its_engine_reads() -> None:
         assert one.same_as is None or one.same_as in steps[: steps.index(one.step)]
 
 
-def test_every_target_has_both_precisions_and_the_teachers_file() -> None:
+def test_every_target_has_both_precisions_and_the_references_file() -> None:
     for target in TARGETS:
         assert shipped_as(target, "fp32").engine is shipped_as(target, "int8").engine
     assert set(REFERENCE_FILES) == set(TARGETS)

@@ -70,6 +70,9 @@ def test_set_overrides_the_file(write) -> None:
         ("geometry: {mode: resize, height_px: 64}", "height_px and width_px belong together"),
         ("geometry: {mode: resize, height_px: 64, width_px: 96, tile_px: 32, overlap_px: 8}", "has no tiles"),
         ("geometry: {mode: resize, height_px: 60, width_px: 96}", "needs multiples of 16"),
+        ("reference: {depth: 7}", "reference.depth 7 needs multiples of 64"),
+        ("reference: {base: 0}", "reference.base is 0, but must be above 0"),
+        ("reference: {upsampling: nearest}", "use one of transposed, bilinear"),
         ("geometry: {mode: tile, tile_px: 64, overlap_px: 40}", "Use a smaller overlap"),
         ("geometry: {mode: squeeze}", "squeeze"),
         (

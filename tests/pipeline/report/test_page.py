@@ -225,12 +225,15 @@ class TestVerdict:
     def test_ships_but_not_shown(self):
         found = read_verdict(fake_report())
         assert found.sentence == (
-            "onnx-int8-x86 ships for x86-ort: 34.2 times faster than the teacher (95 % interval 32.1 to 35.9), 48.7 "
+            "onnx-int8-x86 ships for x86-ort: 34.2 times faster than the reference (95 % interval 32.1 to 35.9), 48.7 "
             "times smaller, test Dice 0.7 points lower (95 % interval −1.5 to +2.9, not shown to be within the budget "
             "of 2.0 points)."
         )
         assert found.tone == "warn"
-        assert "3.29 ms instead of the teacher's 112 ms in the same engine" in found.detail
+        assert "3.29 ms instead of the reference's 112 ms in the same engine" in found.detail
+        assert "File: 0.640 MB, the reference's 31.1 MB." in found.detail
+        assert "a plain U-Net in FP32 (base 32, depth 5, 7.76 M parameters)" in found.detail
+        assert "Its weights are random: it is never trained and has no Dice." in found.detail
         assert "37 test images in 37 groups" in found.detail
 
     @pytest.mark.parametrize(
@@ -262,17 +265,17 @@ class TestVerdict:
         [
             (
                 {"ratio": 2.5, "lo95": 2.0, "hi95": 3.0},
-                "2.50 times faster than the teacher (95 % interval 2.00 to 3.00)",
+                "2.50 times faster than the reference (95 % interval 2.00 to 3.00)",
                 0,
             ),
-            ({"ratio": 1.02, "lo95": 0.9, "hi95": 1.1}, "not shown to be faster than the teacher (ratio 1.02", 1),
+            ({"ratio": 1.02, "lo95": 0.9, "hi95": 1.1}, "not shown to be faster than the reference (ratio 1.02", 1),
             (
                 {"ratio": 0.5, "lo95": 0.4, "hi95": 0.8},
-                "2.00 times slower than the teacher (95 % interval 1.25 to 2.50)",
+                "2.00 times slower than the reference (95 % interval 1.25 to 2.50)",
                 2,
             ),
-            ({"ratio": 2.5, "lo95": None, "hi95": None}, "2.50 times the teacher's speed (a single process", 1),
-            (None, "its speed against the teacher is not measured", 1),
+            ({"ratio": 2.5, "lo95": None, "hi95": None}, "2.50 times the reference's speed (a single process", 1),
+            (None, "its speed against the reference is not measured", 1),
         ],
     )
     def test_speed(self, speedup, words, tone):
@@ -284,10 +287,12 @@ class TestVerdict:
     def test_a_larger_file_is_said(self):
         assert "2.00 times larger" in read_verdict(with_row("onnx_int8", bytes=62_280_000)).sentence
 
-    def test_times_of_different_engines_are_not_set_side_by_side(self):
-        ships = fake_report()["shipped"]
-        report = changed(shipped=ships | {"step": "tflite_fp32", "variant": "tflite-fp32"})
-        assert "instead of" not in read_verdict(report).detail
+    def test_times_of_one_engine_are_set_side_by_side_and_no_others(self):
+        ships = fake_report()["shipped"] | {"step": "tflite_fp32", "variant": "tflite-fp32"}
+        report = changed(shipped=ships)
+        assert "6.60 ms instead of the reference's 90.5 ms in the same engine" in read_verdict(report).detail
+        others = [row for row in report["steps"] if row["name"] != "reference_tflite"]
+        assert "instead of" not in read_verdict(report | {"steps": others}).detail
 
     def test_nothing_ships(self):
         found = read_verdict(
@@ -295,7 +300,7 @@ class TestVerdict:
         )
         assert found.sentence == "Nothing ships: every variant fell below max_total_dice_drop on val."
         assert found.tone == "bad"
-        assert "2 of 8 rows were refused" in found.detail
+        assert "2 of 10 rows were refused" in found.detail
 
 
 class TestImages:

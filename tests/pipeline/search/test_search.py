@@ -38,6 +38,7 @@ data: {name: synthetic}
 geometry: {mode: resize, height_px: 64, width_px: 64}
 train:
   {batch_size: 4, workers: 0, validate_every: 1, threads: 1, precision: float32, augment: {p_elastic: 0, p_grid: 0}}
+reference: {base: 4, depth: 3}
 teacher: {base: 4, depth: 3, epochs: 1}
 student: {width: 0.25, depth: 0.5, stages: 4, epochs: 1}
 fit:

@@ -39,6 +39,7 @@ name: binary
 data: {name: binary}
 geometry: {mode: resize, height_px: 64, width_px: 64}
 binary_output: true
+reference: {base: 4, depth: 3}
 train: {loss: {terms: bce+dice}}
 gates: {max_dice_drop: null, max_total_dice_drop: null, min_skill: null}
 decision: {objective: region_recall}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,13 @@ def recipe_of(root: Path, *assignments: str) -> Recipe:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["x86-ort", "x86-litert"])
-def test_a_student_is_timed_beside_the_teacher_and_scored_on_val(tmp_path: Path, engine: str, synthetic_data) -> None:
+def test_a_student_is_timed_beside_the_reference_and_scored_on_val(tmp_path: Path, engine: str, synthetic_data) -> None:
     torch.manual_seed(0)
     n_classes = len(synthetic_data.classes)
     student = build_model(efficient_unet_arch(1, n_classes, width=0.25, depth=0.5, stages=4)).eval()
-    teacher = build_model(unet_arch(1, n_classes, base=4, depth=3)).eval()
+    reference = build_model(unet_arch(1, n_classes, base=4, depth=3)).eval()
     target = local_target(recipe_of(tmp_path), synthetic_data, Budget(engine, speedup=2), 16, tmp_path / "scratch")
-    pair = reference_and_student_ms(target, teacher, student)
+    pair = reference_and_student_ms(target, reference, student)
     found = beside_student(target, student, pair["student_ms"]).probe.measure(student)
     assert pair["reference_ms"] > 0 and found.pace is not None and found.pace > 0
     assert target.probe.size(student) == found.bytes
@@ -50,7 +51,7 @@ def test_a_student_is_timed_beside_the_teacher_and_scored_on_val(tmp_path: Path,
     assert not list((tmp_path / "scratch" / "any").iterdir())  # written again when it ships
 
 
-def test_a_teacher_that_does_not_run_here_is_told_with_a_way_out(tmp_path: Path, synthetic_data) -> None:
+def test_a_reference_that_does_not_run_here_is_told_with_a_way_out(tmp_path: Path, synthetic_data) -> None:
     target = local_target(recipe_of(tmp_path), synthetic_data, FAST, 16, tmp_path)
     rgb, gray = (build_model(unet_arch(channels, 3, base=4, depth=2)).eval() for channels in (3, 1))
     with pytest.raises(ConfigError, match=r"3 input channels.*give latency_ms instead"):
@@ -90,4 +91,14 @@ def test_what_no_training_can_help_is_refused_before_any(
     chain = make_chain(recipe_of(tmp_path, *settings), None, tmp_path)
     with pytest.raises(ConfigError, match=words):
         run_chain(chain, no_progress)
-    assert [path.name for path in tmp_path.glob("tiny/steps/*")] == ["target"]
+    assert {path.name for path in tmp_path.glob("tiny/steps/*")} == {"reference", "target"}
+
+
+def test_what_a_ratio_refers_to_is_timed_before_any_training(tmp_path: Path) -> None:
+    chain = make_chain(
+        recipe_of(tmp_path, "budget={target: x86-ort, speedup: 2}", "reference={base: 4, depth: 3}"), None, tmp_path
+    )
+    run_chain(chain, no_progress, only="target")
+    assert {path.name for path in tmp_path.glob("tiny/steps/*")} == {"reference", "target"}
+    found = json.loads((tmp_path / "tiny/steps/target/done.json").read_text())
+    assert found["result"]["reference_ms"] > 0

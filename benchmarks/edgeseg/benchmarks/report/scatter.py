@@ -11,6 +11,8 @@ from edgeseg.benchmarks.report.axis import Axis, fit_axis
 from edgeseg.benchmarks.report.markup import Markup, escape
 
 _RADIUS = 5.5
+# Of more points the names do not fit beside their marks: numbers stand there, and the names in the legend.
+_MOST_NAMES = 6
 _MARKS = ("circle", "square", "triangle", "diamond", "cross", "plus")
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom [px]
@@ -23,7 +25,7 @@ class Point:
     Attributes:
         x: Where it lies; a point without a finite place is left out.
         y: Likewise.
-        label: Its name, written beside it.
+        label: Its name, written beside it, or in the legend where there are many.
         group: Points of one group share colour and mark and stand in the legend.
         y_low: Lower end of its interval, if it has one.
         y_high: Upper end.
@@ -43,7 +45,7 @@ def scatter_svg(points: Sequence[Point], x_label: str, y_label: str, log_x: bool
     """The points as inline SVG; a sentence where none can be drawn.
 
     Args:
-        points: What to show, in any order.
+        points: What to show, in any order; a point's number is its place here, so that plots of the same rows agree.
         x_label: Title of the horizontal axis, with its unit.
         y_label: Title of the vertical axis, with its unit.
         log_x: Whether equal ratios of x are equal distances.
@@ -57,8 +59,13 @@ def scatter_svg(points: Sequence[Point], x_label: str, y_label: str, log_x: bool
     places = [(x.px(float(p.x or 0)), y.px(float(p.y or 0))) for p in shown]
     drawing = [_bar(p, at[0], y, groups.index(p.group)) for p, at in zip(shown, places, strict=True)]
     drawing += [_mark_at(p, at, groups.index(p.group)) for p, at in zip(shown, places, strict=True)]
-    drawing += _labels(shown, places)
     entries = [(mark(i), group) for i, group in enumerate(groups) if group]
+    texts = [point.label for point in shown]
+    if len(shown) > _MOST_NAMES:
+        texts = [str(number) for number, point in enumerate(points, 1) if _has_place(point, log_x)]
+        numbered = [f"{text} {point.label}" for text, point in zip(texts, shown, strict=True)]
+        entries += [(mark(groups.index(p.group)), name) for p, name in zip(shown, numbered, strict=True)]
+    drawing += _labels(shown, places, texts)
     legend = canvas.legend(entries)
     return canvas.plot(x, y, x_label, y_label, "".join(drawing), legend)
 
@@ -105,7 +112,7 @@ def _mark_at(point: Point, at: tuple[float, float], group: int) -> str:
     return f'<g transform="translate({at[0]:.1f} {at[1]:.1f})"><title>{title}</title>{ring}{mark(group)}</g>'
 
 
-def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]]) -> list[str]:
+def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]], texts: Sequence[str]) -> list[str]:
     """Each label where it overlaps least, the emphasised one first."""
     marks: list[Box] = [(x - 8, y - 8, x + 8, y + 8) for x, y in places]
     labels: list[Box] = []
@@ -113,13 +120,11 @@ def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]]) -> l
     parts = []
     for i in order:
         taken = [*marks[:i], *marks[i + 1 :], *labels]
-        box = min(_candidates(places[i], points[i].label), key=lambda b: _cost(b, taken, places[i]))
+        box = min(_candidates(places[i], texts[i]), key=lambda b: _cost(b, taken, places[i]))
         labels.append(box)
         bold = ' font-weight="700"' if points[i].emphasised else ""
         parts.append(_leader(box, places[i]))
-        parts.append(
-            f'<text class="label" x="{box[0]:.1f}" y="{box[3] - 4:.1f}"{bold}>{escape(points[i].label)}</text>'
-        )
+        parts.append(f'<text class="label" x="{box[0]:.1f}" y="{box[3] - 4:.1f}"{bold}>{escape(texts[i])}</text>')
     return parts
 
 

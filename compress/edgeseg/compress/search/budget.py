@@ -18,7 +18,7 @@ class Budget:
     Attributes:
         target: Where it is measured, such as `x86-ort`.
         latency_ms: Most milliseconds of the whole pipeline, p50: pre + infer + post.
-        speedup: Least ratio of the FP32 teacher's latency, same engine and threads, to the network's.
+        speedup: Least ratio of the FP32 reference U-Net's latency, same engine and threads, to the network's.
         macs: Most multiply-accumulates of one inference.
         macs_ratio: Largest share of the student's multiply-accumulates, such as 0.65.
         bytes: Most bytes of the file that ships.
@@ -77,7 +77,7 @@ class Budget:
         """The limits as largest allowed values, ratios turned into milliseconds and multiply-accumulates.
 
         Args:
-            reference_ms: p50 of the FP32 teacher's whole pipeline on the target [ms]; needed for `speedup` alone.
+            reference_ms: p50 of the FP32 reference's whole pipeline on the target [ms]; needed for `speedup` alone.
             student_macs: Of the student that is cut; needed for `macs_ratio` alone.
 
         Raises:
@@ -93,7 +93,9 @@ class Budget:
         if ratio is None:
             return limits
         if reference_ms is None:
-            raise ConfigError(f"budget speedup={ratio:g} needs the teacher's latency on {self.target}; give latency_ms")
+            raise ConfigError(
+                f"budget speedup={ratio:g} needs the reference's latency on {self.target}; give latency_ms"
+            )
         limits["latency_ms"] = min(limits.get("latency_ms", math.inf), reference_ms / ratio)
         return limits
 

@@ -38,8 +38,8 @@ Limits = Annotated[
     str | None,
     typer.Option(
         "--budget",
-        help="Any of latency_ms, speedup (against the FP32 teacher), macs, macs_ratio (of the student's), bytes, with "
-        "commas between. "
+        help="Any of latency_ms, speedup (against the FP32 reference U-Net), macs, macs_ratio (of the student's), "
+        "bytes, with commas between. "
         "Default: the recipe's budget.",
         metavar="LIMITS",
     ),

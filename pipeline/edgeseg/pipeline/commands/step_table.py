@@ -17,12 +17,13 @@ from edgeseg.pipeline.report.fields import (
     megabytes,
     number,
     points,
+    reference_words,
     short,
 )
 
 _STYLES = {"ok": "green", "refused": "yellow", "failed": "bold red", "unsupported": "dim", "not measured": "dim"}
 _TEXTS = ("step", "status")
-_FIGURES = ("MB", "params", "Dice val", "Dice test", "test drop vs teacher [points]", "p50 ms", "speed-up")
+_FIGURES = ("MB", "params", "Dice val", "Dice test", "test drop vs teacher [points]", "p50 ms", "speed-up vs reference")
 
 
 def step_table(report: Report) -> RenderableType:
@@ -36,7 +37,9 @@ def step_table(report: Report) -> RenderableType:
         name = f"{'  ' * (depth - 1)}└ {row['name']}" if depth else row["name"]
         table.add_row(name, Text(row["status"], _STYLES.get(row["status"], "")), *_figures(row))
     reasons = [Text(line) for row in report["steps"] for line in reasons_of(row)]
-    return Group(table, *([Text(""), *reasons] if reasons else []), Text(""), Text(shipped_line(report), "bold"))
+    told = [Text(""), *reasons] if reasons else []
+    compared = [Text(""), Text(reference_words(report), "dim")]
+    return Group(table, *told, *compared, Text(""), Text(shipped_line(report), "bold"))
 
 
 def tree(rows: Sequence[Row]) -> list[tuple[int, Row]]:

@@ -61,7 +61,7 @@ def latency_refusals(speedups: Mapping[str, float | None], gates: GateSection) -
     """Targets a variant is refused for, with the figures.
 
     Args:
-        speedups: Measured ratio to the teacher in the same engine by target; None where it could not be measured.
+        speedups: Measured ratio to the reference in the same engine by target; None where it could not be measured.
         gates: With `min_speedup` per target.
     """
     refused = {}
@@ -70,9 +70,9 @@ def latency_refusals(speedups: Mapping[str, float | None], gates: GateSection) -
             continue
         ratio = speedups[target]
         if ratio is None:
-            refused[target] = f"not measured on {target}, where {wanted:g} times the teacher's speed is asked for"
+            refused[target] = f"not measured on {target}, where {wanted:g} times the reference's speed is asked for"
         elif ratio < wanted:
-            refused[target] = f"{ratio:.1f} times the teacher's speed on {target}; {wanted:g} is asked for"
+            refused[target] = f"{ratio:.1f} times the reference's speed on {target}; {wanted:g} is asked for"
     return refused
 
 
@@ -85,13 +85,13 @@ def over_budget(budget: Budget, row: Row) -> tuple[str, ...]:
     """
     total = ((row.latency_ms or {}).get("total") or {}).get("p50")
     own = {"latency_ms": total, "bytes": row.bytes}
-    # Not the ceilings: the milliseconds that a speed-up comes to are those of the minute the teacher was timed in.
+    # Not the ceilings: the milliseconds that a speed-up comes to are those of the minute the reference was timed in.
     over = [str(one) for one in misses({name: limit for name, limit in budget.limits.items() if name in own}, own)]
     asked, found = budget.speedup, row.speedup_vs_reference
     if asked is not None and not found:
-        over.append("its speed beside the teacher could not be measured")
+        over.append("its speed beside the reference could not be measured")
     elif asked is not None and found and found["ratio"] < asked:
         low, high = found["lo95"], found["hi95"]
         interval = "" if low is None else f" ({low:.1f} to {high:.1f})"
-        over.append(f"beside the teacher it is {found['ratio']:.3g}{interval} times as fast, {asked:g} were asked")
+        over.append(f"beside the reference it is {found['ratio']:.3g}{interval} times as fast, {asked:g} were asked")
     return tuple(over)

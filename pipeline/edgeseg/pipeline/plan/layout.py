@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeseg.pipeline.plan.variants import CHOICES, CHOOSE_FINAL, CHOOSE_STUDENT, REFERENCE_FILES, VARIANTS
+from edgeseg.pipeline.plan.variants import (
+    CHOICES,
+    CHOOSE_FINAL,
+    CHOOSE_STUDENT,
+    REFERENCE,
+    REFERENCE_FILES,
+    VARIANTS,
+)
 
 __all__ = [
     "CHOICES",
@@ -12,7 +19,9 @@ __all__ = [
     "CHOOSE_STUDENT",
     "CUT",
     "MODEL_ROWS",
+    "REFERENCE",
     "REFERENCE_FILES",
+    "REFERENCE_ROWS",
     "ROWS",
     "SEARCH_FILE",
     "VARIANT_ROWS",
@@ -27,7 +36,8 @@ class RowLayout:
 
     Attributes:
         name: Of the row.
-        parent: Row it is made of and compared with; None for the teacher; one of `CHOICES` where that step names it.
+        parent: Row it is made of and compared with; None for teacher and reference; one of `CHOICES` where that step
+            names it.
         file: Step that holds its model file.
         target: Where its latency is measured and gated.
         variant: Name in the bundle, or None for a row that is never packed.
@@ -51,6 +61,11 @@ class RowLayout:
 # The network that the search cuts to the budget, and what the search has found, among the step's files.
 CUT, SEARCH_FILE = "student_pruned", "search.json"
 
+# What costs are compared with, a row an engine; they have no accuracy, and no step scores them.
+REFERENCE_ROWS = tuple(
+    RowLayout(REFERENCE, None, file, target) if target == "x86-ort" else RowLayout(file, REFERENCE, file, target)
+    for target, file in REFERENCE_FILES.items()
+)
 MODEL_ROWS = (
     RowLayout("teacher", None, "teacher_onnx", "x86-ort"),
     RowLayout("student_alone", "teacher", "student_alone_onnx", "x86-ort", feeds=False),

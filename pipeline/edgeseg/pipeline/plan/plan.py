@@ -10,7 +10,7 @@ from typing import Any
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, REFERENCE_FILES, ROWS, VARIANT_ROWS, score_step
 from edgeseg.pipeline.plan.search_parts import search_parts
-from edgeseg.pipeline.plan.variants import VARIANTS, VariantPlan, reference_step
+from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe, StudentSection
 from edgeseg.pipeline.recipe.start import FILE, StartSection, student_place, student_start, teacher_start
@@ -61,7 +61,7 @@ def plan_steps(
     scale = {"pixel_mm": said.get("pixel_mm")}
     searched = _search(recipe, calibration_sha256, here)
     exports = [*_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
-    first = [*_students(recipe, scale, searched), *exports]
+    first = [_reference(recipe), *_students(recipe, scale, searched), *exports]
     exported = [*dict.fromkeys([*(row.file for row in ROWS), *REFERENCE_FILES.values()])]
     measured = [name for name in exported if name not in {row.file for row in ROWS if row.not_timed}]
     bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
@@ -76,7 +76,7 @@ def plan_steps(
     bundle = Step("bundle", everything, packed, _STEPS + "pack:run_bundle", version=2, weight=0.5)
     report = Step(
         "report",
-        (*everything, *points, "ranges", "bundle"),
+        (*everything, *points, REFERENCE, "ranges", "bundle"),
         gates | told,
         _STEPS + "report:run_report",
         version=3,
@@ -125,8 +125,15 @@ def _search(recipe: Recipe, calibration_sha256: str | None, here: Here) -> tuple
     known = {"folder_sha256": calibration_sha256, "machine": here.machine}
     asked, searched = (known | {"recipe": one.to_json()} for one in (recipe.of_target(), recipe.of_search()))
     weight = sum(search_parts(recipe).values())
-    cut = Step(CUT, (*_CUT_FROM, "target"), searched, search + "run_student_pruned", 3, weight=weight, places=places)
-    return (Step("target", (), asked, search + "run_target", weight=0.2, places=places), cut)
+    compared = (REFERENCE,) if recipe.budget.speedup is not None else ()
+    before = (*_CUT_FROM, *compared, "target")
+    cut = Step(CUT, before, searched, search + "run_student_pruned", 4, weight=weight, places=places)
+    return (Step("target", compared, asked, search + "run_target", 2, weight=0.2, places=places), cut)
+
+
+def _reference(recipe: Recipe) -> Step:
+    settings = recipe.sections("reference", "geometry", "binary_output")
+    return Step(REFERENCE, (), settings, _STEPS + "reference:run_reference", weight=0.2)
 
 
 def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ...]) -> list[Step]:
@@ -208,7 +215,7 @@ def _places(section: StudentSection) -> dict[str, str]:
 
 
 def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
-    """The files of the accepted student, and the teacher's in each engine."""
+    """The files of the accepted student, and the reference's in each engine."""
     students = tuple(name for name in _trainings() if name != "teacher")
     accepted = (*students, "choose_final")
     where = recipe.sections("geometry")
@@ -219,7 +226,7 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
     decided = (*accepted, *(step.name for step in points))
     floats = [one for one in VARIANTS if one.precision == "fp32"]
     return [
-        *(step for one in floats for step in _teacher(one, recipe)),
+        *(_compared(one, recipe) for one in floats),
         *points,
         *(_float(one, decided, where) for one in floats),
         Step("ranges", accepted, calibration, ranges, version=RANGES_VERSION, weight=2, places=places),
@@ -227,15 +234,12 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
     ]
 
 
-def _teacher(variant: VariantPlan, recipe: Recipe) -> list[Step]:
-    """The teacher's file for a target; the one of its row is there already."""
-    name = reference_step(variant.step)
-    if name in {row.file for row in MODEL_ROWS}:
-        return []
-    where = recipe.sections("geometry") | {"of": "teacher"}
+def _compared(variant: VariantPlan, recipe: Recipe) -> Step:
+    """The reference's file for a target."""
+    name, where = reference_step(variant.step), recipe.sections("geometry") | {"of": REFERENCE}
     if variant.same_as:
-        return [_same(variant, name, ("teacher",), reference_step(variant.same_as), where)]
-    return [Step(name, ("teacher",), where | {"format": variant.format}, _EXPORT + "run_float", weight=1)]
+        return _same(variant, name, (REFERENCE,), reference_step(variant.same_as), where)
+    return Step(name, (REFERENCE,), where | {"format": variant.format}, _EXPORT + "run_float", weight=1)
 
 
 def _float(variant: VariantPlan, decided: tuple[str, ...], where: Mapping[str, Any]) -> Step:

@@ -26,7 +26,7 @@ class Row:
     Attributes:
         name: Of the row.
         parent: Row it is made of and compared with.
-        kind: `model` or `variant`.
+        kind: `model`, `variant` or `reference`.
         variant: Name in the bundle.
         target: Where its latency is measured and gated.
         status: `ok`, `refused`, `failed` or `not measured`.
@@ -39,7 +39,7 @@ class Row:
         bytes: Of its file.
         sha256: Of its file.
         parity: Of its file against torch.
-        accuracy: `metrics.summarize` by split.
+        accuracy: `metrics.summarize` by split; None where it is not scored, as the reference is not.
         dice_drop_vs_teacher: `drops.dice_drop` and its budget, by split.
         dice_drop_vs_parent: The same against its parent.
         agreement_vs_parent: Share of equal mask pixels on val, in [0, 1].
@@ -49,7 +49,7 @@ class Row:
         peak_memory_mib: Of a fresh process.
         load_ms: Until the engine is ready.
         first_inference_ms: Of a fresh process.
-        speedup_vs_reference: `speedup.Ratio` in the same engine.
+        speedup_vs_reference: `speedup.Ratio` to the reference in the same engine.
         speedup_vs_parent: The same against its parent.
         latency_reason: Why there is no latency.
     """

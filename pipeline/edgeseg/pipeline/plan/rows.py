@@ -16,7 +16,16 @@ from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.learned.skill import skill_of
 from edgeseg.pipeline.plan.gates import accuracy_refusal, baseline_refusal, latency_refusals
-from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, CUT, REFERENCE_FILES, ROWS, RowLayout, score_step
+from edgeseg.pipeline.plan.layout import (
+    CHOICES,
+    CHOOSE_FINAL,
+    CUT,
+    REFERENCE,
+    REFERENCE_FILES,
+    ROWS,
+    RowLayout,
+    score_step,
+)
 from edgeseg.pipeline.plan.results import Choice, Exported, Scored
 from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.recipe.gate_section import GateSection
@@ -100,6 +109,13 @@ def with_latency(row: Row, layout: RowLayout, bench: BenchResult, found: Found) 
     return dataclasses.replace(row, refused_for=latency_refusals({layout.target: ratio}, found.gates) | row.refused_for)
 
 
+def reference_row(layout: RowLayout, bench: BenchResult, found: Found) -> Row:
+    """What the reference costs in one engine; its weights are random, so that it has no accuracy."""
+    built = found.records[REFERENCE]["result"]
+    row = _of_file(layout, found, built, "reference", layout.parent)
+    return with_latency(dataclasses.replace(row, accuracy={"val": None, "test": None}), layout, bench, found)
+
+
 def parent_name(layout: RowLayout, records: Records) -> str | None:
     """The row a row is made of and compared with, as its layout or the choice that the layout names says."""
     if layout.parent in CHOICES:
@@ -125,18 +141,27 @@ def _of_budget(layout: RowLayout, found: Found) -> Found:
 
 
 def _described(layout: RowLayout, found: Found) -> Row:
-    exported = result_of(found.records, layout.file, Exported)
     trained = found.records.get(_network_step(layout, found.records), {}).get("result", {})
+    kind = "model" if layout.variant is None else "variant"
+    row = _of_file(layout, found, trained, kind, parent_name(layout, found.records))
     # Where there is no network, why there is none says more than that it has no file.
     told = trained if layout.variant is None and trained.get("status", "ok") != "ok" else {}
+    if told:
+        row = dataclasses.replace(row, status=told["status"], reason=told.get("reason"))
+    return dataclasses.replace(row, accuracy={"val": found.summary(layout, "val")})
+
+
+def _of_file(layout: RowLayout, found: Found, trained: Mapping[str, Any], kind: str, parent: str | None) -> Row:
+    """A row of what its file and its network say of themselves."""
+    exported = result_of(found.records, layout.file, Exported)
     return Row(
         name=layout.name,
-        parent=parent_name(layout, found.records),
-        kind="model" if layout.variant is None else "variant",
+        parent=parent,
+        kind=kind,
         variant=layout.variant,
         target=layout.target,
-        status=told.get("status", exported.status),
-        reason=told.get("reason", exported.reason),
+        status=exported.status,
+        reason=exported.reason,
         engine=exported.backend,
         precision=exported.precision,
         params=trained.get("params"),
@@ -145,7 +170,6 @@ def _described(layout: RowLayout, found: Found) -> Row:
         bytes=exported.bytes,
         sha256=exported.sha256,
         parity=exported.parity,
-        accuracy={"val": found.summary(layout, "val")},
     )
 
 
@@ -174,11 +198,10 @@ def _baseline_refusal(row: Row, layout: RowLayout, found: Found) -> str | None:
 def _wrong_here(layout: RowLayout) -> str | None:
     """Golden masks are made here: of a file that is computed otherwise where it is meant to run they would be wrong."""
     wrong = wrong_without(layout.needs)
-    return (
-        f"{wrong}, so its masks here are no measure of it; run the recipe on a processor that has them"
-        if wrong
-        else None
-    )
+    if wrong is None:
+        return None
+    meant = "what this file answers here, and its Dice, is not what it does where it is meant to run"
+    return f"{wrong}: {meant}; run the recipe on a processor that has them"
 
 
 def _network_step(layout: RowLayout, records: Records) -> str:
@@ -186,6 +209,6 @@ def _network_step(layout: RowLayout, records: Records) -> str:
 
 
 def _ratio(reference: Any, candidate: Any) -> dict[str, Any] | None:
-    if reference is None or reference.status != "ok":
+    if reference is None or reference is candidate or reference.status != "ok":
         return None
     return speedup(reference.nested_ms(), candidate.nested_ms()).to_json()

@@ -13,6 +13,8 @@ from edgeseg.runtime.engines import Engine, engine_of_target
 
 # Steps that choose the student which goes on: a row whose parent is one of them hangs from what it chose.
 CHOOSE_STUDENT, CHOOSE_FINAL = CHOICES = ("choose_student", "choose_final")
+# Step of the network that costs are compared with.
+REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,11 @@ VARIANTS = (
 
 
 def reference_step(step: str) -> str:
-    """Step that makes the teacher's file as `step` makes the student's in FP32: `teacher_onnx` for `onnx_fp32`."""
-    return f"teacher_{step.removesuffix('_fp32')}"
+    """Step that makes the reference's file as `step` makes the student's in FP32: `reference_onnx` for `onnx_fp32`."""
+    return f"{REFERENCE}_{step.removesuffix('_fp32')}"
 
 
-# The teacher's file in each engine, so that every speed-up is within one engine.
+# The reference's file in each engine, so that every speed-up is within one engine.
 REFERENCE_FILES = {one.target: reference_step(one.step) for one in VARIANTS if one.precision == "fp32"}
 
 

@@ -22,7 +22,7 @@ class GateSection:
         max_false_regions_per_negative_frame: Of the row itself, on val.
         min_skill: Of a variant itself, on val: how far its Dice is above the best trivial answer's, as a share of what
             is left to 1. A variant below it has learned nothing; it is packed, but refused for every target.
-        min_speedup: Against the teacher in the same engine, per target; refuses a variant for that target alone.
+        min_speedup: Against the reference in the same engine, per target; refuses a variant for that target alone.
     """
 
     max_dice_drop: float | None = 0.02

@@ -17,6 +17,7 @@ from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSec
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.prune_section import refuse_prune
+from edgeseg.pipeline.recipe.reference_section import ReferenceSection
 from edgeseg.pipeline.recipe.source import place, read_source
 from edgeseg.pipeline.recipe.start import IMAGENET, NONE
 from edgeseg.pipeline.recipe.teacher_section import TeacherSection
@@ -139,6 +140,7 @@ _ABOVE_ZERO = {
     "student": ("width", "depth", "stages", "epochs", "learning_rate"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
+    "reference": ("base", "depth"),
 }
 
 
@@ -158,6 +160,7 @@ class Recipe:
     decision: DecisionSection = field(default_factory=DecisionSection)
     quantize: QuantizeSection = field(default_factory=QuantizeSection)
     bench: BenchSection = field(default_factory=BenchSection)
+    reference: ReferenceSection = field(default_factory=ReferenceSection)
     gates: GateSection = field(default_factory=GateSection)
     fit: FitSection = field(default_factory=FitSection)
     budget: Budget | None = None
@@ -195,6 +198,7 @@ class Recipe:
                 f"decision.objective is {self.decision.objective!r}, but a threshold belongs to one output; "
                 "set binary_output: true (two classes), or leave the objective out"
             )
+        self.reference.check(self.geometry)
 
     def to_json(self) -> dict[str, Any]:
         """The recipe with every default written out."""
@@ -218,6 +222,7 @@ class Recipe:
             distill=self.distill,
             quantize=dataclasses.replace(self.quantize, folder=None, float_paths=()),
             bench=BenchSection(threads=self.bench.threads),
+            reference=ReferenceSection(depth=self.reference.depth),  # as that of the teacher
             fit=self.fit,
             budget=self.budget,
         )

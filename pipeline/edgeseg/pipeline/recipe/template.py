@@ -111,7 +111,7 @@ distill:
   temperature: 2.0
   alpha: 0.7 # weight of the teacher's answer against the truth
   # views: 20 # ask the teacher once about 20 views an image, for all trainings; default: fresh ones in every epoch
-budget: # what the device can afford; or latency_ms: 2, bytes: 300000, speedup: 20 (against the FP32 teacher)
+budget: # what the device can afford; or latency_ms: 2, bytes: 300000, speedup: 20 (against the FP32 reference U-Net)
   target: x86-ort
   macs_ratio: 0.55 # of the student's
 fit: # how far the search for it goes; left out, more ways, seeds and baselines are tried
@@ -132,7 +132,7 @@ gates: # what a step may cost; 0.01 is one point of Dice
   max_total_dice_drop: 0.03 # against the teacher; a variant beyond it is not packed
   # min_region_recall: 0.8
   # max_false_regions_per_negative_frame: 0.2
-  # min_speedup: {{x86-ort: 10, x86-litert: 10}} # against the teacher in the same engine
+  # min_speedup: {{x86-ort: 10, x86-litert: 10}} # against the FP32 reference U-Net in the same engine
 """
 
 

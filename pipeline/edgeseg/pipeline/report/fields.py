@@ -44,8 +44,32 @@ def find_row(report: Report, name: Any) -> Row | None:
 
 
 def teacher_of(report: Report) -> Row | None:
-    """The row all totals refer to."""
+    """The row all drops of accuracy refer to."""
     return find_row(report, "teacher")
+
+
+def reference_of(report: Report, row: Row) -> Row | None:
+    """What a row's cost is compared with: the reference in the same engine."""
+    engines = (one for one in report["steps"] if one["kind"] == "reference" and one["target"] == row["target"])
+    return next(engines, None)
+
+
+def networks_of(report: Report) -> list[Row]:
+    """The rows that are scored: all but the reference's."""
+    return [row for row in report["steps"] if row["kind"] != "reference"]
+
+
+def reference_words(report: Report) -> str:
+    """What costs are compared with, and why it has no accuracy."""
+    size = mapping(dig(report, "recipe", "settings", "reference"))
+    params = count(number(find_row(report, "reference"), "params"))
+    words = [f"{key} {size[key]}" for key in ("base", "depth") if key in size]
+    words += [f"{params} parameters"] if params else []
+    return (
+        f"Speed-ups and sizes refer to the reference, a plain U-Net in FP32 ({', '.join(words)}), in the same engine. "
+        "Its weights are random: it is never trained and has no Dice. Of all costs only post-processing depends on "
+        "that, and its empty mask is the quickest."
+    )
 
 
 def shipped_of(report: Report) -> Row | None:

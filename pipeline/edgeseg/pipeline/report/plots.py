@@ -9,6 +9,7 @@ from edgeseg.benchmarks.report import Markup, Point, Series, figure, line_svg, s
 from edgeseg.pipeline.report.fields import (
     Report,
     Row,
+    networks_of,
     number,
     shipped_of,
     shown_split,
@@ -52,7 +53,7 @@ def _points(report: Report, split: str, cost: Any) -> list[Point]:
     teacher_dice = number(teacher_of(report), "accuracy", split, "dice_mean")
     shipped = shipped_of(report)
     points = []
-    for row in report["steps"]:
+    for row in networks_of(report):
         low, high = (number(row, "dice_drop_vs_teacher", split, key) for key in ("lo95", "hi95"))
         known = teacher_dice is not None and low is not None and high is not None
         points.append(
@@ -86,7 +87,7 @@ def _group(row: Row) -> str:
 
 def _left_out(report: Report, split: str) -> str:
     """Rows that have no place in the plots, by name."""
-    rows = report["steps"]
+    rows = networks_of(report)
     names = [
         row["name"] for row in rows if number(row, "accuracy", split, "dice_mean") is None or _latency_ms(row) is None
     ]

@@ -26,8 +26,10 @@ from edgeseg.pipeline.report.fields import (
     dig,
     fixed,
     megabytes,
+    networks_of,
     number,
     points,
+    reference_words,
     shipped_of,
     short,
     shown_split,
@@ -40,7 +42,7 @@ _TONES: dict[str, Tone] = {"refused": "bad", "failed": "bad"}
 
 
 def steps_table(report: Report) -> Markup:
-    """Every step with what it gained and lost against the teacher, as a tree."""
+    """Every step with what it lost against the teacher and gained against the reference, as a tree."""
     split, shipped = shown_split(report), shipped_of(report)
     columns: list[Column | str] = [
         "step",
@@ -51,7 +53,7 @@ def steps_table(report: Report) -> Markup:
         Column("within budget?", unit=split),
         Column("file", numeric=True, unit="MB"),
         Column("latency p50", numeric=True, unit="ms, total"),
-        Column("speed-up vs teacher", numeric=True, unit="same engine"),
+        Column("speed-up vs reference", numeric=True, unit="same engine"),
     ]
     return _tree(report, columns, lambda row: _step_cells(row, split, row is shipped), _steps_caption(report))
 
@@ -74,7 +76,7 @@ def decisions_table(report: Report) -> Markup:
         "“Not shown” means that the images cannot tell, not that there is no drop. As parent, as torch: equal mask "
         "pixels, on val and in the parity check after the export."
     )
-    return _tree(report, columns, _decision_cells, caption)
+    return _tree({**report, "steps": networks_of(report)}, columns, _decision_cells, caption)
 
 
 def accuracy_table(report: Report) -> Markup:
@@ -198,6 +200,7 @@ def _cost_cells(row: Row, wall_s: Any) -> list[Value]:
 
 def _steps_caption(report: Report) -> str:
     parts = ["Drop: positive = the teacher is better; below each number its 95 % interval. Green: what ships."]
+    parts.append(reference_words(report))
     if shown_split(report) == "val":
         parts.append("Test was not scored: it is, once, after what ships is fixed.")
     silent = [row for row in report["steps"] if number(row, "latency_ms", "total", "p50") is None]
@@ -233,7 +236,7 @@ def _drop(drop: Any) -> Markup:
 
 
 def _speedup(row: Row, key: str) -> Markup:
-    value = dig(row, key) if row.get("parent") else None  # the teacher beside itself says nothing
+    value = dig(row, key)
     ratio, low, high = (short(number(value, key)) for key in ("ratio", "lo95", "hi95"))
     return with_interval(None if ratio is None else f"{ratio} ×", low, high)
 

@@ -16,6 +16,8 @@ from edgeseg.pipeline.report.fields import (
     megabytes,
     number,
     points,
+    reference_of,
+    reference_words,
     shipped_of,
     short,
     teacher_of,
@@ -67,24 +69,24 @@ def budget_of(report: Report) -> float | None:
 def _speed(row: Row) -> _Part:
     ratio, low, high = (number(row, "speedup_vs_reference", key) for key in ("ratio", "lo95", "hi95"))
     if not ratio:
-        return _Part(f"its speed against the teacher is not measured ({_why(row)})", "warn")
+        return _Part(f"its speed against the reference is not measured ({_why(row)})", "warn")
     if low is None or high is None or not low or not high:
-        return _Part(f"{short(ratio)} times the teacher's speed (a single process, so without an interval)", "warn")
+        return _Part(f"{short(ratio)} times the reference's speed (a single process, so without an interval)", "warn")
     if low > 1:
         return _Part(
-            f"{short(ratio)} times faster than the teacher (95 % interval {short(low)} to {short(high)})", "good"
+            f"{short(ratio)} times faster than the reference (95 % interval {short(low)} to {short(high)})", "good"
         )
     if high < 1:
         ends = f"{short(1 / high)} to {short(1 / low)}"
-        return _Part(f"{short(1 / ratio)} times slower than the teacher (95 % interval {ends})", "bad")
+        return _Part(f"{short(1 / ratio)} times slower than the reference (95 % interval {ends})", "bad")
     ends = f"{fixed(low, 2)} to {fixed(high, 2)}"
-    return _Part(f"not shown to be faster than the teacher (ratio {fixed(ratio, 2)}, 95 % interval {ends})", "warn")
+    return _Part(f"not shown to be faster than the reference (ratio {fixed(ratio, 2)}, 95 % interval {ends})", "warn")
 
 
 def _size(report: Report, row: Row) -> _Part:
-    own, whole = number(row, "bytes"), number(teacher_of(report), "bytes")
+    own, whole = number(row, "bytes"), number(reference_of(report, row), "bytes")
     if not own or not whole:
-        return _Part("its size against the teacher's is not known", "warn")
+        return _Part("its size against the reference's is not known", "warn")
     if own <= whole:
         return _Part(f"{short(whole / own)} times smaller", "good")
     return _Part(f"{short(own / whole)} times larger", "bad")
@@ -130,7 +132,7 @@ def _last_drop(row: Row) -> tuple[Row, str]:
 
 
 def _detail(report: Report, row: Row) -> str:
-    parts = [_latency_words(report, row), _dice_words(report, row), _size_words(report, row)]
+    parts = [_latency_words(report, row), _dice_words(report, row), _size_words(report, row), reference_words(report)]
     if _last_drop(row)[1] == "test" and dig(row, "accuracy", "test"):
         parts.append("What ships was decided on val; test was scored once, afterwards.")
     reason = report["shipped"]["reason"]
@@ -142,10 +144,8 @@ def _latency_words(report: Report, row: Row) -> str:
     own = short(number(row, "latency_ms", "total", "p50"))
     if own is None:
         return ""
-    teacher = teacher_of(report)
-    whole = short(number(teacher, "latency_ms", "total", "p50"))
-    same = whole and _engine(teacher) and _engine(teacher) == _engine(row)
-    instead = f" instead of the teacher's {whole} ms in the same engine" if same else ""
+    whole = short(number(reference_of(report, row), "latency_ms", "total", "p50"))
+    instead = f" instead of the reference's {whole} ms in the same engine" if whole else ""
     how = f"median of one frame, pre + infer + post, {report['bench']['threads']} threads"
     cpu = report["machine"]["cpu_model"]
     on = f", {cpu}" if cpu else ""
@@ -163,8 +163,8 @@ def _dice_words(report: Report, row: Row) -> str:
 
 
 def _size_words(report: Report, row: Row) -> str:
-    own, whole = (megabytes(number(one, "bytes")) for one in (row, teacher_of(report)))
-    return f"File: {own} MB, the teacher's {whole} MB." if own and whole else ""
+    own, whole = (megabytes(number(one, "bytes")) for one in (row, reference_of(report, row)))
+    return f"File: {own} MB, the reference's {whole} MB." if own and whole else ""
 
 
 def _left_out(report: Report) -> str:
@@ -173,11 +173,6 @@ def _left_out(report: Report) -> str:
     refused = sum(row["status"] == "refused" or bool(row["refused_for"]) for row in rows)
     words = f"{refused} of {len(rows)} rows were refused; the reasons are below." if refused else f"{len(rows)} rows."
     return f"{words} The run took {duration(report['total_wall_s'])}."
-
-
-def _engine(row: Row | None) -> str:
-    """The engine's name without its version."""
-    return str(dig(row, "engine") or "").split(" ")[0]
 
 
 def _why(row: Row) -> str:

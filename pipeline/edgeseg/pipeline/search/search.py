@@ -52,7 +52,7 @@ def search_network(lab: Lab, start: Start, *, taught: bool, reference_ms: float 
         lab: Place and tools.
         start: Student, its measured cost, and whose answers fine-tuning follows.
         taught: Whether baselines from scratch are distilled too, as the student was.
-        reference_ms: p50 of the FP32 teacher on the target [ms], for a budget in `speedup`.
+        reference_ms: p50 of the FP32 reference on the target [ms], for a budget in `speedup`.
 
     Raises:
         MeasureError: If the target disappears; everything measured and trained is kept for the same command.

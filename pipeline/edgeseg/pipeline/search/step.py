@@ -24,7 +24,7 @@ from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.journal import Journal
 from edgeseg.pipeline.search.lab import Lab
-from edgeseg.pipeline.search.networks import Networks
+from edgeseg.pipeline.search.networks import Networks, reference_of
 from edgeseg.pipeline.search.rounds import Start
 from edgeseg.pipeline.search.search import search_network
 from edgeseg.pipeline.steps.data import open_data
@@ -34,12 +34,14 @@ from edgeseg.pipeline.target.here import (
     check_target,
     local_target,
     reference_and_student_ms,
+    reference_ms,
 )
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.train.models import SegmentationNet
 
 Result = dict[str, Any]
 
@@ -47,8 +49,11 @@ Result = dict[str, Any]
 def run_target(context: StepContext) -> Result:
     """Make sure, before hours of training, that the budget can be held against this machine."""
     recipe, budget = _asked(context)
-    target = check_target(recipe, open_data(context), budget, context.folder.work)
-    return {"target": budget.target, "identity": target.probe.identity}
+    compared = reference_of(context)
+    stride = 1 if compared is None else int(compared.stride)
+    target = check_target(recipe, open_data(context), budget, stride, context.folder.work)
+    found = {"target": budget.target, "identity": target.probe.identity}
+    return found if compared is None else found | {"reference_ms": reference_ms(target, compared)}
 
 
 def run_student_pruned(context: StepContext) -> Result:
@@ -58,9 +63,9 @@ def run_student_pruned(context: StepContext) -> Result:
     if mute is not None:
         return {"status": "refused", "reason": mute}
     networks = Networks.load(context)
-    lab, reference_ms = open_lab(context, data, networks)
+    lab, known_ms = open_lab(context, data, networks)
     start = _start(lab, networks)
-    found = search_network(lab, start, taught=networks.taught, reference_ms=reference_ms)
+    found = search_network(lab, start, taught=networks.taught, reference_ms=known_ms)
     write_json(context.folder.files / SEARCH_FILE, found.record)
     told = {"sentence": found.record["sentence"], "detail": found.record["detail"]}
     if found.checkpoint is None:
@@ -74,19 +79,20 @@ def search_folder(root: Path, budget: Budget) -> Path:
 
 
 def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[Lab, float | None]:
-    """The lab on this machine, and the p50 of the FP32 teacher [ms] where the budget is a ratio of it."""
+    """The lab on this machine, and the p50 of the FP32 reference [ms] where the budget is a ratio of it."""
     recipe, budget = _asked(context)
     journal = Journal(search_folder(context.split_file.parent, budget))
-    stride = max(int(networks.student.stride), int(networks.teacher.stride))
+    compared = networks.reference
+    stride = max(int(one.stride) for one in (networks.student, compared) if one is not None)
     target = local_target(recipe, data, budget, stride, journal.root / "scratch")
     table = LatencyTable(target.probe, Path(context.step.places["layer_times"]), target.calls)
     pair: dict[str, float] = {}
     data_key = data_identity(data)
-    if budget.speedup is not None:  # a ratio, so that everything is measured beside something known
-        pair = _pair_ms(journal, recipe, data_key, target, networks)
+    if compared is not None:  # the budget is a ratio, so that everything is measured beside something known
+        pair = _pair_ms(journal, recipe, data_key, target, (compared, networks.student))
         target = beside_student(target, networks.student, pair["student_ms"])
     predictor = Predictor(table, fixed_size(target.probe.input_spec), budget.is_timed)
-    reference_ms = pair.get("reference_ms")
+    known_ms = pair.get("reference_ms")
     lab = Lab(
         recipe=recipe,
         data_root=context.data_root,
@@ -94,7 +100,7 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
         data_key=data_key,
         probe=target.probe,
         budget=budget,
-        ceilings=budget.ceilings(reference_ms, macs(predictor.layers(networks.student.arch))),
+        ceilings=budget.ceilings(known_ms, macs(predictor.layers(networks.student.arch))),
         journal=journal,
         predictor=predictor,
         score=target.score,
@@ -102,7 +108,7 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
         calibration_sha256=target.calibration_sha256,
         yardstick_ms=pair.get("student_ms"),
     )
-    return lab, reference_ms
+    return lab, known_ms
 
 
 def _asked(context: StepContext) -> tuple[Recipe, Budget]:
@@ -128,17 +134,21 @@ def _mute(context: StepContext, data: DataSet) -> str | None:
 
 
 def _pair_ms(
-    journal: Journal, recipe: Recipe, data_key: str, target: LocalTarget, networks: Networks
+    journal: Journal,
+    recipe: Recipe,
+    data_key: str,
+    target: LocalTarget,
+    pair: tuple[SegmentationNet, SegmentationNet],
 ) -> dict[str, float]:
     """`here.reference_and_student_ms`, once; latencies do not depend on the weights."""
-    teacher, student = networks.teacher, networks.student
-    settings = {"arch": teacher.arch, "student": student.arch, "target": target.probe.identity}
+    reference, student = pair
+    settings = {"arch": reference.arch, "student": student.arch, "target": target.probe.identity}
     settings |= {"geometry": recipe.to_json()["geometry"], "data": data_key}
 
     def take() -> dict[str, float]:
-        return reference_and_student_ms(target, teacher, student)
+        return reference_and_student_ms(target, reference, student)
 
-    return dict(journal.find("measurements", "teacher_student", settings, take))
+    return dict(journal.find("measurements", "reference_student", settings, take))
 
 
 def _start(lab: Lab, networks: Networks) -> Start:

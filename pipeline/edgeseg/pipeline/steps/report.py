@@ -15,10 +15,19 @@ from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.chain.provenance import code_and_time, data_summary
 from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
 from edgeseg.pipeline.learned.findings import warnings_of
-from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, CUT, ROWS, SEARCH_FILE, RowLayout, score_step
+from edgeseg.pipeline.plan.layout import (
+    CHOICES,
+    CHOOSE_FINAL,
+    CUT,
+    REFERENCE_ROWS,
+    ROWS,
+    SEARCH_FILE,
+    RowLayout,
+    score_step,
+)
 from edgeseg.pipeline.plan.results import Choice
 from edgeseg.pipeline.plan.row import Row, load_rows
-from edgeseg.pipeline.plan.rows import Found, with_latency, with_test
+from edgeseg.pipeline.plan.rows import Found, reference_row, with_latency, with_test
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
@@ -93,12 +102,15 @@ def _search(context: StepContext) -> dict[str, Any] | None:
 
 
 def _rows(context: StepContext, found: Found, bench: BenchResult) -> list[Row]:
-    """The rows as they were decided on, with test, and latency where nothing was decided on it."""
+    """What costs are compared with; the rows as they were decided on, with test and every latency."""
     decided = {row.name: row for step in (*CHOICES, "ship") for row in load_rows(context.folders[step].files)}
     rows = [with_test(decided[layout.name], layout, found) for layout in ROWS]
     return [
-        with_latency(row, layout, bench, found) if layout.variant is None else row
-        for row, layout in zip(rows, ROWS, strict=True)
+        *(reference_row(layout, bench, found) for layout in REFERENCE_ROWS),
+        *(
+            with_latency(row, layout, bench, found) if layout.variant is None else row
+            for row, layout in zip(rows, ROWS, strict=True)
+        ),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from edgeseg.compress.search.budget import Budget
 from edgeseg.export.score_file import score_file
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.target.local import LocalProbe, brief
-from edgeseg.pipeline.target.yardstick import NO_ENERGY, Yardstick
+from edgeseg.pipeline.target.yardstick import NO_ENERGY, Timed, Yardstick
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError
 from edgeseg.runtime.frame.preprocess import prepare
@@ -55,21 +56,19 @@ class LocalTarget:
 
     @property
     def fp32(self) -> LocalProbe:
-        """The same machine for FP32 files, such as the teacher's."""
+        """The same machine for FP32 files, such as the reference's."""
         return dataclasses.replace(self.probe, precision="fp32")
 
 
-def check_target(recipe: Recipe, data: DataSet, budget: Budget, scratch: Path) -> LocalTarget:
+def check_target(recipe: Recipe, data: DataSet, budget: Budget, stride_px: int, scratch: Path) -> LocalTarget:
     """Refuse what no training can help: frames of any size, another machine, a limit nobody meters, too few images.
 
     Args:
         recipe: As of `local_target`.
         data: The run's data set.
         budget: On a target of this machine.
+        stride_px: Of what there is to be measured; 1 where those networks that set it are not there yet.
         scratch: As of `local_target`.
-
-    Returns:
-        The target for networks of any stride: those that set it are not there yet.
 
     Raises:
         ConfigError: For the recipe, the budget, or a calibration folder that cannot be used.
@@ -78,7 +77,7 @@ def check_target(recipe: Recipe, data: DataSet, budget: Budget, scratch: Path) -
     """
     if budget.energy_mj is not None:
         raise ConfigError(f"energy_mj cannot be held on {budget.target}: {NO_ENERGY}; set latency_ms instead")
-    return local_target(recipe, data, budget, 1, scratch)
+    return local_target(recipe, data, budget, stride_px, scratch)
 
 
 def local_target(recipe: Recipe, data: DataSet, budget: Budget, stride_px: int, scratch: Path) -> LocalTarget:
@@ -115,10 +114,21 @@ def local_target(recipe: Recipe, data: DataSet, budget: Budget, stride_px: int, 
     return LocalTarget(probe, data, scratch, drawn.folder_sha256)
 
 
+def reference_ms(target: LocalTarget, reference: SegmentationNet) -> float:
+    """p50 of the FP32 reference's whole pipeline [ms], to know before any training that there is one.
+
+    Raises:
+        ConfigError: If it cannot be exported or run on this target.
+    """
+    (known,) = _timed(target, {"reference": (target.fp32, reference)})
+    assert known.measurement.total_ms is not None, "else it was refused"
+    return known.measurement.total_ms
+
+
 def reference_and_student_ms(
-    target: LocalTarget, teacher: SegmentationNet, student: SegmentationNet
+    target: LocalTarget, reference: SegmentationNet, student: SegmentationNet
 ) -> dict[str, float]:
-    """The FP32 teacher and the student as it would ship, timed in turns: what a speed-up starts from.
+    """The FP32 reference and the student as it would ship, timed in turns: what a speed-up starts from.
 
     Returns:
         `reference_ms`, p50 of the whole pipeline, and `student_ms`, that much times the student's share of it.
@@ -126,25 +136,29 @@ def reference_and_student_ms(
     Raises:
         ConfigError: If either cannot be exported or run on this target.
     """
-    names = ("teacher", "student")
+    pair = {"reference": (target.fp32, reference), "student": (target.probe, student)}
+    known, found = _timed(target, pair)
+    total_ms = known.measurement.total_ms
+    assert total_ms is not None and found.beside is not None, "else they were refused"
+    return {"reference_ms": total_ms, "student_ms": total_ms * found.beside}
+
+
+def _timed(target: LocalTarget, networks: Mapping[str, tuple[LocalProbe, SegmentationNet]]) -> list[Timed]:
+    """Networks timed in turns, each at the precision of its probe."""
     with tempfile.TemporaryDirectory(prefix="edgeseg-pair-") as folder:
         try:
-            subjects = [
-                probe.export(model, Path(folder) / name)
-                for name, probe, model in zip(names, (target.fp32, target.probe), (teacher, student), strict=True)
-            ]
+            subjects = [probe.export(model, Path(folder) / name) for name, (probe, model) in networks.items()]
         except (ExportError, BackendError) as err:
-            raise _no_pair(str(err)) from err
-        known, found = target.probe.time(subjects)
-    reference_ms = known.measurement.total_ms
-    if reference_ms is None or found.beside is None:
-        reasons = (one.measurement.reason for one in (known, found) if one.measurement.total_ms is None)
-        raise _no_pair("; ".join(map(str, reasons)))
-    return {"reference_ms": reference_ms, "student_ms": reference_ms * found.beside}
+            raise _not_timed(networks, str(err)) from err
+        found = target.probe.time(subjects)
+    reasons = [str(one.measurement.reason) for one in found if one.measurement.total_ms is None]
+    if reasons:
+        raise _not_timed(networks, "; ".join(reasons))
+    return found
 
 
-def _no_pair(reason: str) -> ConfigError:
-    return ConfigError(f"teacher and student cannot be measured on this target ({reason}); give latency_ms instead")
+def _not_timed(names: Iterable[str], reason: str) -> ConfigError:
+    return ConfigError(f"{' and '.join(names)} cannot be measured on this target ({reason}); give latency_ms instead")
 
 
 def beside_student(target: LocalTarget, student: SegmentationNet, student_ms: float) -> LocalTarget:

@@ -16,15 +16,15 @@ NO_ENERGY = "energy is not metered on this machine"
 
 @dataclass(frozen=True)
 class Yardstick:
-    """A network measured once beside the teacher, and then beside every candidate.
+    """A network measured once beside the reference, and then beside every candidate.
 
     A shared machine, or a warm one, is slower at one time than at another, by tens of per cent over an hour. A speed-up
-    asks for neither: it is a ratio. What the yardstick takes now, against what it took beside the teacher, tells the
+    asks for neither: it is a ratio. What the yardstick takes now, against what it took beside the reference, tells the
     machine's pace.
 
     Attributes:
         model: At the precision that ships.
-        total_ms: p50 of its whole pipeline beside the teacher.
+        total_ms: p50 of its whole pipeline beside the reference.
     """
 
     model: SegmentationNet
