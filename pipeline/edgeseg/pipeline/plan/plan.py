@@ -66,7 +66,7 @@ def plan_steps(
     bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
     decided = (*(score_step(row, "val") for row in ROWS), *exported, *_trainings(), *CHOICES, "bench")
     gates = recipe.sections("gates")
-    ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=2, weight=0.1)
+    ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=3, weight=0.1)
     tests = _scores(ROWS, "test", scale, "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
@@ -124,7 +124,7 @@ def _search(recipe: Recipe, calibration_sha256: str | None, here: Here) -> tuple
     known = {"folder_sha256": calibration_sha256, "machine": here.machine}
     asked, searched = (known | {"recipe": one.to_json()} for one in (recipe.of_target(), recipe.of_search()))
     weight = sum(search_parts(recipe).values())
-    cut = Step(CUT, (*_CUT_FROM, "target"), searched, search + "run_student_pruned", 3, weight=weight, places=places)
+    cut = Step(CUT, (*_CUT_FROM, "target"), searched, search + "run_student_pruned", 4, weight=weight, places=places)
     return (Step("target", (), asked, search + "run_target", weight=0.2, places=places), cut)
 
 
@@ -165,7 +165,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
             chosen_from,
             gates | {"named": named},
             deciding + "run_choose_student",
-            version=3,
+            version=4,
             weight=0.1,
         ),
         searched[-1],
@@ -176,7 +176,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
             (*chosen_from, "choose_student", *scored["student_pruned"]),
             gates,
             deciding + "run_choose_final",
-            version=3,
+            version=4,
             weight=0.1,
         ),
     ]

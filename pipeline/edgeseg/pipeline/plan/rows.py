@@ -15,17 +15,20 @@ from edgeseg.pipeline.chain.chain import result_of
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.learned.skill import skill_of
-from edgeseg.pipeline.plan.gates import accuracy_refusal, baseline_refusal, latency_refusals
+from edgeseg.pipeline.plan.gates import accuracy_refusal, latency_refusals
 from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, CUT, ROWS, TEACHER_FILES, RowLayout, score_step
 from edgeseg.pipeline.plan.results import Choice, Exported, Scored
 from edgeseg.pipeline.plan.row import Row
+from edgeseg.pipeline.plan.shown import said_of, shown_worse
 from edgeseg.pipeline.recipe.gate_section import GateSection
-from edgeseg.runtime.score.drops import dice_drop
+from edgeseg.runtime.score.drops import dice_drop, seeds_drop
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.selection import wrong_without
 
 _BY_NAME = {row.name: row for row in ROWS}
+
+SEEDS_KEY = "student.seeds"
 
 Records = Mapping[str, Mapping[str, Any]]
 Folders = Mapping[str, StepFolder]
@@ -70,7 +73,7 @@ def val_row(layout: RowLayout, found: Found) -> Row:
     if row.parent is not None:
         masks = (found.files(one, "val") / "masks" for one in (_BY_NAME[row.parent], layout))
         row = dataclasses.replace(row, agreement_vs_parent=agreement(*masks))
-    refusal = accuracy_refusal(row, found.gates) or _baseline_refusal(row, layout, found) or _wrong_here(layout)
+    refusal = accuracy_refusal(row, found.gates) or _baseline_refusal(row, layout) or _wrong_here(layout)
     return dataclasses.replace(row, status="refused", reason=refusal) if refusal else row
 
 
@@ -162,13 +165,26 @@ def _with_drops(row: Row, layout: RowLayout, found: Found, split: str) -> Row:
     for key, (reference, budget) in against.items():
         drop = dice_drop(found.scores(_BY_NAME[reference], split), own, budget)
         known[key] = (getattr(row, key) or {}) | {split: None if drop is None else drop | {"budget": budget}}
-    return dataclasses.replace(row, **known)
+    return _against_baseline(dataclasses.replace(row, **known), layout, found, split)
 
 
-def _baseline_refusal(row: Row, layout: RowLayout, found: Found) -> str | None:
+def _against_baseline(row: Row, layout: RowLayout, found: Found, split: str) -> Row:
+    """The row with its Dice held against that of the row without its method, where both are scored."""
     if layout.baseline is None:
+        return row
+    baseline = _BY_NAME[layout.baseline]
+    known = row.dice_drop_vs_baseline or {}
+    drop = None
+    if found.summary(baseline, split) is not None:
+        drop = seeds_drop([(found.scores(baseline, split), found.scores(layout, split))])
+    return dataclasses.replace(row, dice_drop_vs_baseline=known | {split: drop})
+
+
+def _baseline_refusal(row: Row, layout: RowLayout) -> str | None:
+    drop = (row.dice_drop_vs_baseline or {}).get("val")
+    if layout.baseline is None or not shown_worse(drop):
         return None
-    return baseline_refusal(row, layout.baseline, found.summary(_BY_NAME[layout.baseline], "val"))
+    return said_of(row.name, layout.baseline, drop, SEEDS_KEY)
 
 
 def _wrong_here(layout: RowLayout) -> str | None:
