@@ -376,6 +376,7 @@ def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) ->
 def test_a_fold_is_one_seed_without_baselines_unless_set(recipe_file: Path, tmp_path: Path) -> None:
     recipe = reduced(order(recipe_file, tmp_path))
     assert recipe.fit.final_seeds == 1 and recipe.fit.baselines == () and recipe.fit.way is None
+    assert recipe.student.seeds == 1
     assert recipe.budget == Budget("x86-ort", latency_ms=100)
     recipe = reduced(order(recipe_file, tmp_path, "fit.baselines=[thin_student]", "fit.final_seeds=2"))
     assert recipe.fit.final_seeds == 2 and recipe.fit.baselines == ("thin_student",)

@@ -147,8 +147,9 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
     score = {row.name: _scores([row], "val", scale)[0] for row in MODEL_ROWS}
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
     chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
-    alone = Step("student_alone", (), student, trains + "run_student_alone", weight=12)
-    taught = Step("student_distilled", ("teacher",), distilled, trains + "run_student_distilled", weight=25)
+    alone = Step("student_alone", (), student, trains + "run_student_alone", weight=12 * recipe.student.seeds)
+    weight = 25 * recipe.student.seeds
+    taught = Step("student_distilled", ("teacher",), distilled, trains + "run_student_distilled", weight=weight)
     return [
         *searched[:-1],
         Step("teacher", (), teacher, trains + "run_teacher", weight=30),

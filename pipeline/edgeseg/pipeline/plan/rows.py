@@ -19,6 +19,7 @@ from edgeseg.pipeline.plan.gates import accuracy_refusal, latency_refusals
 from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, CUT, ROWS, TEACHER_FILES, RowLayout, score_step
 from edgeseg.pipeline.plan.results import Choice, Exported, Scored
 from edgeseg.pipeline.plan.row import Row
+from edgeseg.pipeline.plan.seed_folders import seed_folders
 from edgeseg.pipeline.plan.shown import said_of, shown_worse
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.runtime.score.drops import dice_drop, seeds_drop
@@ -52,6 +53,12 @@ class Found:
         """Of a row's file."""
         return load_scores(self.files(layout, split) / "scores.json")
 
+    def scores_by_seed(self, layout: RowLayout, split: str) -> dict[int, list[ImageScore]]:
+        """Of the file of each training of a row's network; of its one training under the seed 0."""
+        found = seed_folders(self.files(layout, split))
+        scores = {seed: load_scores(folder / "scores.json") for seed, folder in found.items()}
+        return scores or {0: self.scores(layout, split)}
+
     def files(self, layout: RowLayout, split: str) -> Path:
         """What the scoring of a row's file has left: scores and masks."""
         return self.folders[score_step(layout, split)].files
@@ -80,7 +87,11 @@ def val_row(layout: RowLayout, found: Found) -> Row:
 def with_test(row: Row, layout: RowLayout, found: Found) -> Row:
     """The row with its figures on test, which decide nothing."""
     found = _of_budget(layout, found)
-    row = dataclasses.replace(row, accuracy=row.accuracy | {"test": found.summary(layout, "test")})
+    row = dataclasses.replace(
+        row,
+        accuracy=row.accuracy | {"test": found.summary(layout, "test")},
+        seeds=_seeds(layout, found, "val", "test"),
+    )
     # A row that val refused is compared too; one that has no file cannot be.
     return row if row.accuracy["test"] is None else _with_drops(row, layout, found, "test")
 
@@ -149,6 +160,7 @@ def _described(layout: RowLayout, found: Found) -> Row:
         sha256=exported.sha256,
         parity=exported.parity,
         accuracy={"val": found.summary(layout, "val")},
+        seeds=_seeds(layout, found, "val"),
     )
 
 
@@ -168,6 +180,15 @@ def _with_drops(row: Row, layout: RowLayout, found: Found, split: str) -> Row:
     return _against_baseline(dataclasses.replace(row, **known), layout, found, split)
 
 
+def _seeds(layout: RowLayout, found: Found, *splits: str) -> tuple[dict[str, Any], ...]:
+    """Dice of each training by split."""
+    scored = {split: result_of(found.records, score_step(layout, split), Scored).dice_by_seed for split in splits}
+    return tuple(
+        {"seed": rows[0]["seed"]} | {split: row["dice_mean"] for split, row in zip(scored, rows, strict=True)}
+        for rows in zip(*scored.values(), strict=True)
+    )
+
+
 def _against_baseline(row: Row, layout: RowLayout, found: Found, split: str) -> Row:
     """The row with its Dice held against that of the row without its method, where both are scored."""
     if layout.baseline is None:
@@ -176,7 +197,8 @@ def _against_baseline(row: Row, layout: RowLayout, found: Found, split: str) -> 
     known = row.dice_drop_vs_baseline or {}
     drop = None
     if found.summary(baseline, split) is not None:
-        drop = seeds_drop([(found.scores(baseline, split), found.scores(layout, split))])
+        plain, own = (found.scores_by_seed(one, split) for one in (baseline, layout))
+        drop = seeds_drop([(plain[seed], own[seed]) for seed in plain if seed in own])
     return dataclasses.replace(row, dice_drop_vs_baseline=known | {split: drop})
 
 

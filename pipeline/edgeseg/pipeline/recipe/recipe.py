@@ -91,13 +91,14 @@ class TeacherSection:
 
 @dataclass(frozen=True)
 class StudentSection:
-    """The EfficientUNet, and how both of its trainings (alone and distilled) run."""
+    """The EfficientUNet, and how both of its trainings (alone and distilled) run: `seeds` times each, for a choice."""
 
     width: float = 0.75
     depth: float = 1.0
     stages: int = 7
     epochs: int = 60
     learning_rate: float = 3e-3
+    seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class RecipeIdentity:
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
     "teacher": ("base", "depth", "epochs", "learning_rate"),
-    "student": ("width", "depth", "stages", "epochs", "learning_rate"),
+    "student": ("width", "depth", "stages", "epochs", "learning_rate", "seeds"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
 }
