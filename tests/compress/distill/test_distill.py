@@ -136,8 +136,10 @@ def test_the_teacher_is_frozen_and_stays_out_of_the_state() -> None:
     assert not teacher.training, "its batch norms would learn from the student's batches"
     assert all(p.grad is None for p in teacher.parameters())
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
-    assert all(name.startswith("model.") for name in module.state_dict())
-    assert {id(p) for p in module.parameters()} == {id(p) for p in module.model.parameters()}
+    assert module.average is not None
+    assert all(name.startswith(("model.", "average.")) for name in module.state_dict())
+    students = {id(p) for network in (module.model, module.average) for p in network.parameters()}
+    assert {id(p) for p in module.parameters()} == students
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.model.parameters())
 
 

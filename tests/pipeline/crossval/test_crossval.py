@@ -381,6 +381,7 @@ def test_without_any_network_nothing_is_passed(job: Crossval, validated: Any) ->
 def test_a_fold_is_one_seed_without_baselines_unless_set(recipe_file: Path, tmp_path: Path) -> None:
     recipe = reduced(order(recipe_file, tmp_path))
     assert recipe.fit.final_seeds == 1 and recipe.fit.baselines == () and recipe.fit.way is None
+    assert recipe.student.seeds == 1
     assert recipe.budget == Budget("x86-ort", latency_ms=100)
     recipe = reduced(order(recipe_file, tmp_path, "fit.baselines=[thin_student]", "fit.final_seeds=2"))
     assert recipe.fit.final_seeds == 2 and recipe.fit.baselines == ("thin_student",)
@@ -457,6 +458,11 @@ def test_a_fold_for_real(recipe_file: Path, tmp_path: Path) -> None:
     steps = {one["name"]: one for one in report["steps"]}
     assert steps["student_pruned"]["macs"] < 0.8 * steps["student_alone"]["macs"]
     assert steps["student_distilled"]["reason"] == "fit.student names student_alone"
+    kept, looks = report["kept_looks"], report["histories"]
+    assert kept.keys() == looks.keys() >= {"teacher", "student_alone", "student_pruned"}
+    for name, look in kept.items():
+        row = next(row for row in looks[name] if row["epoch"] == look["kept_epoch"])
+        assert row["val_dice"] == look["val_dice_at_network_size"] <= look["highest_val_dice"]
     assert report["shipped"]["over_budget"] == [] and not (tmp_path / "latency_table.json").exists()
     with Bundle.open(folder.parent / "tiny.edgeseg") as bundle:
         assert "onnx-int8-x86" in {one.name for one in bundle.manifest.variants}

@@ -15,7 +15,7 @@ from edgeseg.pipeline.recipe.gate_section import GateSection
 
 def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, **val: Any) -> Row:
     return Row(
-        **{"name": "any", "parent": "teacher", "kind": "model", "variant": None, "target": "x86-ort", "status": "ok"},
+        **{"name": "any", "parent": "teacher", "kind": "variant", "variant": "a", "target": "x86-ort", "status": "ok"},
         accuracy={"val": {"region_recall": 0.9, "false_regions_per_negative_frame": 0.2} | val, "test": None},
         dice_drop_vs_parent={"val": {"mean": parent_drop}},
         dice_drop_vs_teacher={"val": {"mean": teacher_drop}},
@@ -41,6 +41,20 @@ def test_a_broken_budget_is_named_with_its_key(row: Row, key: str) -> None:
     reason = accuracy_refusal(row, gates)
     assert reason is not None
     assert key in reason
+
+
+@pytest.mark.parametrize(
+    ("low", "refused"), [(0.012, True), (0.008, False), (None, False)], ids=["shown", "not shown", "no interval"]
+)
+def test_a_network_is_refused_where_the_whole_interval_is_beyond_the_budget(low: float | None, refused: bool) -> None:
+    drop = {"mean": 0.02, "lo95": low, "hi95": 0.03}
+    network = dataclasses.replace(_row(), kind="model", dice_drop_vs_parent={"val": drop})
+    reason = accuracy_refusal(network, GateSection(0.01, None))
+    assert (reason is not None) is refused
+    if refused:
+        assert reason == "val Dice is 2.00 points below its parent, at least 1.20; gates.max_dice_drop allows 1.00"
+    # The file that ships is this very one: its own drop counts.
+    assert accuracy_refusal(dataclasses.replace(network, kind="variant"), GateSection(0.01, None)) is not None
 
 
 def test_a_gain_is_no_drop() -> None:

@@ -55,18 +55,18 @@ def _context(root: Path, missed_rows: dict[str, int], named: str | None = None) 
             {"teacher": 0, "student_alone": 2, "student_distilled": 1},
             "student_distilled",
             "teacher",
-            "holds its budget",
+            "shown to be better",
         ),
-        ({"teacher": 2, "student_alone": 0, "student_distilled": 1}, "student_alone", "student_alone", "baseline"),
-        ({"teacher": 1, "student_alone": 1, "student_distilled": 1}, "student_alone", "teacher", "is as good"),
-        ({"teacher": 20, "student_alone": 20, "student_distilled": 20}, "student_alone", "teacher", "is as good"),
+        ({"teacher": 2, "student_alone": 0, "student_distilled": 1}, "student_alone", "student_alone", "not used"),
+        ({"teacher": 1, "student_alone": 1, "student_distilled": 1}, "student_distilled", "teacher", "not shown"),
+        ({"teacher": 20, "student_alone": 20, "student_distilled": 20}, "student_distilled", "teacher", "not shown"),
         ({"teacher": 0, "student_alone": 9, "student_distilled": 8}, "student_distilled", "teacher", "max_dice_drop"),
-        ({"teacher": 3, "student_alone": 2, "student_distilled": 1}, "student_distilled", "student_distilled", "holds"),
+        ({"teacher": 3, "student_alone": 2, "student_distilled": 1}, "student_distilled", "student_distilled", "used"),
     ],
     ids=[
         "distillation pays",
-        "baseline wins",
-        "a tie proves nothing",
+        "baseline is shown to be better",
+        "a tie goes to the method",
         "all have nothing",
         "both too far below",
         "student above teacher",
@@ -83,6 +83,27 @@ def test_the_student_that_goes_on(
     }
     assert (chosen.student, chosen.teaches) == (student, teaches)
     assert reason in chosen.reason
+
+
+def test_a_little_below_its_baseline_is_no_reason_to_refuse_distillation(tmp_path: Path) -> None:
+    """On the images as they are it is worse, as a coin would have it; which images they are decides that."""
+    context = _context(tmp_path, {"teacher": 0, "student_alone": 1, "student_distilled": 1})
+    folder = context.folders["val_student_distilled"].files
+    truth = np.zeros((32, 32), np.uint8)
+    truth[4:24, 4:24] = 1
+    scores = []
+    for index, missed in enumerate((0, 0, 6, 8)):  # the baseline misses 1, 2, 3 and 4 rows
+        pred = truth.copy()
+        pred[: 4 + missed] = 0
+        scores.append(score_image(pred, truth, 2, stem=f"part_{index}", group=f"part_{index}"))
+    save_scores(folder / "scores.json", scores)
+    context.results["val_student_distilled"]["result"]["summary"] = summarize(scores, CLASSES)
+    chosen = run_choose_student(context)
+    row = next(row for row in load_rows(context.folder.files) if row.name == "student_distilled")
+    drop = (row.dice_drop_vs_baseline or {})["val"]
+    assert drop is not None and drop["lo95"] < 0 < drop["mean"]
+    assert chosen.student == row.name and row.status == "ok" and "below student_alone on val" in chosen.reason
+    assert "one training of each decides little (student.seeds)" in chosen.reason
 
 
 @pytest.mark.parametrize("student", ["student_alone", "student_distilled"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime.errors import MeasureError
-from edgeseg.runtime.score.drops import dice_drop, recall_drop
+from edgeseg.runtime.score.drops import dice_drop, recall_drop, seeds_drop
 from edgeseg.runtime.score.image_score import ImageScore, score_image
 
 EMPTY, HALF, FULL = (np.array([[0, 0], row], np.uint8) for row in ([0, 0], [0, 1], [1, 1]))
@@ -39,3 +39,10 @@ def test_other_images_are_no_missing_foreground() -> None:
         dice_drop(scores(FULL, FULL), scores(FULL, HALF), None)
     with pytest.raises(MeasureError, match="same images"):
         dice_drop(scores(FULL, FULL), [replace(one, stem=one.stem * 2) for one in scores(FULL, FULL)], None)
+
+
+def test_a_drop_over_trainings_is_their_mean_and_says_of_how_many() -> None:
+    full, half, none = scores(FULL, FULL), scores(HALF, FULL), scores(EMPTY, EMPTY)
+    drop = seeds_drop([(full, half), (full, full)])
+    assert drop is not None and drop["n_seeds"] == 2 and drop["mean"] == pytest.approx(1 / 6)
+    assert seeds_drop([]) is None and seeds_drop([(none, none)]) is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.score.image_score import ImageScore, score_image
-from edgeseg.runtime.score.intervals import paired_bootstrap, recall_bootstrap
+from edgeseg.runtime.score.intervals import paired_bootstrap, recall_bootstrap, seeded_bootstrap
 from edgeseg.runtime.score.metrics import summarize
 
 
@@ -176,3 +176,38 @@ def test_the_drop_of_regions_found_is_the_difference_of_the_printed_figures():
 def test_where_there_is_no_region_none_is_missed():
     with pytest.raises(MeasureError, match="No region in the truth"):
         recall_bootstrap(side(np.arange(3)), side(np.arange(3)), 0.0)
+
+
+def test_one_pair_of_trainings_is_the_pair_itself():
+    rng = np.random.default_rng(5)
+    a, b = side(rng.integers(40, 90, 30)), side(rng.integers(40, 90, 30))
+    assert seeded_bootstrap([(a, b)], 0.01) == paired_bootstrap(a, b, 0.01)
+
+
+def test_trainings_that_differ_widen_the_interval():
+    """Of one training 4 points are shown; where others of the same methods come out the other way they are not."""
+    rng = np.random.default_rng(6)
+    hits = rng.integers(40, 80, 40)
+    pairs = [(side(hits), side(hits - drop)) for drop in (4, -3, 1)]
+    assert paired_bootstrap(*pairs[0], 0.0).verdict == "worse"
+    together = seeded_bootstrap(pairs, 0.0)
+    assert together.mean == pytest.approx(np.mean([paired_bootstrap(a, b, None).mean for a, b in pairs]))
+    assert together.lo95 < 0 < together.hi95 and together.verdict == "not shown"
+    alike = seeded_bootstrap([(side(hits), side(hits - drop)) for drop in (3, 4, 4)], 0.0)
+    assert alike.lo95 > 0 and alike.verdict == "worse"
+
+
+def test_the_spread_over_trainings_is_not_too_small():
+    """Of S trainings alone: the variance of the means that are drawn is the unbiased one, s^2 / S."""
+    hits = np.full(4, 50)
+    drops = np.array([0, 6, 20])
+    together = seeded_bootstrap([(side(hits), side(hits - drop)) for drop in drops], None, n_resamples=40000)
+    each = np.array([paired_bootstrap(side(hits), side(hits - drop), None).mean for drop in drops])
+    stretched = each.mean() + np.sqrt(3 / 2) * (each - each.mean())
+    assert (together.lo95, together.hi95) == pytest.approx((stretched.min(), stretched.max()))
+
+
+def test_trainings_scored_on_other_images_are_refused():
+    pairs = [(side(np.arange(40, 60)),) * 2, (side(np.arange(40, 61)),) * 2]
+    with pytest.raises(MeasureError, match="same images"):
+        seeded_bootstrap(pairs, None)

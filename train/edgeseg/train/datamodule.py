@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -226,6 +228,13 @@ class SegmentationData(L.LightningDataModule):
         self.setup()
         assert self._train is not None
         return self._train
+
+    def drawn_with(self, seed: int) -> SegmentationData:
+        """The same frames, cut, augmented and ordered by another seed."""
+        images, other = copy.copy(self.training_images()), copy.copy(self)
+        other.config = images.config = dataclasses.replace(self.config, seed=seed)
+        other._train = images
+        return other
 
     def train_size_px(self) -> tuple[int, int]:
         """(height, width) of a training image [px]."""

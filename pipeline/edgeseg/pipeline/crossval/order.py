@@ -23,7 +23,7 @@ DEFAULT_FOLDS = 5
 MAX_DROP = 0.005
 
 # A fold is a run of what ships: its rivals and other seeds say nothing about the claim. What a user sets goes before.
-_REDUCED = ("fit.final_seeds=1", "fit.baselines=[]")
+_REDUCED = ("student.seeds=1", "fit.final_seeds=1", "fit.baselines=[]")
 
 _DECIDE_NOTHING = ("bundle", "report")
 # Keys that recipes have got since folds were recorded, with the value that is as if they were not there.

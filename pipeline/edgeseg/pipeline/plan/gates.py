@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from edgeseg.compress.search.budget import Budget, misses
 from edgeseg.pipeline.plan.row import Row
@@ -13,8 +12,10 @@ from edgeseg.pipeline.recipe.gate_section import GateSection
 def accuracy_refusal(row: Row, gates: GateSection) -> str | None:
     """Why a row's val figures keep it out, or None.
 
-    The point estimate is held against the budget; the interval and its verdict stand beside it in the report, so that a
-    small split cannot make a drop look proven either way.
+    Of a file the drop itself is held against the budget: it is this very file that ships, against a file of the same
+    weights or the teacher, and no training would come out otherwise. A network stands for the method that has trained
+    it, and the next training would differ by points: it is refused where the whole interval is beyond the budget, so
+    that a small val does not refuse by chance.
 
     Args:
         row: With `accuracy.val`, `dice_drop_vs_parent.val` and `dice_drop_vs_teacher.val` where they exist.
@@ -26,8 +27,13 @@ def accuracy_refusal(row: Row, gates: GateSection) -> str | None:
     )
     for against, drop, budget, key in drops:
         found = (drop or {}).get("val")
-        if found and budget is not None and found["mean"] > budget:
-            return f"val Dice is {100 * found['mean']:.2f} points below {against}; {key} allows {100 * budget:.2f}"
+        if not found or budget is None:
+            continue
+        sure = found["mean"] if row.kind == "variant" else found["lo95"]
+        if sure is not None and sure > budget:
+            least = "" if row.kind == "variant" else f", at least {100 * sure:.2f}"
+            words = f"val Dice is {100 * found['mean']:.2f} points below {against}{least}"
+            return f"{words}; {key} allows {100 * budget:.2f}"
     val = row.accuracy["val"] or {}
     recall = val.get("region_recall")
     if gates.min_region_recall is not None and isinstance(recall, float) and recall < gates.min_region_recall:
@@ -39,22 +45,6 @@ def accuracy_refusal(row: Row, gates: GateSection) -> str | None:
             f"gates.max_false_regions_per_negative_frame allows {allowed:.2f}"
         )
     return None
-
-
-def baseline_refusal(row: Row, baseline: str, baseline_summary: Mapping[str, Any] | None) -> str | None:
-    """Why a method is not used: without it, the same network is at least as good on val.
-
-    Args:
-        row: Of the method, with `accuracy.val`.
-        baseline: Name of the row without the method.
-        baseline_summary: Its `accuracy.val`, or None where it has no file to score.
-    """
-    if not baseline_summary:
-        return None
-    mine, plain = row.val_dice(), baseline_summary["dice_mean"]
-    if mine is None or plain is None or mine > plain:
-        return None
-    return f"val Dice {mine:.3f} does not beat its baseline {baseline} ({plain:.3f})"
 
 
 def latency_refusals(speedups: Mapping[str, float | None], gates: GateSection) -> dict[str, str]:

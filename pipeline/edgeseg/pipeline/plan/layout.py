@@ -44,7 +44,7 @@ class RowLayout:
         feeds: Whether later rows may build on it; a baseline does not.
         needs: What the processor must have; see `Variant`.
         not_timed: Why its latency is not measured on the machine that runs the chain.
-        baseline: Row that it has to beat on val to be used: the same network without the method.
+        baseline: The same network without the method; where it is shown to be better on val, the method is not used.
     """
 
     name: str

@@ -146,7 +146,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
     """
     training = training_settings(recipe)
     teacher = training | recipe.sections("teacher") | _start(teacher_start(recipe.teacher.encoder))
-    student, student_places = training | _student(recipe.student), _places(recipe.student)
+    student = training | _student(recipe.student)
     distilled = student | recipe.sections("distill")
     named = recipe.fit.student
     left_out = {name: f"fit.student names {named}" for name in STUDENTS if named not in (None, name)}
@@ -155,15 +155,10 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
     score = {row.name: _scores([row], "val", scale)[0] for row in MODEL_ROWS}
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
     chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
-    alone = Step("student_alone", (), student, trains + "run_student_alone", weight=12, places=student_places)
-    taught = Step(
-        "student_distilled",
-        ("teacher",),
-        distilled,
-        trains + "run_student_distilled",
-        weight=25,
-        places=student_places,
-    )
+    seeds, places = recipe.student.seeds, _places(recipe.student)
+    alone = Step("student_alone", (), student, trains + "run_student_alone", weight=12 * seeds, places=places)
+    trained = trains + "run_student_distilled"
+    taught = Step("student_distilled", ("teacher",), distilled, trained, weight=25 * seeds, places=places)
     return [
         *searched[:-1],
         Step("teacher", (), teacher, trains + "run_teacher", weight=30),

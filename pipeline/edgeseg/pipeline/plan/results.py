@@ -35,11 +35,15 @@ class Exported:
 
 @dataclass(frozen=True)
 class Scored:
-    """Of a file on a split: `summary` is that of `metrics.summarize`, or None where there was no file, for a reason."""
+    """Of a file on a split: `summary` is that of `metrics.summarize`, or None where there was no file, for a reason.
+
+    `dice_by_seed` has `seed dice_mean` of each training, where the network was trained several times.
+    """
 
     status: str
     reason: str | None
     summary: dict[str, Any] | None
+    dice_by_seed: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

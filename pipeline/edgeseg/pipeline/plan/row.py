@@ -42,6 +42,8 @@ class Row:
         accuracy: `metrics.summarize` by split; None where it is not scored, as the reference is not.
         dice_drop_vs_teacher: `drops.dice_drop` and its budget, by split.
         dice_drop_vs_parent: The same against its parent.
+        dice_drop_vs_baseline: `drops.seeds_drop` against the row without the method, by split; no budget.
+        seeds: Of a network that was trained several times: `seed` and Dice by split of each training.
         agreement_vs_parent: Share of equal mask pixels on val, in [0, 1].
         skill: `learned.skill.skill_of` on val.
         refused_for: Reasons by target for which it is refused though its status is `ok`.
@@ -72,6 +74,8 @@ class Row:
     accuracy: BySplit = field(default_factory=dict)
     dice_drop_vs_teacher: BySplit | None = None
     dice_drop_vs_parent: BySplit | None = None
+    dice_drop_vs_baseline: BySplit | None = None
+    seeds: tuple[dict[str, Any], ...] = ()
     agreement_vs_parent: float | None = None
     skill: dict[str, Any] | None = None
     refused_for: dict[str, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from edgeseg.pipeline.chain.chain import result_of
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.learned.skill import skill_of
-from edgeseg.pipeline.plan.gates import accuracy_refusal, baseline_refusal, latency_refusals
+from edgeseg.pipeline.plan.gates import accuracy_refusal, latency_refusals
 from edgeseg.pipeline.plan.layout import (
     CHOICES,
     CHOOSE_FINAL,
@@ -28,13 +28,17 @@ from edgeseg.pipeline.plan.layout import (
 )
 from edgeseg.pipeline.plan.results import Choice, Exported, Scored
 from edgeseg.pipeline.plan.row import Row
+from edgeseg.pipeline.plan.seed_folders import seed_folders
+from edgeseg.pipeline.plan.shown import said_of, shown_worse
 from edgeseg.pipeline.recipe.gate_section import GateSection
-from edgeseg.runtime.score.drops import dice_drop
+from edgeseg.runtime.score.drops import dice_drop, seeds_drop
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.selection import wrong_without
 
 _BY_NAME = {row.name: row for row in ROWS}
+
+SEEDS_KEY = "student.seeds"
 
 Records = Mapping[str, Mapping[str, Any]]
 Folders = Mapping[str, StepFolder]
@@ -58,6 +62,12 @@ class Found:
         """Of a row's file."""
         return load_scores(self.files(layout, split) / "scores.json")
 
+    def scores_by_seed(self, layout: RowLayout, split: str) -> dict[int, list[ImageScore]]:
+        """Of the file of each training of a row's network; of its one training under the seed 0."""
+        found = seed_folders(self.files(layout, split))
+        scores = {seed: load_scores(folder / "scores.json") for seed, folder in found.items()}
+        return scores or {0: self.scores(layout, split)}
+
     def files(self, layout: RowLayout, split: str) -> Path:
         """What the scoring of a row's file has left: scores and masks."""
         return self.folders[score_step(layout, split)].files
@@ -79,14 +89,18 @@ def val_row(layout: RowLayout, found: Found) -> Row:
     if row.parent is not None:
         masks = (found.files(one, "val") / "masks" for one in (_BY_NAME[row.parent], layout))
         row = dataclasses.replace(row, agreement_vs_parent=agreement(*masks))
-    refusal = accuracy_refusal(row, found.gates) or _baseline_refusal(row, layout, found) or _wrong_here(layout)
+    refusal = accuracy_refusal(row, found.gates) or _baseline_refusal(row, layout) or _wrong_here(layout)
     return dataclasses.replace(row, status="refused", reason=refusal) if refusal else row
 
 
 def with_test(row: Row, layout: RowLayout, found: Found) -> Row:
     """The row with its figures on test, which decide nothing."""
     found = _of_budget(layout, found)
-    row = dataclasses.replace(row, accuracy=row.accuracy | {"test": found.summary(layout, "test")})
+    row = dataclasses.replace(
+        row,
+        accuracy=row.accuracy | {"test": found.summary(layout, "test")},
+        seeds=_seeds(layout, found, "val", "test"),
+    )
     # A row that val refused is compared too; one that has no file cannot be.
     return row if row.accuracy["test"] is None else _with_drops(row, layout, found, "test")
 
@@ -148,7 +162,7 @@ def _described(layout: RowLayout, found: Found) -> Row:
     told = trained if layout.variant is None and trained.get("status", "ok") != "ok" else {}
     if told:
         row = dataclasses.replace(row, status=told["status"], reason=told.get("reason"))
-    return dataclasses.replace(row, accuracy={"val": found.summary(layout, "val")})
+    return dataclasses.replace(row, accuracy={"val": found.summary(layout, "val")}, seeds=_seeds(layout, found, "val"))
 
 
 def _of_file(layout: RowLayout, found: Found, trained: Mapping[str, Any], kind: str, parent: str | None) -> Row:
@@ -186,13 +200,36 @@ def _with_drops(row: Row, layout: RowLayout, found: Found, split: str) -> Row:
     for key, (reference, budget) in against.items():
         drop = dice_drop(found.scores(_BY_NAME[reference], split), own, budget)
         known[key] = (getattr(row, key) or {}) | {split: None if drop is None else drop | {"budget": budget}}
-    return dataclasses.replace(row, **known)
+    return _against_baseline(dataclasses.replace(row, **known), layout, found, split)
 
 
-def _baseline_refusal(row: Row, layout: RowLayout, found: Found) -> str | None:
+def _seeds(layout: RowLayout, found: Found, *splits: str) -> tuple[dict[str, Any], ...]:
+    """Dice of each training by split."""
+    scored = {split: result_of(found.records, score_step(layout, split), Scored).dice_by_seed for split in splits}
+    return tuple(
+        {"seed": rows[0]["seed"]} | {split: row["dice_mean"] for split, row in zip(scored, rows, strict=True)}
+        for rows in zip(*scored.values(), strict=True)
+    )
+
+
+def _against_baseline(row: Row, layout: RowLayout, found: Found, split: str) -> Row:
+    """The row with its Dice held against that of the row without its method, where both are scored."""
     if layout.baseline is None:
+        return row
+    baseline = _BY_NAME[layout.baseline]
+    known = row.dice_drop_vs_baseline or {}
+    drop = None
+    if found.summary(baseline, split) is not None:
+        plain, own = (found.scores_by_seed(one, split) for one in (baseline, layout))
+        drop = seeds_drop([(plain[seed], own[seed]) for seed in plain if seed in own])
+    return dataclasses.replace(row, dice_drop_vs_baseline=known | {split: drop})
+
+
+def _baseline_refusal(row: Row, layout: RowLayout) -> str | None:
+    drop = (row.dice_drop_vs_baseline or {}).get("val")
+    if layout.baseline is None or not shown_worse(drop):
         return None
-    return baseline_refusal(row, layout.baseline, found.summary(_BY_NAME[layout.baseline], "val"))
+    return said_of(row.name, layout.baseline, drop, SEEDS_KEY)
 
 
 def _wrong_here(layout: RowLayout) -> str | None:

@@ -76,7 +76,7 @@ class TrainSection:
 
 @dataclass(frozen=True)
 class StudentSection:
-    """The EfficientUNet, and how both of its trainings (alone and distilled) run.
+    """The EfficientUNet, and how both of its trainings (alone and distilled) run: `seeds` times each, for a choice.
 
     `init` is what both start from: `imagenet` (published weights, cut to the width), `none` (from scratch), or the
     folder of a checkpoint or a safetensors file.
@@ -88,6 +88,7 @@ class StudentSection:
     stages: int = 7
     epochs: int = 60
     learning_rate: float = 3e-3
+    seeds: int = 1
 
     def __post_init__(self) -> None:
         if self.init == IMAGENET:
@@ -137,7 +138,7 @@ class RecipeIdentity:
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
     "teacher": ("base", "depth", "epochs", "learning_rate"),
-    "student": ("width", "depth", "stages", "epochs", "learning_rate"),
+    "student": ("width", "depth", "stages", "epochs", "learning_rate", "seeds"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
     "reference": ("base", "depth"),

@@ -24,8 +24,10 @@ from edgeseg.benchmarks.report.markup import Value
 from edgeseg.pipeline.report.duration import duration
 from edgeseg.pipeline.report.fields import (
     Report,
+    Row,
     count,
     dig,
+    fixed,
     moment,
     number,
 )
@@ -73,7 +75,19 @@ def data_table(report: Report) -> Markup:
 
 def choices(report: Report) -> Markup:
     """Which network went on after each choice, and why."""
-    return items(f"{one['student']} went on: {one['reason']}." for one in report["chosen"].values())
+    went_on = [f"{one['student']} went on: {one['reason']}." for one in report["chosen"].values()]
+    return items([*went_on, *(_trainings(row) for row in report["steps"] if row.get("seeds"))])
+
+
+def _trainings(row: Row) -> str:
+    """Dice of each training of a network that was trained with several seeds."""
+    by_split = []
+    for split in ("val", "test"):
+        dice = [value for one in row["seeds"] if (value := number(one, split)) is not None]
+        if dice:
+            mean, each = fixed(sum(dice) / len(dice)), ", ".join(str(fixed(value)) for value in dice)
+            by_split.append(f"{split} Dice {mean} in the mean ({each})")
+    return f"{row['name']}, {len(row['seeds'])} trainings: {'; '.join(by_split)}. The one that is best on val goes on."
 
 
 def measuring_notes(report: Report) -> Markup:

@@ -132,8 +132,9 @@ def _finalists(record: Record) -> Markup:
     if difference is not None:
         low, high = difference["lo95"], difference["hi95"]
         interval = "no interval (one group)" if low is None else f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}"
+        over = f"{difference['n_seeds']} seeds" if "n_seeds" in difference else "the best seeds"
         parts.append(
-            paragraph(f"Best baseline minus pruned, best seeds: {100 * difference['mean']:+.2f} points, {interval}.")
+            paragraph(f"Best baseline minus pruned, over {over}: {100 * difference['mean']:+.2f} points, {interval}.")
         )
     return join([*parts, items(missing)] if missing else parts)
 

@@ -12,12 +12,14 @@ from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.search.depth import Depth, parts_gone
 from edgeseg.compress.search.predictor import Figures
 from edgeseg.pipeline.plan.plan import INT8_VERSION, ranges_settings
+from edgeseg.pipeline.plan.shown import shown_worse
 from edgeseg.pipeline.search.baselines import Baseline, random_largest, thin_student
 from edgeseg.pipeline.search.cut import Cut, Way
 from edgeseg.pipeline.search.lab import BudgetError, Lab
 from edgeseg.pipeline.search.rounds import Start, fine_tune
 from edgeseg.pipeline.search.trainings import Trained
 from edgeseg.runtime.errors import TrainingError
+from edgeseg.runtime.score.drops import seeds_drop
 from edgeseg.runtime.score.evaluate import load_scores, save_scores
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.score.intervals import paired_bootstrap
@@ -135,19 +137,29 @@ def baselines_of(lab: Lab, start: Start, taught: bool, parts: Depth | None) -> t
     return found, missing
 
 
-def contest(
-    lab: Lab, method: Finalist, baselines: list[Finalist], missing: dict[str, str]
-) -> tuple[Finalist, Finalist | None]:
-    """One seed for all, the other seeds for the method and the best baseline; the method has to beat it on val.
+@dataclass(frozen=True)
+class Outcome:
+    """Who goes on.
+
+    Attributes:
+        winner: The method, unless its best baseline beats it.
+        rival: The best baseline; None without any.
+        difference: `drops.seeds_drop` from the rival to the method, over the seeds that both were trained with.
+    """
+
+    winner: Finalist
+    rival: Finalist | None
+    difference: dict[str, Any] | None
+
+
+def contest(lab: Lab, method: Finalist, baselines: list[Finalist], missing: dict[str, str]) -> Outcome:
+    """One seed for all, the other seeds for the method and the best baseline; see `plan.shown` for who goes on.
 
     Args:
         lab: The search.
         method: Always in the contest.
         baselines: Those that fit the budget; one whose training fails is taken out.
         missing: Gets the reason of each that is taken out, and of each further seed whose training failed.
-
-    Returns:
-        The winner, and the best baseline (None without any).
     """
     first = lab.recipe.train.seed
     method.run(lab, first)
@@ -164,9 +176,11 @@ def contest(
                 one.run(lab, seed)
             except TrainingError as err:  # its other seeds are trained and count
                 missing[f"{one.name}, seed {seed}"] = f"its training failed: {err}"
-    if rival is not None and rival.dice >= method.dice:  # a method that does not beat its baseline is not used
-        return rival, rival
-    return method, rival
+    if rival is None:
+        return Outcome(method, None, None)
+    common = [seed for seed in method.seeds if seed in rival.seeds]
+    difference = seeds_drop([(scores_of(lab, rival, seed), scores_of(lab, method, seed)) for seed in common])
+    return Outcome(rival if shown_worse(difference) else method, rival, difference)
 
 
 def accuracy_of(lab: Lab, name: str, model: SegmentationNet) -> dict[str, Any]:

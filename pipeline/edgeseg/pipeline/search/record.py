@@ -9,10 +9,10 @@ from typing import Any
 
 from edgeseg.benchmarks.others import BUSY
 from edgeseg.compress.search.predictor import Figures
+from edgeseg.pipeline.plan.shown import said_of
 from edgeseg.pipeline.recipe.fit_section import BASELINES
-from edgeseg.pipeline.search.contest import Finalist, scores_of
+from edgeseg.pipeline.search.contest import Finalist, Outcome
 from edgeseg.pipeline.search.lab import Lab
-from edgeseg.runtime.score.intervals import paired_bootstrap
 
 SCHEMA_VERSION = 2
 COSTS = ("latency_ms", "bytes", "macs")
@@ -31,27 +31,21 @@ def head(lab: Lab) -> Record:
     }
 
 
-def contest_record(lab: Lab, method: Finalist, rival: Finalist | None, winner: Finalist) -> Record:
-    """Who won on val, said plainly, with the interval of the difference between the two best seeds."""
+def contest_record(method: Finalist, outcome: Outcome) -> Record:
+    """Who goes on by val, said plainly, with the interval that decided it."""
+    rival, winner = outcome.rival, outcome.winner
     if rival is None:
         sentence = f"The {method.name} network goes on; no baseline was in the contest."
         return {"winner": winner.name, "baseline_wins": False, "sentence": sentence, "difference": None}
-    difference = paired_bootstrap(
-        scores_of(lab, rival, rival.best_seed), scores_of(lab, method, method.best_seed), 0.0
-    ).to_json()
     wins = winner is not method
-    mine, theirs = _mean(method), _mean(rival)
-    if wins:
-        sentence = (
-            f"The baseline {rival.name} ({theirs}) is not beaten on val by the {method.name} network ({mine}) at the "
-            "same budget, so the baseline goes on."
-        )
-    else:
-        sentence = (
-            f"The {method.name} network ({mine}) beats its best baseline {rival.name} ({theirs}) on val at the same "
-            "budget, and goes on."
-        )
-    return {"winner": winner.name, "baseline_wins": wins, "sentence": sentence, "difference": difference}
+    said = said_of(
+        f"the {method.name} network ({_mean(method)})",
+        f"its best baseline {rival.name} ({_mean(rival)})",
+        outcome.difference,
+        "fit.final_seeds",
+    )
+    sentence = f"At the same budget {said}{f', and {rival.name} goes on' if wins else ''}."
+    return {"winner": winner.name, "baseline_wins": wins, "sentence": sentence, "difference": outcome.difference}
 
 
 def _mean(finalist: Finalist) -> str:

@@ -79,8 +79,8 @@ def _searched(lab: Lab, start: Start, taught: bool, record: Record) -> Finalist:
         method = uncut(lab, start)
     record["student"] |= accuracy_of(lab, "student", start.student)
     baselines, missing = baselines_of(lab, start, taught, method.parts)
-    winner, rival = contest(lab, method, baselines, missing)
-    found = contest_record(lab, method, rival, winner)
+    outcome = contest(lab, method, baselines, missing)
+    winner, found = outcome.winner, contest_record(method, outcome)
     student = point("student", start.figures, record["student"], "student") if cut_needed else None
     cost = ", ".join(f"{name} {winner.figures[name]:.4g} of {limit:.4g}" for name, limit in lab.ceilings.items())
     record |= {

@@ -5,7 +5,7 @@ Each keeps the rows that it has computed for it, and nobody computes them again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgeseg.benchmarks.result_file import read_result
 from edgeseg.compress.search.budget import Budget
@@ -15,31 +15,38 @@ from edgeseg.pipeline.plan.gates import over_budget
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, CHOOSE_STUDENT, CUT, ROWS, VARIANT_ROWS
 from edgeseg.pipeline.plan.results import Choice, Shipped
 from edgeseg.pipeline.plan.row import Row, save_rows
-from edgeseg.pipeline.plan.rows import Found, val_row, with_latency
+from edgeseg.pipeline.plan.rows import SEEDS_KEY, Found, val_row, with_latency
+from edgeseg.pipeline.plan.shown import said_of, shown_better, shown_worse
 from edgeseg.pipeline.recipe.gate_section import GateSection
 
 _BY_NAME = {row.name: row for row in ROWS}
 
 
 def run_choose_student(context: StepContext) -> Choice:
-    """Take the distilled student; if distillation is refused, the better student on val.
+    """Take the distilled student, unless it is shown to be worse than the same student alone, or refused otherwise.
 
     `teaches` is the network whose answers fine-tuning after pruning follows: the teacher, or the unpruned student
-    itself where it has become better than its teacher on val. A student that the recipe names goes on as it is.
+    itself where it is shown to be better than its teacher on val. A student that the recipe names goes on as it is.
     """
     rows = _rows(context, "teacher", "student_distilled", "student_alone")
-    dice = {name: _val_dice(row) for name, row in rows.items()}
-    distilled, named = rows["student_distilled"], context.setting("named")
-    if named is not None:
-        student, reason = str(named), "fit.student names it"
-    elif distilled.status == "ok":
-        student, reason = "student_distilled", "distillation holds its budget and beats its baseline on val"
-    else:
-        # Of equals the one without the method: what does not beat its baseline is not used.
-        student = max(("student_alone", "student_distilled"), key=lambda name: dice[name])
-        better = "is better" if dice["student_alone"] != dice["student_distilled"] else "is as good"
-        reason = f"distillation is refused ({distilled.reason}); {student} {better} on val"
-    return Choice(student, reason, teaches=max(("teacher", student), key=lambda name: dice[name]))
+    named = context.setting("named")
+    student, reason = (str(named), "fit.student names it") if named is not None else _student(rows)
+    beside_teacher = (rows[student].dice_drop_vs_teacher or {}).get("val")
+    return Choice(student, reason, teaches=student if shown_better(beside_teacher) else "teacher")
+
+
+def _student(rows: Mapping[str, Row]) -> tuple[str, str]:
+    """Which student goes on, and why."""
+    distilled, alone = rows["student_distilled"], rows["student_alone"]
+    drop = (distilled.dice_drop_vs_baseline or {}).get("val")
+    if shown_worse(drop):
+        return alone.name, said_of(distilled.name, alone.name, drop, SEEDS_KEY)
+    if distilled.status == "ok":
+        return distilled.name, said_of(distilled.name, alone.name, drop, SEEDS_KEY)
+    if alone.status == "ok" or distilled.accuracy["val"] is None:
+        return alone.name, f"{distilled.name} is {distilled.status} ({distilled.reason})"
+    said = said_of(distilled.name, alone.name, drop, SEEDS_KEY)
+    return distilled.name, f"both students are refused ({distilled.reason}); {said}"
 
 
 def run_choose_final(context: StepContext) -> Choice:
@@ -102,9 +109,3 @@ def _rows(context: StepContext, *names: str) -> dict[str, Row]:
     rows = {name: val_row(_BY_NAME[name], found) for name in names}
     save_rows(context.folder.files, rows.values())
     return rows
-
-
-def _val_dice(row: Row) -> float:
-    """-1 where there is none: the file was not scored, or val and the masks have no foreground."""
-    dice = row.val_dice()
-    return -1.0 if dice is None else dice

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, MODEL_ROWS
 from edgeseg.pipeline.plan.results import Choice, Exported
+from edgeseg.pipeline.plan.seed_folders import seed_folder, seed_folders
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.operate import decision_of
 from edgeseg.runtime.atomic import write_bytes, write_json
@@ -60,8 +62,8 @@ def _reporting(step: Callable[[StepContext], Written]) -> Callable[[StepContext]
             spec = dataclasses.replace(written, decision=decision_of(context))
             found = _check(context, spec)
         except (ExportError, BackendError) as err:
-            for path in context.folder.files.iterdir():
-                path.unlink()
+            shutil.rmtree(context.folder.files)
+            context.folder.files.mkdir()
             return Exported("failed", str(err))
         write_json(context.folder.files / "spec.json", spec.to_json())
         file = model_file(context.folder.files)
@@ -113,11 +115,24 @@ def source_model(context: StepContext) -> SegmentationNet:
 
 @_reporting
 def run_float(context: StepContext) -> Written:
-    """The FP32 file of `settings.format`; `settings.free` leaves N, H and W free where the format can."""
-    data, model, name = open_data(context), source_model(context), context.setting("format")
-    path, spec_in = context.folder.files / _file_name(name), input_spec(context, data, model)
-    free = context.settings.get("free", False)
-    return write_float(name, model, path, spec_in, data.classes, free=free), None
+    """The FP32 file of `settings.format`; `settings.free` leaves N, H and W free where the format can.
+
+    Of a network that `settings.of` names the file of each of its trainings as well: they are compared on val.
+    """
+    data, name, files = open_data(context), context.setting("format"), context.folder.files
+
+    def write(model: SegmentationNet, folder: Path) -> ModelSpec:
+        free = context.settings.get("free", False)
+        return write_float(
+            name, model, folder / _file_name(name), input_spec(context, data, model), data.classes, free=free
+        )
+
+    if "of" in context.settings:
+        for seed, checkpoint in seed_folders(context.folders[_source(context)].files).items():
+            folder = seed_folder(files, seed)
+            folder.mkdir()
+            write_json(folder / "spec.json", write(load_checkpoint(checkpoint)[0], folder).to_json())
+    return write(source_model(context), files), None
 
 
 @_reporting

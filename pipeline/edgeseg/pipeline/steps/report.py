@@ -44,6 +44,7 @@ from edgeseg.runtime.score.metrics import image_dice
 
 SCHEMA_VERSION = 2  # 2: costs are against the reference, in 1 they were against the teacher
 PANELS, WORST = 8, 4
+_KEPT = ("kept_epoch", "val_dice_at_network_size", "highest_val_dice")
 _TRAININGS = ("teacher", "student_alone", "student_distilled", "student_pruned")
 
 
@@ -88,6 +89,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "bench": records["bench"]["result"] | {"threads": recipe["bench"]["threads"], "created": bench.created},
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
         "histories": histories,
+        "kept_looks": {name: {key: trained[name][key] for key in _KEPT} for name in histories},
         "wall_s": {name: record["wall_s"] for name, record in records.items()},
         "total_wall_s": round(sum(record["wall_s"] for record in records.values()), 1),
     }

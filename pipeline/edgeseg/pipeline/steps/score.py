@@ -6,6 +6,7 @@ from edgeseg.export.score_file import score_file
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.results import Exported, Scored
+from edgeseg.pipeline.plan.seed_folders import seed_folder, seed_folders
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.runtime.data.dataset import Sample
 from edgeseg.runtime.png import UInt8, encode_mask
@@ -14,7 +15,7 @@ from edgeseg.runtime.score.metrics import summarize
 
 
 def run_score(context: StepContext) -> Scored:
-    """Score the file of step `settings.file` on split `settings.split`."""
+    """Score the file of step `settings.file` on split `settings.split`, and those of its other trainings beside it."""
     file, split = context.setting("file"), context.setting("split")
     exported = context.result(file, Exported)
     if exported.status != "ok":
@@ -33,4 +34,11 @@ def run_score(context: StepContext) -> Scored:
 
     scores = score_file(model_file(files), read_spec(files), data, samples, keep, report)
     save_scores(context.folder.files / "scores.json", scores)
-    return Scored("ok", None, summarize(scores, data.classes))
+    by_seed = []
+    for seed, one in seed_folders(files).items():
+        of_seed = score_file(model_file(one), read_spec(one), data, samples, progress=report)
+        folder = seed_folder(context.folder.files, seed)
+        folder.mkdir()
+        save_scores(folder / "scores.json", of_seed)
+        by_seed.append({"seed": seed, "dice_mean": summarize(of_seed, data.classes)["dice_mean"]})
+    return Scored("ok", None, summarize(scores, data.classes), tuple(by_seed))

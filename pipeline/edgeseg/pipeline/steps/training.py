@@ -18,6 +18,7 @@ from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.recipe import DistillSection, StudentSection, TrainSection
 from edgeseg.pipeline.recipe.teacher_section import TeacherSection
 from edgeseg.pipeline.steps.data import open_data
+from edgeseg.pipeline.steps.seeds import train_seeds
 from edgeseg.pipeline.steps.start import start_of, started
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.input_spec import Geometry
@@ -54,14 +55,16 @@ def run_teacher(context: StepContext) -> dict[str, Any]:
 def run_student_alone(context: StepContext) -> dict[str, Any]:
     """Train the student without a teacher: the baseline that distillation has to beat."""
     data, section = open_data(context), context.section("student", StudentSection)
-    return train_step(context, data, _student(context, data), None, Budget(section.epochs, section.learning_rate))
+    budget = Budget(section.epochs, section.learning_rate)
+    return train_seeds(context, section.seeds, lambda one: train_step(one, data, _student(one, data), None, budget))
 
 
 def run_student_distilled(context: StepContext) -> dict[str, Any]:
     """Train the same student, from the same initial weights, with the teacher's soft answers."""
     data, section = open_data(context), context.section("student", StudentSection)
     teacher, _ = load_checkpoint(context.folders["teacher"].files)
-    return train_step(context, data, _student(context, data), teacher, Budget(section.epochs, section.learning_rate))
+    budget = Budget(section.epochs, section.learning_rate)
+    return train_seeds(context, section.seeds, lambda one: train_step(one, data, _student(one, data), teacher, budget))
 
 
 def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
@@ -132,7 +135,9 @@ def carry_out(
             def tell(words: str) -> None:
                 context.progress(0.0, words)  # the training's own share begins after it
 
-            loaders.stored = stored_views(where, loaders, teacher, order, tell, turns.next_batch)
+            # Those of the recipe's own seed where it asks for several trainings: all follow the same answers.
+            drawn = loaders.drawn_with(context.settings.get("views_seed", loaders.config.seed))
+            loaders.stored = stored_views(where, drawn, teacher, order, tell, turns.next_batch)
         return fit(module, loaders, context.folder.work / part, _progress(context), turns.next_batch)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeseg.runtime.score.image_score import ImageScore
-from edgeseg.runtime.score.intervals import paired_bootstrap, recall_bootstrap
+from edgeseg.runtime.score.intervals import paired_bootstrap, recall_bootstrap, seeded_bootstrap
 
 Scores = Sequence[ImageScore]
 
@@ -28,6 +28,20 @@ def dice_drop(reference: Scores, candidate: Scores, budget: float | None) -> dic
     if not _has_dice(reference) or not _has_dice(candidate):
         return None
     return paired_bootstrap(reference, candidate, budget).to_json()
+
+
+def seeds_drop(pairs: Sequence[tuple[Scores, Scores]]) -> dict[str, Any] | None:
+    """As `dice_drop`, of the mean over several trainings, and `n_seeds`.
+
+    Args:
+        pairs: Scores of reference and candidate, a pair a seed.
+
+    Returns:
+        None without a pair, or where one side of one has no Dice.
+    """
+    if not pairs or not all(_has_dice(side) for pair in pairs for side in pair):
+        return None
+    return seeded_bootstrap(pairs, None).to_json() | {"n_seeds": len(pairs)}
 
 
 def recall_drop(reference: Scores, candidate: Scores, budget: float | None) -> dict[str, Any] | None:

@@ -65,7 +65,38 @@ def paired_bootstrap(
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3 (percentile interval); Field and
         Welsh 2007, "Bootstrapping clustered data", JRSS B 69(3) (drawing whole clusters).
     """
-    drop = _bootstrap(_paired(a, b), _foreground_counts, _dice_drops, budget, n_resamples, seed)
+    return seeded_bootstrap([(a, b)], budget, n_resamples, seed)
+
+
+def seeded_bootstrap(
+    pairs: Sequence[tuple[Sequence[ImageScore], Sequence[ImageScore]]],
+    budget: float | None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> Drop:
+    """Interval of the mean drop of Dice over several trainings of both sides, each with a seed of its own.
+
+    What a method is worth differs from training to training as it does from image to image, so both are drawn: groups
+    of images, the same ones for every training, and pairs of trainings. Deviations of trainings from their mean are
+    stretched by sqrt(S / (S - 1)), without which the spread of so few draws would come out too small. With one pair
+    this is `paired_bootstrap`: an interval of the two networks, which says nothing of the methods behind them.
+
+    Args:
+        pairs: Scores of reference and candidate, a pair a seed, all of the same images.
+        budget: Largest drop that is accepted, or None.
+        n_resamples: Number of draws.
+        seed: Seed of the draws.
+
+    Raises:
+        MeasureError: The sides were not scored on the same images and truth, or no Dice can be computed.
+
+    Reference:
+        Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.8 (hierarchical data).
+    """
+    sides = [_paired(a, b) for a, b in pairs]
+    for a, _ in pairs[1:]:
+        _paired(pairs[0][0], a)
+    drop = _bootstrap(sides, _foreground_counts, _dice_drops, budget, n_resamples, seed)
     if drop is None:
         raise MeasureError("No foreground in truth or prediction, so no Dice; choose a split that has some")
     return drop
@@ -86,14 +117,14 @@ def recall_bootstrap(
     Raises:
         MeasureError: The two were not scored on the same images and truth, or the truth has no region.
     """
-    drop = _bootstrap(_paired(a, b), _region_counts, _recall_drops, budget, n_resamples, seed)
+    drop = _bootstrap([_paired(a, b)], _region_counts, _recall_drops, budget, n_resamples, seed)
     if drop is None:
         raise MeasureError("No region in the truth, so none can be found; choose a split that has some")
     return drop
 
 
 def _bootstrap(
-    sides: list[list[ImageScore]],
+    pairs: list[list[list[ImageScore]]],
     count: Callable[[ImageScore], Floats],
     drops: Callable[[Floats], Floats],
     budget: float | None,
@@ -103,26 +134,39 @@ def _bootstrap(
     """The drop of a figure that is made of summed counts; None where there is none on these images.
 
     Args:
-        sides: From `_paired`.
+        pairs: From `_paired`, one a training.
         count: One image's counts, shape (kinds, columns).
         drops: From summed counts of shape (2 sides, kinds, R, columns) to R drops, NaN where undefined.
         budget: Largest drop that is accepted, or None.
         n_resamples: Number of draws.
         seed: Seed of the draws.
     """
-    counts = np.moveaxis(np.asarray([[count(score) for score in side] for side in sides], np.float64), 1, 2)
-    names, index = np.unique([score.group for score in sides[0]], return_inverse=True)
+    images = pairs[0][0]
+    names, index = np.unique([score.group for score in images], return_inverse=True)
     members = np.equal.outer(np.arange(len(names)), index).astype(np.float64)  # (G, N)
-    per_group = np.einsum("gn,abnk->abgk", members, counts, optimize=True)
-    observed = float(drops(counts.sum(axis=2)[:, :, None])[0])
+    counts = [np.asarray([[count(score) for score in side] for side in sides], np.float64) for sides in pairs]
+    per_group = [np.einsum("gn,anbk->abgk", members, one, optimize=True) for one in counts]
+    observed = float(np.mean([drops(one.sum(axis=2)[:, :, None])[0] for one in per_group]))
     if np.isnan(observed):
         return None
     lo95 = hi95 = None
     if len(names) > 1:
-        draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), n_resamples)
-        drawn = drops(np.einsum("rg,abgk->abrk", draws, per_group, optimize=True))
-        lo95, hi95 = (float(value) for value in np.nanpercentile(drawn, (2.5, 97.5)))
-    return Drop(observed, lo95, hi95, len(sides[0]), len(names), _verdict(lo95, hi95, budget))
+        rng = np.random.default_rng(seed)
+        draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), n_resamples)
+        drawn = np.array([drops(np.einsum("rg,abgk->abrk", draws, one, optimize=True)) for one in per_group])  # (S, R)
+        lo95, hi95 = (float(value) for value in np.nanpercentile(_over_seeds(drawn, rng), (2.5, 97.5)))
+    return Drop(observed, lo95, hi95, len(images), len(names), _verdict(lo95, hi95, budget))
+
+
+def _over_seeds(drawn: Floats, rng: np.random.Generator) -> Floats:
+    """Means of drawn trainings, shape (R,), from the drops of each, shape (S, R)."""
+    n_seeds, n_resamples = drawn.shape
+    mean: Floats = drawn.mean(axis=0)
+    if n_seeds == 1:
+        return mean
+    shares = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), n_resamples).T / n_seeds  # (S, R)
+    means: Floats = mean + np.sqrt(n_seeds / (n_seeds - 1)) * (shares * (drawn - mean)).sum(axis=0)
+    return means
 
 
 def _verdict(lo95: float | None, hi95: float | None, budget: float | None) -> Verdict | None:
