@@ -210,7 +210,8 @@ def _starting_anew(arch: Arch, depth: Depth) -> tuple[str, ...]:
         anew += ["decoder.0.reduce.", "decoder.0.bn."]
     if depth.first:
         anew += ["blocks.0.0.conv_pw.", "blocks.0.0.bn1."]
-        anew += [] if depth.levels else [f"decoder.{levels_left(arch, depth) - 1}.merge."]
+        # Only a level that ends at 1/2 joins what the first stage made.
+        anew += [f"decoder.{levels_left(arch, depth) - 1}.merge."] if _output_stride(arch, depth) == 2 else []
     if depth.levels:
         anew += ["head."]
     return tuple(anew)

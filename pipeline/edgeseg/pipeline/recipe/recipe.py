@@ -18,6 +18,7 @@ from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.prune_section import refuse_prune
 from edgeseg.pipeline.recipe.source import place, read_source
+from edgeseg.pipeline.recipe.student_section import StudentSection
 from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.hashes import sha256_json
@@ -89,17 +90,6 @@ class TeacherSection:
 
 
 @dataclass(frozen=True)
-class StudentSection:
-    """The EfficientUNet, and how both of its trainings (alone and distilled) run."""
-
-    width: float = 0.75
-    depth: float = 1.0
-    stages: int = 7
-    epochs: int = 60
-    learning_rate: float = 3e-3
-
-
-@dataclass(frozen=True)
 class DistillSection:
     """See `edgeseg.compress.distill.distill.DistillConfig`.
 
@@ -142,7 +132,7 @@ class RecipeIdentity:
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
     "teacher": ("base", "depth", "epochs", "learning_rate"),
-    "student": ("width", "depth", "stages", "epochs", "learning_rate"),
+    "student": ("width", "depth", "stages", "decoder_width", "epochs", "learning_rate"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
 }
