@@ -94,7 +94,7 @@ def write_peers(python: Path, out: Path, args: argparse.Namespace, data: DataSet
 
 
 def our_students(args: argparse.Namespace, n_classes: int) -> dict[str, SegmentationNet]:
-    """Untrained ones by width and output stride, trained ones by the name of their step."""
+    """Untrained ones by width and output stride."""
     torch.manual_seed(0)
     found: dict[str, SegmentationNet] = {}
     for asked in args.students:
@@ -103,9 +103,19 @@ def our_students(args: argparse.Namespace, n_classes: int) -> dict[str, Segmenta
         network = build_model(efficient_unet_arch(3, n_classes, width=float(width), decoder=decoder))
         as_trained(network)
         found[f"student {float(width):g} stride {decoder.output_stride}"] = network.eval()
-    for folder in args.checkpoints:
-        found["/".join(folder.resolve().parts[-3:])] = load_checkpoint(folder, expect_arch="efficient_unet")[0]
     return found
+
+
+def trained_students(args: argparse.Namespace) -> dict[str, SegmentationNet]:
+    """Those of checkpoints, by the end of their path.
+
+    Raises:
+        TrainingError: If a folder holds none.
+    """
+    return {
+        "-".join(folder.resolve().parts[-4:]): load_checkpoint(folder, expect_arch="efficient_unet")[0]
+        for folder in args.checkpoints
+    }
 
 
 def write_student(
@@ -178,16 +188,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="edgeseg-peers-") as name:
         out = Path(name)
         classes = CLASSES if data is None else tuple(data.classes)
-        students = our_students(args, len(classes))  # a wrong folder is told before anything that lasts
+        trained = trained_students(args)  # a wrong folder is told before anything that lasts
         networks = write_peers(make_environment(args.environment, args.pip), out, args, data)
         folders = {peer: out / peer for peer in networks}
         for peer, about in networks.items():
             if data is not None and about.get("trained"):
                 about["scores"] = scored(OnnxPeer(out / peer / "fp32.onnx", args.size), data)
-        for student, network in students.items():
-            folders[student] = out / student.replace("/", "_")
-            trained = data if "/" in student else None
-            networks[student] = write_student(network, folders[student], args, classes, trained)
+        for student, network in (our_students(args, len(classes)) | trained).items():
+            folders[student] = out / student
+            told_of = data if student in trained else None
+            networks[student] = write_student(network, folders[student], args, classes, told_of)
         told: dict[str, Any] = {"size_px": args.size, "threads": args.threads, "networks": networks}
         told["engine_only"] = {kind: compare(kind, folders, args) for kind in FILES}
     told |= {"device": read_device().to_json(), "software": read_software()}
