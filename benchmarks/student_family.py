@@ -36,7 +36,8 @@ from edgeseg.pipeline.target.local import LocalProbe
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.selection import target_name
 from edgeseg.train.models import SegmentationNet, build_model
-from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch, round_channels
+from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch
+from edgeseg.train.models.lite_encoder import round_channels
 
 Arch = dict[str, Any]
 CLASSES = ("background", "nerve", "vessel")
