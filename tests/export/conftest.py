@@ -25,7 +25,7 @@ from edgeseg.export.tflite.export import export_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec
 from edgeseg.train.models import build_model
-from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch
 from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
@@ -95,6 +95,8 @@ def planned(model: nn.Module, float_paths: tuple[str, ...] = ()) -> Plan:
 
 ARCHS: dict[str, Callable[[], dict]] = {
     "student": lambda: efficient_unet_arch(1, 3, width=0.25, stages=3),
+    "student_stride_4": lambda: efficient_unet_arch(1, 3, width=0.25, stages=4, decoder=Decoder(0.5, 4)),
+    "student_stride_8": lambda: efficient_unet_arch(3, 1, width=0.25, stages=4, decoder=Decoder(0.5, 8)),
     "student_rgb": lambda: efficient_unet_arch(3, 1, width=0.25, stages=3),
     "unet_transposed": lambda: unet_arch(1, 3, base=8, depth=3),
     "lite_unet": lambda: lite_unet_arch(1, 3, width=0.25, depth=0.34, decoder=(8, 8, 8, 8)),

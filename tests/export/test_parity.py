@@ -10,6 +10,7 @@ import torch
 
 from edgeseg.export.parity import Tolerance, parity
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.segmenter import Segmenter
 
 from .conftest import frames, network
 
@@ -23,6 +24,20 @@ def test_a_float_file_agrees_to_rounding(onnx_files):
     assert found.max_logit_error < 1e-3 * found.largest_logit
     assert [name.split()[0] for name in found.runtimes_loaded] == ["onnxruntime"]
     assert not found.runtimes_refused
+
+
+@pytest.mark.parametrize(("name", "stride"), [("student_stride_4", 4), ("student_stride_8", 8)])
+def test_coarser_networks_agree_in_every_file(onnx_files, tflite_files, name, stride):
+    for files in (onnx_files(name), tflite_files(name)):
+        images = [frame[:, :, 0] if files.input.color == "gray" else frame for frame in frames(3, 3, seed=7)]
+        assert files.fp32_spec.output.stride_px == files.int8_spec.output.stride_px == stride
+        exact = parity(files.model, files.fp32, files.fp32_spec, images)
+        assert exact.mask_agreement > 0.999 and exact.max_logit_error < 1e-3 * max(exact.largest_logit, 1)
+        parity(files.model, files.int8, files.int8_spec, images, Tolerance(None, 0.5))
+        with Segmenter.from_file(files.int8, files.int8_spec, threads=1) as segmenter:
+            result = segmenter(images[0], probability=True)
+        wanted = result.probability.argmax(axis=0)  # enlarged in float: only near-ties may turn
+        assert (result.mask == wanted).mean() > 0.98 and 0.01 < (wanted > 0).mean() < 0.99
 
 
 def test_both_sets_of_litert_kernels_are_tried(tflite_files):

@@ -16,11 +16,15 @@ from edgeseg.runtime.errors import TrainingError
 from edgeseg.train import checkpoint
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import build_model
-from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
 META = {"classes": ["background", "pit"], "data_sha256": "00ff", "val": {"dice_mean": 0.5}}
-ARCHS = [unet_arch(1, 2, base=4, depth=3), efficient_unet_arch(3, 1, width=0.25, depth=0.34, stages=5)]
+ARCHS = [
+    unet_arch(1, 2, base=4, depth=3),
+    efficient_unet_arch(3, 1, width=0.25, depth=0.34, stages=5),
+    efficient_unet_arch(1, 3, width=0.25, depth=0.34, decoder=Decoder(0.5, 8)),
+]
 
 
 def _model(arch: dict[str, Any] = ARCHS[0], seed: int = 0) -> nn.Module:

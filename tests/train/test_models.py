@@ -14,7 +14,7 @@ from torch import nn
 
 from edgeseg.runtime.errors import ConfigError, FrameError
 from edgeseg.train.models import MODELS, build_model
-from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.efficient_unet import OUTPUT_STRIDES, Decoder, efficient_unet_arch
 from edgeseg.train.models.lite_encoder import LITE0, PUBLISHED_BN_EPS, round_channels
 from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.models.unet import unet_arch
@@ -24,6 +24,8 @@ ARCHS: dict[str, dict[str, Any]] = {
     "unet-bilinear-rgb": unet_arch(3, 2, base=8, depth=3, upsampling="bilinear"),
     "lite_unet": lite_unet_arch(1, 3, width=0.25, depth=0.5, decoder=(16, 8, 8, 8)),
     "efficient_unet": efficient_unet_arch(1, 3, width=0.5, depth=0.5),
+    "efficient_unet-stride-4": efficient_unet_arch(1, 3, width=0.5, decoder=Decoder(0.25, 4)),
+    "efficient_unet-stride-8": efficient_unet_arch(1, 2, width=0.25, depth=0.5, decoder=Decoder(1.0, 8)),
     "efficient_unet-published": efficient_unet_arch(1, 3, width=0.25, depth=0.34) | {"bn_eps": PUBLISHED_BN_EPS},
     "efficient_unet-short-rgb-binary": efficient_unet_arch(3, 1, width=0.25, depth=1.0, stages=5),
 }
@@ -58,6 +60,40 @@ def test_strides() -> None:
     for stages, stride in ((5, 16), (6, 32), (7, 32)):
         model = build_model(efficient_unet_arch(1, 3, width=0.25, stages=stages))
         assert (model.stride, model.output_stride) == (stride, 2)
+
+
+@pytest.mark.parametrize(("output_stride", "outs"), [(2, [96, 64, 40, 24]), (4, [96, 64, 40]), (8, [96, 64])])
+def test_the_decoder_ends_at_the_output_stride_and_has_a_width_of_its_own(output_stride: int, outs: list[int]) -> None:
+    arch = efficient_unet_arch(1, 3, width=0.25, decoder=Decoder(1.0, output_stride))
+    assert [level["out"] for level in arch["decoder"]] == [level["reduce"] for level in arch["decoder"]] == outs
+    narrow = efficient_unet_arch(1, 3, width=0.25, decoder=Decoder(output_stride=output_stride))
+    assert arch["blocks"] == narrow["blocks"] and narrow["decoder"][0]["out"] == 24
+    assert build_model(arch).output_stride == output_stride and build_model(arch).stride == 32
+    sixteen = efficient_unet_arch(1, 3, width=0.25, stages=5, decoder=Decoder(1.0, output_stride))
+    assert [level["out"] for level in sixteen["decoder"]] == outs[1:]
+
+
+def test_json_of_the_first_release_still_makes_its_network() -> None:
+    first = {"mid": 8, "out": 8, "kernel": 3, "stride": 1, "expand": False}
+    blocks = [
+        [first],
+        [{"mid": 48, "out": 8, "kernel": 3, "stride": 2, "expand": True}],
+        [{"mid": 48, "out": 16, "kernel": 5, "stride": 2, "expand": True}],
+    ]
+    old = {"name": "efficient_unet", "in_channels": 1, "n_outputs": 2, "stem": 8, "blocks": blocks}
+    for decoder, stride in (([16, 8], 2), ([16], 4)):
+        model = build_model(old | {"decoder": [{"reduce": out, "out": out} for out in decoder]}).eval()
+        assert (model.stride, model.output_stride) == (8, stride)
+        assert model.blocks[0][0].skip and model(torch.rand(1, 1, 16, 16)).shape == (1, 2, 16 // stride, 16 // stride)
+
+
+def test_a_decoder_that_would_be_empty_or_end_elsewhere_is_refused() -> None:
+    with pytest.raises(ConfigError, match="output stride is 16; known are 2, 4 and 8"):
+        Decoder(output_stride=16)
+    with pytest.raises(ConfigError, match="ends at stride 8, which leaves no decoder for output stride 8; keep more"):
+        efficient_unet_arch(1, 3, stages=3, decoder=Decoder(output_stride=8))
+    with pytest.raises(ConfigError, match="ends at stride 2, which leaves no decoder"):
+        efficient_unet_arch(1, 3, stages=1)
 
 
 @pytest.mark.parametrize("grow", [(1, 0), (0, 1), (-1, -1)])
@@ -172,15 +208,18 @@ def test_rounded_channels(channels: float) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(
-    width=st.sampled_from((0.25, 0.35, 0.5, 0.75)), depth=st.sampled_from((0.34, 0.5, 1.0)), stages=st.integers(5, 7)
+    width=st.sampled_from((0.25, 0.35, 0.5, 0.75)),
+    depth=st.sampled_from((0.34, 0.5, 1.0)),
+    stages=st.integers(5, 7),
+    decoder=st.builds(Decoder, st.sampled_from((None, 0.25, 0.6)), st.sampled_from(OUTPUT_STRIDES)),
 )
-def test_any_student_works_and_tells_its_arch(width: float, depth: float, stages: int) -> None:
-    arch = efficient_unet_arch(1, 2, width=width, depth=depth, stages=stages)
+def test_any_student_works_and_tells_its_arch(width: float, depth: float, stages: int, decoder: Decoder) -> None:
+    arch = efficient_unet_arch(1, 2, width=width, depth=depth, stages=stages, decoder=decoder)
     model = build_model(arch).eval()
     assert model.arch == arch
     assert all(m.out_channels % 8 == 0 for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and n != "head")
     with torch.no_grad():
-        assert model(torch.rand(1, 1, model.stride, model.stride)).shape[-1] == model.stride // 2
+        assert model(torch.rand(1, 1, model.stride, model.stride)).shape[-1] == model.stride // decoder.output_stride
 
 
 @settings(max_examples=10, deadline=None)

@@ -13,7 +13,7 @@ from edgeseg.compress.search.depth import Depth, further_cuts, parts_gone, shall
 from edgeseg.compress.search.prune import prune
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import build_model
-from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
 ARCH = efficient_unet_arch(1, 3, width=0.25, depth=1.0)
@@ -75,6 +75,16 @@ def test_without_the_first_stage_the_stem_feeds_the_next(model: Any, levels: int
         for a, b in zip(smaller.decoder, model.decoder, strict=False)
     ]
     assert kept == [True] * 3 + [False] * (1 - levels)  # the last level joins what the first stage made
+
+
+@torch.no_grad()
+def test_of_a_coarser_student_the_whole_decoder_is_kept_without_the_first_stage() -> None:
+    coarse = build_model(efficient_unet_arch(1, 3, width=0.25, decoder=Decoder(output_stride=4))).eval()
+    smaller = shallower(coarse, Depth(first=1))
+    assert smaller.output_stride == 4 and smaller(IMAGE).shape == (1, 3, 16, 16)
+    for a, b in zip(smaller.decoder, coarse.decoder, strict=True):
+        assert torch.equal(a.merge.conv_pw.weight, b.merge.conv_pw.weight)
+    assert all(cut.levels == 0 for cut in further_cuts(coarse.arch, Depth())), "no search makes it coarser than 4"
 
 
 def test_every_cut_on_offer_can_be_made_until_none_is_left(model: Any) -> None:

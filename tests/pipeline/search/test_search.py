@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import torch
 
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.search.budget import Budget
+from edgeseg.compress.search.depth import Depth
 from edgeseg.compress.search.probe import Measurement
 from edgeseg.pipeline.plan.shown import shown_worse
+from edgeseg.pipeline.recipe.fit_section import BASELINES
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
 from edgeseg.pipeline.report.search import search_section, search_warnings
-from edgeseg.pipeline.search.baselines import largest_fitting
+from edgeseg.pipeline.search.baselines import coarse_student, largest_fitting, thin_student
 from edgeseg.pipeline.search.contest import Finalist, contest
 from edgeseg.pipeline.search.cut import Way, cut_to
 from edgeseg.pipeline.search.lab import BudgetError, Lab
@@ -26,6 +29,7 @@ from edgeseg.pipeline.search.record import contest_record
 from edgeseg.pipeline.search.rounds import Start
 from edgeseg.pipeline.search.search import Found, search_network
 from edgeseg.pipeline.search.trainings import Effort, Trained, train
+from edgeseg.pipeline.steps.training import student_arch
 from edgeseg.runtime.errors import MeasureError, TrainingError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.runtime.score.image_score import ImageScore, score_image
@@ -110,7 +114,7 @@ def test_the_budget_holds_and_everything_is_told(searched: Any) -> None:
     assert json.loads(json.dumps(record)) and record["status"] == "ok"
     (limit,) = record["ceilings"].values()
     rows = {one["name"]: one for one in record["finalists"]}
-    assert set(rows) | set(record["missing_baselines"]) == {"pruned", "random_largest", "thin_student"}
+    assert set(rows) | set(record["missing_baselines"]) == {"pruned", *BASELINES}
     assert all(one["figures"]["latency_ms"] <= limit for one in rows.values())
     winner = record["contest"]["winner"]
     assert record["chosen"]["name"] == winner and len(rows["pruned"]["seeds"]) == 2
@@ -309,6 +313,24 @@ def test_a_baseline_goes_on_where_the_method_is_shown_to_be_worse(
     assert (outcome.winner is rival) is wins
     said = contest_record(method, outcome)["sentence"]
     assert ("thin_student goes on" in said) is wins and "over 2 seeds and 6 images" in said
+
+
+def test_a_coarse_student_spends_on_width_what_a_finer_answer_costs(
+    tmp_path: Path, recipe: Recipe, data_root: Path
+) -> None:
+    recipe = dataclasses.replace(recipe, student=dataclasses.replace(recipe.student, width=1.0, decoder_width=2.0))
+    student = build_model(student_arch(recipe.student, 1, 4)).eval()
+    lab = fake_lab(tmp_path, recipe, data_root, Budget("x86-ort", latency_ms=1.0), FakeProbe(SIZE), student)
+    start = Start(student, lab.measure(student), None, tmp_path)
+    lab.ceilings = {"latency_ms": 0.6 * start.figures["latency_ms"]}
+    thin, coarse = (make(lab, start, False, Depth()) for make in (thin_student, coarse_student))
+    assert all(one.figures["latency_ms"] <= lab.ceilings["latency_ms"] for one in (thin, coarse))
+    width = {one.name: float(re.search(r"width (\d\.\d+)", one.note)[1]) for one in (thin, coarse)}
+    assert width["coarse_student"] > width["thin_student"] and "answering at 1/4" in coarse.note
+    # Without a level of the method's decoder it answers at 1/8; where none is left to spare it is missing.
+    assert "answering at 1/8" in coarse_student(lab, start, False, Depth(levels=1)).note
+    with pytest.raises(BudgetError, match="coarser than 1/8"):
+        coarse_student(lab, start, False, Depth(levels=2))
 
 
 def test_a_share_of_the_macs_is_reached_without_a_clock(tmp_path: Path, recipe: Recipe, data_root: Path) -> None:

@@ -53,7 +53,7 @@ def upsampled(plane: np.ndarray, stride: int) -> np.ndarray:
     st.integers(1, 40),
     st.integers(1, 40),
     st.integers(2, 5),
-    st.sampled_from((1, 2, 4)),
+    st.sampled_from((1, 2, 4, 8)),
     st.sampled_from(("NCHW", "NHWC")),
 )
 def test_float_masks_equal_the_plain_computation(h: int, w: int, n_classes: int, stride: int, layout: str) -> None:
@@ -75,10 +75,11 @@ def test_float_masks_equal_the_plain_computation(h: int, w: int, n_classes: int,
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-def test_quantised_masks_equal_the_float_ones_but_for_rounding(dtype: str, layout: str) -> None:
+@pytest.mark.parametrize("stride", [2, 4, 8])
+def test_quantised_masks_equal_the_float_ones_but_for_rounding(dtype: str, layout: str, stride: int) -> None:
     zero_point = 100 if dtype == "uint8" else -28
-    spec, prepared = make(50, 64, dtype=dtype, layout=layout, scale=0.1, zero_point=zero_point)
-    plain, _ = make(50, 64, layout=layout)
+    spec, prepared = make(50, 64, dtype=dtype, layout=layout, scale=0.1, zero_point=zero_point, stride_px=stride)
+    plain, _ = make(50, 64, layout=layout, stride_px=stride)
     scores = scores_for(spec, prepared)
     logits = ((scores.astype(np.float32) - zero_point) * 0.1).astype(np.float32)
     mask, wanted = to_mask(scores, spec, prepared), to_mask(logits, plain, prepared)

@@ -60,7 +60,7 @@ def further_cuts(arch: Arch, done: Depth) -> list[Depth]:
         cuts += [fewer] if levels_left(arch, fewer) > 0 else []
         cuts += [replace(done, first=1)] if not done.first and _first_can_go(arch) else []
     coarser = replace(done, levels=done.levels + 1)
-    if _output_stride(arch, coarser) <= COARSEST_OUTPUT and levels_left(arch, coarser) > 0:
+    if output_stride(arch, coarser) <= COARSEST_OUTPUT and levels_left(arch, coarser) > 0:
         cuts.append(coarser)
     return cuts
 
@@ -165,7 +165,8 @@ def levels_left(arch: Arch, depth: Depth) -> int:
     return len(arch["decoder"]) - _lost_halvings(arch, depth) - depth.levels
 
 
-def _output_stride(arch: Arch, depth: Depth) -> int:
+def output_stride(arch: Arch, depth: Depth) -> int:
+    """Input pixels per logit that would be left."""
     halvings = 1 + sum(stage[0]["stride"] == 2 for stage in arch["blocks"])
     return int(2 ** (halvings - len(arch["decoder"]) + depth.levels))
 
@@ -210,7 +211,8 @@ def _starting_anew(arch: Arch, depth: Depth) -> tuple[str, ...]:
         anew += ["decoder.0.reduce.", "decoder.0.bn."]
     if depth.first:
         anew += ["blocks.0.0.conv_pw.", "blocks.0.0.bn1."]
-        anew += [] if depth.levels else [f"decoder.{levels_left(arch, depth) - 1}.merge."]
+        # Only a level that ends at 1/2 joins what the first stage made.
+        anew += [f"decoder.{levels_left(arch, depth) - 1}.merge."] if output_stride(arch, depth) == 2 else []
     if depth.levels:
         anew += ["head."]
     return tuple(anew)

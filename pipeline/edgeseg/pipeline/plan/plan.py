@@ -12,8 +12,9 @@ from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, REFERENCE_FIL
 from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
-from edgeseg.pipeline.recipe.recipe import Recipe, StudentSection
+from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.recipe.start import FILE, StartSection, student_place, student_start, teacher_start
+from edgeseg.pipeline.recipe.student_section import StudentSection
 from edgeseg.runtime.engines import missing
 
 _STEPS = "edgeseg.pipeline.steps."

@@ -19,14 +19,14 @@ from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.prune_section import refuse_prune
 from edgeseg.pipeline.recipe.reference_section import ReferenceSection
 from edgeseg.pipeline.recipe.source import place, read_source
-from edgeseg.pipeline.recipe.start import IMAGENET, NONE
+from edgeseg.pipeline.recipe.start import NONE
+from edgeseg.pipeline.recipe.student_section import StudentSection
 from edgeseg.pipeline.recipe.teacher_section import TeacherSection
 from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.hashes import sha256_json
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
-from edgeseg.train.pretrained.published import nearest_published
 
 # It names the run's folder and the bundle: no separators, nothing a terminal acts on, no lone surrogates, no option.
 _NAME = re.compile(r"[^-\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff][^\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
@@ -75,27 +75,6 @@ class TrainSection:
 
 
 @dataclass(frozen=True)
-class StudentSection:
-    """The EfficientUNet, and how both of its trainings (alone and distilled) run: `seeds` times each, for a choice.
-
-    `init` is what both start from: `imagenet` (published weights, cut to the width), `none` (from scratch), or the
-    folder of a checkpoint or a safetensors file.
-    """
-
-    init: str = NONE
-    width: float = 0.75
-    depth: float = 1.0
-    stages: int = 7
-    epochs: int = 60
-    learning_rate: float = 3e-3
-    seeds: int = 1
-
-    def __post_init__(self) -> None:
-        if self.init == IMAGENET:
-            nearest_published(self.width, self.depth)
-
-
-@dataclass(frozen=True)
 class DistillSection:
     """See `edgeseg.compress.distill.distill.DistillConfig`.
 
@@ -138,7 +117,7 @@ class RecipeIdentity:
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
     "teacher": ("base", "depth", "epochs", "learning_rate"),
-    "student": ("width", "depth", "stages", "epochs", "learning_rate", "seeds"),
+    "student": ("width", "depth", "stages", "decoder_width", "epochs", "learning_rate", "seeds"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
     "reference": ("base", "depth"),

@@ -2,15 +2,16 @@
 
 - random_largest: random channels of the largest layers go (arXiv:2512.03834), then the same fine-tuning.
 - thin_student: the student's architecture with a smaller width, trained from scratch.
+- coarse_student: the same with one decoder level less, so that what a finer answer costs goes into width.
 
-Where the method has taken whole parts out, both are without them too: with channels alone they may not fit at all.
+Where the method has taken whole parts out, all are without them too: with channels alone they may not fit at all.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,15 +19,16 @@ import torch
 from edgeseg.compress.as_trained import as_trained
 from edgeseg.compress.search.arch_widths import with_widths
 from edgeseg.compress.search.budget import misses
-from edgeseg.compress.search.depth import Depth, shallower_arch
+from edgeseg.compress.search.depth import Depth, levels_left, output_stride, shallower_arch
 from edgeseg.compress.search.groups import channel_groups
 from edgeseg.compress.search.predictor import Figures
+from edgeseg.pipeline.recipe.student_section import OUTPUT_STRIDES, StudentSection
 from edgeseg.pipeline.search.cut import apply
 from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words, was_measured
 from edgeseg.pipeline.search.rounds import Start, fine_tune
 from edgeseg.pipeline.search.trainings import Effort, Trained, train
+from edgeseg.pipeline.steps.training import student_arch
 from edgeseg.train.models import SegmentationNet, build_model
-from edgeseg.train.models.efficient_unet import efficient_unet_arch
 
 Arch = dict[str, Any]
 
@@ -85,7 +87,7 @@ def random_largest(lab: Lab, start: Start, parts: Depth) -> Baseline:
     return Baseline("random_largest", note, figures, run)
 
 
-def thin_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline:
+def thin_student(lab: Lab, start: Start, taught: bool, parts: Depth, name: str = "thin_student") -> Baseline:
     """The recipe's student without `parts`, at the largest width that fits.
 
     Raises:
@@ -93,18 +95,35 @@ def thin_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline
     """
     section = lab.recipe.student
     ends = (int(start.student.arch["in_channels"]), start.student.n_outputs)
-    ratios = [section.width * step / _WIDTH_STEPS for step in range(_WIDTH_STEPS, 0, -1)]
-    whole = [efficient_unet_arch(*ends, width=width, depth=section.depth, stages=section.stages) for width in ratios]
-    archs = [shallower_arch(arch, parts) for arch in whole]
-    at, figures = largest_fitting(lab, "thin_student", archs)
+    shares = [step / _WIDTH_STEPS for step in range(_WIDTH_STEPS, 0, -1)]
+    archs = [shallower_arch(student_arch(_thinner(section, share), *ends), parts) for share in shares]
+    at, figures = largest_fitting(lab, name, archs)
 
     def run(seed: int) -> Trained:
         effort = Effort(section.epochs, section.learning_rate, seed=seed)
         teacher = start.teacher if taught else None
-        return train(lab, f"thin_student_{seed}", fresh(archs[at], seed), teacher, effort)
+        return train(lab, f"{name}_{seed}", fresh(archs[at], seed), teacher, effort)
 
-    note = f"the student at width {ratios[at]:.2f}{_without(parts)}, from scratch"
-    return Baseline("thin_student", note, figures, run)
+    coarse = f", answering at 1/{fresh(archs[at], 0).output_stride}" if name == "coarse_student" else ""
+    note = f"the student at width {section.width * shares[at]:.2f}{_without(parts)}{coarse}, from scratch"
+    return Baseline(name, note, figures, run)
+
+
+def coarse_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline:
+    """A thin student that answers half as finely as the method's network does.
+
+    Raises:
+        BudgetError: If even the narrowest misses the budget, or the decoder has no level to spare.
+    """
+    coarser = replace(parts, levels=parts.levels + 1)
+    if levels_left(start.student.arch, coarser) < 1 or output_stride(start.student.arch, coarser) > OUTPUT_STRIDES[-1]:
+        raise BudgetError(f"coarse_student: one level less would answer coarser than 1/{OUTPUT_STRIDES[-1]}", {})
+    return thin_student(lab, start, taught, coarser, "coarse_student")
+
+
+def _thinner(section: StudentSection, share: float) -> StudentSection:
+    decoder_width = None if section.decoder_width is None else section.decoder_width * share
+    return replace(section, width=section.width * share, decoder_width=decoder_width)
 
 
 def _without(parts: Depth) -> str:

@@ -13,7 +13,7 @@ from edgeseg.compress.search.depth import Depth, parts_gone
 from edgeseg.compress.search.predictor import Figures
 from edgeseg.pipeline.plan.plan import INT8_VERSION, ranges_settings
 from edgeseg.pipeline.plan.shown import shown_worse
-from edgeseg.pipeline.search.baselines import Baseline, random_largest, thin_student
+from edgeseg.pipeline.search.baselines import Baseline, coarse_student, random_largest, thin_student
 from edgeseg.pipeline.search.cut import Cut, Way
 from edgeseg.pipeline.search.lab import BudgetError, Lab
 from edgeseg.pipeline.search.rounds import Start, fine_tune
@@ -119,6 +119,7 @@ def baselines_of(lab: Lab, start: Start, taught: bool, parts: Depth | None) -> t
     makers: dict[str, Callable[[], Baseline]] = {
         "random_largest": lambda: random_largest(lab, start, gone),
         "thin_student": lambda: thin_student(lab, start, taught, gone),
+        "coarse_student": lambda: coarse_student(lab, start, taught, gone),
     }
     found, missing = [], {}
     for name, make in makers.items():

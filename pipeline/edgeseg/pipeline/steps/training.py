@@ -15,7 +15,8 @@ from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
 from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.compress.search.importance import Gates, find_gates
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.recipe.recipe import DistillSection, StudentSection, TrainSection
+from edgeseg.pipeline.recipe.recipe import DistillSection, TrainSection
+from edgeseg.pipeline.recipe.student_section import StudentSection
 from edgeseg.pipeline.recipe.teacher_section import TeacherSection
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.seeds import train_seeds
@@ -28,7 +29,7 @@ from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import FitResult, fit
 from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.models import SegmentationNet
-from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch
 from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.models.unet import unet_arch
 from edgeseg.train.pretrained.published import PUBLISHED
@@ -70,6 +71,18 @@ def run_student_distilled(context: StepContext) -> dict[str, Any]:
 def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
     """Input channels and logit planes of a network for this data."""
     return (1 if data.color == "gray" else 3), (1 if context.setting("binary_output") else len(data.classes))
+
+
+def student_arch(section: StudentSection, in_channels: int, n_outputs: int) -> dict[str, Any]:
+    """Architecture JSON of the student that a recipe asks for."""
+    return efficient_unet_arch(
+        in_channels,
+        n_outputs,
+        width=section.width,
+        depth=section.depth,
+        stages=section.stages,
+        decoder=Decoder(section.decoder_width, section.output_stride),
+    )
 
 
 def seeded_model(context: StepContext, arch: dict[str, Any]) -> SegmentationNet:
@@ -204,10 +217,7 @@ def _teacher_arch(section: TeacherSection, channels: int, outputs: int) -> dict[
 
 
 def _student(context: StepContext, data: DataSet) -> SegmentationNet:
-    section = context.section("student", StudentSection)
-    channels, outputs = network_ends(context, data)
-    arch = efficient_unet_arch(channels, outputs, width=section.width, depth=section.depth, stages=section.stages)
-    return seeded_model(context, arch)
+    return seeded_model(context, student_arch(context.section("student", StudentSection), *network_ends(context, data)))
 
 
 def _module(

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models.blocks import SeparableConv, upsample2
 from edgeseg.train.models.lite_encoder import LiteEncoder, encoder_arch, round_channels
 
+# Channels of the decoder at 1/16, 1/8, 1/4 and 1/2 of the image's size.
 DECODER = (96, 64, 40, 24)
+OUTPUT_STRIDES = (2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The half of the network behind the encoder.
+
+    Attributes:
+        width: Multiplier of its channel counts, rounded to 8; None takes the encoder's.
+        output_stride: Input pixels per logit along each side, 2, 4 or 8: where its levels end.
+    """
+
+    width: float | None = None
+    output_stride: int = 2
+
+    def __post_init__(self) -> None:
+        if self.output_stride not in OUTPUT_STRIDES:
+            raise ConfigError(f"the decoder's output stride is {self.output_stride}; known are 2, 4 and 8")
 
 
 def efficient_unet_arch(
-    in_channels: int, n_outputs: int, *, width: float = 1.0, depth: float = 1.0, stages: int = 7
+    in_channels: int,
+    n_outputs: int,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stages: int = 7,
+    decoder: Decoder = Decoder(),
 ) -> dict[str, Any]:
     """Architecture JSON of an EfficientUNet.
 
@@ -24,17 +51,33 @@ def efficient_unet_arch(
         width: Multiplier of every channel count, rounded to 8.
         depth: Multiplier of the repeats of the middle stages (the first and the last stay, as in Lite).
         stages: Encoder stages kept; 5 ends at stride 16, 6 or 7 at stride 32.
+        decoder: Its width apart from the encoder's, and how far up it goes.
+
+    Raises:
+        ConfigError: If the encoder ends where the decoder should, so that none would be left.
     """
     encoder = encoder_arch(width=width, depth=depth, stages=stages)
-    levels = sum(stage[0]["stride"] == 2 for stage in encoder["blocks"])
-    decoder = [round_channels(channels * width) for channels in DECODER[-levels:]]
+    levels = _decoder_levels(sum(stage[0]["stride"] == 2 for stage in encoder["blocks"]), decoder.output_stride)
+    decoder_width = width if decoder.width is None else decoder.width
+    outs = [round_channels(channels * decoder_width) for channels in levels]
     return {
         "name": "efficient_unet",
         "in_channels": in_channels,
         "n_outputs": n_outputs,
         **encoder,
-        "decoder": [{"reduce": channels, "out": channels} for channels in decoder],
+        "decoder": [{"reduce": channels, "out": channels} for channels in outs],
     }
+
+
+def _decoder_levels(halvings: int, output_stride: int) -> tuple[int, ...]:
+    """Channels from the encoder's end, `halvings` below the stem's 1/2, up to the output stride."""
+    first, end = len(DECODER) - halvings, len(DECODER) - OUTPUT_STRIDES.index(output_stride)
+    if first >= end:
+        raise ConfigError(
+            f"the encoder ends at stride {2 ** (halvings + 1)}, which leaves no decoder for output stride "
+            f"{output_stride}; keep more stages, or answer finer"
+        )
+    return DECODER[first:end]
 
 
 class DecoderBlock(nn.Module):
@@ -54,9 +97,9 @@ class DecoderBlock(nn.Module):
 
 
 class EfficientUNet(LiteEncoder):
-    """EfficientNet-Lite encoder, separable decoder, logits at half resolution.
+    """EfficientNet-Lite encoder, separable decoder, logits at half resolution or coarser.
 
-    A decoder with fewer levels than the encoder has halvings ends at a coarser one: stride 4 without the last level.
+    Each level that the decoder lacks against the encoder's halvings doubles the output stride: 4 without the last one.
     """
 
     def __init__(self, arch: dict[str, Any]) -> None:

@@ -1,0 +1,83 @@
+"""What the peer benchmark does on our side; the other projects' networks are made in an environment of their own."""
+
+import importlib
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.errors import ConfigError, MeasureError
+
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+SIZE = 64
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    pytest.importorskip("torch", reason="the scripts make networks")
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module("peers"), importlib.import_module("peer_data")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    pytest.importorskip("torch")
+    from edgeseg.train.synthetic import write_dataset
+
+    root = tmp_path_factory.mktemp("data") / "metal"
+    write_dataset(root, n=12, seed=0, size_px=96)
+    return open_dataset(root)
+
+
+def test_nothing_under_agpl_lands_in_the_repository(scripts):
+    with pytest.raises(ConfigError, match="lies in the repository"):
+        scripts[0].make_environment(SCRIPTS / "env", [])
+    assert not (SCRIPTS / "env").exists()
+
+
+def test_what_a_failing_command_said_is_told(scripts, tmp_path):
+    broken = tmp_path / "bin" / "python"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\necho 'no such package' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    with pytest.raises(MeasureError, match="python ended with code 3: no such package"):
+        scripts[0].write_peers(broken, tmp_path, Namespace(size=SIZE, peers=None, epochs=1), None)
+
+
+def test_train_and_val_are_written_as_the_other_tool_reads_them(scripts, data, tmp_path):
+    about = json.loads(scripts[1].write_semantic(data, tmp_path, SIZE).read_text())
+    assert about["names"] == list(data.classes) and about["masks_dir"] == "masks"
+    for split in ("train", "val"):
+        assert about[split] == f"images/{split}"
+        for kind in ("images", "masks"):
+            written = sorted(path.stem for path in (tmp_path / kind / split).iterdir())
+            assert written == sorted(sample.stem for sample in data.split(split))
+    sample = data.split("train")[0]
+    mask = cv2.imread(str(tmp_path / "masks" / "train" / f"{sample.stem}.png"), cv2.IMREAD_UNCHANGED)
+    truth = cv2.resize(sample.read_truth(len(data.classes)), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
+    assert mask.shape == (SIZE, SIZE)
+    np.testing.assert_array_equal(mask, truth)
+
+
+def test_a_coarse_student_gets_the_same_dice_as_a_peer_and_as_ours(scripts, data, tmp_path):
+    peers, peer_data = scripts
+    torch = importlib.import_module("torch")
+    args = Namespace(students=["0.25:8"], checkpoints=[], size=SIZE, threads=1)
+    ((name, network),) = peers.our_students(args, len(data.classes)).items()
+    assert name == "student 0.25 stride 8" and network.output_stride == 8
+    with torch.no_grad():
+        network.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+    peers.write_student(network, tmp_path / "ours", args, data.classes, None)
+    assert sorted(path.name for path in (tmp_path / "ours").glob("*.*")) == ["fp32.onnx", "int8.tflite"]
+    torch.onnx.export(
+        network, (torch.rand(1, 3, SIZE, SIZE),), tmp_path / "peer.onnx", dynamo=True, external_data=False
+    )
+    as_peer = peer_data.scored(peer_data.OnnxPeer(tmp_path / "peer.onnx", SIZE), data)
+    ours = peers.write_student(network, tmp_path / "scored", args, data.classes, data)["scores"]
+    for split in ("val", "test"):
+        assert as_peer[split]["dice_mean"] == pytest.approx(ours[split]["dice_mean"], abs=1e-3)
+        assert as_peer[split]["dice_mean"] > 0
