@@ -178,8 +178,7 @@ def _keep(context: StepContext, data: DataSet, lab: Lab, networks: Networks, che
     result = {
         "status": "ok",
         "reason": None,
-        "val_dice_at_network_size": made["val_dice_at_network_size"],
-        "history": made["history"],
+        **{name: made[name] for name in ("val_dice_at_network_size", "kept_epoch", "highest_val_dice", "history")},
         "params": figures.params,
         "macs": figures.macs,
         "macs_at": list(size),

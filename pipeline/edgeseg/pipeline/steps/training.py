@@ -95,7 +95,9 @@ def train_step(
     channels, _ = network_ends(context, data)
     figures = cost(model, (1, channels, *size))
     result = {
-        "val_dice_at_network_size": best.best_val_dice,
+        "val_dice_at_network_size": best.kept["val_dice"],
+        "kept_epoch": best.kept["epoch"],
+        "highest_val_dice": best.highest_val_dice,
         "history": best.history,
         "params": figures.params,
         "macs": figures.macs,
@@ -175,6 +177,7 @@ def train_config(section: TrainSection, budget: Budget) -> TrainConfig:
         samples_per_epoch=section.samples_per_epoch,
         validate_every=min(section.validate_every, budget.epochs),
         patience=section.patience,
+        ema=section.ema,
         seed=section.seed,
         workers=section.workers,
         devices=section.devices,
