@@ -68,7 +68,7 @@ def plan_steps(
     bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
     decided = (*(score_step(row, "val") for row in ROWS), *exported, *_trainings(), *CHOICES, "bench")
     gates = recipe.sections("gates")
-    ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=3, weight=0.1)
+    ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=4, weight=0.1)
     tests = _scores(ROWS, "test", scale, "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
@@ -80,7 +80,7 @@ def plan_steps(
         (*everything, *points, REFERENCE, "ranges", "bundle"),
         gates | told,
         _STEPS + "report:run_report",
-        version=3,
+        version=4,
         weight=0.5,
     )
     return (*first, bench, ship, *tests, bundle, report)
@@ -176,7 +176,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
             chosen_from,
             gates | {"named": named},
             deciding + "run_choose_student",
-            version=4,
+            version=5,
             weight=0.1,
         ),
         searched[-1],
@@ -187,7 +187,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
             (*chosen_from, "choose_student", *scored["student_pruned"]),
             gates,
             deciding + "run_choose_final",
-            version=4,
+            version=5,
             weight=0.1,
         ),
     ]
