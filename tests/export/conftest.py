@@ -95,8 +95,8 @@ def planned(model: nn.Module, float_paths: tuple[str, ...] = ()) -> Plan:
 
 ARCHS: dict[str, Callable[[], dict]] = {
     "student": lambda: efficient_unet_arch(1, 3, width=0.25, stages=3),
-    "student_stride_4": lambda: efficient_unet_arch(1, 3, width=0.25, stages=4, decoder=Decoder(0.5, 4)),
-    "student_stride_8": lambda: efficient_unet_arch(3, 1, width=0.25, stages=4, decoder=Decoder(0.5, 8)),
+    "student_stride_4": lambda: efficient_unet_arch(1, 3, width=0.25, stages=3, decoder=Decoder(0.5, 4)),
+    "student_stride_8": lambda: efficient_unet_arch(3, 1, width=0.25, depth=0.34, stages=4, decoder=Decoder(0.5, 8)),
     "student_rgb": lambda: efficient_unet_arch(3, 1, width=0.25, stages=3),
     "unet_transposed": lambda: unet_arch(1, 3, base=8, depth=3),
     "lite_unet": lambda: lite_unet_arch(1, 3, width=0.25, depth=0.34, decoder=(8, 8, 8, 8)),
