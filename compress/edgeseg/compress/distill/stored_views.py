@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from edgeseg.compress.distill.ensemble import folded
 from edgeseg.compress.fingerprint import fingerprint
-from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import content_hash, split_hash
 from edgeseg.runtime.errors import ConfigError, TrainingError
@@ -104,7 +104,7 @@ def stored_views(
         )
     folder = root / _key(loaders, teacher, order)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "lock"):
+    with alone(folder / "lock"):
         if not (folder / _WHOLE).is_file():
             _make(folder, _draws(images, order.n_views, before_image), teacher, order, progress)
             write_json(folder / _WHOLE, dataclasses.asdict(order))
@@ -112,7 +112,7 @@ def stored_views(
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """Wait until no other process is in such a block; a killed one is in none."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -130,7 +130,7 @@ def _key(loaders: SegmentationData, teacher: SegmentationNet, order: ViewOrder) 
         "tiles": None if loaders.tiles is None else dataclasses.asdict(loaders.tiles),
         "augment": dataclasses.asdict(config.augment),
         "draws": [config.seed, config.samples_per_epoch],
-        "sums": [config.threads, _device()],  # whose order decides the last bits of an answer
+        "sums": [config.threads, device()],  # whose order decides the last bits of an answer
     }
     return sha256_json(parts)[:16]
 
@@ -143,13 +143,13 @@ def _make(
     order: ViewOrder,
     progress: Callable[[str], None],
 ) -> None:
-    device = _device()
-    frozen = fold_batch_norm(teacher).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    where = device()
+    frozen = folded(teacher).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     arrays: dict[str, np.memmap] = {}
     for (view, index), n_images, image, mask in draws:
         # One image at a time: what a view's answer is must not depend on which others share its batch.
-        x = image[None].to(device).float() / 255.0
-        with torch.autocast(device, torch.bfloat16, enabled=order.precision == "bfloat16"):
+        x = image[None].to(where).float() / 255.0
+        with torch.autocast(where, torch.bfloat16, enabled=order.precision == "bfloat16"):
             answer = frozen(x.contiguous(memory_format=torch.channels_last))
         row = {"image": image.numpy(), "mask": mask.numpy(), "answer": answer[0].half().cpu().numpy()}
         if not arrays:
@@ -162,7 +162,8 @@ def _make(
         array.flush()
 
 
-def _device() -> str:
+def device() -> str:
+    """Where a teacher is asked."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.compress.calibration.folder import recipe_folder
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.recipe.gate_section import LEAST_SKILL
-from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.recipe.distill_section import DistillSection
+from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.recipe import Recipe, TeacherSection
 from edgeseg.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ MAX_DROP = 0.005
 _REDUCED = ("fit.final_seeds=1", "fit.baselines=[]")
 
 _DECIDE_NOTHING = ("bundle", "report")
+# Keys that recipes have got since folds were recorded. At their defaults, which are as if they were not there, they are
+# no part of the question: the folds are found.
+_ADDED = (
+    ("gates", GateSection(), ("min_skill",)),
+    ("teacher", TeacherSection(), ("seeds",)),
+    ("distill", DistillSection(), ("calibrate", "flips")),
+)
 
 
 @dataclass(frozen=True)
@@ -135,8 +143,10 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
 
     folder = recipe_folder(data, recipe.quantize.folder)
     asked = recipe.to_json()
-    if recipe.gates.min_skill == LEAST_SKILL:
-        del asked["gates"]["min_skill"]  # at its default no part of the question: folds recorded before it are found
+    for section, default, keys in _ADDED:
+        for key in keys:
+            if getattr(getattr(recipe, section), key) == getattr(default, key):
+                del asked[section][key]
     return {
         "recipe": asked,
         "calibration_sha256": None if folder is None else folder.sha256,

@@ -13,6 +13,7 @@ from typing import Any
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.reader import UnknownKeysError, read_config
 from edgeseg.pipeline.recipe.assignment import set_value
+from edgeseg.pipeline.recipe.distill_section import DistillSection
 from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSection
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
@@ -74,6 +75,8 @@ class TeacherSection:
     """The U-Net: `base` channels at full resolution, `depth` levels.
 
     `batch_size` left out is that of the train section. A U-Net from scratch on few images wants many small steps.
+    With `seeds` above 1 so many are trained, from as many initial weights and in as many orders, and a student follows
+    their averaged answer; the row `teacher` is the first of them.
     """
 
     base: int = 32
@@ -82,6 +85,7 @@ class TeacherSection:
     epochs: int = 60
     learning_rate: float = 2e-3
     batch_size: int | None = None
+    seeds: int = 1
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and self.batch_size < 1:
@@ -97,24 +101,6 @@ class StudentSection:
     stages: int = 7
     epochs: int = 60
     learning_rate: float = 3e-3
-
-
-@dataclass(frozen=True)
-class DistillSection:
-    """See `edgeseg.compress.distill.distill.DistillConfig`.
-
-    With `views` above 0 each training image is augmented in so many ways, which the epochs take in turns, and the
-    teacher is asked once about each of them for all trainings; 0 draws and asks anew in every epoch.
-    """
-
-    temperature: float = 2.0
-    alpha: float = 0.7
-    class_balanced: bool = True
-    views: int = 0
-
-    def __post_init__(self) -> None:
-        if self.views < 0:
-            raise ConfigError(f"distill.views is {self.views}; set it to 0 or more")
 
 
 @dataclass(frozen=True)
@@ -141,7 +127,7 @@ class RecipeIdentity:
 # What makes no network, or no step of training, at 0 or below: told here, with its line, not after the data are read.
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
-    "teacher": ("base", "depth", "epochs", "learning_rate"),
+    "teacher": ("base", "depth", "epochs", "learning_rate", "seeds"),
     "student": ("width", "depth", "stages", "epochs", "learning_rate"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
@@ -191,11 +177,7 @@ class Recipe:
                 f"geometry is {self.geometry.height_px}x{self.geometry.width_px}, but teacher.depth "
                 f"{self.teacher.depth} needs multiples of {stride}; change one of them"
             )
-        if self.distill.views and self.train.devices > 1:
-            raise ConfigError(
-                f"distill.views is {self.distill.views}, but train.devices is {self.train.devices}; stored views are "
-                "for one device: set one of them back"
-            )
+        self.distill.check(self.train.devices, self.train.augment)
         if self.decision.objective is not None and not self.binary_output:
             raise ConfigError(
                 f"decision.objective is {self.decision.objective!r}, but a threshold belongs to one output; "

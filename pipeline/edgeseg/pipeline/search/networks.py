@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.compress.distill.members import load_teacher
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_STUDENT
 from edgeseg.pipeline.plan.results import Choice
@@ -18,8 +19,8 @@ class Networks:
 
     Attributes:
         student: Is cut.
-        answers: What fine-tuning follows: the teacher, or the student where it has become better.
-        teacher: What a speed-up refers to.
+        answers: What fine-tuning follows: the teacher, all its networks, or the student where it has become better.
+        teacher: What a speed-up refers to; of several networks the first.
         name: Step of the student.
         teaches: Step of `answers`.
         checkpoint: Folder of the student.
@@ -38,8 +39,8 @@ class Networks:
         chosen = context.result(CHOOSE_STUDENT, Choice)
         name, teaches = chosen.student, str(chosen.teaches)
         folders = {one: context.folders[one].files for one in (name, teaches, "teacher")}
-        models = {one: load_checkpoint(folder)[0] for one, folder in folders.items()}
-        return cls(models[name], models[teaches], models["teacher"], name, teaches, folders[name])
+        student, teacher = (load_checkpoint(folders[one])[0] for one in (name, "teacher"))
+        return cls(student, load_teacher(folders[teaches]), teacher, name, teaches, folders[name])
 
     @property
     def taught(self) -> bool:

@@ -76,6 +76,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "chosen": {name: records[name]["result"] for name in CHOICES},
         "bench": records["bench"]["result"] | {"threads": recipe["bench"]["threads"], "created": bench.created},
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
+        "asked": trained["student_distilled"].get("asked"),
         "histories": histories,
         "wall_s": {name: record["wall_s"] for name, record in records.items()},
         "total_wall_s": round(sum(record["wall_s"] for record in records.values()), 1),

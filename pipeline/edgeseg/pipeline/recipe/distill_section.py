@@ -1,0 +1,52 @@
+"""The recipe's section `distill`: how a student follows the teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.train.config import AugmentConfig
+
+
+@dataclass(frozen=True)
+class DistillSection:
+    """See `edgeseg.compress.distill.distill.DistillConfig`.
+
+    With `views` above 0 each training image is augmented in so many ways, which the epochs take in turns, and the
+    teacher is asked once about each of them for all trainings; 0 draws and asks anew in every epoch.
+
+    `calibrate` fits how sure each of the teacher's networks sounds to val; `flips` also asks about the mirrored views
+    that the augmentation shows, and averages.
+    """
+
+    temperature: float = 2.0
+    alpha: float = 0.7
+    class_balanced: bool = True
+    views: int = 0
+    calibrate: bool = False
+    flips: bool = False
+
+    def __post_init__(self) -> None:
+        if self.views < 0:
+            raise ConfigError(f"distill.views is {self.views}; set it to 0 or more")
+
+    def check(self, devices: int, augment: AugmentConfig) -> None:
+        """Refuse what does not go with the section `train`.
+
+        Args:
+            devices: Processes of a training.
+            augment: What training images are changed by.
+
+        Raises:
+            ConfigError: With both values.
+        """
+        if self.views and devices > 1:
+            raise ConfigError(
+                f"distill.views is {self.views}, but train.devices is {devices}; stored views are for one device: set "
+                "one of them back"
+            )
+        if self.flips and not (augment.flip_horizontal or augment.flip_vertical):
+            raise ConfigError(
+                "distill.flips is true, but train.augment.flip_horizontal and flip_vertical are false, so that no "
+                "mirrored view is right; allow one of them, or leave distill.flips out"
+            )
