@@ -97,3 +97,19 @@ def test_mirrored_views_that_training_never_shows_are_refused(tmp_path: Path) ->
         load_recipe(tmp_path / "recipe.yaml", ["train.augment.flip_horizontal=false"])
     with pytest.raises(ConfigError, match=r"teacher\.seeds is 0"):
         load_recipe(tmp_path / "recipe.yaml", ["teacher.seeds=0"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("distill.views=3", r"distill\.views is 3"),
+        ("distill.flips=true", r"distill\.flips is true"),
+        ("teacher.seeds=2", r"teacher\.seeds is 2"),
+    ],
+)
+def test_hints_of_what_has_no_features_are_refused(tmp_path: Path, setting: str, named: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    plain = ["distill.views=0", "distill.flips=false", "teacher.seeds=1", "distill.hint_weight=0.5"]
+    assert load_recipe(tmp_path / "recipe.yaml", plain).distill.hint_weight == 0.5
+    with pytest.raises(ConfigError, match=named):
+        load_recipe(tmp_path / "recipe.yaml", [*plain, setting])

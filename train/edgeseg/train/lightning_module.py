@@ -105,7 +105,7 @@ class SegmentationModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW without decay on norms and biases; OneCycle or cosine over all steps."""
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         groups = [
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": self.config.weight_decay},
             {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},

@@ -31,7 +31,7 @@ _DECIDE_NOTHING = ("bundle", "report")
 _ADDED = (
     ("gates", GateSection(), ("min_skill",)),
     ("teacher", TeacherSection(), ("seeds",)),
-    ("distill", DistillSection(), ("calibrate", "flips")),
+    ("distill", DistillSection(), ("calibrate", "flips", "boundary_weight", "channel_weight", "hint_weight")),
 )
 
 

@@ -15,6 +15,9 @@ class DistillSection:
     With `views` above 0 each training image is augmented in so many ways, which the epochs take in turns, and the
     teacher is asked once about each of them for all trainings; 0 draws and asks anew in every epoch.
 
+    Each of the three weights is off at 0: `boundary_weight` of pixels near borders in the soft loss, `channel_weight`
+    and `hint_weight` of terms beside it.
+
     `calibrate` fits how sure each of the teacher's networks sounds to val; `flips` also asks about the mirrored views
     that the augmentation shows, and averages.
     """
@@ -22,6 +25,9 @@ class DistillSection:
     temperature: float = 2.0
     alpha: float = 0.7
     class_balanced: bool = True
+    boundary_weight: float = 0.0
+    channel_weight: float = 0.0
+    hint_weight: float = 0.0
     views: int = 0
     calibrate: bool = False
     flips: bool = False
@@ -29,11 +35,18 @@ class DistillSection:
     def __post_init__(self) -> None:
         if self.views < 0:
             raise ConfigError(f"distill.views is {self.views}; set it to 0 or more")
+        if self.hint_weight and (self.views or self.flips):
+            wrong = f"distill.views is {self.views}" if self.views else "distill.flips is true"
+            raise ConfigError(
+                f"distill.hint_weight is {self.hint_weight}, but {wrong}: hints need the features of one "
+                "network, of the very view, and only answers are stored and averaged; set one of them back"
+            )
 
-    def check(self, devices: int, augment: AugmentConfig) -> None:
-        """Refuse what does not go with the section `train`.
+    def check(self, seeds: int, devices: int, augment: AugmentConfig) -> None:
+        """Refuse what does not go with the sections `teacher` and `train`.
 
         Args:
+            seeds: Networks of the teacher.
             devices: Processes of a training.
             augment: What training images are changed by.
 
@@ -44,6 +57,11 @@ class DistillSection:
             raise ConfigError(
                 f"distill.views is {self.views}, but train.devices is {devices}; stored views are for one device: set "
                 "one of them back"
+            )
+        if self.hint_weight and seeds > 1:
+            raise ConfigError(
+                f"distill.hint_weight is {self.hint_weight}, but teacher.seeds is {seeds}: hints need the features of "
+                "one network; set one of them back"
             )
         if self.flips and not (augment.flip_horizontal or augment.flip_vertical):
             raise ConfigError(

@@ -177,7 +177,7 @@ class Recipe:
                 f"geometry is {self.geometry.height_px}x{self.geometry.width_px}, but teacher.depth "
                 f"{self.teacher.depth} needs multiples of {stride}; change one of them"
             )
-        self.distill.check(self.train.devices, self.train.augment)
+        self.distill.check(self.teacher.seeds, self.train.devices, self.train.augment)
         if self.decision.objective is not None and not self.binary_output:
             raise ConfigError(
                 f"decision.objective is {self.decision.objective!r}, but a threshold belongs to one output; "

@@ -259,7 +259,8 @@ def _module(
         module = SegmentationModule(model, config, n_classes, steps)
     else:
         section = context.section("distill", DistillSection)
-        distill = DistillConfig(section.temperature, section.alpha, section.class_balanced)
+        read = {field.name: getattr(section, field.name) for field in dataclasses.fields(DistillConfig)}
+        distill = DistillConfig(**read)
         module = DistillationModule(model, teacher, config, distill, n_classes=n_classes, total_steps=steps)
     module.loss.ignores = data.ignore is not None
     return module
