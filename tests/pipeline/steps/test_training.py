@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeseg.compress.distill.members import load_teacher
@@ -113,3 +114,21 @@ def test_hints_of_what_has_no_features_are_refused(tmp_path: Path, setting: str,
     assert load_recipe(tmp_path / "recipe.yaml", plain).distill.hint_weight == 0.5
     with pytest.raises(ConfigError, match=named):
         load_recipe(tmp_path / "recipe.yaml", [*plain, setting])
+
+
+def test_images_without_masks_are_learnt_from(tmp_path: Path, data: Path) -> None:
+    write_dataset(tmp_path / "line", 6, 5, 64)
+    plain = "teacher.seeds=1", "teacher.epochs=1", "distill.calibrate=false", "distill.flips=false"
+    chain = _chain(tmp_path, data, *plain, "distill.unlabelled=../line/images")
+    chain.run(no_progress, "student_distilled")
+    images = np.load(next(chain.root.glob("views/*/image.npy")), mmap_mode="r")
+    assert images.shape[:2] == (1, 12 + 6)  # of train, and all of the others
+    before = chain.keys()
+    (tmp_path / "line/images" / "new.png").write_bytes(next((tmp_path / "line/images").iterdir()).read_bytes())
+    after = _chain(tmp_path, data, *plain, "distill.unlabelled=../line/images").keys()
+    changed = {name for name in before if before[name] != after[name]}
+    assert "student_distilled" in changed and not changed & {"teacher", "student_alone"}
+    with pytest.raises(ConfigError, match=r"distill\.unlabelled is .*images are scored on"):
+        _chain(tmp_path, data, *plain, "distill.unlabelled=images")
+    with pytest.raises(ConfigError, match="nothing is learnt from images without masks"):
+        load_recipe(tmp_path / "recipe.yaml", ["distill.unlabelled=line", "distill.alpha=0"])

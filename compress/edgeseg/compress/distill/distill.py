@@ -24,6 +24,7 @@ from edgeseg.compress.distill.hints import Hints
 from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.config import TrainConfig
+from edgeseg.train.datamodule import UNLABELLED
 from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.models import SegmentationNet
 
@@ -141,6 +142,7 @@ class DistillationModule(SegmentationModule):
         frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         # In a list, so that Lightning neither saves the teacher with every state nor sets it to training mode.
         self._teacher = [frozen]
+        self.unlabelled = False  # whether images without a mask are among those of training
         self.hints = Hints(model, frozen, config.seed) if distill.hint_weight else None
 
     def compute_loss(self, x: Tensor, target: Tensor, answer: Tensor | None = None) -> Tensor:
@@ -155,10 +157,12 @@ class DistillationModule(SegmentationModule):
         with self.hints.watching() if self.hints is not None else nullcontext():
             logits = self(x)
             asked = self._ask(x) if answer is None and self._is_heard else answer
-        supervised: Tensor = self.loss(logits, target)
+        supervised = self._supervised(logits, target)
         if asked is None or not self._is_heard:
             return supervised
         asked = self.upsample(asked, x)
+        if self.unlabelled:  # what the teacher sees there stands for the truth where classes are balanced
+            target = torch.where(target == UNLABELLED, class_ids(asked), target)
         counted = target != IGNORED if self.loss.ignores else None
         loss = supervised
         if config.alpha:
@@ -168,6 +172,16 @@ class DistillationModule(SegmentationModule):
             loss = loss + config.channel_weight * channel_loss(logits, asked, config.temperature, counted)
         if self.hints is not None:
             loss = loss + config.hint_weight * self.hints.loss(counted)
+        return loss
+
+    def _supervised(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Of the images that have a mask."""
+        loss: Tensor
+        if not self.unlabelled:
+            loss = self.loss(logits, target)
+            return loss
+        known = (target != UNLABELLED).flatten(1).any(dim=1)
+        loss = self.loss(logits[known], target[known]) if known.any() else logits.sum() * 0.0
         return loss
 
     @property

@@ -25,9 +25,10 @@ from edgeseg.compress.distill.ensemble import folded
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import content_hash, split_hash
+from edgeseg.runtime.data.pixel_hash import pixel_hash
 from edgeseg.runtime.errors import ConfigError, TrainingError
 from edgeseg.runtime.hashes import sha256_json
-from edgeseg.train.datamodule import Batch, EpochSampler, SegmentationData, TrainingImages
+from edgeseg.train.datamodule import Batch, SegmentationData, TrainingImages
 from edgeseg.train.models import SegmentationNet
 
 _VERSION = 1  # goes up when equal keys come to other files
@@ -97,10 +98,10 @@ def stored_views(
     """
     images = loaders.training_images()
     frames = len(images.cache.images)
-    if loaders.tiles is None and len(images) * order.n_views < frames:
+    if loaders.tiles is None and images.labelled * order.n_views < frames:
         raise ConfigError(
-            f"{order.n_views} views of {len(images)} images an epoch are fewer than the {frames} training images, some "
-            "of which would never be seen; raise distill.views, or set train.samples_per_epoch to 0"
+            f"{order.n_views} views of {images.labelled} images an epoch are fewer than the {frames} training "
+            "images, some of which would never be seen; raise distill.views, or set train.samples_per_epoch to 0"
         )
     folder = root / _key(loaders, teacher, order)
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,6 +133,8 @@ def _key(loaders: SegmentationData, teacher: SegmentationNet, order: ViewOrder) 
         "draws": [config.seed, config.samples_per_epoch],
         "sums": [config.threads, device()],  # whose order decides the last bits of an answer
     }
+    if loaders.unlabelled:
+        parts["unlabelled"] = [pixel_hash(frame) for frame in loaders.unlabelled]
     return sha256_json(parts)[:16]
 
 
@@ -169,7 +172,7 @@ def device() -> str:
 
 def _draws(images: TrainingImages, n_views: int, before_image: Callable[[], None]) -> Iterator[Draw]:
     """Every view with its place: those that a training's first `n_views` epochs would draw."""
-    sampler = EpochSampler(len(images), len(images.cache.images), images.config.seed)
+    sampler = images.sampler()
     for view in range(n_views):
         sampler.set_epoch(view)
         for place, key in enumerate(sampler):

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.environment import read_device
-from edgeseg.compress.calibration.folder import recipe_folder
+from edgeseg.compress.calibration.folder import recipe_folder, unlabelled_folder
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
-from edgeseg.pipeline.plan.plan import Here, plan_steps
+from edgeseg.pipeline.plan.plan import Here, OwnImages, plan_steps
 from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
@@ -131,16 +131,16 @@ def chain_in(
         shared: Where runs keep what is known of this machine; None for the parent of `root`.
 
     Raises:
-        EdgesegError: If the data set, or the folder of calibration images, is not there or cannot be used, or `root`
-            is a folder of the user's.
+        EdgesegError: If the data set, or a folder of images that the recipe names, is not there or cannot be used, or
+            `root` is a folder of the user's.
     """
     check_own(root)
     opened = data_of(recipe, data, root)
-    folder = recipe_folder(opened, recipe.quantize.folder)
-    known = None if folder is None else folder.sha256
+    folders = recipe_folder(opened, recipe.quantize.folder), unlabelled_folder(opened, recipe.distill.unlabelled)
+    own = OwnImages(*(None if folder is None else folder.sha256 for folder in folders))
     recipe, about = settled(recipe, root), _about(opened)
     here = Here(_machine(recipe), str((shared or root.parent) / "latency_table.json"))
-    steps = plan_steps(recipe, command=command, images=images, calibration_sha256=known, about=about, here=here)
+    steps = plan_steps(recipe, command=command, images=images, own=own, about=about, here=here)
     return RecipeChain(steps, root, opened.root, data_identity(opened), recipe, about)
 
 

@@ -20,6 +20,9 @@ class DistillSection:
 
     `calibrate` fits how sure each of the teacher's networks sounds to val; `flips` also asks about the mirrored views
     that the augmentation shows, and averages.
+
+    `unlabelled` names a folder of images without masks, which a relative path looks for in the data set; as many of
+    them as of the labelled ones join every epoch, with the teacher's answer alone.
     """
 
     temperature: float = 2.0
@@ -31,10 +34,16 @@ class DistillSection:
     views: int = 0
     calibrate: bool = False
     flips: bool = False
+    unlabelled: str | None = None
 
     def __post_init__(self) -> None:
         if self.views < 0:
             raise ConfigError(f"distill.views is {self.views}; set it to 0 or more")
+        if self.unlabelled is not None and not (self.alpha or self.channel_weight or self.hint_weight):
+            raise ConfigError(
+                f"distill.unlabelled is {self.unlabelled!r}, but distill.alpha is 0, so that nothing is learnt from "
+                "images without masks; raise distill.alpha, or leave distill.unlabelled out"
+            )
         if self.hint_weight and (self.views or self.flips):
             wrong = f"distill.views is {self.views}" if self.views else "distill.flips is true"
             raise ConfigError(

@@ -100,6 +100,7 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
         score=target.score,
         progress=_told(recipe, context.progress),
         calibration_sha256=target.calibration_sha256,
+        unlabelled_sha256=context.setting("unlabelled_sha256"),
         yardstick_ms=pair.get("student_ms"),
     )
     return lab, teacher_ms

@@ -15,6 +15,7 @@ from edgeseg.compress.distill.asked import AskedTeacher, Asking, ask
 from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
 from edgeseg.compress.distill.members import load_teacher, save_member
 from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
+from edgeseg.compress.distill.unlabelled import read_unlabelled
 from edgeseg.compress.search.importance import Gates, find_gates
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.distill_section import DistillSection
@@ -192,10 +193,13 @@ def make_training(
     config = train_config(section if workers is None else dataclasses.replace(section, workers=workers), budget)
     stride = max(model.stride, teacher.stride if teacher is not None else 1)  # type: ignore[type-var]
     loaders = SegmentationData(data, geometry, int(stride), config, section.p_defect)
-    loaders.setup()
     asked = None
     if teacher is not None:
         distill = context.section("distill", DistillSection)
+        known = context.setting("unlabelled_sha256")
+        loaders.unlabelled = read_unlabelled(data, distill.unlabelled, known, geometry)
+    loaders.setup()
+    if teacher is not None:
         with Turns().training() as turns:
             how = Asking(distill.calibrate, distill.flips)
             teacher, asked = ask(context.views_folder, loaders, teacher, how, turns.next_batch)
@@ -262,6 +266,7 @@ def _module(
         read = {field.name: getattr(section, field.name) for field in dataclasses.fields(DistillConfig)}
         distill = DistillConfig(**read)
         module = DistillationModule(model, teacher, config, distill, n_classes=n_classes, total_steps=steps)
+        module.unlabelled = section.unlabelled is not None
     module.loss.ignores = data.ignore is not None
     return module
 
