@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from edgeseg.compress.distill.members import load_teacher
 from edgeseg.pipeline.chain.chain import no_progress
@@ -13,6 +14,7 @@ from edgeseg.pipeline.plan.run import make_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps import training
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.hashes import sha256_file
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.synthetic import write_dataset
 
@@ -132,3 +134,28 @@ def test_images_without_masks_are_learnt_from(tmp_path: Path, data: Path) -> Non
         _chain(tmp_path, data, *plain, "distill.unlabelled=images")
     with pytest.raises(ConfigError, match="nothing is learnt from images without masks"):
         load_recipe(tmp_path / "recipe.yaml", ["distill.unlabelled=line", "distill.alpha=0"])
+
+
+def test_a_file_is_followed_in_the_place_of_the_teacher(tmp_path: Path, data: Path) -> None:
+    """Our own teacher as a file: the same answers to the last digits that the file has."""
+    plain = "teacher.seeds=1", "teacher.epochs=1", "distill.calibrate=false", "distill.flips=false"
+    chain = _chain(tmp_path, data, *plain)
+    chain.run(no_progress, "teacher")
+    own = load_checkpoint(chain.folder("teacher").files)[0]
+    torch.onnx.export(own, (torch.zeros(1, 1, 32, 32),), tmp_path / "own.onnx", dynamo=False)
+    chain = _chain(tmp_path, data, *plain, "distill.teacher=../own.onnx")
+    record = chain.run(no_progress, "student_distilled").records["student_distilled"]["result"]
+    assert record["asked"]["file_sha256"] == sha256_file(tmp_path / "own.onnx")
+    folder = next(chain.root.glob("views/*/answer.npy")).parent
+    images, answers = (np.load(folder / f"{name}.npy", mmap_mode="r")[0, 0] for name in ("image", "answer"))
+    with torch.no_grad():
+        expected = own(torch.from_numpy(images.copy())[None].float() / 255.0)[0]
+    torch.testing.assert_close(torch.from_numpy(answers.copy()).float(), expected, atol=5e-3, rtol=5e-3)
+    before = chain.keys()
+    (tmp_path / "own.onnx").write_bytes((tmp_path / "own.onnx").read_bytes() + b"\x72\x00")
+    after = _chain(tmp_path, data, *plain, "distill.teacher=../own.onnx").keys()
+    changed = {name for name in before if before[name] != after[name]}
+    assert "student_distilled" in changed and not changed & {"teacher", "student_alone"}
+    for setting in ("distill.hint_weight=1", "teacher.seeds=2"):
+        with pytest.raises(ConfigError, match=r"distill\.teacher is 't\.onnx'"):
+            load_recipe(tmp_path / "recipe.yaml", [*plain, "distill.views=0", "distill.teacher=t.onnx", setting])

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.compress.distill.ensemble import NO_FLIP, Ensemble, allowed_flips, folded, members_of
+from edgeseg.compress.distill.onnx_teacher import OnnxTeacher
 from edgeseg.compress.distill.stored_views import alone, device
 from edgeseg.compress.distill.temperature import fit_temperature
 from edgeseg.compress.fingerprint import fingerprint
@@ -53,12 +54,14 @@ class AskedTeacher:
         flips: Sides that are mirrored beside the image itself.
         temperatures: One a network; all 1 where they are not calibrated.
         val_dice: Mean foreground Dice of the common answer, at network size, in [0, 1].
+        file_sha256: Of the file that teaches in the place of the row `teacher`, or None.
     """
 
     members: int
     flips: tuple[str, ...]
     temperatures: tuple[float, ...]
     val_dice: float
+    file_sha256: str | None = None
 
 
 def ask(
@@ -81,7 +84,8 @@ def ask(
         The network that answers, and what is known of it; the very teacher and None where there is nothing to find out.
     """
     members, flips = members_of(teacher), allowed_flips(loaders.config.augment) if how.flips else (NO_FLIP,)
-    if len(members) == 1 and not how.calibrate and len(flips) == 1:
+    ours = not isinstance(teacher, OnnxTeacher)  # a file has no row that says how good it is
+    if ours and len(members) == 1 and not how.calibrate and len(flips) == 1:
         return teacher, None
     place = root / _key(loaders, teacher, how)
     place.mkdir(parents=True, exist_ok=True)
@@ -91,7 +95,8 @@ def ask(
             temperatures = tuple(_temperature(loaders, one, before) if how.calibrate else 1.0 for one in members)
             before()
             val_dice = dice_on_val(loaders, Ensemble(members, temperatures, flips))
-            found = AskedTeacher(len(members), tuple(_SIDES[one] for one in flips if one), temperatures, val_dice)
+            sides, file = tuple(_SIDES[one] for one in flips if one), None if ours else teacher.arch["sha256"]
+            found = AskedTeacher(len(members), sides, temperatures, val_dice, file)
             write_json(place / "asked.json", dataclasses.asdict(found))
     known = json.loads((place / "asked.json").read_text())
     asked = AskedTeacher(**known | {name: tuple(known[name]) for name in ("flips", "temperatures")})

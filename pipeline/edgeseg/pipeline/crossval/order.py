@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.compress.calibration.folder import ImageFolder, recipe_folder, unlabelled_folder
+from edgeseg.compress.distill.teacher_file import teacher_file, teacher_sha256
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.recipe.distill_section import DistillSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
@@ -34,7 +35,7 @@ _ADDED = (
     (
         "distill",
         DistillSection(),
-        ("calibrate", "flips", "boundary_weight", "channel_weight", "hint_weight", "unlabelled"),
+        ("calibrate", "flips", "boundary_weight", "channel_weight", "hint_weight", "unlabelled", "teacher"),
     ),
 )
 
@@ -155,29 +156,30 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
         "recipe": asked,
         "calibration_sha256": None if folder is None else folder.sha256,
         **({} if unlabelled is None else {"unlabelled_sha256": unlabelled.sha256}),
+        **({} if recipe.distill.teacher is None else {"teacher_sha256": teacher_sha256(data, recipe.distill.teacher)}),
         "versions": {step.name: step.version for step in plan_steps(recipe) if step.name not in _DECIDE_NOTHING},
     }
 
 
 def _as_seen_from(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
-    """The recipe with its folders of images as seen from a fold's data set, all of which lie alike.
+    """The recipe with its folders and its teacher's file as seen from a fold's data set, all of which lie alike.
 
     Raises:
         ConfigError: If a folder cannot be used; every image of `data` is tested in some fold, so none may be in it.
     """
     tested = replace(data, samples=tuple(replace(sample, split="test") for sample in data.samples))
 
-    def seen(folder: ImageFolder | None, given: str | None) -> str | None:
-        if folder is None or Path(str(given)).expanduser().is_absolute():
+    def seen(found: ImageFolder | Path | None, given: str | None) -> str | None:
+        if found is None or Path(str(given)).expanduser().is_absolute():
             return given
         return os.path.relpath((data.root / str(given)).resolve(), fold_data.resolve())
 
     quantize, distill = recipe.quantize, recipe.distill
     calibration = seen(recipe_folder(tested, quantize.folder), quantize.folder)
     unlabelled = seen(unlabelled_folder(tested, distill.unlabelled), distill.unlabelled)
-    return replace(
-        recipe, quantize=replace(quantize, folder=calibration), distill=replace(distill, unlabelled=unlabelled)
-    )
+    teacher = seen(teacher_file(data, distill.teacher), distill.teacher)
+    distill = replace(distill, unlabelled=unlabelled, teacher=teacher)
+    return replace(recipe, quantize=replace(quantize, folder=calibration), distill=distill)
 
 
 def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget) -> dict[str, Any]:

@@ -38,16 +38,23 @@ class Here:
 
 
 @dataclass(frozen=True)
-class OwnImages:
-    """Which images, beside those of the data set, a recipe's folders hold: by content, wherever they lie.
+class OwnFiles:
+    """What a recipe reads beside the data set: by content, wherever it lies; None where it names nothing.
 
     Attributes:
-        calibration_sha256: Of `quantize.folder`, or None.
-        unlabelled_sha256: Of `distill.unlabelled`, or None.
+        calibration_sha256: Of the images in `quantize.folder`.
+        unlabelled_sha256: Of the images in `distill.unlabelled`.
+        teacher_sha256: Of the file `distill.teacher`.
     """
 
     calibration_sha256: str | None = None
     unlabelled_sha256: str | None = None
+    teacher_sha256: str | None = None
+
+    @property
+    def taught_from(self) -> dict[str, Any]:
+        """What distillation depends on, as a setting of a step."""
+        return {"taught_from": {"unlabelled_sha256": self.unlabelled_sha256, "teacher_sha256": self.teacher_sha256}}
 
 
 def plan_steps(
@@ -55,7 +62,7 @@ def plan_steps(
     *,
     command: str = "",
     images: bool = True,
-    own: OwnImages = OwnImages(),
+    own: OwnFiles = OwnFiles(),
     about: Mapping[str, Any] | None = None,
     here: Here = Here(),
 ) -> tuple[Step, ...]:
@@ -65,7 +72,7 @@ def plan_steps(
         recipe: Checked settings.
         command: What the user typed, printed in the report.
         images: Whether the report shows test images.
-        own: The images in its folders.
+        own: What it reads beside the data set.
         about: What dataset.yaml says beside classes and colour: `name pixel_mm licence may_redistribute`.
         here: This machine.
     """
@@ -127,7 +134,7 @@ def training_settings(recipe: Recipe) -> dict[str, Any]:
     return recipe.sections("train", "geometry", "binary_output")
 
 
-def _search(recipe: Recipe, own: OwnImages, here: Here) -> tuple[Step, ...]:
+def _search(recipe: Recipe, own: OwnFiles, here: Here) -> tuple[Step, ...]:
     """The step that makes sure of the target before anything is trained, and the one that cuts the student to it."""
     search = "edgeseg.pipeline.search.step:"
     if recipe.budget is None:
@@ -137,24 +144,24 @@ def _search(recipe: Recipe, own: OwnImages, here: Here) -> tuple[Step, ...]:
     known = {"folder_sha256": own.calibration_sha256, "machine": here.machine}
     asked, searched = (known | {"recipe": one.to_json()} for one in (recipe.of_target(), recipe.of_search()))
     weight = sum(search_parts(recipe).values())
-    searched |= {"unlabelled_sha256": own.unlabelled_sha256}
+    searched |= own.taught_from
     cut = Step(CUT, (*_CUT_FROM, "target"), searched, search + "run_student_pruned", 3, weight=weight, places=places)
     return (Step("target", (), asked, search + "run_target", weight=0.2, places=places), cut)
 
 
-def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ...], own: OwnImages) -> list[Step]:
+def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ...], own: OwnFiles) -> list[Step]:
     """Trainings, each followed by its export and its score on val, and the choices between them.
 
     Args:
         recipe: Checked settings.
         scale: Of the scores.
         searched: From `_search`; its last step cuts the student.
-        own: The images in the recipe's folders.
+        own: What the recipe reads beside the data set.
     """
     training = training_settings(recipe)
     teacher = training | recipe.sections("teacher")
     student = training | recipe.sections("student")
-    distilled = student | recipe.sections("distill") | {"unlabelled_sha256": own.unlabelled_sha256}
+    distilled = student | recipe.sections("distill") | own.taught_from
     named = recipe.fit.student
     left_out = {name: f"fit.student names {named}" for name in STUDENTS if named not in (None, name)}
     gates = {"gates": dataclasses.asdict(recipe.gates.of_choices())}

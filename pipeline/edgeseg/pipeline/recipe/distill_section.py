@@ -23,6 +23,8 @@ class DistillSection:
 
     `unlabelled` names a folder of images without masks, which a relative path looks for in the data set; as many of
     them as of the labelled ones join every epoch, with the teacher's answer alone.
+
+    `teacher` names an ONNX file, found alike, that is followed instead of the row `teacher`.
     """
 
     temperature: float = 2.0
@@ -35,6 +37,7 @@ class DistillSection:
     calibrate: bool = False
     flips: bool = False
     unlabelled: str | None = None
+    teacher: str | None = None
 
     def __post_init__(self) -> None:
         if self.views < 0:
@@ -44,8 +47,9 @@ class DistillSection:
                 f"distill.unlabelled is {self.unlabelled!r}, but distill.alpha is 0, so that nothing is learnt from "
                 "images without masks; raise distill.alpha, or leave distill.unlabelled out"
             )
-        if self.hint_weight and (self.views or self.flips):
+        if self.hint_weight and (self.views or self.flips or self.teacher is not None):
             wrong = f"distill.views is {self.views}" if self.views else "distill.flips is true"
+            wrong = wrong if self.teacher is None else f"distill.teacher is {self.teacher!r}"
             raise ConfigError(
                 f"distill.hint_weight is {self.hint_weight}, but {wrong}: hints need the features of one "
                 "network, of the very view, and only answers are stored and averaged; set one of them back"
@@ -66,6 +70,11 @@ class DistillSection:
             raise ConfigError(
                 f"distill.views is {self.views}, but train.devices is {devices}; stored views are for one device: set "
                 "one of them back"
+            )
+        if self.teacher is not None and seeds > 1:
+            raise ConfigError(
+                f"distill.teacher is {self.teacher!r}, so that nobody follows the {seeds} networks of teacher.seeds; "
+                "set teacher.seeds to 1, or leave distill.teacher out"
             )
         if self.hint_weight and seeds > 1:
             raise ConfigError(

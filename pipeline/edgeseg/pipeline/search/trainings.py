@@ -101,7 +101,7 @@ def _adapted(recipe: Recipe, effort: Effort, model: SegmentationNet, teacher: Se
 
 
 def _sections(lab: Lab, recipe: Recipe) -> dict[str, Any]:
-    return training_settings(recipe) | recipe.sections("distill") | {"unlabelled_sha256": lab.unlabelled_sha256}
+    return training_settings(recipe) | recipe.sections("distill") | {"taught_from": dict(lab.taught_from)}
 
 
 def _context(lab: Lab, settings: dict[str, Any], name: str, folder: StepFolder) -> StepContext:

@@ -11,9 +11,10 @@ import torch
 
 from edgeseg.benchmarks.turns import Turns
 from edgeseg.compress.cost import cost
+from edgeseg.compress.distill.answering import answering
 from edgeseg.compress.distill.asked import AskedTeacher, Asking, ask
 from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
-from edgeseg.compress.distill.members import load_teacher, save_member
+from edgeseg.compress.distill.members import save_member
 from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.compress.distill.unlabelled import read_unlabelled
 from edgeseg.compress.search.importance import Gates, find_gates
@@ -78,8 +79,10 @@ def run_student_alone(context: StepContext) -> dict[str, Any]:
 def run_student_distilled(context: StepContext) -> dict[str, Any]:
     """Train the same student, from the same initial weights, with the teacher's soft answers."""
     data, section = open_data(context), context.section("student", StudentSection)
-    teacher = load_teacher(context.folders["teacher"].files)
-    return train_step(context, data, _student(context, data), teacher, Budget(section.epochs, section.learning_rate))
+    student = _student(context, data)
+    file, sha256 = context.section("distill", DistillSection).teacher, context.setting("taught_from")["teacher_sha256"]
+    teacher = answering(context.folders["teacher"].files, data, student, file, sha256)
+    return train_step(context, data, student, teacher, Budget(section.epochs, section.learning_rate))
 
 
 def network_ends(context: StepContext, data: DataSet) -> tuple[int, int]:
@@ -196,7 +199,7 @@ def make_training(
     asked = None
     if teacher is not None:
         distill = context.section("distill", DistillSection)
-        known = context.setting("unlabelled_sha256")
+        known = context.setting("taught_from")["unlabelled_sha256"]
         loaders.unlabelled = read_unlabelled(data, distill.unlabelled, known, geometry)
     loaders.setup()
     if teacher is not None:
