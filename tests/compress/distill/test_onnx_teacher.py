@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from pathlib import Path
 
@@ -79,6 +80,7 @@ def test_it_answers_each_image(tmp_path: Path, batch: int | str) -> None:
     small = torch.nn.functional.avg_pool2d(x, 2)
     found = _open(_file(tmp_path / "t.onnx", batch))(x)
     torch.testing.assert_close(found, small * torch.tensor(WEIGHTS)[None, :, None, None])
+    assert torch.equal(copy.deepcopy(_open(tmp_path / "t.onnx"))(x), found)
 
 
 def test_stored_answers_are_the_live_ones_and_a_student_learns_from_both(tmp_path: Path, data: DataSet) -> None:

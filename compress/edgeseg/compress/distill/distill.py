@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import Parameter
 
 from edgeseg.compress.distill.boundary import boundary_weights
 from edgeseg.compress.distill.channels import channel_loss
@@ -173,6 +174,10 @@ class DistillationModule(SegmentationModule):
         if self.hints is not None:
             loss = loss + config.hint_weight * self.hints.loss(counted)
         return loss
+
+    def learning(self) -> list[Parameter]:
+        """The student's parameters, and those of the hints' adapter."""
+        return super().learning() + ([] if self.hints is None else list(self.hints.parameters()))
 
     def _supervised(self, logits: Tensor, target: Tensor) -> Tensor:
         """Of the images that have a mask."""

@@ -63,6 +63,9 @@ class OnnxTeacher(SegmentationNet):
         self._check_ends(channels)
         self._answered = False
 
+    def __deepcopy__(self, _: dict[int, Any]) -> OnnxTeacher:
+        return self  # a session cannot be copied; nothing of it changes
+
     @property
     def arch(self) -> dict[str, Any]:
         """Which file it is; its weights are in there."""

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.compress.calibration.folder import ImageFolder, recipe_folder, unlabelled_folder
 from edgeseg.compress.distill.teacher_file import teacher_file, teacher_sha256
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.recipe.distill_section import DistillSection
-from edgeseg.pipeline.recipe.gate_section import GateSection
-from edgeseg.pipeline.recipe.recipe import Recipe, TeacherSection
+from edgeseg.pipeline.recipe.gate_section import LEAST_SKILL
+from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,16 +26,13 @@ MAX_DROP = 0.005
 _REDUCED = ("fit.final_seeds=1", "fit.baselines=[]")
 
 _DECIDE_NOTHING = ("bundle", "report")
-# Keys that recipes have got since folds were recorded. At their defaults, which are as if they were not there, they are
-# no part of the question: the folds are found.
+# Keys that recipes have got since folds were recorded, with the value that is as if they were not there.
 _ADDED = (
-    ("gates", GateSection(), ("min_skill",)),
-    ("teacher", TeacherSection(), ("seeds",)),
-    (
-        "distill",
-        DistillSection(),
-        ("calibrate", "flips", "boundary_weight", "channel_weight", "hint_weight", "unlabelled", "teacher"),
-    ),
+    ("gates", "min_skill", LEAST_SKILL),
+    ("teacher", "seeds", 1),
+    *(("distill", key, False) for key in ("calibrate", "flips")),
+    *(("distill", key, 0.0) for key in ("boundary_weight", "channel_weight", "hint_weight")),
+    *(("distill", key, None) for key in ("unlabelled", "teacher")),
 )
 
 
@@ -148,10 +144,9 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
 
     folder, unlabelled = recipe_folder(data, recipe.quantize.folder), unlabelled_folder(data, recipe.distill.unlabelled)
     asked = recipe.to_json()
-    for section, default, keys in _ADDED:
-        for key in keys:
-            if getattr(getattr(recipe, section), key) == getattr(default, key):
-                del asked[section][key]
+    for section, key, default in _ADDED:
+        if asked[section][key] == default:
+            del asked[section][key]
     return {
         "recipe": asked,
         "calibration_sha256": None if folder is None else folder.sha256,
