@@ -199,7 +199,7 @@ def make_training(
     asked = None
     if teacher is not None:
         distill = context.section("distill", DistillSection)
-        known = context.setting("taught_from")["unlabelled_sha256"]
+        known = context.setting("taught_from").get("unlabelled_sha256")
         loaders.unlabelled = read_unlabelled(data, distill.unlabelled, known, geometry)
     loaders.setup()
     if teacher is not None:
