@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from results_table import DASH, Values, dig, drop_text, number, print_tables, ratio_text
+from results_table import DASH, Values, dig, drop_text, number, print_tables, ratio_text, speedup_of
 
 MARKERS = ("<!-- crossvals -->", "<!-- /crossvals -->")
 ROWS = ("teacher", "student", "shipped")
@@ -64,7 +64,7 @@ def _row(name: str, costs: Values | None, ships: str, scored: Values | None) -> 
         *(number(dig(scored, "accuracy", row, "dice_mean"), 3) for row in ROWS),
         drop_text(dig(scored, "drop")),
         number(dig(costs, "latency_ms", "total", "p50"), 2),
-        ratio_text(dig(costs, "speedup_vs_teacher")),
+        ratio_text(speedup_of(costs or {})),
         number(size / 1e3 if size else None, 0),
     ]
     return f"| {' | '.join(cells)} |"

@@ -87,16 +87,21 @@ def headline(report: Values) -> str:
     """What ships, in one sentence with its intervals."""
     shipped = report.get("shipped")
     rows = {row.get("name"): row for row in report.get("steps") or [] if isinstance(row, Mapping)}
-    row, teacher = rows.get(dig(shipped, "step")), rows.get("teacher")
+    row, whom = rows.get(dig(shipped, "step")), "reference" if "reference" in rows else "teacher"
     if row is None:
         return f"Nothing ships: {dig(shipped, 'reason') or 'no reason given'}."
-    own, whole = dig(row, "bytes"), dig(teacher, "bytes")
+    own, whole = dig(row, "bytes"), dig(rows.get(whom), "bytes")
     parts = [
-        f"{ratio_text(row.get('speedup_vs_teacher'))} times the teacher's speed",
-        f"{whole / own:.1f} times smaller" if own and whole else "size against the teacher's unknown",
+        f"{ratio_text(speedup_of(row))} times the {whom}'s speed",
+        f"{whole / own:.1f} times smaller" if own and whole else f"size against the {whom}'s unknown",
         f"test Dice drop {_test_drop(row)} points",
     ]
     return f"`{dig(shipped, 'variant') or row['name']}` ships: {', '.join(parts)}."
+
+
+def speedup_of(row: Values) -> Any:
+    """The recorded ratio of a row; in records of before there was a reference it is to the teacher, in its place."""
+    return row.get("speedup_vs_reference", row.get("speedup_vs_teacher"))
 
 
 def dig(values: Any, *keys: str) -> Any:
@@ -154,7 +159,7 @@ def _row(row: Values, depth: int, shipped: Any) -> str:
         _test_drop(row),
         number(size / 1e6 if size else None, 2),
         number(p50, 1 if p50 and p50 >= 10 else 2),
-        ratio_text(row.get("speedup_vs_teacher")) if row.get("parent") else DASH,
+        ratio_text(speedup_of(row)) if row.get("parent") or "speedup_vs_reference" in row else DASH,
     ]
     return f"| {' | '.join(cells)} |"
 

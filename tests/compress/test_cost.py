@@ -9,6 +9,7 @@ from torch import nn
 from edgeseg.compress.cost import Cost, cost
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
 
@@ -64,5 +65,6 @@ def test_hooks_go_even_when_the_run_fails() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_the_teacher() -> None:
+def test_the_teachers() -> None:
+    assert cost(build_model(lite_unet_arch(1, 3)), (1, 1, 32, 32)).params == pytest.approx(6.0e6, rel=0.01)
     assert cost(build_model(unet_arch(1, 3)), (1, 1, 32, 32)).params == pytest.approx(7.76e6, rel=0.005)

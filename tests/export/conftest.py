@@ -26,6 +26,7 @@ from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
 SIZE = 64
@@ -96,6 +97,7 @@ ARCHS: dict[str, Callable[[], dict]] = {
     "student": lambda: efficient_unet_arch(1, 3, width=0.25, stages=3),
     "student_rgb": lambda: efficient_unet_arch(3, 1, width=0.25, stages=3),
     "unet_transposed": lambda: unet_arch(1, 3, base=8, depth=3),
+    "lite_unet": lambda: lite_unet_arch(1, 3, width=0.25, depth=0.34, decoder=(8, 8, 8, 8)),
     "unet_bilinear": lambda: unet_arch(1, 3, base=8, depth=3, upsampling="bilinear"),
 }
 

@@ -75,7 +75,7 @@ def row(name: str, parent: str | None, dice: float, ms: float, size: int, **othe
         "dice_drop_vs_teacher": {"val": drop(gap, 0.02), "test": drop(gap, 0.022)} if parent else None,
         "dice_drop_vs_parent": {"val": drop(gap / 2, 0.012), "test": drop(gap / 2, 0.014)} if parent else None,
         "latency_ms": latency(ms),
-        "speedup_vs_teacher": ratio(112.4 / ms) if parent else None,
+        "speedup_vs_reference": ratio(112.4 / ms) if parent else None,
         "speedup_vs_parent": ratio(1.0 + 10 / ms) if parent else None,
         "agreement_vs_parent": 0.9812 if parent else None,
         "peak_memory_mib": 143.2,
@@ -103,7 +103,7 @@ def fake_report() -> dict[str, Any]:
         | {"status": "refused", "reason": "val Dice fell 4.7 points below tflite_fp32; max_dice_drop allows 1.5"},
     ]
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "edgeseg_version": "0.1.0",
         "git_commit": "f5624d6c0ffee0000000000000000000000000ab",
         "command": "edgeseg run recipes/ultrasound.yaml",

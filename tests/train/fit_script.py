@@ -49,7 +49,7 @@ def main(folder: Path, devices: int) -> None:
         if dist.get_rank():
             return
     report = {
-        "weights_of_ranks": digests, "world_size": world, "best_val_dice": result.best_val_dice,
+        "weights_of_ranks": digests, "world_size": world, "val_dice": result.kept["val_dice"],
         "history": result.history, "total_steps": total_steps, "steps": module.trainer.global_step,
     }  # fmt: skip
     (folder / "result.json").write_text(json.dumps(report))

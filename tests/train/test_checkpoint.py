@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from edgeseg.runtime.errors import TrainingError
 from edgeseg.train import checkpoint
-from edgeseg.train.checkpoint import load_checkpoint, load_encoder_weights, save_checkpoint
+from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
@@ -170,43 +170,6 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytes
     load_checkpoint(tmp_path)
 
 
-# --- published encoder weights ------------------------------------------------------------------------------------
-
-
-def test_encoder_weights_are_taken_by_name(tmp_path: Path) -> None:
-    rgb = build_model(efficient_unet_arch(3, 2, width=0.25, depth=0.34))
-    published = {
-        name: torch.randn_like(p) for name, p in rgb.named_parameters() if not name.startswith(("dec", "head"))
-    }
-    published["classifier.weight"] = torch.zeros(1000, 1280)
-    save_file(published, tmp_path / "lite.safetensors")
-    head = rgb.head.weight.clone()
-    taken = load_encoder_weights(rgb, tmp_path / "lite.safetensors")
-    assert taken == len(published) - 1
-    assert torch.equal(rgb.state_dict()["blocks.1.0.conv_dw.weight"], published["blocks.1.0.conv_dw.weight"])
-    assert torch.equal(rgb.head.weight, head)
-
-
-def test_a_gray_network_sees_what_the_rgb_stem_saw(tmp_path: Path) -> None:
-    """The stem is summed over its input, so that gray pixels give what the same gray in all three planes gave."""
-    gray, rgb = (build_model(efficient_unet_arch(c, 2, width=0.25, depth=0.34)) for c in (1, 3))
-    save_file({"conv_stem.weight": rgb.conv_stem.weight.detach()}, tmp_path / "stem.safetensors")
-    assert load_encoder_weights(gray, tmp_path / "stem.safetensors") == 1
-    image = torch.rand(1, 1, 32, 32)
-    expected = rgb.conv_stem(image.expand(1, 3, 32, 32))
-    assert torch.allclose(gray.conv_stem(image), expected, atol=1e-5)
-
-
-def test_unfit_encoder_files_are_refused(tmp_path: Path) -> None:
-    student = build_model(efficient_unet_arch(1, 2, width=0.25, depth=0.34))
-    (tmp_path / "text").write_text("no weights")
-    with pytest.raises(TrainingError, match="no readable safetensors file"):
-        load_encoder_weights(student, tmp_path / "text")
-    save_file({"other": torch.zeros(1)}, tmp_path / "other")
-    with pytest.raises(TrainingError, match=r"no tensor of .* fits"):
-        load_encoder_weights(student, tmp_path / "other")
-
-
 def test_a_foreign_checkpoint_is_named_and_never_unpickled(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> Any:
@@ -215,9 +178,6 @@ def test_a_foreign_checkpoint_is_named_and_never_unpickled(tmp_path: Path) -> No
     torch.save({"w": Trap()}, tmp_path / "net.pt")
     with pytest.raises(TrainingError, match=r"net\.pt is a PyTorch file .a pickle in a zip., but the folder"):
         load_checkpoint(tmp_path / "net.pt")
-    student = build_model(efficient_unet_arch(1, 2, width=0.25, depth=0.34))
-    with pytest.raises(TrainingError, match=r"it is a PyTorch file .*pickles are never unpickled here"):
-        load_encoder_weights(student, tmp_path / "net.pt")
     save_checkpoint(tmp_path / "own", _model(), META)
     (tmp_path / "own" / "model.safetensors").write_bytes((tmp_path / "net.pt").read_bytes())
     with pytest.raises(TrainingError, match=r"SHA-256 differs; it is a PyTorch file"):

@@ -16,6 +16,7 @@ from edgeseg.train.config import AugmentConfig, TrainConfig
         ("epochs", 0), ("batch_size", 0), ("batch_size", -1), ("learning_rate", 0.0), ("validate_every", 0),
         ("threads", 0), ("devices", 0), ("weight_decay", -0.1), ("samples_per_epoch", -1), ("patience", -1),
         ("workers", -1), ("schedule", "linear"), ("precision", "float16"),
+        ("ema", 1.5), ("ema", -0.1),
     ],
 )  # fmt: skip
 def test_train_config_refuses(key: str, value: Any) -> None:

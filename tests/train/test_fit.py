@@ -22,6 +22,7 @@ from edgeseg.train.config import AugmentConfig, LossConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import FitResult, fit
 from edgeseg.train.lightning_module import SegmentationModule
+from edgeseg.train.looks import load_look
 from edgeseg.train.models import build_model
 from edgeseg.train.models.unet import unet_arch
 from edgeseg.train.synthetic import write_dataset
@@ -50,17 +51,18 @@ def _assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Non
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
-def test_a_fit_reports_and_leaves_the_best_weights(training: Any, tmp_path: Path) -> None:
+def test_a_fit_reports_and_leaves_the_weights_of_the_look_that_is_kept(training: Any, tmp_path: Path) -> None:
     module, data = training()
     calls: list[tuple[int, int]] = []
     result = fit(module, data, tmp_path / "fit", lambda done, total, _: calls.append((done, total)))
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
     assert all(math.isfinite(row["train_loss"]) for row in result.history)
-    assert result.best_val_dice == pytest.approx(max(row["val_dice"] for row in result.history))
+    assert result.kept in result.history
+    assert result.highest_val_dice == max(row["val_dice"] for row in result.history)
     assert not module.model.training
-    # The weights the module holds are the best ones: looking at val again gives the same Dice.
-    assert _dice(module, data) == pytest.approx(result.best_val_dice, abs=1e-6)
+    # The weights the module holds are those that were looked at: looking at val again gives the same Dice.
+    assert _dice(module, data) == pytest.approx(result.kept["val_dice"], abs=1e-6)
     assert not list((tmp_path / "fit").glob("*.pt*"))
     assert list((tmp_path / "fit").rglob("events.out.tfevents*")), "a TensorBoard log"
 
@@ -103,8 +105,8 @@ def test_two_equal_fits_are_equal_to_the_bit(training: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"schedule": "cosine", "workers": 1}, {"validate_every": 2, "precision": "bfloat16"}],
-    ids=["plain", "cosine-worker", "bfloat16"],
+    [{}, {"ema": 0.0}, {"schedule": "cosine", "workers": 1}, {"validate_every": 2, "precision": "bfloat16"}],
+    ids=["plain", "without-average", "cosine-worker", "bfloat16"],
 )
 def test_resumed_equals_unbroken(training: Any, tmp_path: Path, changes: dict[str, Any]) -> None:
     module, data = training(**changes)
@@ -131,6 +133,63 @@ def test_a_finished_fit_is_not_trained_again(training: Any, tmp_path: Path) -> N
     assert calls == []
     assert again == first
     _assert_equal(expected, _weights(module))
+
+
+def test_what_is_kept_is_the_average_of_the_steps(training: Any, tmp_path: Path) -> None:
+    """By the closed form, which the recursion that is trained with does not know: step s of t counts s^k - (s-1)^k."""
+    module, data = training(epochs=3, ema=0.2)
+    steps: list[dict[str, torch.Tensor]] = []
+    add = module.on_train_batch_end
+
+    def record(*_: Any) -> None:
+        add()
+        steps.append({name: tensor.clone().double() for name, tensor in module.model.state_dict().items()})
+
+    module.on_train_batch_end = record
+    fit(module, data, tmp_path)
+    weights = torch.tensor([float(step**5 - (step - 1) ** 5) for step in range(1, len(steps) + 1)], dtype=torch.double)
+    weights /= weights.sum()
+    last = load_look(tmp_path, module.history[-1])
+    for name, tensor in last.items():
+        if tensor.is_floating_point():
+            expected = sum(weight * step[name] for weight, step in zip(weights, steps, strict=True))
+            torch.testing.assert_close(tensor, torch.as_tensor(expected).float(), rtol=1e-4, atol=1e-6)
+            assert not name.endswith("weight") or not torch.equal(tensor, steps[-1][name].float())
+    assert sum(name.endswith("running_var") for name in last) > 0, "of batch norm as well"
+
+
+def test_without_an_average_the_last_step_is_looked_at(training: Any, tmp_path: Path) -> None:
+    module, data = training(epochs=1, ema=0.0)
+    fit(module, data, tmp_path)
+    assert module.network is module.model
+
+
+def test_one_lucky_look_is_not_kept(training: Any, tmp_path: Path) -> None:
+    """Also across a resume, and only files that may still be kept stay."""
+    lucky = [0.50, 0.86, 0.60, 0.61, 0.62, 0.40]
+    for stops in (None, 3):
+        folder = tmp_path / str(stops)
+        if stops:
+            module, data = training(epochs=6)
+            _look_as(module, lucky)
+            with pytest.raises(StoppedError):
+                fit(module, data, folder, _stop_after(stops))
+        module, data = training(epochs=6)
+        _look_as(module, lucky)
+        result = fit(module, data, folder)
+        assert (result.kept["epoch"], result.kept["val_dice"], result.highest_val_dice) == (5, 0.62, 0.86)
+        assert len(list(folder.glob("look-*.ckpt"))) <= 3
+
+
+def _look_as(module: SegmentationModule, dice: list[float]) -> None:
+    """Let val Dice be what it is told to be; all else is as it is."""
+    end = module.on_validation_epoch_end
+
+    def told() -> None:
+        end()
+        module.history[-1]["val_dice"] = dice[len(module.history) - 1]
+
+    module.on_validation_epoch_end = told  # type: ignore[method-assign]
 
 
 def test_a_damaged_resume_state_is_told(training: Any, tmp_path: Path) -> None:
@@ -203,7 +262,7 @@ def test_a_trained_net_sees_and_an_untrained_one_does_not(metal: DataSet, tmp_pa
     untrained = _dice(module, data)
     result: FitResult = fit(module, data, tmp_path)
     assert untrained < 0.1
-    assert result.best_val_dice > 0.45, result.history
+    assert result.kept["val_dice"] > 0.45, result.history
     assert result.history[-1]["train_loss"] < 0.6 * result.history[0]["train_loss"]
 
 
@@ -243,5 +302,5 @@ def test_two_gloo_processes(tmp_path: Path) -> None:
     assert result["world_size"] == 2
     assert len(set(result["weights_of_ranks"])) == 1, "the processes hold one network"
     assert len(result["history"]) == 6
-    assert 0.0 <= result["best_val_dice"] <= 1.0
+    assert 0.0 <= result["val_dice"] <= 1.0
     assert result["steps"] == result["total_steps"], "the schedule runs to its end"

@@ -14,13 +14,17 @@ from torch import nn
 
 from edgeseg.runtime.errors import ConfigError, FrameError
 from edgeseg.train.models import MODELS, build_model
-from edgeseg.train.models.efficient_unet import LITE0, efficient_unet_arch, round_channels
+from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.lite_encoder import LITE0, PUBLISHED_BN_EPS, round_channels
+from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
 ARCHS: dict[str, dict[str, Any]] = {
     "unet-transposed": unet_arch(1, 3, base=8, depth=4),
     "unet-bilinear-rgb": unet_arch(3, 2, base=8, depth=3, upsampling="bilinear"),
+    "lite_unet": lite_unet_arch(1, 3, width=0.25, depth=0.5, decoder=(16, 8, 8, 8)),
     "efficient_unet": efficient_unet_arch(1, 3, width=0.5, depth=0.5),
+    "efficient_unet-published": efficient_unet_arch(1, 3, width=0.25, depth=0.34) | {"bn_eps": PUBLISHED_BN_EPS},
     "efficient_unet-short-rgb-binary": efficient_unet_arch(3, 1, width=0.25, depth=1.0, stages=5),
 }
 
@@ -103,6 +107,19 @@ def test_the_teacher_has_the_stated_size() -> None:
     assert n_params == pytest.approx(7.76e6, rel=0.005)
 
 
+def test_the_pretrained_teacher_has_the_stated_size() -> None:
+    model = build_model(lite_unet_arch(1, 3))
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(6.0e6, rel=0.01)
+    assert (model.stride, model.output_stride) == (32, 2)
+
+
+@pytest.mark.parametrize("name", ["lite_unet", "efficient_unet-published"])
+def test_the_encoder_normalises_as_its_json_says_and_the_decoder_as_torch_does(name: str) -> None:
+    norms = {n: m.eps for n, m in build_model(ARCHS[name]).named_modules() if isinstance(m, nn.BatchNorm2d)}
+    assert {eps for n, eps in norms.items() if not n.startswith("decoder")} == {1e-3}
+    assert {eps for n, eps in norms.items() if n.startswith("decoder")} == {1e-5}
+
+
 def test_the_student_is_of_the_lite_kind() -> None:
     model = build_model(efficient_unet_arch(3, 3))
     activations = {type(m).__name__ for m in model.modules() if "ReLU" in type(m).__name__ or "Si" in type(m).__name__}
@@ -136,7 +153,7 @@ def test_encoder_names_equal_timm() -> None:
 
 
 def test_unknown_name_and_missing_width_are_told() -> None:
-    with pytest.raises(ConfigError, match=r"'resnet' is unknown; known are unet, efficient_unet"):
+    with pytest.raises(ConfigError, match=r"'resnet' is unknown; known are unet, lite_unet, efficient_unet"):
         build_model({"name": "resnet"})
     cut = unet_arch(1, 3, base=8)
     del cut["up"]

@@ -40,6 +40,7 @@ def shaken(model: nn.Module) -> nn.Module:
     ("model", "channels"),
     [
         (build_model(efficient_unet_arch(1, 3, width=0.25, stages=3)), 1),
+        (build_model(efficient_unet_arch(1, 3, width=0.25, stages=3) | {"bn_eps": 0.1}), 1),
         (build_model(unet_arch(3, 2, base=4, depth=3)), 3),
         (build_model(unet_arch(1, 2, base=4, depth=3, upsampling="bilinear")), 1),
         (TransposedNorm(), 4),

@@ -47,7 +47,7 @@ def types_of(path, skip=0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["student", "student_rgb", "unet_transposed"])
+@pytest.mark.parametrize("name", ["student", "student_rgb", "unet_transposed", "lite_unet"])
 def test_floats_answer_like_torch(tflite_files, name):
     files = tflite_files(name)
     for image in frames(2, files.input.channels, seed=5):

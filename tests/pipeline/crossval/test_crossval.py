@@ -79,7 +79,7 @@ class Folds:
         student = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)).eval()
         save_checkpoint(root / "student", student, {})
         start = Start(student, lab.measure(student), None, root / "student")
-        found = search_network(lab, start, taught=False, teacher_ms=10.0)
+        found = search_network(lab, start, taught=False, reference_ms=10.0)
         assert found.checkpoint is not None
         score = torch_scorer(data_root, self.recipe, split_file, "test")
         winner, _ = load_checkpoint(found.checkpoint)
@@ -93,7 +93,7 @@ def a_report(search: dict[str, Any], **change: Any) -> dict[str, Any]:
     """What of a report.json a fold is read from."""
     row = {"variant": None, "precision": "fp32", "target": "x86-ort", "bytes": 90_000, "reason": None}
     shipped = {"name": "onnx_int8", "variant": "onnx-int8-x86", "precision": "int8", "bytes": 50_000, "sha256": "0"}
-    shipped |= {"latency_ms": {"total": {"p50": 1.0}}, "speedup_vs_teacher": None, "accuracy": {"test": {"n": 8}}}
+    shipped |= {"latency_ms": {"total": {"p50": 1.0}}, "speedup_vs_reference": None, "accuracy": {"test": {"n": 8}}}
     report = {
         "created": "2026-11-28T00:00:00Z",
         "git_commit": None,
@@ -180,7 +180,7 @@ def test_folds_keep_what_their_runs_warn_of(validated: Any) -> None:
 def test_every_image_is_tested_once_and_pooled(job: Crossval, validated: Any) -> None:
     result = validated[1]
     record = json.loads(result.path.read_text())
-    assert record == json.loads(json.dumps(result.record)) and record["schema_version"] == 1
+    assert record == json.loads(json.dumps(result.record)) and record["schema_version"] == 2
     assert [row["images"]["test"] for row in record["folds"]] == [8, 8, 8] and record["n_folds_tested"] == 3
     assert [row["drop"]["n_images"] for row in record["folds"]] == [8, 8, 8]
     pooled = record["pooled"]

@@ -74,12 +74,12 @@ def test_an_unmeasured_target_is_refused_with_that_reason() -> None:
 def test_a_file_beyond_its_budget_is_told() -> None:
     budget = Budget("x86-ort", speedup=5.0, bytes=1000)
     slow, fast = ({"ratio": ratio, "lo95": ratio - 0.5, "hi95": ratio + 0.5} for ratio in (4.97, 5.1))
-    row = dataclasses.replace(_row(), latency_ms={"total": {"p50": 2.2}}, bytes=1100, speedup_vs_teacher=slow)
+    row = dataclasses.replace(_row(), latency_ms={"total": {"p50": 2.2}}, bytes=1100, speedup_vs_reference=slow)
     assert over_budget(budget, row) == (  # 2.2 ms are no speed-up
         "bytes is 1100, the budget allows 1000",
         "beside the teacher it is 4.97 (4.5 to 5.5) times as fast, 5 were asked",
     )
-    assert not over_budget(budget, dataclasses.replace(row, bytes=900, speedup_vs_teacher=fast))
+    assert not over_budget(budget, dataclasses.replace(row, bytes=900, speedup_vs_reference=fast))
     unmeasured = dataclasses.replace(_row(), bytes=900)
     assert over_budget(budget, unmeasured) == ("its speed beside the teacher could not be measured",)
     latency = Budget("x86-ort", latency_ms=2.0)

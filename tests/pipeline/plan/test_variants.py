@@ -6,7 +6,7 @@ import pytest
 
 from edgeseg.export.formats import FORMATS, format_of_engine
 from edgeseg.export.onnx.placement import s8_tensorrt, u8s8_x86
-from edgeseg.pipeline.plan.variants import TEACHER_FILES, VARIANTS, shipped_as
+from edgeseg.pipeline.plan.variants import REFERENCE_FILES, VARIANTS, shipped_as
 from edgeseg.runtime.engines import ENGINES, TARGETS, engine_of_suffix
 
 
@@ -41,7 +41,7 @@ def test_every_variant_is_of_a_known_format_that_its_engine_reads() -> None:
 def test_every_target_has_both_precisions_and_the_teachers_file() -> None:
     for target in TARGETS:
         assert shipped_as(target, "fp32").engine is shipped_as(target, "int8").engine
-    assert set(TEACHER_FILES) == set(TARGETS)
+    assert set(REFERENCE_FILES) == set(TARGETS)
 
 
 def test_u8s8_needs_vnni_in_the_engine_that_saturates_without() -> None:

@@ -82,7 +82,7 @@ def with_row(name, **values):
 NULLABLE = (
     *("reason", "engine", "precision", "params", "macs", "bytes", "sha256", "parity", "dice_drop_vs_teacher"),
     *("dice_drop_vs_parent", "agreement_vs_parent", "skill", "latency_ms", "peak_memory_mib", "load_ms"),
-    *("first_inference_ms", "speedup_vs_teacher", "speedup_vs_parent"),
+    *("first_inference_ms", "speedup_vs_reference", "speedup_vs_parent"),
 )
 
 
@@ -268,7 +268,7 @@ class TestVerdict:
     )
     def test_speed(self, speedup, words, tone):
         within = {"val": None, "test": drop(0.004, 0.01)}
-        found = read_verdict(with_row("onnx_int8", speedup_vs_teacher=speedup, dice_drop_vs_teacher=within))
+        found = read_verdict(with_row("onnx_int8", speedup_vs_reference=speedup, dice_drop_vs_teacher=within))
         assert words in found.sentence
         assert found.tone == ("good", "warn", "bad")[tone]
 

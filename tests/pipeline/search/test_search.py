@@ -77,7 +77,7 @@ class Search:
         lab = fake_lab(self.root, self.recipe, self.data_root, self.budget, self.probe, student)
         lab.progress = lambda *what: self.told.append(what)
         start = Start(student, lab.measure(student), None, self.root / "student")
-        return search_network(lab, start, taught=False, teacher_ms=10.0)
+        return search_network(lab, start, taught=False, reference_ms=10.0)
 
     def finished(self) -> dict[str, int]:
         """Trainings on disk, with the moment each was finished."""

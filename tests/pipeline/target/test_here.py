@@ -12,7 +12,7 @@ from edgeseg.pipeline.chain.chain import no_progress
 from edgeseg.pipeline.plan.run import make_chain, run_chain
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
 from edgeseg.pipeline.target import local
-from edgeseg.pipeline.target.here import beside_student, local_target, teacher_and_student_ms
+from edgeseg.pipeline.target.here import beside_student, local_target, reference_and_student_ms
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -42,9 +42,9 @@ def test_a_student_is_timed_beside_the_teacher_and_scored_on_val(tmp_path: Path,
     student = build_model(efficient_unet_arch(1, n_classes, width=0.25, depth=0.5, stages=4)).eval()
     teacher = build_model(unet_arch(1, n_classes, base=4, depth=3)).eval()
     target = local_target(recipe_of(tmp_path), synthetic_data, Budget(engine, speedup=2), 16, tmp_path / "scratch")
-    pair = teacher_and_student_ms(target, teacher, student)
+    pair = reference_and_student_ms(target, teacher, student)
     found = beside_student(target, student, pair["student_ms"]).probe.measure(student)
-    assert pair["teacher_ms"] > 0 and found.pace is not None and found.pace > 0
+    assert pair["reference_ms"] > 0 and found.pace is not None and found.pace > 0
     assert target.probe.size(student) == found.bytes
     assert [score.stem for score in target.score("any", student)] == [one.stem for one in synthetic_data.split("val")]
     assert not list((tmp_path / "scratch" / "any").iterdir())  # written again when it ships
@@ -54,7 +54,7 @@ def test_a_teacher_that_does_not_run_here_is_told_with_a_way_out(tmp_path: Path,
     target = local_target(recipe_of(tmp_path), synthetic_data, FAST, 16, tmp_path)
     rgb, gray = (build_model(unet_arch(channels, 3, base=4, depth=2)).eval() for channels in (3, 1))
     with pytest.raises(ConfigError, match=r"3 input channels.*give latency_ms instead"):
-        teacher_and_student_ms(target, rgb, gray)
+        reference_and_student_ms(target, rgb, gray)
 
 
 def test_it_is_calibrated_on_the_recipes_own_images(tmp_path: Path, synthetic_data) -> None:

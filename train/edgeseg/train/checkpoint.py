@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load, save
 
 from edgeseg.runtime.atomic import write_bytes, write_json
@@ -79,38 +78,6 @@ def load_checkpoint(folder: Path, *, expect_arch: str | None = None) -> tuple[Se
         reason = str(err).partition("\n")[2]  # what differs stands below a heading
         raise TrainingError(f"{folder}: weights and architecture differ: {condensed(reason or err)}") from err
     return model.eval(), description["meta"]
-
-
-def load_encoder_weights(model: SegmentationNet, file: Path) -> int:
-    """Take over the weights of same name and shape, such as published ImageNet weights of `tf_efficientnet_lite0`.
-
-    Args:
-        model: An EfficientUNet, changed in place.
-        file: A safetensors file with timm's parameter names. An RGB stem is summed over its input for gray networks.
-
-    Returns:
-        Number of tensors taken.
-
-    Raises:
-        TrainingError: If the file cannot be read or no tensor fits.
-    """
-    if (kind := kind_of(file)).key != "safetensors":
-        remedy = kind.remedy or "name one with timm's parameter names"
-        raise TrainingError(f"{file} is no readable safetensors file: it is {kind.words}; {remedy}")
-    try:
-        published = load(file.read_bytes())
-    except Exception as err:  # safetensors raises its own, undocumented types
-        raise TrainingError(f"{file} is no readable safetensors file: {condensed(err)}") from err
-    own = model.state_dict()
-    stem = published.get("conv_stem.weight")
-    if stem is not None and "conv_stem.weight" in own and own["conv_stem.weight"].shape[1] == 1:
-        published["conv_stem.weight"] = stem.sum(dim=1, keepdim=True)
-    fitting = {name: tensor for name, tensor in published.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise TrainingError(f"no tensor of {file} fits this network; is it an EfficientNet-Lite of the same width?")
-    with torch.no_grad():
-        model.load_state_dict(fitting, strict=False)
-    return len(fitting)
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

@@ -84,7 +84,9 @@ class TrainConfig:
         precision: `float32` or `bfloat16` (autocast, float32 weights).
         samples_per_epoch: Draws an epoch; 0 means every training image once.
         validate_every: Epochs between two looks at val.
-        patience: Looks at val without a better Dice before stopping early; 0 never stops.
+        patience: Looks at val without a better Dice (median of the last three) before stopping early; 0 never stops.
+        ema: Share of the steps so far over which weights are averaged; the average is what is looked at on val and
+            kept (`averaged.decay_at`). 0 averages nothing.
         seed: Of weights, order and augmentation.
         threads: CPU threads of torch; part of a run's identity, since sums differ between thread counts.
         workers: Loader processes.
@@ -100,6 +102,7 @@ class TrainConfig:
     samples_per_epoch: int = 0
     validate_every: int = 2
     patience: int = 0
+    ema: float = 0.05
     seed: int = 0
     threads: int = 2
     workers: int = 1
@@ -113,6 +116,7 @@ class TrainConfig:
         for name in ("weight_decay", "samples_per_epoch", "patience", "workers"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; set it to 0 or more")
+        _share("train.ema", self.ema)
         if self.schedule not in ("onecycle", "cosine"):
             raise ConfigError(f"train.schedule is {self.schedule!r}; use onecycle or cosine")
         if self.precision not in ("float32", "bfloat16"):

@@ -1,4 +1,4 @@
-"""One training from start to finish: resumes where it was killed, keeps the best network on val."""
+"""One training from start to finish: resumes where it was killed, keeps the network that is best on val."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from edgeseg.train.checkpoint_io import SafeCheckpointIO
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.lightning_module import SegmentationModule
+from edgeseg.train.looks import Looks, kept_look, load_look
 
 _FINISHED = "finished.json"
 
@@ -29,15 +30,24 @@ Progress = Callable[[int, int, dict[str, float]], None]  # epochs done, epochs i
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training gives beside the network, which is left holding its best weights.
+    """What a training gives beside the network, which is left holding the weights of the look that was kept.
 
     Attributes:
-        best_val_dice: Mean foreground Dice of these weights, at network size, in [0, 1].
-        history: Rows `epoch, train_loss, val_dice`.
+        history: Rows `epoch, train_loss, val_dice`, one a look at val; Dice is the mean over foreground classes, at
+            network size, in [0, 1].
     """
 
-    best_val_dice: float
     history: list[dict[str, float]]
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """The row of the look whose weights are kept; see `looks`."""
+        return self.history[kept_look([row["val_dice"] for row in self.history])]
+
+    @property
+    def highest_val_dice(self) -> float:
+        """Of the luckiest look, which need not be the one that is kept."""
+        return max(row["val_dice"] for row in self.history)
 
 
 def fit(
@@ -50,7 +60,8 @@ def fit(
     """Train, or go on with a training that was interrupted in `folder`.
 
     Args:
-        module: Holds the network and the configuration; the network ends with its best weights on val.
+        module: Holds the network and the configuration; the network ends with the weights of the look at val that is
+            kept, averaged where the configuration says so.
         data: Train and val loaders.
         folder: Resume state and TensorBoard log; the caller deletes or keeps it.
         progress: Called after every epoch.
@@ -61,19 +72,17 @@ def fit(
         TrainingError: If the loss becomes NaN or a resume state cannot be read.
     """
     if not (folder / _FINISHED).is_file():
-        best, score = _train(module, data, folder, _Report(progress, before_batch, module.config.epochs))
-        write_json(folder / _FINISHED, {"best": best, "val_dice": score, "history": module.history})
+        _train(module, data, folder, _Report(progress, before_batch, module.config.epochs))
+        write_json(folder / _FINISHED, {"history": module.history})
     # A run killed from here on must not train any further.
-    finished = json.loads((folder / _FINISHED).read_text())
-    state = SafeCheckpointIO().load_checkpoint(folder / finished["best"])["state_dict"]
-    prefix = "model."
-    module.model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    result = FitResult(json.loads((folder / _FINISHED).read_text())["history"])
+    module.model.load_state_dict(load_look(folder, result.kept))
     module.model.eval()
-    return FitResult(finished["val_dice"], finished["history"])
+    return result
 
 
-def _train(module: SegmentationModule, data: SegmentationData, folder: Path, report: Callback) -> tuple[str, float]:
-    """Run Lightning's loop to its end; returns the best state's file name and its Dice on val."""
+def _train(module: SegmentationModule, data: SegmentationData, folder: Path, report: Callback) -> None:
+    """Run Lightning's loop to its end; leaves the networks of the looks that could be kept."""
     config = module.config
     assert module.loss.ignores == (data.data.ignore is not None), "the loss must know of pixels that do not count"
     torch.set_num_threads(config.threads)
@@ -81,9 +90,6 @@ def _train(module: SegmentationModule, data: SegmentationData, folder: Path, rep
     # For the whole process: a debugging aid of deterministic algorithms, every tensor filled before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     quiet_lightning()
-    best = ModelCheckpoint(
-        folder, filename="best", monitor="val_dice", mode="max", save_weights_only=True, enable_version_counter=False
-    )
     last = ModelCheckpoint(
         folder,
         filename="last",
@@ -91,17 +97,17 @@ def _train(module: SegmentationModule, data: SegmentationData, folder: Path, rep
         save_on_train_epoch_end=True,  # after validation, so that a resume starts with a fresh epoch
         enable_version_counter=False,
     )
-    callbacks: list[Callback] = [best, last, report]
+    callbacks: list[Callback] = [Looks(folder), last, report]
     if config.patience:
-        callbacks.append(EarlyStopping("val_dice", patience=config.patience, mode="max"))
+        callbacks.append(EarlyStopping("val_dice_steady", patience=config.patience, mode="max"))
     trainer = make_trainer(config, folder, callbacks)
     resume = folder / "last.ckpt"
     module.train()  # Lightning leaves a network in the mode it finds it in, and a loaded one is in evaluation mode
-    module.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    for network in {module.model, module.network}:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
-    if not Path(best.best_model_path).is_file():
+    if not module.history:
         raise TrainingError(f"training in {folder} ended without a look at val; lower train.validate_every")
-    return Path(best.best_model_path).name, float(best.best_model_score or 0.0)
 
 
 def make_trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], **overrides: Any) -> L.Trainer:

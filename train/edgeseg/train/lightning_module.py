@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import statistics
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from edgeseg.runtime.errors import TrainingError
+from edgeseg.train.averaged import averaged
 from edgeseg.train.bilinear import resize_bilinear
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import Batch
@@ -24,6 +26,8 @@ class SegmentationModule(L.LightningModule):
     def __init__(self, model: SegmentationNet, config: TrainConfig, n_classes: int, total_steps: int) -> None:
         super().__init__()
         self.model = model
+        # A part of the module, so that it travels in the resume state and to the device with the rest.
+        self.average = averaged(model, config.ema) if config.ema else None
         self.config = config
         self.total_steps = total_steps
         self.loss = SegmentationLoss(config.loss, n_classes)
@@ -31,6 +35,11 @@ class SegmentationModule(L.LightningModule):
         self._train_loss = (0.0, 0)
         self._counts: Tensor
         self.register_buffer("_counts", torch.zeros(3, n_classes), persistent=False)
+
+    @property
+    def network(self) -> SegmentationNet:
+        """What is looked at on val and kept: the average of the trained network's weights, or itself without one."""
+        return self.model if self.average is None else cast("SegmentationNet", self.average.module)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits at full size: float32 (N, C, H, W) in [0, 1] to float32 (N, K, H, W)."""
@@ -65,10 +74,15 @@ class SegmentationModule(L.LightningModule):
         self.log("train_loss", loss.detach())
         return loss
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Add the weights of this step to the average."""
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
     def validation_step(self, batch: Batch, _: int) -> None:
         """Add the batch's pixel counts (both, predicted, true) per class."""
         x, target = self._inputs(batch)
-        logits = self(x)
+        logits = self.upsample(self.network(x), x)
         ids = logits.argmax(dim=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
         n_classes = self._counts.shape[1]
         # Ignored pixels fall behind the last pair of classes.
@@ -92,6 +106,8 @@ class SegmentationModule(L.LightningModule):
             loss = total / count if count else math.nan
             self._train_loss = (0.0, 0)
             self.history.append({"epoch": self.current_epoch + 1.0, "train_loss": loss, "val_dice": float(dice)})
+            # What early stopping goes by: after one lucky look no other would be better, and the training would end.
+            self.log("val_dice_steady", statistics.median_low(row["val_dice"] for row in self.history[-3:]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the training curve in the resume state."""

@@ -73,11 +73,11 @@ class Budget:
         """Whether a limit needs the target's clock or meter: MACs and bytes are the same on every machine."""
         return any(limit is not None for limit in (self.latency_ms, self.speedup, self.energy_mj))
 
-    def ceilings(self, teacher_ms: float | None, student_macs: float | None = None) -> dict[str, float]:
+    def ceilings(self, reference_ms: float | None, student_macs: float | None = None) -> dict[str, float]:
         """The limits as largest allowed values, ratios turned into milliseconds and multiply-accumulates.
 
         Args:
-            teacher_ms: p50 of the FP32 teacher's whole pipeline on the target [ms]; needed for `speedup` alone.
+            reference_ms: p50 of the FP32 teacher's whole pipeline on the target [ms]; needed for `speedup` alone.
             student_macs: Of the student that is cut; needed for `macs_ratio` alone.
 
         Raises:
@@ -92,9 +92,9 @@ class Budget:
         ratio = limits.pop("speedup", None)
         if ratio is None:
             return limits
-        if teacher_ms is None:
+        if reference_ms is None:
             raise ConfigError(f"budget speedup={ratio:g} needs the teacher's latency on {self.target}; give latency_ms")
-        limits["latency_ms"] = min(limits.get("latency_ms", math.inf), teacher_ms / ratio)
+        limits["latency_ms"] = min(limits.get("latency_ms", math.inf), reference_ms / ratio)
         return limits
 
     def __str__(self) -> str:

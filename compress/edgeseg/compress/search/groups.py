@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edgeseg.compress.search.importance import COMPARABLE, IMPORTANCE, Gates, copy_to_cut
 from edgeseg.compress.search.prune import dependency_graph
 from edgeseg.train.models import SegmentationNet
-from edgeseg.train.models.efficient_unet import InvertedResidual
+from edgeseg.train.models.lite_encoder import InvertedResidual
 
 
 @dataclass(frozen=True)

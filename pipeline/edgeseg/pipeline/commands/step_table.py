@@ -70,7 +70,7 @@ def shipped_line(report: Report) -> str:
 
 
 def _figures(row: Row) -> list[str]:
-    speed_up = number(row, "speedup_vs_teacher", "ratio")
+    speed_up = number(row, "speedup_vs_reference", "ratio")
     texts = (
         megabytes(number(row, "bytes")),
         count(number(row, "params")),

@@ -19,7 +19,7 @@ from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.score.evaluate import load_scores, save_scores
 from edgeseg.runtime.score.image_score import ImageScore
 
-_VERSION = 1  # goes up when what an answer says means something else
+_VERSION = 2  # goes up when what an answer says means something else
 
 # What recipes could once say and none can any more, by key; settings that are gone need no entry.
 _GONE = {"quantize.method": ("auto",)}

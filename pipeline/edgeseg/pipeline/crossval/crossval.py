@@ -22,7 +22,7 @@ from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.errors import BackendError, ExportError, TrainingError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: costs are against the reference, in 1 they were against the teacher
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,8 @@ def read_fold(report: Mapping[str, Any], recipe: Recipe) -> tuple[Record, dict[s
     if name is None:
         missed = search.get("status") == "budget not met"
         return made | {"status": search["status"] if missed else "failed", "reason": report["shipped"]["reason"]}, None
-    row, kept = rows[name], ("variant", "bytes", "sha256", "latency_ms", "speedup_vs_teacher")
-    made |= {"network": search["chosen"]["name"], "teacher_bytes": rows["teacher"]["bytes"]}
+    row, kept = rows[name], ("variant", "bytes", "sha256", "latency_ms", "speedup_vs_reference")
+    made |= {"network": search["chosen"]["name"], "reference_bytes": rows["teacher"]["bytes"]}
     made |= {"not_learned": skill_refusal(row["skill"], recipe.gates.min_skill)} | {key: row[key] for key in kept}
     made |= {"refused": row["reason"], "over_budget": report["shipped"]["over_budget"]}
     return made, {"teacher": "teacher", "student": report["chosen"]["choose_student"]["student"], "shipped": name}

@@ -87,7 +87,7 @@ def over_budget(budget: Budget, row: Row) -> tuple[str, ...]:
     own = {"latency_ms": total, "bytes": row.bytes}
     # Not the ceilings: the milliseconds that a speed-up comes to are those of the minute the teacher was timed in.
     over = [str(one) for one in misses({name: limit for name, limit in budget.limits.items() if name in own}, own)]
-    asked, found = budget.speedup, row.speedup_vs_teacher
+    asked, found = budget.speedup, row.speedup_vs_reference
     if asked is not None and not found:
         over.append("its speed beside the teacher could not be measured")
     elif asked is not None and found and found["ratio"] < asked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeseg.pipeline.plan.variants import CHOICES, CHOOSE_FINAL, CHOOSE_STUDENT, TEACHER_FILES, VARIANTS
+from edgeseg.pipeline.plan.variants import CHOICES, CHOOSE_FINAL, CHOOSE_STUDENT, REFERENCE_FILES, VARIANTS
 
 __all__ = [
     "CHOICES",
@@ -12,9 +12,9 @@ __all__ = [
     "CHOOSE_STUDENT",
     "CUT",
     "MODEL_ROWS",
+    "REFERENCE_FILES",
     "ROWS",
     "SEARCH_FILE",
-    "TEACHER_FILES",
     "VARIANT_ROWS",
     "RowLayout",
     "score_step",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
-from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, ROWS, TEACHER_FILES, VARIANT_ROWS, score_step
+from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, REFERENCE_FILES, ROWS, VARIANT_ROWS, score_step
 from edgeseg.pipeline.plan.search_parts import search_parts
-from edgeseg.pipeline.plan.variants import VARIANTS, VariantPlan, teacher_step
+from edgeseg.pipeline.plan.variants import VARIANTS, VariantPlan, reference_step
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.runtime.engines import missing
@@ -81,12 +81,12 @@ def plan_steps(
     searched = _search(recipe, own, here)
     exports = [*_exports(recipe, own.calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
     first = [*_students(recipe, scale, searched, own), *exports]
-    exported = [*dict.fromkeys([*(row.file for row in ROWS), *TEACHER_FILES.values()])]
+    exported = [*dict.fromkeys([*(row.file for row in ROWS), *REFERENCE_FILES.values()])]
     measured = [name for name in exported if name not in {row.file for row in ROWS if row.not_timed}]
     bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
     decided = (*(score_step(row, "val") for row in ROWS), *exported, *_trainings(), *CHOICES, "bench")
     gates = recipe.sections("gates")
-    ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=2, weight=0.1)
+    ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=3, weight=0.1)
     tests = _scores(ROWS, "test", scale, "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
@@ -98,7 +98,7 @@ def plan_steps(
         (*everything, *points, "ranges", "bundle"),
         gates | told,
         _STEPS + "report:run_report",
-        version=2,
+        version=3,
         weight=0.5,
     )
     return (*first, bench, ship, *tests, bundle, report)
@@ -187,7 +187,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
             chosen_from,
             gates | {"named": named},
             deciding + "run_choose_student",
-            version=3,
+            version=4,
             weight=0.1,
         ),
         searched[-1],
@@ -198,7 +198,7 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
             (*chosen_from, "choose_student", *scored["student_pruned"]),
             gates,
             deciding + "run_choose_final",
-            version=3,
+            version=4,
             weight=0.1,
         ),
     ]
@@ -226,12 +226,12 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
 
 def _teacher(variant: VariantPlan, recipe: Recipe) -> list[Step]:
     """The teacher's file for a target; the one of its row is there already."""
-    name = teacher_step(variant.step)
+    name = reference_step(variant.step)
     if name in {row.file for row in MODEL_ROWS}:
         return []
     where = recipe.sections("geometry") | {"of": "teacher"}
     if variant.same_as:
-        return [_same(variant, name, ("teacher",), teacher_step(variant.same_as), where)]
+        return [_same(variant, name, ("teacher",), reference_step(variant.same_as), where)]
     return [Step(name, ("teacher",), where | {"format": variant.format}, _EXPORT + "run_float", weight=1)]
 
 

@@ -49,7 +49,7 @@ class Row:
         peak_memory_mib: Of a fresh process.
         load_ms: Until the engine is ready.
         first_inference_ms: Of a fresh process.
-        speedup_vs_teacher: `speedup.Ratio` in the same engine.
+        speedup_vs_reference: `speedup.Ratio` in the same engine.
         speedup_vs_parent: The same against its parent.
         latency_reason: Why there is no latency.
     """
@@ -79,7 +79,7 @@ class Row:
     peak_memory_mib: float | None = None
     load_ms: float | None = None
     first_inference_ms: float | None = None
-    speedup_vs_teacher: dict[str, Any] | None = None
+    speedup_vs_reference: dict[str, Any] | None = None
     speedup_vs_parent: dict[str, Any] | None = None
     latency_reason: str | None = None
 

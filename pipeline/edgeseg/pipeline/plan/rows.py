@@ -16,7 +16,7 @@ from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.learned.skill import skill_of
 from edgeseg.pipeline.plan.gates import accuracy_refusal, baseline_refusal, latency_refusals
-from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, CUT, ROWS, TEACHER_FILES, RowLayout, score_step
+from edgeseg.pipeline.plan.layout import CHOICES, CHOOSE_FINAL, CUT, REFERENCE_FILES, ROWS, RowLayout, score_step
 from edgeseg.pipeline.plan.results import Choice, Exported, Scored
 from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.recipe.gate_section import GateSection
@@ -89,14 +89,14 @@ def with_latency(row: Row, layout: RowLayout, bench: BenchResult, found: Found) 
     if mine is None or mine.status != "ok":
         reason = mine.reason if mine else layout.not_timed or f"{layout.file} was not measured"
         return dataclasses.replace(row, latency_reason=reason)
-    versus_teacher = _ratio(measured.get(TEACHER_FILES[layout.target]), mine)
+    versus_reference = _ratio(measured.get(REFERENCE_FILES[layout.target]), mine)
     versus_parent = _ratio(measured.get(parent_file_of(layout, found.records) or ""), mine)
     row = dataclasses.replace(
-        row, **mine.step_values(), speedup_vs_teacher=versus_teacher, speedup_vs_parent=versus_parent
+        row, **mine.step_values(), speedup_vs_reference=versus_reference, speedup_vs_parent=versus_parent
     )
     if layout.variant is None:
         return row
-    ratio = (versus_teacher or {}).get("ratio")
+    ratio = (versus_reference or {}).get("ratio")
     return dataclasses.replace(row, refused_for=latency_refusals({layout.target: ratio}, found.gates) | row.refused_for)
 
 

@@ -66,13 +66,13 @@ VARIANTS = (
 )
 
 
-def teacher_step(step: str) -> str:
+def reference_step(step: str) -> str:
     """Step that makes the teacher's file as `step` makes the student's in FP32: `teacher_onnx` for `onnx_fp32`."""
     return f"teacher_{step.removesuffix('_fp32')}"
 
 
 # The teacher's file in each engine, so that every speed-up is within one engine.
-TEACHER_FILES = {one.target: teacher_step(one.step) for one in VARIANTS if one.precision == "fp32"}
+REFERENCE_FILES = {one.target: reference_step(one.step) for one in VARIANTS if one.precision == "fp32"}
 
 
 def shipped_as(target: str, precision: str) -> VariantPlan:

@@ -61,6 +61,7 @@ class TrainSection:
     p_defect: float = 0.7
     validate_every: int = 2
     patience: int = 0
+    ema: float = 0.05
     seed: int = 0
     workers: int = 1
     devices: int = 1

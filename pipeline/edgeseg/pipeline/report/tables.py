@@ -148,7 +148,7 @@ def _step_cells(row: Row, split: str, ships: bool) -> list[Value]:
         _verdict(drop),
         megabytes(number(row, "bytes")),
         short(number(row, "latency_ms", "total", "p50")),
-        _speedup(row, "speedup_vs_teacher"),
+        _speedup(row, "speedup_vs_reference"),
     ]
 
 

@@ -65,7 +65,7 @@ def budget_of(report: Report) -> float | None:
 
 
 def _speed(row: Row) -> _Part:
-    ratio, low, high = (number(row, "speedup_vs_teacher", key) for key in ("ratio", "lo95", "hi95"))
+    ratio, low, high = (number(row, "speedup_vs_reference", key) for key in ("ratio", "lo95", "hi95"))
     if not ratio:
         return _Part(f"its speed against the teacher is not measured ({_why(row)})", "warn")
     if low is None or high is None or not low or not high:

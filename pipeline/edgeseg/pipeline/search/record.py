@@ -14,7 +14,7 @@ from edgeseg.pipeline.search.contest import Finalist, scores_of
 from edgeseg.pipeline.search.lab import Lab
 from edgeseg.runtime.score.intervals import paired_bootstrap
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COSTS = ("latency_ms", "bytes", "macs")
 
 Record = dict[str, Any]
@@ -129,7 +129,7 @@ def _beats(other: Record, point: Record, cost: str) -> bool:
 
 
 def nearest_budget(
-    lab: Lab, best: Figures, teacher_ms: float | None, student_macs: float | None = None
+    lab: Lab, best: Figures, reference_ms: float | None, student_macs: float | None = None
 ) -> dict[str, float]:
     """The budget that the best network reached would hold, in the words the user asked in, rounded to be safe."""
     margin = 1.0 - lab.recipe.fit.margin
@@ -139,7 +139,7 @@ def nearest_budget(
         if value is None:
             continue
         if name == "speedup":
-            feasible = (teacher_ms or 0.0) / (value / margin)
+            feasible = (reference_ms or 0.0) / (value / margin)
             found[name] = min(limit, math.floor(feasible * 100) / 100)
         elif name == "macs_ratio" and student_macs:
             found[name] = max(limit, math.ceil(value / student_macs * 100) / 100)

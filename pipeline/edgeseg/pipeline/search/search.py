@@ -45,26 +45,26 @@ class Found:
     checkpoint: Path | None
 
 
-def search_network(lab: Lab, start: Start, *, taught: bool, teacher_ms: float | None = None) -> Found:
+def search_network(lab: Lab, start: Start, *, taught: bool, reference_ms: float | None = None) -> Found:
     """Cut a trained student to the budget.
 
     Args:
         lab: Place and tools.
         start: Student, its measured cost, and whose answers fine-tuning follows.
         taught: Whether baselines from scratch are distilled too, as the student was.
-        teacher_ms: p50 of the FP32 teacher on the target [ms], for a budget in `speedup`.
+        reference_ms: p50 of the FP32 teacher on the target [ms], for a budget in `speedup`.
 
     Raises:
         MeasureError: If the target disappears; everything measured and trained is kept for the same command.
     """
-    record = head(lab) | {"teacher_ms": teacher_ms, "rounds": [], "ways": [], "failed_ways": {}}
+    record = head(lab) | {"reference_ms": reference_ms, "rounds": [], "ways": [], "failed_ways": {}}
     record["student"] = {"name": start.name, "figures": start.figures}
     checkpoint = None
     try:
         winner = _searched(lab, start, taught, record)
         checkpoint = winner.folders[winner.best_seed]
     except BudgetError as err:
-        record |= _not_met(lab, start, err, teacher_ms)
+        record |= _not_met(lab, start, err, reference_ms)
     record |= {"prediction": prediction_record(lab), "time": time_record(lab), "journal": lab.journal.trainings}
     return Found(record, checkpoint)
 
@@ -122,9 +122,9 @@ def _method(lab: Lab, start: Start, record: Record) -> Finalist:
     return method_of(lab, start, cut, way)
 
 
-def _not_met(lab: Lab, start: Start, err: BudgetError, teacher_ms: float | None) -> Record:
+def _not_met(lab: Lab, start: Start, err: BudgetError, reference_ms: float | None) -> Record:
     """The best that was reached, and the budget that it would hold."""
-    nearest = nearest_budget(lab, err.best, teacher_ms, start.figures.get("macs"))
+    nearest = nearest_budget(lab, err.best, reference_ms, start.figures.get("macs"))
     text = ",".join(f"{name}={value:g}" for name, value in nearest.items()) or "none: nothing could be measured"
     reached = ", ".join(f"{name} {_shown(err.best.get(name))}" for name in lab.ceilings)
     return {

@@ -33,7 +33,7 @@ from edgeseg.pipeline.target.here import (
     beside_student,
     check_target,
     local_target,
-    teacher_and_student_ms,
+    reference_and_student_ms,
 )
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet
@@ -58,9 +58,9 @@ def run_student_pruned(context: StepContext) -> Result:
     if mute is not None:
         return {"status": "refused", "reason": mute}
     networks = Networks.load(context, data)
-    lab, teacher_ms = open_lab(context, data, networks)
+    lab, reference_ms = open_lab(context, data, networks)
     start = _start(lab, networks)
-    found = search_network(lab, start, taught=networks.taught, teacher_ms=teacher_ms)
+    found = search_network(lab, start, taught=networks.taught, reference_ms=reference_ms)
     write_json(context.folder.files / SEARCH_FILE, found.record)
     told = {"sentence": found.record["sentence"], "detail": found.record["detail"]}
     if found.checkpoint is None:
@@ -86,7 +86,7 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
         pair = _pair_ms(journal, recipe, data_key, target, networks)
         target = beside_student(target, networks.student, pair["student_ms"])
     predictor = Predictor(table, fixed_size(target.probe.input_spec), budget.is_timed)
-    teacher_ms = pair.get("teacher_ms")
+    reference_ms = pair.get("reference_ms")
     lab = Lab(
         recipe=recipe,
         data_root=context.data_root,
@@ -94,7 +94,7 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
         data_key=data_key,
         probe=target.probe,
         budget=budget,
-        ceilings=budget.ceilings(teacher_ms, macs(predictor.layers(networks.student.arch))),
+        ceilings=budget.ceilings(reference_ms, macs(predictor.layers(networks.student.arch))),
         journal=journal,
         predictor=predictor,
         score=target.score,
@@ -103,7 +103,7 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
         taught_from=context.setting("taught_from"),
         yardstick_ms=pair.get("student_ms"),
     )
-    return lab, teacher_ms
+    return lab, reference_ms
 
 
 def _asked(context: StepContext) -> tuple[Recipe, Budget]:
@@ -131,13 +131,13 @@ def _mute(context: StepContext, data: DataSet) -> str | None:
 def _pair_ms(
     journal: Journal, recipe: Recipe, data_key: str, target: LocalTarget, networks: Networks
 ) -> dict[str, float]:
-    """`here.teacher_and_student_ms`, once; latencies do not depend on the weights."""
+    """`here.reference_and_student_ms`, once; latencies do not depend on the weights."""
     teacher, student = networks.teacher, networks.student
     settings = {"arch": teacher.arch, "student": student.arch, "target": target.probe.identity}
     settings |= {"geometry": recipe.to_json()["geometry"], "data": data_key}
 
     def take() -> dict[str, float]:
-        return teacher_and_student_ms(target, teacher, student)
+        return reference_and_student_ms(target, teacher, student)
 
     return dict(journal.find("measurements", "teacher_student", settings, take))
 
@@ -169,8 +169,7 @@ def _keep(context: StepContext, data: DataSet, lab: Lab, networks: Networks, che
     result = {
         "status": "ok",
         "reason": None,
-        "val_dice_at_network_size": made["val_dice_at_network_size"],
-        "history": made["history"],
+        **{name: made[name] for name in ("val_dice_at_network_size", "kept_epoch", "highest_val_dice", "history")},
         "params": figures.params,
         "macs": figures.macs,
         "macs_at": list(size),

@@ -32,7 +32,7 @@ from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.score.metrics import image_dice
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: costs are against the reference, in 1 they were against the teacher
 PANELS, WORST = 8, 4
 _TRAININGS = ("teacher", "student_alone", "student_distilled", "student_pruned")
 

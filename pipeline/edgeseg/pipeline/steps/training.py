@@ -120,7 +120,9 @@ def train_step(
     channels, _ = network_ends(context, data)
     figures = cost(model, (1, channels, *size))
     result = {
-        "val_dice_at_network_size": best.best_val_dice,
+        "val_dice_at_network_size": best.kept["val_dice"],
+        "kept_epoch": best.kept["epoch"],
+        "highest_val_dice": best.highest_val_dice,
         "history": best.history,
         "params": figures.params,
         "macs": figures.macs,
@@ -158,7 +160,7 @@ def train_seeds(
         seed, part = first + index, _member(context, index, count)
         model = build(seed)
         training = make_training(part, data, model, None, dataclasses.replace(budget, seed=seed))
-        dice = carry_out(part, training, f"fit_{index}").best_val_dice
+        dice = carry_out(part, training, f"fit_{index}").kept["val_dice"]
         save_member(context.folder.files, index, model, {"seed": seed, "val_dice_at_network_size": dice})
         members.append((seed, dice))
     rows = [{"seed": seed, "val_dice_at_network_size": dice} for seed, dice in members]
@@ -238,6 +240,7 @@ def train_config(section: TrainSection, budget: Budget) -> TrainConfig:
         samples_per_epoch=section.samples_per_epoch,
         validate_every=min(section.validate_every, budget.epochs),
         patience=section.patience,
+        ema=section.ema,
         seed=section.seed if budget.seed is None else budget.seed,
         workers=section.workers,
         devices=section.devices,

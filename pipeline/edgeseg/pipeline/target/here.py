@@ -115,11 +115,13 @@ def local_target(recipe: Recipe, data: DataSet, budget: Budget, stride_px: int, 
     return LocalTarget(probe, data, scratch, drawn.folder_sha256)
 
 
-def teacher_and_student_ms(target: LocalTarget, teacher: SegmentationNet, student: SegmentationNet) -> dict[str, float]:
+def reference_and_student_ms(
+    target: LocalTarget, teacher: SegmentationNet, student: SegmentationNet
+) -> dict[str, float]:
     """The FP32 teacher and the student as it would ship, timed in turns: what a speed-up starts from.
 
     Returns:
-        `teacher_ms`, p50 of the whole pipeline, and `student_ms`, that much times the student's share of it.
+        `reference_ms`, p50 of the whole pipeline, and `student_ms`, that much times the student's share of it.
 
     Raises:
         ConfigError: If either cannot be exported or run on this target.
@@ -134,11 +136,11 @@ def teacher_and_student_ms(target: LocalTarget, teacher: SegmentationNet, studen
         except (ExportError, BackendError) as err:
             raise _no_pair(str(err)) from err
         known, found = target.probe.time(subjects)
-    teacher_ms = known.measurement.total_ms
-    if teacher_ms is None or found.beside is None:
+    reference_ms = known.measurement.total_ms
+    if reference_ms is None or found.beside is None:
         reasons = (one.measurement.reason for one in (known, found) if one.measurement.total_ms is None)
         raise _no_pair("; ".join(map(str, reasons)))
-    return {"teacher_ms": teacher_ms, "student_ms": teacher_ms * found.beside}
+    return {"reference_ms": reference_ms, "student_ms": reference_ms * found.beside}
 
 
 def _no_pair(reason: str) -> ConfigError:

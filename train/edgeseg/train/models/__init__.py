@@ -6,12 +6,17 @@ from typing import Any, cast
 
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models.efficient_unet import EfficientUNet
+from edgeseg.train.models.lite_unet import LiteUNet
 from edgeseg.train.models.net import SegmentationNet
 from edgeseg.train.models.unet import UNet
 
-__all__ = ["MODELS", "EfficientUNet", "SegmentationNet", "UNet", "build_model"]
+__all__ = ["MODELS", "EfficientUNet", "LiteUNet", "SegmentationNet", "UNet", "build_model"]
 
-MODELS: dict[str, type[UNet] | type[EfficientUNet]] = {"unet": UNet, "efficient_unet": EfficientUNet}
+MODELS: dict[str, type[UNet] | type[LiteUNet] | type[EfficientUNet]] = {
+    "unet": UNet,
+    "lite_unet": LiteUNet,
+    "efficient_unet": EfficientUNet,
+}
 
 
 def build_model(arch: dict[str, Any]) -> SegmentationNet:

@@ -1,41 +1,16 @@
-"""The student: an EfficientNet-Lite encoder with a depthwise-separable U-Net decoder.
-
-The Lite kind (ReLU6, no squeeze-excite, no swish) keeps its accuracy in INT8; the parameter names of the encoder equal
-timm's `tf_efficientnet_lite*`. Padding is symmetric, where TensorFlow's `same` is not at stride 2.
-
-Reference:
-    Tan and Le 2019, arXiv:1905.11946 (the scaling); TensorFlow's EfficientNet-Lite, 2020 (the Lite changes).
-"""
+"""The student: an EfficientNet-Lite encoder with a depthwise-separable U-Net decoder."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from edgeseg.train.models.blocks import SeparableConv, check_size, upsample2
-from edgeseg.train.models.net import SegmentationNet
+from edgeseg.train.models.blocks import SeparableConv, upsample2
+from edgeseg.train.models.lite_encoder import LiteEncoder, encoder_arch, round_channels
 
-# EfficientNet-Lite0: expansion, channels, repeats, stride, kernel; the stem before it has 32 channels and stride 2.
-LITE0: tuple[tuple[int, int, int, int, int], ...] = (
-    (1, 16, 1, 1, 3),
-    (6, 24, 2, 2, 3),
-    (6, 40, 2, 2, 5),
-    (6, 80, 3, 2, 3),
-    (6, 112, 3, 1, 5),
-    (6, 192, 4, 2, 5),
-    (6, 320, 1, 1, 3),
-)
-STEM = 32
 DECODER = (96, 64, 40, 24)
-
-
-def round_channels(channels: float, divisor: int = 8) -> int:
-    """Round to a multiple of `divisor`, never more than 10 % down (the rule of the EfficientNet authors)."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
 def efficient_unet_arch(
@@ -50,80 +25,16 @@ def efficient_unet_arch(
         depth: Multiplier of the repeats of the middle stages (the first and the last stay, as in Lite).
         stages: Encoder stages kept; 5 ends at stride 16, 6 or 7 at stride 32.
     """
-    stem = round_channels(STEM * width)
-    blocks: list[list[dict[str, Any]]] = []
-    previous = stem
-    for index, (expansion, channels, repeats, stride, kernel) in enumerate(LITE0[:stages]):
-        out = round_channels(channels * width)
-        count = repeats if index in (0, len(LITE0) - 1) else math.ceil(repeats * depth)
-        stage = []
-        for repeat in range(count):
-            step = stride if repeat == 0 else 1
-            block = {"mid": previous * expansion, "out": out, "kernel": kernel, "stride": step}
-            stage.append(block | {"expand": expansion != 1, "skip": step == 1 and previous == out})
-            previous = out
-        blocks.append(stage)
-    levels = sum(stage[0]["stride"] == 2 for stage in blocks)
+    encoder = encoder_arch(width=width, depth=depth, stages=stages)
+    levels = sum(stage[0]["stride"] == 2 for stage in encoder["blocks"])
     decoder = [round_channels(channels * width) for channels in DECODER[-levels:]]
     return {
         "name": "efficient_unet",
         "in_channels": in_channels,
         "n_outputs": n_outputs,
-        "stem": stem,
-        "blocks": blocks,
+        **encoder,
         "decoder": [{"reduce": channels, "out": channels} for channels in decoder],
     }
-
-
-def _skips(in_channels: int, spec: dict[str, Any]) -> bool:
-    """Whether a block adds its input: as its JSON says, since pruning can make two widths equal by chance.
-
-    JSON of the first release has no such key; its networks add wherever shapes allow it.
-    """
-    return bool(spec.get("skip", spec["stride"] == 1 and in_channels == spec["out"]))
-
-
-class DepthwiseSeparable(nn.Module):
-    """The first stage's block: depthwise, then linear pointwise; timm's names."""
-
-    def __init__(self, in_channels: int, spec: dict[str, Any]) -> None:
-        super().__init__()
-        kernel, stride = spec["kernel"], spec["stride"]
-        self.skip = _skips(in_channels, spec)
-        self.conv_dw = nn.Conv2d(in_channels, in_channels, kernel, stride, kernel // 2, groups=in_channels, bias=False)
-        self.bn1 = nn.BatchNorm2d(in_channels)
-        self.act1 = nn.ReLU6(inplace=True)
-        self.conv_pw = nn.Conv2d(in_channels, spec["out"], 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(spec["out"])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) to (N, out, H / stride, W / stride)."""
-        y = self.bn2(self.conv_pw(self.act1(self.bn1(self.conv_dw(x)))))
-        return x + y if self.skip else y
-
-
-class InvertedResidual(nn.Module):
-    """Expand, depthwise, project (Sandler et al. 2018, arXiv:1801.04381); timm's names."""
-
-    def __init__(self, in_channels: int, spec: dict[str, Any]) -> None:
-        super().__init__()
-        kernel, stride, mid = spec["kernel"], spec["stride"], spec["mid"]
-        self.skip = _skips(in_channels, spec)
-        self.conv_pw = nn.Conv2d(in_channels, mid, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(mid)
-        self.act1 = nn.ReLU6(inplace=True)
-        self.conv_dw = nn.Conv2d(mid, mid, kernel, stride, kernel // 2, groups=mid, bias=False)
-        self.bn2 = nn.BatchNorm2d(mid)
-        self.act2 = nn.ReLU6(inplace=True)
-        self.conv_pwl = nn.Conv2d(mid, spec["out"], 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(spec["out"])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) to (N, out, H / stride, W / stride)."""
-        y = self.act1(self.bn1(self.conv_pw(x)))
-        y = self.act2(self.bn2(self.conv_dw(y)))
-        y = self.bn3(self.conv_pwl(y))
-        return x + y if self.skip else y
 
 
 class DecoderBlock(nn.Module):
@@ -142,33 +53,19 @@ class DecoderBlock(nn.Module):
         return self.merge(torch.cat([x, skip], dim=1))
 
 
-class EfficientUNet(SegmentationNet):
+class EfficientUNet(LiteEncoder):
     """EfficientNet-Lite encoder, separable decoder, logits at half resolution.
 
     A decoder with fewer levels than the encoder has halvings ends at a coarser one: stride 4 without the last level.
     """
 
     def __init__(self, arch: dict[str, Any]) -> None:
-        super().__init__()
-        self.n_outputs: int = arch["n_outputs"]
-        stem = arch["stem"]
-        self.conv_stem = nn.Conv2d(arch["in_channels"], stem, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(stem)
-        self.act1 = nn.ReLU6(inplace=True)
-        self.blocks = nn.ModuleList()
-        width, skips = stem, [0]
-        for stage in arch["blocks"]:
-            if stage[0]["stride"] == 2:
-                skips.append(width)
-            layers = []
-            for spec in stage:
-                layers.append(InvertedResidual(width, spec) if spec["expand"] else DepthwiseSeparable(width, spec))
-                width = spec["out"]
-            self.blocks.append(nn.Sequential(*layers))
-        self.stride = 2 ** len(skips)
-        self.output_stride = 2 ** (len(skips) - len(arch["decoder"]))
+        super().__init__(arch)
+        self.output_stride = 2 ** (1 + len(self.skip_channels) - len(arch["decoder"]))
+        width = self.deepest
         self.decoder = nn.ModuleList()
-        for spec, skip in zip(arch["decoder"], reversed(skips[1:]), strict=False):  # a shorter decoder ends coarser
+        # A shorter decoder ends coarser.
+        for spec, skip in zip(arch["decoder"], reversed(self.skip_channels), strict=False):
             self.decoder.append(DecoderBlock(width, skip, spec))
             width = spec["out"]
         self.head = nn.Conv2d(width, self.n_outputs, 1)
@@ -185,8 +82,7 @@ class EfficientUNet(SegmentationNet):
             "name": "efficient_unet",
             "in_channels": self.conv_stem.in_channels,
             "n_outputs": self.n_outputs,
-            "stem": self.conv_stem.out_channels,
-            "blocks": [[_read_block(block) for block in stage] for stage in self.blocks],  # type: ignore[attr-defined]
+            **self.encoder_arch,
             "decoder": [
                 {"reduce": block.reduce.out_channels, "out": block.merge.conv_pw.out_channels}  # type: ignore[union-attr]
                 for block in self.decoder
@@ -205,26 +101,7 @@ class EfficientUNet(SegmentationNet):
         Raises:
             FrameError: If H or W is no multiple of `stride`.
         """
-        check_size(x, self.stride)
-        x = self.act1(self.bn1(self.conv_stem(x)))  # (N, stem, H / 2, W / 2)
-        skips: list[Tensor] = []
-        for stage in self.blocks:
-            if stage[0].conv_dw.stride == (2, 2):  # type: ignore[index,union-attr]
-                skips.append(x)  # the last features before the size halves
-            x = stage(x)
+        x, skips = self.encode(x)
         for block in self.decoder:
             x = block(x, skips.pop())
         return self.head(x)
-
-
-def _read_block(block: nn.Module) -> dict[str, Any]:
-    last = block.conv_pwl if isinstance(block, InvertedResidual) else block.conv_pw
-    depthwise: Any = block.conv_dw
-    return {
-        "mid": depthwise.out_channels,
-        "out": last.out_channels,  # type: ignore[union-attr]
-        "kernel": depthwise.kernel_size[0],
-        "stride": depthwise.stride[0],
-        "expand": isinstance(block, InvertedResidual),
-        "skip": block.skip,
-    }

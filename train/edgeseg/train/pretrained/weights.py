@@ -1,0 +1,142 @@
+"""Weights to start from, wherever they come from: a published package, a checkpoint of ours, a safetensors file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+
+from edgeseg.runtime.atomic import write_bytes, write_json
+from edgeseg.runtime.engine_message import condensed
+from edgeseg.runtime.errors import EdgesegError, TrainingError
+from edgeseg.runtime.file_kind import kind_of
+from edgeseg.train.checkpoint import DESCRIPTION, WEIGHTS, load_checkpoint
+from edgeseg.train.models import SegmentationNet
+from edgeseg.train.models.lite_encoder import BN_EPS, PUBLISHED_BN_EPS, encoder_arch
+from edgeseg.train.pretrained.convert import TIMM_SCALE, Tensors, convert_published, for_channels, scale_stem
+from edgeseg.train.pretrained.published import PUBLISHED, published_file
+
+CONVERSION = 1  # goes up when equal files come to other tensors
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors under our names, for inputs in [0, 1].
+
+    Attributes:
+        tensors: By name.
+        bn_eps: What the batch norms of their encoder add to a variance.
+    """
+
+    tensors: Tensors
+    bn_eps: float
+
+
+def published_weights(name: str) -> Weights:
+    """An encoder with published ImageNet weights, for RGB: converted once, then read from the user's cache.
+
+    Args:
+        name: Of `PUBLISHED`.
+
+    Raises:
+        ConfigError: If the package is needed and not installed, or its file is not the published one.
+    """
+    published = PUBLISHED[name]
+    identity = {"source_sha256": published.sha256, "conversion": str(CONVERSION)}
+    cached = cache_folder() / f"{name}.safetensors"
+    if (tensors := _read_cached(cached, identity)) is None:
+        state = torch.load(published_file(published), map_location="cpu", weights_only=True)
+        stages = encoder_arch(width=published.width, depth=published.depth)["blocks"]
+        tensors = convert_published(state, [len(stage) for stage in stages])
+        _write_cached(cached, tensors, identity)
+    return Weights(tensors, PUBLISHED_BN_EPS)
+
+
+def file_weights(path: Path) -> Weights:
+    """The weights of the user's own file.
+
+    Args:
+        path: The folder of a checkpoint, or a safetensors file: with a classifier it is timm's `tf_efficientnet_lite*`,
+            which reads 2 x - 1; without one its network reads [0, 1], as ours do.
+
+    Raises:
+        TrainingError: If it cannot be read.
+    """
+    if path.name == WEIGHTS and (path.parent / DESCRIPTION).is_file():
+        path = path.parent
+    if path.is_dir():
+        model, _ = load_checkpoint(path)
+        return Weights(dict(model.state_dict()), float(model.arch.get("bn_eps", BN_EPS)))
+    if (kind := kind_of(path)).key != "safetensors":
+        remedy = kind.remedy or "name a checkpoint's folder, or a file with timm's parameter names"
+        raise TrainingError(f"{path} is no readable safetensors file: it is {kind.words}; {remedy}")
+    try:
+        tensors = load(path.read_bytes())
+    except Exception as err:  # safetensors raises its own, undocumented types
+        raise TrainingError(f"{path} is no readable safetensors file: {condensed(err)}") from err
+    if "conv_head.weight" not in tensors:
+        return Weights(tensors, BN_EPS)
+    if missing := {"conv_stem.weight", "bn1.running_mean"} - tensors.keys():
+        raise TrainingError(f"{path} lacks {', '.join(sorted(missing))}; name a file with a whole network's tensors")
+    return Weights(scale_stem(tensors, *TIMM_SCALE), PUBLISHED_BN_EPS)
+
+
+def content_of(path: Path) -> Path:
+    """The file whose bytes are the weights that `path` names: itself, or the one in a checkpoint's folder."""
+    return path / WEIGHTS if path.is_dir() else path
+
+
+def take_weights(model: SegmentationNet, weights: Weights) -> int:
+    """Take over the weights of same name and shape; the others stay as they are.
+
+    Args:
+        model: With an EfficientNet-Lite encoder, changed in place.
+        weights: An RGB stem is summed over its input for gray networks.
+
+    Returns:
+        Number of tensors taken.
+
+    Raises:
+        TrainingError: If the stem or no block fits.
+    """
+    own = model.state_dict()
+    tensors = for_channels(weights.tensors, int(model.arch["in_channels"]))
+    fitting = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
+    if "conv_stem.weight" not in fitting or not any(name.startswith("blocks.") for name in fitting):
+        raise TrainingError(
+            f"no encoder among the {len(tensors)} tensors to start from fits this network; are they an "
+            "EfficientNet-Lite's, under timm's names, for images of this colour?"
+        )
+    with torch.no_grad():
+        model.load_state_dict(fitting, strict=False)
+    return len(fitting)
+
+
+def cache_folder() -> Path:
+    """Where converted weights are kept for all runs of a user: `$XDG_CACHE_HOME/edgeseg`, or `~/.cache/edgeseg`."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    return (Path(given) if given else Path.home() / ".cache") / "edgeseg" / "weights"
+
+
+def _read_cached(path: Path, identity: Mapping[str, str]) -> Tensors | None:
+    """The tensors of a cache file; None if it is missing, of another source, or damaged in any byte."""
+    try:
+        content, said = path.read_bytes(), json.loads(path.with_suffix(".json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return load(content) if said == {**identity, "sha256": hashlib.sha256(content).hexdigest()} else None
+
+
+def _write_cached(path: Path, tensors: Tensors, identity: Mapping[str, str]) -> None:
+    """Write the tensors, and last what they are, so that a half-written pair is recognised."""
+    content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    with contextlib.suppress(EdgesegError, OSError):  # a home that cannot be written to: converting is quick
+        write_bytes(path, content)
+        write_json(path.with_suffix(".json"), {**identity, "sha256": hashlib.sha256(content).hexdigest()})
