@@ -101,8 +101,7 @@ class TrainingImages(Dataset[Batch]):
         self.cache, self.config, self.tiles = cache, config, tiles
         self.labelled = config.samples_per_epoch or len(cache.images)
         self.population = max(self.labelled, len(cache.images))
-        order = np.random.default_rng(config.seed).permutation(len(unlabelled))
-        self.unlabelled = [unlabelled[index] for index in order]
+        self.unlabelled = unlabelled
         self.augment = Augment(config.augment, cache.size_px)
         self.foreground = [as_background(mask) for mask in cache.masks]  # no copies where every pixel counts
         self.with_foreground = [index for index, mask in enumerate(self.foreground) if mask.any()]
@@ -149,7 +148,8 @@ class TrainingImages(Dataset[Batch]):
 
     def _cut_unlabelled(self, epoch: int, joined: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The next frame without a mask, or a random tile of it."""
-        image = self.unlabelled[(epoch * self._joining + joined) % len(self.unlabelled)]
+        order = np.random.default_rng(self.config.seed).permutation(len(self.unlabelled))
+        image = self.unlabelled[order[(epoch * self._joining + joined) % len(order)]]
         mask = np.full(image.shape[:2], UNLABELLED, np.uint8)
         return (image, mask) if mask.shape == self.cache.size_px else _crop(image, mask, self.cache.size_px, rng, None)
 

@@ -67,7 +67,7 @@ def run_teacher(context: StepContext) -> dict[str, Any]:
     channels, outputs = network_ends(context, data)
     arch = unet_arch(channels, outputs, base=section.base, depth=section.depth, upsampling=section.upsampling)
     budget = Budget(section.epochs, section.learning_rate, section.batch_size)
-    return train_seeds(context, data, lambda seed: seeded_model(context, arch, seed), budget, section.seeds)
+    return train_members(context, data, lambda seed: seeded_model(context, arch, seed), budget, section.seeds)
 
 
 def run_student_alone(context: StepContext) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def train_step(
     return result
 
 
-def train_seeds(
+def train_members(
     context: StepContext, data: DataSet, build: Callable[[int], SegmentationNet], budget: Budget, count: int
 ) -> dict[str, Any]:
     """Train networks of `count` seeds, from the recipe's on; each goes on where it was interrupted.
