@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeseg.compress.calibration.folder import recipe_folder
+from edgeseg.compress.calibration.folder import recipe_folder, unlabelled_folder
 from edgeseg.pipeline.commands.crossval import carry_out_crossval
 from edgeseg.pipeline.crossval.fold import FoldResult, FoldRun
 from edgeseg.pipeline.crossval.order import CrossvalOrder
@@ -59,6 +60,31 @@ def test_every_fold_finds_the_recipes_calibration_folder(
     for given in ("../line/images", str(metal.parent / "line" / "images")):
         carry_out_crossval(order(recipe_file, metal, tmp_path / "runs", given), as_json=True)
     assert len({folder.sha256 for folder in found if folder is not None}) == 1 and len(found) == 6 and None not in found
+
+
+def test_every_fold_finds_the_images_without_masks(
+    recipe_file: Path, metal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeseg.pipeline.crossval import fold as crossval_fold
+
+    found = []
+
+    def fake(recipe: Recipe, shared: Path) -> FoldRun:
+        def run(root: Path, progress: Any) -> FoldResult:
+            found.append(unlabelled_folder(open_dataset(root / "data"), recipe.distill.unlabelled))
+            return FoldResult({"status": "budget not met", "reason": "too slow"}, None)
+
+        return run
+
+    monkeypatch.setattr(crossval_fold, "fold_run", fake)
+    asked = order(recipe_file, metal, tmp_path / "runs", "../line/images")
+    asked = replace(asked, assignments=("distill.unlabelled=../line/images",))
+    carry_out_crossval(asked, as_json=True)
+    assert len({folder.sha256 for folder in found if folder is not None}) == 1 and len(found) == 3 and None not in found
+    trained = open_dataset(metal, split_file=tmp_path / "split.csv").split("train")
+    shutil.copy(trained[0].image, metal.parent / "line" / "images")
+    with pytest.raises(ConfigError, match=r"distill\.unlabelled is .* 1 of its \d+ images are scored on"):
+        carry_out_crossval(replace(asked, out=tmp_path / "again"), as_json=True)
 
 
 def test_images_that_some_fold_tests_are_refused_before_the_first(

@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from edgeseg.compress.distill.channels import channel_loss
 from edgeseg.compress.distill.distill import DistillationModule, DistillConfig, soft_loss
 from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.errors import ConfigError
@@ -198,3 +199,35 @@ def test_the_module_hands_on_that_pixels_do_not_count() -> None:
     answer = module._teacher[0](x)
     answer[:, :, :4] = 99.0
     assert module.compute_loss(x, target, answer).item() == pytest.approx(before, rel=1e-6)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_the_channel_wise_term_is_added(stored: bool) -> None:
+    x, target = _pair()
+    target[:, :4] = IGNORED
+    losses = []
+    for config in (DistillConfig(alpha=0.0), DistillConfig(alpha=0.0, channel_weight=3e5, temperature=4.0)):
+        module = _module().eval()
+        module.distill, module.loss.ignores = config, True
+        answer = module._teacher[0](x) if stored else None
+        losses.append(module.compute_loss(x, target, answer).item())
+    module = _module().eval()
+    asked = module.upsample(module._teacher[0](x), x)
+    term = channel_loss(module(x), asked, 4.0, target != IGNORED)
+    assert losses[1] - losses[0] == pytest.approx(3e5 * term.item(), rel=1e-3)
+    assert losses[1] - losses[0] > 1.0
+
+
+def test_the_module_weighs_borders() -> None:
+    x, target = _pair()
+    module = _module(alpha=1.0).eval()
+    module.distill = dataclasses.replace(module.distill, boundary_weight=5.0)
+    asked = module.upsample(module._teacher[0](x), x)
+    expected = soft_loss(module(x), asked, target, module.distill)
+    assert module.compute_loss(x, target).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("key", ["boundary_weight", "channel_weight", "hint_weight"])
+def test_a_weight_below_zero_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"distill\.{key} is -1"):
+        DistillConfig(**{key: -1.0})

@@ -13,7 +13,7 @@ import pytest
 from edgeseg.pipeline.chain.chain import Chain, Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.plan.layout import CHOICES, REFERENCE_FILES, ROWS, score_step
-from edgeseg.pipeline.plan.plan import Here, plan_steps
+from edgeseg.pipeline.plan.plan import Here, OwnFiles, plan_steps
 from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.recipe import (
@@ -125,9 +125,18 @@ def test_a_step_cannot_reach_the_recipe_but_by_its_settings() -> None:
                 assert node.attr != "recipe", f"{path}:{node.lineno}"
 
 
+def test_distillation_depends_on_the_images_without_masks() -> None:
+    recipe = load_recipe(RECIPES[0], ["distill.unlabelled=line_3"])
+    plans = [{one.name: one for one in plan_steps(recipe, own=OwnFiles(unlabelled_sha256=its))} for its in ("1a", "2b")]
+    changed = {name for name in plans[0] if plans[0][name].settings != plans[1][name].settings}
+    assert changed == {"student_distilled", "student_pruned"}
+
+
 def test_ranges_depend_on_the_images_of_a_folder() -> None:
     recipe = load_recipe(RECIPES[0], ["quantize.folder=line_3"])
-    plans = [{one.name: one for one in plan_steps(recipe, calibration_sha256=its)} for its in ("1a", "2b")]
+    plans = [
+        {one.name: one for one in plan_steps(recipe, own=OwnFiles(calibration_sha256=its))} for its in ("1a", "2b")
+    ]
     changed = {name for name in plans[0] if plans[0][name].settings != plans[1][name].settings}
     assert changed == {"ranges", "target", "student_pruned"}
     assert "folder" not in plans[0]["ranges"].settings["quantize"]

@@ -452,3 +452,18 @@ def test_the_report_is_left_as_it_was(tmp_path):
 def test_latency_parts_add_up():
     parts = latency(3.29)  # the fixture itself must not teach a wrong shape
     assert parts["pre"]["p50"] + parts["infer"]["p50"] + parts["post"]["p50"] == pytest.approx(parts["total"]["p50"])
+
+
+def test_a_teacher_of_several_networks_is_told(tmp_path: Path) -> None:
+    plain = render(fake_report(), tmp_path).text
+    assert "What the distilled student follows" not in plain
+    asked = {"members": 3, "flips": ["left-right"], "temperatures": [1.834, 0.9, 1.1]}
+    asked |= {"val_dice": 0.8123, "file_sha256": None}
+    text = render(fake_report() | {"asked": asked}, tmp_path).text
+    assert "3 networks are asked; the row teacher is the first, each also about the image mirrored (left-right)" in text
+    assert "Dice 0.812 on val" in text and "fitted on val: 1.83, 0.90, 1.10" in text
+    asked = {"members": 1, "flips": ["left-right"], "temperatures": [1.0], "val_dice": 0.8, "file_sha256": None}
+    text = render(fake_report() | {"asked": asked}, tmp_path).text
+    assert "one network is asked" in text and "Temperature" not in text
+    text = render(fake_report() | {"asked": asked | {"file_sha256": "ab" * 32}}, tmp_path).text
+    assert "the file that distill.teacher names is asked, not the row teacher (SHA-256 abababababab)" in text

@@ -29,7 +29,7 @@ from edgeseg.pipeline.search.record import contest_record
 from edgeseg.pipeline.search.rounds import Start
 from edgeseg.pipeline.search.search import Found, search_network
 from edgeseg.pipeline.search.trainings import Effort, Trained, train
-from edgeseg.pipeline.steps.training import student_arch
+from edgeseg.pipeline.steps.architecture import student_arch
 from edgeseg.runtime.errors import MeasureError, TrainingError
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.runtime.score.image_score import ImageScore, score_image

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import lightning as L
 import numpy as np
 import torch
-import torch.distributed as dist
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from edgeseg.runtime.data.dataset import DataSet, Sample, check_sizes, read_image
 from edgeseg.runtime.data.ignored import as_background
@@ -21,9 +20,12 @@ from edgeseg.runtime.frame.intensity import apply_window
 from edgeseg.runtime.frame.preprocess import resize
 from edgeseg.runtime.input_spec import Geometry
 from edgeseg.train.config import TrainConfig
+from edgeseg.train.epoch_sampler import EpochSampler
 from edgeseg.train.transforms import Augment, draw_seed
 
 Batch = dict[str, torch.Tensor]
+
+UNLABELLED = 254  # every pixel of the mask of an image that has none; so there are at most 254 classes beside it
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,29 @@ class FrameCache:
 class TrainingImages(Dataset[Batch]):
     """Augmented images or tiles, addressed by (epoch, index)."""
 
-    def __init__(self, cache: FrameCache, config: TrainConfig, tiles: TileSampling | None) -> None:
+    def __init__(
+        self,
+        cache: FrameCache,
+        config: TrainConfig,
+        tiles: TileSampling | None,
+        unlabelled: Sequence[np.ndarray] = (),
+    ) -> None:
+        """Plan the draws.
+
+        Args:
+            cache: Frames with masks.
+            config: Seed, augmentation and draws an epoch.
+            tiles: How tiles are cut, or None.
+            unlabelled: Frames uint8 (H, W, C) without masks, like those of `cache`. As many of them as of the others
+                join every epoch, or all if there are fewer; the epochs take them in turns.
+
+        Raises:
+            DataError: If no mask has foreground.
+        """
         self.cache, self.config, self.tiles = cache, config, tiles
+        self.labelled = config.samples_per_epoch or len(cache.images)
+        self.population = max(self.labelled, len(cache.images))
+        self.unlabelled = unlabelled
         self.augment = Augment(config.augment, cache.size_px)
         self.foreground = [as_background(mask) for mask in cache.masks]  # no copies where every pixel counts
         self.with_foreground = [index for index, mask in enumerate(self.foreground) if mask.any()]
@@ -89,13 +112,22 @@ class TrainingImages(Dataset[Batch]):
             raise DataError(f"no training mask has foreground{left_out}; a network cannot learn a class it never sees")
 
     def __len__(self) -> int:
-        return self.config.samples_per_epoch or len(self.cache.images)
+        return self.labelled + self._joining
+
+    @property
+    def _joining(self) -> int:
+        return min(self.labelled, len(self.unlabelled))
+
+    def sampler(self, devices: int = 1) -> EpochSampler:
+        """The keys of an epoch, in its order."""
+        return EpochSampler(self.labelled, self.population, self.config.seed, devices=devices, joining=self._joining)
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, index = key
         seed = draw_seed(self.config.seed, epoch, index)
         rng = np.random.default_rng(seed)
-        image, mask = self._cut(index, rng)
+        joined = index - self.population
+        image, mask = self._cut(index, rng) if joined < 0 else self._cut_unlabelled(epoch, joined, rng)
         image, mask = self.augment(image, mask, seed)
         return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask)}
 
@@ -115,6 +147,13 @@ class TrainingImages(Dataset[Batch]):
             return _crop(self.cache.images[frame], mask, self.cache.size_px, rng, near)
         frame = int(rng.integers(n_frames))
         return _crop(self.cache.images[frame], self.cache.masks[frame], self.cache.size_px, rng, near=None)
+
+    def _cut_unlabelled(self, epoch: int, joined: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The next frame without a mask, or a random tile of it."""
+        order = np.random.default_rng(self.config.seed).permutation(len(self.unlabelled))
+        image = self.unlabelled[order[(epoch * self._joining + joined) % len(order)]]
+        mask = np.full(image.shape[:2], UNLABELLED, np.uint8)
+        return (image, mask) if mask.shape == self.cache.size_px else _crop(image, mask, self.cache.size_px, rng, None)
 
 
 class FixedImages(Dataset[Batch]):
@@ -137,45 +176,6 @@ class FixedImages(Dataset[Batch]):
         return {"image": torch.from_numpy(image.transpose(2, 0, 1).copy()), "mask": torch.from_numpy(mask.copy())}
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Keys (epoch, index) in an order that depends on (seed, epoch) alone, split over processes under DDP."""
-
-    def __init__(self, length: int, population: int, seed: int, *, devices: int = 1) -> None:
-        """Plan the draws.
-
-        Args:
-            length: Draws an epoch.
-            population: Frames there are; a shorter epoch takes other ones of them each time.
-            seed: Of the order.
-            devices: Processes the draws are split over, as long as they have not started.
-        """
-        self.length, self.population, self.seed = length, population, seed
-        self.devices, self.epoch = devices, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch, also after a resume."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        drawn = np.random.default_rng([self.seed, self.epoch]).permutation(max(self.length, self.population))
-        order = drawn[: self.length]
-        rank, world = self._rank()
-        for index in order[rank : self._even(world) : world]:
-            yield self.epoch, int(index)
-
-    def __len__(self) -> int:
-        _, world = self._rank()
-        return self._even(world) // world
-
-    def _even(self, world: int) -> int:
-        return self.length // world * world  # every process takes the same number of steps
-
-    def _rank(self) -> tuple[int, int]:
-        if dist.is_available() and dist.is_initialized():
-            return dist.get_rank(), dist.get_world_size()
-        return 0, self.devices
-
-
 class SegmentationData(L.LightningDataModule):
     """Train and val loaders over one data set.
 
@@ -192,6 +192,8 @@ class SegmentationData(L.LightningDataModule):
         self.tiles = TileSampling(int(geometry.tile_px or 0), p_defect) if geometry.mode == "tile" else None
         # Read instead of drawing views anew; with the answers of a teacher (`edgeseg.compress.distill.stored_views`).
         self.stored: Dataset[Batch] | None = None
+        # Frames without masks that join the training images; to be set before `setup`, for who can learn from them.
+        self.unlabelled: tuple[np.ndarray, ...] = ()
         self._train: TrainingImages | None = None
         self._val: FixedImages | None = None
 
@@ -200,7 +202,7 @@ class SegmentationData(L.LightningDataModule):
         cv2.setNumThreads(1)  # a forked loader would wait for ever for OpenCV's threads, which do not survive a fork
         if self._train is None:
             cache = FrameCache(self.data.split("train"), self.data, self.geometry, self.stride_px)
-            self._train = TrainingImages(cache, self.config, self.tiles)
+            self._train = TrainingImages(cache, self.config, self.tiles, self.unlabelled)
             held_out = FrameCache(self.data.split("val"), self.data, self.geometry, self.stride_px)
             self._val = FixedImages(held_out, tiled=self.tiles is not None)
 
@@ -208,8 +210,10 @@ class SegmentationData(L.LightningDataModule):
         """Augmented batches; the last, smaller one is dropped where there is a full one."""
         assert self._train is not None
         config, drawn = self.config, len(self._train)
-        frames = len(self._train.cache.images) if self.stored is None else drawn
-        sampler = EpochSampler(drawn, frames, config.seed, devices=config.devices)
+        if self.stored is None:
+            sampler = self._train.sampler(config.devices)
+        else:
+            sampler = EpochSampler(drawn, drawn, config.seed, devices=config.devices)
         full = len(sampler) >= config.batch_size
         dataset = self._train if self.stored is None else self.stored
         loader = self._loader(dataset, sampler, drop_last=full)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import lightning as L
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from edgeseg.runtime.errors import TrainingError
 from edgeseg.train.averaged import averaged
@@ -119,9 +120,13 @@ class SegmentationModule(L.LightningModule):
         total, count = checkpoint["train_loss"]
         self._train_loss = (total, count)
 
+    def learning(self) -> list[Parameter]:
+        """What is trained: the network's own parameters; distillation adds those that are thrown away."""
+        return list(self.model.parameters())
+
     def configure_optimizers(self) -> Any:
         """AdamW without decay on norms and biases; OneCycle or cosine over all steps."""
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        trained = [parameter for parameter in self.learning() if parameter.requires_grad]
         groups = [
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": self.config.weight_decay},
             {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},

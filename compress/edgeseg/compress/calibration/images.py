@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.compress.calibration.folder import CalibrationFolder
+from edgeseg.compress.calibration.folder import ImageFolder
 from edgeseg.compress.calibration.modality import check_modality, pixel_statistics
 from edgeseg.compress.calibration.set import draw_balanced, draw_calibration
 from edgeseg.runtime.data.dataset import DataSet, Sample, file_hash, read_image
@@ -61,9 +61,7 @@ class CalibrationImages:
         }
 
 
-def draw_images(
-    data: DataSet, folder: CalibrationFolder | None, count: int, seed: int, spec: InputSpec
-) -> CalibrationImages:
+def draw_images(data: DataSet, folder: ImageFolder | None, count: int, seed: int, spec: InputSpec) -> CalibrationImages:
     """Draw calibration images: of train, every class in turn, or of a folder, whose images have no masks.
 
     Args:

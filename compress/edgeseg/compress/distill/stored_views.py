@@ -21,13 +21,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from edgeseg.compress.distill.ensemble import folded
 from edgeseg.compress.fingerprint import fingerprint
-from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import content_hash, split_hash
+from edgeseg.runtime.data.pixel_hash import pixel_hash
 from edgeseg.runtime.errors import ConfigError, TrainingError
 from edgeseg.runtime.hashes import sha256_json
-from edgeseg.train.datamodule import Batch, EpochSampler, SegmentationData, TrainingImages
+from edgeseg.train.datamodule import Batch, SegmentationData, TrainingImages
 from edgeseg.train.models import SegmentationNet
 
 _VERSION = 1  # goes up when equal keys come to other files
@@ -97,14 +98,14 @@ def stored_views(
     """
     images = loaders.training_images()
     frames = len(images.cache.images)
-    if loaders.tiles is None and len(images) * order.n_views < frames:
+    if loaders.tiles is None and images.labelled * order.n_views < frames:
         raise ConfigError(
-            f"{order.n_views} views of {len(images)} images an epoch are fewer than the {frames} training images, some "
-            "of which would never be seen; raise distill.views, or set train.samples_per_epoch to 0"
+            f"{order.n_views} views of {images.labelled} images an epoch are fewer than the {frames} training "
+            "images, some of which would never be seen; raise distill.views, or set train.samples_per_epoch to 0"
         )
     folder = root / _key(loaders, teacher, order)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "lock"):
+    with alone(folder / "lock"):
         if not (folder / _WHOLE).is_file():
             _make(folder, _draws(images, order.n_views, before_image), teacher, order, progress)
             write_json(folder / _WHOLE, dataclasses.asdict(order))
@@ -112,7 +113,7 @@ def stored_views(
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """Wait until no other process is in such a block; a killed one is in none."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -130,8 +131,10 @@ def _key(loaders: SegmentationData, teacher: SegmentationNet, order: ViewOrder) 
         "tiles": None if loaders.tiles is None else dataclasses.asdict(loaders.tiles),
         "augment": dataclasses.asdict(config.augment),
         "draws": [config.seed, config.samples_per_epoch],
-        "sums": [config.threads, _device()],  # whose order decides the last bits of an answer
+        "sums": [config.threads, device()],  # whose order decides the last bits of an answer
     }
+    if loaders.unlabelled:
+        parts["unlabelled"] = [pixel_hash(frame) for frame in loaders.unlabelled]
     return sha256_json(parts)[:16]
 
 
@@ -143,13 +146,13 @@ def _make(
     order: ViewOrder,
     progress: Callable[[str], None],
 ) -> None:
-    device = _device()
-    frozen = fold_batch_norm(teacher).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    where = device()
+    frozen = folded(teacher).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     arrays: dict[str, np.memmap] = {}
     for (view, index), n_images, image, mask in draws:
         # One image at a time: what a view's answer is must not depend on which others share its batch.
-        x = image[None].to(device).float() / 255.0
-        with torch.autocast(device, torch.bfloat16, enabled=order.precision == "bfloat16"):
+        x = image[None].to(where).float() / 255.0
+        with torch.autocast(where, torch.bfloat16, enabled=order.precision == "bfloat16"):
             answer = frozen(x.contiguous(memory_format=torch.channels_last))
         row = {"image": image.numpy(), "mask": mask.numpy(), "answer": answer[0].half().cpu().numpy()}
         if not arrays:
@@ -162,13 +165,14 @@ def _make(
         array.flush()
 
 
-def _device() -> str:
+def device() -> str:
+    """Where a teacher is asked."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _draws(images: TrainingImages, n_views: int, before_image: Callable[[], None]) -> Iterator[Draw]:
     """Every view with its place: those that a training's first `n_views` epochs would draw."""
-    sampler = EpochSampler(len(images), len(images.cache.images), images.config.seed)
+    sampler = images.sampler()
     for view in range(n_views):
         sampler.set_epoch(view)
         for place, key in enumerate(sampler):

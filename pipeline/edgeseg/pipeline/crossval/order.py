@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.compress.calibration.folder import recipe_folder
+from edgeseg.compress.calibration.folder import ImageFolder, recipe_folder, unlabelled_folder
+from edgeseg.compress.distill.teacher_file import teacher_file, teacher_sha256
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.recipe.gate_section import LEAST_SKILL
 from edgeseg.pipeline.recipe.recipe import Recipe
@@ -27,7 +28,15 @@ _REDUCED = ("student.seeds=1", "fit.final_seeds=1", "fit.baselines=[]")
 
 _DECIDE_NOTHING = ("bundle", "report")
 # Keys that recipes have got since folds were recorded, with the value that is as if they were not there.
-_ADDED = (("gates", "min_skill", LEAST_SKILL), ("teacher", "encoder", NONE), ("student", "init", NONE))
+_ADDED = (
+    ("gates", "min_skill", LEAST_SKILL),
+    ("teacher", "encoder", NONE),
+    ("teacher", "seeds", 1),
+    ("student", "init", NONE),
+    *(("distill", key, False) for key in ("calibrate", "flips")),
+    *(("distill", key, 0.0) for key in ("boundary_weight", "channel_weight", "hint_weight")),
+    *(("distill", key, None) for key in ("unlabelled", "teacher")),
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ def crossval_of(order: CrossvalOrder) -> tuple[Crossval, dict[str, Any], dict[st
         name=f"{budget.target}_{budget}".replace("=", "-").replace(",", "_"),
         data=data,
         splits=divide(data, order.folds, recipe.data.seed),
-        run_fold=fold_run(_calibrated(recipe, data, run_folder / "crossval" / "fold_0" / "data"), order.out),
+        run_fold=fold_run(_as_seen_from(recipe, data, run_folder / "crossval" / "fold_0" / "data"), order.out),
         max_drop=order.max_drop,
         question=_question(recipe, data),
         only=order.only,
@@ -136,7 +145,7 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
     """What a fold's answer depends on beside its images: the recipe, calibration images, what steps make of them."""
     from edgeseg.pipeline.plan.plan import plan_steps
 
-    folder = recipe_folder(data, recipe.quantize.folder)
+    folder, unlabelled = recipe_folder(data, recipe.quantize.folder), unlabelled_folder(data, recipe.distill.unlabelled)
     asked = recipe.to_json()
     for section, key, default in _ADDED:
         if asked[section][key] == default:
@@ -147,22 +156,31 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
     return {
         "recipe": asked,
         "calibration_sha256": None if folder is None else folder.sha256,
+        **({} if unlabelled is None else {"unlabelled_sha256": unlabelled.sha256}),
+        **({} if recipe.distill.teacher is None else {"teacher_sha256": teacher_sha256(data, recipe.distill.teacher)}),
         "versions": {step.name: step.version for step in plan_steps(recipe) if step.name not in _DECIDE_NOTHING},
     }
 
 
-def _calibrated(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
-    """The recipe with its folder of calibration images as seen from a fold's data set, all of which lie alike.
+def _as_seen_from(recipe: Recipe, data: DataSet, fold_data: Path) -> Recipe:
+    """The recipe with its folders and its teacher's file as seen from a fold's data set, all of which lie alike.
 
     Raises:
-        ConfigError: If the folder cannot be used; every image of `data` is tested in some fold, so none may be in it.
+        ConfigError: If a folder cannot be used; every image of `data` is tested in some fold, so none may be in it.
     """
-    given = recipe.quantize.folder
-    tested = tuple(replace(sample, split="test") for sample in data.samples)
-    if recipe_folder(replace(data, samples=tested), given) is None or Path(str(given)).expanduser().is_absolute():
-        return recipe
-    folder = os.path.relpath((data.root / str(given)).resolve(), fold_data.resolve())
-    return replace(recipe, quantize=replace(recipe.quantize, folder=folder))
+    tested = replace(data, samples=tuple(replace(sample, split="test") for sample in data.samples))
+
+    def seen(found: ImageFolder | Path | None, given: str | None) -> str | None:
+        if found is None or Path(str(given)).expanduser().is_absolute():
+            return given
+        return os.path.relpath((data.root / str(given)).resolve(), fold_data.resolve())
+
+    quantize, distill = recipe.quantize, recipe.distill
+    calibration = seen(recipe_folder(tested, quantize.folder), quantize.folder)
+    unlabelled = seen(unlabelled_folder(tested, distill.unlabelled), distill.unlabelled)
+    teacher = seen(teacher_file(data, distill.teacher), distill.teacher)
+    distill = replace(distill, unlabelled=unlabelled, teacher=teacher)
+    return replace(recipe, quantize=replace(quantize, folder=calibration), distill=distill)
 
 
 def _asked(order: CrossvalOrder, recipe: Recipe, budget: Budget) -> dict[str, Any]:

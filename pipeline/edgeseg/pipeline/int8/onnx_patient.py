@@ -20,7 +20,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from edgeseg.compress.calibration.folder import CalibrationFolder
+from edgeseg.compress.calibration.folder import ImageFolder
 from edgeseg.compress.calibration.images import calibration_tensors, draw_images
 from edgeseg.compress.int8.calibrate import MIN_WIDTH
 from edgeseg.compress.int8.causes import LayerFacts
@@ -62,7 +62,7 @@ class OnnxPatient:
         data: DataSet,
         feeding: Feeding,
         work: Path,
-        folder: CalibrationFolder | None = None,
+        folder: ImageFolder | None = None,
         output: str = "",
     ) -> None:
         self.name, self.data = path.stem, data

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from edgeseg.compress.calibration.folder import CalibrationFolder, recipe_folder
+from edgeseg.compress.calibration.folder import ImageFolder, recipe_folder
 from edgeseg.compress.calibration.images import calibration_tensors, draw_images
 from edgeseg.compress.int8.calibrate import MIN_WIDTH
 from edgeseg.compress.int8.causes import LayerFacts
@@ -44,7 +44,7 @@ class PlanPatient:
         folder: The recipe's own calibration images, or None where ranges were taken on training images.
     """
 
-    def __init__(self, name: str, files: RunFiles, data: DataSet, folder: CalibrationFolder | None = None) -> None:
+    def __init__(self, name: str, files: RunFiles, data: DataSet, folder: ImageFolder | None = None) -> None:
         self.name, self.data, self._folder = name, data, folder
         self._files = files
         self.float_model, self.float_spec = files.source, files.spec

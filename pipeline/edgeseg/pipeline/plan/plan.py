@@ -39,12 +39,32 @@ class Here:
     layer_times: str = ""
 
 
+@dataclass(frozen=True)
+class OwnFiles:
+    """What a recipe reads beside the data set: by content, wherever it lies; None where it names nothing.
+
+    Attributes:
+        calibration_sha256: Of the images in `quantize.folder`.
+        unlabelled_sha256: Of the images in `distill.unlabelled`.
+        teacher_sha256: Of the file `distill.teacher`.
+    """
+
+    calibration_sha256: str | None = None
+    unlabelled_sha256: str | None = None
+    teacher_sha256: str | None = None
+
+    @property
+    def taught_from(self) -> dict[str, Any]:
+        """What distillation depends on, as a setting of a step."""
+        return {"taught_from": {"unlabelled_sha256": self.unlabelled_sha256, "teacher_sha256": self.teacher_sha256}}
+
+
 def plan_steps(
     recipe: Recipe,
     *,
     command: str = "",
     images: bool = True,
-    calibration_sha256: str | None = None,
+    own: OwnFiles = OwnFiles(),
     about: Mapping[str, Any] | None = None,
     here: Here = Here(),
 ) -> tuple[Step, ...]:
@@ -54,15 +74,15 @@ def plan_steps(
         recipe: Checked settings.
         command: What the user typed, printed in the report.
         images: Whether the report shows test images.
-        calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
+        own: What it reads beside the data set.
         about: What dataset.yaml says beside classes and colour: `name pixel_mm licence may_redistribute`.
         here: This machine.
     """
     said = dict(about or {})
     scale = {"pixel_mm": said.get("pixel_mm")}
-    searched = _search(recipe, calibration_sha256, here)
-    exports = [*_exports(recipe, calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
-    first = [_reference(recipe), *_students(recipe, scale, searched), *exports]
+    searched = _search(recipe, own, here)
+    exports = [*_exports(recipe, own.calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
+    first = [_reference(recipe), *_students(recipe, scale, searched, own), *exports]
     exported = [*dict.fromkeys([*(row.file for row in ROWS), *REFERENCE_FILES.values()])]
     measured = [name for name in exported if name not in {row.file for row in ROWS if row.not_timed}]
     bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
@@ -116,16 +136,17 @@ def training_settings(recipe: Recipe) -> dict[str, Any]:
     return recipe.sections("train", "geometry", "binary_output")
 
 
-def _search(recipe: Recipe, calibration_sha256: str | None, here: Here) -> tuple[Step, ...]:
+def _search(recipe: Recipe, own: OwnFiles, here: Here) -> tuple[Step, ...]:
     """The step that makes sure of the target before anything is trained, and the one that cuts the student to it."""
     search = "edgeseg.pipeline.search.step:"
     if recipe.budget is None:
         reason = "the recipe has no budget, such as {target: x86-ort, macs_ratio: 0.65}, so nothing is cut"
         return (Step(CUT, _CUT_FROM, {}, search + "run_student_pruned", left_out=reason),)
     places = ranges_places(recipe) | {"layer_times": here.layer_times}
-    known = {"folder_sha256": calibration_sha256, "machine": here.machine}
+    known = {"folder_sha256": own.calibration_sha256, "machine": here.machine}
     asked, searched = (known | {"recipe": one.to_json()} for one in (recipe.of_target(), recipe.of_search()))
     weight = sum(search_parts(recipe).values())
+    searched |= own.taught_from
     compared = (REFERENCE,) if recipe.budget.speedup is not None else ()
     before = (*_CUT_FROM, *compared, "target")
     cut = Step(CUT, before, searched, search + "run_student_pruned", 4, weight=weight, places=places)
@@ -137,18 +158,19 @@ def _reference(recipe: Recipe) -> Step:
     return Step(REFERENCE, (), settings, _STEPS + "reference:run_reference", weight=0.2)
 
 
-def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ...]) -> list[Step]:
+def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ...], own: OwnFiles) -> list[Step]:
     """Trainings, each followed by its export and its score on val, and the choices between them.
 
     Args:
         recipe: Checked settings.
         scale: Of the scores.
         searched: From `_search`; its last step cuts the student.
+        own: What the recipe reads beside the data set.
     """
     training = training_settings(recipe)
     teacher = training | recipe.sections("teacher") | _start(teacher_start(recipe.teacher.encoder))
     student = training | _student(recipe.student)
-    distilled = student | recipe.sections("distill")
+    distilled = student | recipe.sections("distill") | own.taught_from
     named = recipe.fit.student
     left_out = {name: f"fit.student names {named}" for name in STUDENTS if named not in (None, name)}
     gates = {"gates": dataclasses.asdict(recipe.gates.of_choices())}

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.environment import read_device
-from edgeseg.compress.calibration.folder import recipe_folder
+from edgeseg.compress.calibration.folder import recipe_folder, unlabelled_folder
+from edgeseg.compress.distill.teacher_file import teacher_sha256
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
-from edgeseg.pipeline.plan.plan import Here, plan_steps
+from edgeseg.pipeline.plan.plan import Here, OwnFiles, plan_steps
 from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
@@ -142,16 +143,21 @@ def chain_in(
         shared: Where runs keep what is known of this machine; None for the parent of `root`.
 
     Raises:
-        EdgesegError: If the data set, or the folder of calibration images, is not there or cannot be used, or `root`
-            is a folder of the user's.
+        EdgesegError: If the data set, or a folder or file that the recipe names, is not there or cannot be used, or
+            `root` is a folder of the user's.
     """
     check_own(root)
     opened = data_of(recipe, data, root)
-    folder = recipe_folder(opened, recipe.quantize.folder)
-    known = None if folder is None else folder.sha256
+    calibration = recipe_folder(opened, recipe.quantize.folder)
+    unlabelled = unlabelled_folder(opened, recipe.distill.unlabelled)
+    own = OwnFiles(
+        None if calibration is None else calibration.sha256,
+        None if unlabelled is None else unlabelled.sha256,
+        teacher_sha256(opened, recipe.distill.teacher),
+    )
     recipe, about = settled(recipe, root), _about(opened)
     here = Here(_machine(recipe), str((shared or root.parent) / "latency_table.json"))
-    steps = plan_steps(recipe, command=command, images=images, calibration_sha256=known, about=about, here=here)
+    steps = plan_steps(recipe, command=command, images=images, own=own, about=about, here=here)
     return RecipeChain(steps, root, opened.root, data_identity(opened), recipe, about)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.reader import UnknownKeysError, read_config
 from edgeseg.pipeline.recipe.assignment import set_value
+from edgeseg.pipeline.recipe.distill_section import DistillSection
 from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSection
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
@@ -75,24 +76,6 @@ class TrainSection:
 
 
 @dataclass(frozen=True)
-class DistillSection:
-    """See `edgeseg.compress.distill.distill.DistillConfig`.
-
-    With `views` above 0 each training image is augmented in so many ways, which the epochs take in turns, and the
-    teacher is asked once about each of them for all trainings; 0 draws and asks anew in every epoch.
-    """
-
-    temperature: float = 2.0
-    alpha: float = 0.7
-    class_balanced: bool = True
-    views: int = 0
-
-    def __post_init__(self) -> None:
-        if self.views < 0:
-            raise ConfigError(f"distill.views is {self.views}; set it to 0 or more")
-
-
-@dataclass(frozen=True)
 class BenchSection:
     """How latency is measured; see docs/measuring.md and `edgeseg.benchmarks.config.HarnessConfig`."""
 
@@ -116,7 +99,7 @@ class RecipeIdentity:
 # What makes no network, or no step of training, at 0 or below: told here, with its line, not after the data are read.
 _ABOVE_ZERO = {
     "train": ("batch_size", "validate_every", "devices", "threads"),
-    "teacher": ("base", "depth", "epochs", "learning_rate"),
+    "teacher": ("base", "depth", "epochs", "learning_rate", "seeds"),
     "student": ("width", "depth", "stages", "decoder_width", "epochs", "learning_rate", "seeds"),
     "distill": ("temperature",),
     "bench": ("threads", "processes", "blocks", "seconds", "min_samples"),
@@ -168,11 +151,7 @@ class Recipe:
                 f"geometry is {self.geometry.height_px}x{self.geometry.width_px}, but {self.teacher.named_by} needs "
                 f"multiples of {stride}; change one of them"
             )
-        if self.distill.views and self.train.devices > 1:
-            raise ConfigError(
-                f"distill.views is {self.distill.views}, but train.devices is {self.train.devices}; stored views are "
-                "for one device: set one of them back"
-            )
+        self.distill.check(self.teacher.seeds, self.train.devices, self.train.augment)
         if self.decision.objective is not None and not self.binary_output:
             raise ConfigError(
                 f"decision.objective is {self.decision.objective!r}, but a threshold belongs to one output; "

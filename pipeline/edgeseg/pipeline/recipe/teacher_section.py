@@ -17,6 +17,8 @@ class TeacherSection:
     them plain: `base` channels at full resolution, `depth` levels.
 
     `batch_size` left out is that of the train section. A U-Net from scratch on few images wants many small steps.
+    With `seeds` above 1 so many are trained, from as many initial weights and in as many orders, and a student follows
+    their averaged answer; the row `teacher` is the first of them.
     """
 
     encoder: str = NONE
@@ -26,6 +28,7 @@ class TeacherSection:
     epochs: int = 60
     learning_rate: float = 2e-3
     batch_size: int | None = None
+    seeds: int = 1
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and self.batch_size < 1:

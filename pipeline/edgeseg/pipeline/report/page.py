@@ -22,6 +22,7 @@ from edgeseg.pipeline.report.record import (
 )
 from edgeseg.pipeline.report.search import search_section
 from edgeseg.pipeline.report.tables import accuracy_table, cost_table, decisions_table, steps_table
+from edgeseg.pipeline.report.teaching import teaching
 from edgeseg.pipeline.report.verdict import read_verdict
 from edgeseg.runtime.atomic import write_text
 
@@ -70,7 +71,7 @@ def _sections(report: Report, panels: Sequence[Panel], no_images: str | None) ->
         ("How INT8 was made", quantization_section(report)),
         ("Accuracy in detail", accuracy_table(report)),
         ("Cost in detail", join([cost_table(report), measuring_notes(report)])),
-        ("Training", training_plots(report)),
+        ("Training", join([training_plots(report), teaching(report)])),
         ("Data and time", side_by_side(data_table(report), time_table(report))),
         ("How to get this again", reproduction(report)),
     ]

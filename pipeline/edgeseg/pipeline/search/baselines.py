@@ -27,7 +27,7 @@ from edgeseg.pipeline.search.cut import apply
 from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words, was_measured
 from edgeseg.pipeline.search.rounds import Start, fine_tune
 from edgeseg.pipeline.search.trainings import Effort, Trained, train
-from edgeseg.pipeline.steps.training import student_arch
+from edgeseg.pipeline.steps.architecture import student_arch
 from edgeseg.train.models import SegmentationNet, build_model
 
 Arch = dict[str, Any]

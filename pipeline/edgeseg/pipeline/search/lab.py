@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Lab:
         score: Scores networks on val.
         progress: Told what is done, how far, in a few words.
         calibration_sha256: Identity of the images in `quantize.folder`, where the recipe names one.
+        taught_from: What distillation depends on beside the recipe.
         yardstick_ms: What `yardstick.Yardstick` took beside the reference, where candidates are timed beside it.
         around_ms: Pre- and post-processing of a trained network [ms], or None to take each network's own. How long the
             mask takes depends on what is in it, and that of a network which is not yet trained again is noise.
@@ -57,6 +58,7 @@ class Lab:
     score: Scorer
     progress: ChainProgress
     calibration_sha256: str | None = None
+    taught_from: Mapping[str, Any] = field(default_factory=dict)
     yardstick_ms: float | None = None
     around_ms: float | None = None
 

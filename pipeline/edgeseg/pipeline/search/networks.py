@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.compress.distill.answering import answering
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_STUDENT, REFERENCE
 from edgeseg.pipeline.plan.results import Choice
+from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
@@ -18,10 +21,10 @@ class Networks:
 
     Attributes:
         student: Is cut.
-        answers: What fine-tuning follows: the teacher, or the student where it has become better.
+        answers: What fine-tuning follows: the teacher, all its networks, or the student where it has become better.
         reference: What a speed-up refers to; None where the budget asks for none.
         name: Step of the student.
-        teaches: Step of `answers`.
+        teaches: Step of `answers`, or `distill.teacher` for a file.
         checkpoint: Folder of the student.
     """
 
@@ -33,13 +36,16 @@ class Networks:
     checkpoint: Path
 
     @classmethod
-    def load(cls, context: StepContext) -> Networks:
-        """As the step `choose_student` says."""
+    def load(cls, context: StepContext, data: DataSet) -> Networks:
+        """As the step `choose_student` says; a file that the recipe names as teacher is always followed."""
         chosen = context.result(CHOOSE_STUDENT, Choice)
         name, teaches = chosen.student, str(chosen.teaches)
-        folders = {one: context.folders[one].files for one in (name, teaches)}
-        models = {one: load_checkpoint(folder)[0] for one, folder in folders.items()}
-        return cls(models[name], models[teaches], reference_of(context), name, teaches, folders[name])
+        student = load_checkpoint(context.folders[name].files)[0]
+        file = context.section("recipe", Recipe).distill.teacher
+        sha256 = context.setting("taught_from")["teacher_sha256"]
+        answers = answering(context.folders[teaches].files, data, student, file, sha256)
+        teaches = teaches if file is None else "distill.teacher"
+        return cls(student, answers, reference_of(context), name, teaches, context.folders[name].files)
 
     @property
     def taught(self) -> bool:

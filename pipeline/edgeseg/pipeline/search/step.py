@@ -62,7 +62,7 @@ def run_student_pruned(context: StepContext) -> Result:
     mute = _mute(context, data)
     if mute is not None:
         return {"status": "refused", "reason": mute}
-    networks = Networks.load(context)
+    networks = Networks.load(context, data)
     lab, known_ms = open_lab(context, data, networks)
     start = _start(lab, networks)
     found = search_network(lab, start, taught=networks.taught, reference_ms=known_ms)
@@ -106,6 +106,7 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
         score=target.score,
         progress=_told(recipe, context.progress),
         calibration_sha256=target.calibration_sha256,
+        taught_from=context.setting("taught_from"),
         yardstick_ms=pair.get("student_ms"),
     )
     return lab, known_ms

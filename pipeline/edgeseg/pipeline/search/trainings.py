@@ -72,7 +72,7 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
         "weights": fingerprint(model),
         "teacher": None if teacher is None else fingerprint(teacher),
         "effort": dataclasses.asdict(effort),
-        **_sections(recipe),
+        **_sections(lab, recipe),
         "data": lab.data_key,
     }
 
@@ -90,7 +90,7 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
 
 def gates_of(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) -> Gates:
     """What `taylor` reads of a network, from some training batches and the loss it is fine-tuned with."""
-    context = _context(lab, _sections(lab.recipe), "gates", StepFolder(lab.journal.root / "gates"))
+    context = _context(lab, _sections(lab, lab.recipe), "gates", StepFolder(lab.journal.root / "gates"))
     return look_at_gates(context, open_data(context), model, teacher, lab.recipe.fit.gate_batches)
 
 
@@ -100,8 +100,8 @@ def _adapted(recipe: Recipe, effort: Effort, model: SegmentationNet, teacher: Se
     return dataclasses.replace(recipe, geometry=geometry, train=dataclasses.replace(recipe.train, seed=effort.seed))
 
 
-def _sections(recipe: Recipe) -> dict[str, Any]:
-    return training_settings(recipe) | recipe.sections("distill")
+def _sections(lab: Lab, recipe: Recipe) -> dict[str, Any]:
+    return training_settings(recipe) | recipe.sections("distill") | {"taught_from": dict(lab.taught_from)}
 
 
 def _context(lab: Lab, settings: dict[str, Any], name: str, folder: StepFolder) -> StepContext:

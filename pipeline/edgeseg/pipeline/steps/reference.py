@@ -10,8 +10,8 @@ from torch import nn
 from edgeseg.compress.cost import cost
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.reference_section import ReferenceSection
+from edgeseg.pipeline.steps.architecture import network_ends
 from edgeseg.pipeline.steps.data import open_data
-from edgeseg.pipeline.steps.training import network_ends
 from edgeseg.runtime.data.dataset import read_image
 from edgeseg.runtime.frame.preprocess import prepare
 from edgeseg.runtime.input_spec import Geometry, InputSpec

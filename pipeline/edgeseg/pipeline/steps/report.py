@@ -88,6 +88,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "chosen": {name: records[name]["result"] for name in CHOICES},
         "bench": records["bench"]["result"] | {"threads": recipe["bench"]["threads"], "created": bench.created},
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
+        "asked": trained["student_distilled"].get("asked"),
         "histories": histories,
         "kept_looks": {name: {key: trained[name][key] for key in _KEPT} for name in histories},
         "wall_s": {name: record["wall_s"] for name, record in records.items()},

@@ -1,0 +1,33 @@
+"""What a student follows: the networks of a step, or the file that a recipe names instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeseg.compress.distill.members import load_teacher
+from edgeseg.compress.distill.onnx_teacher import OnnxTeacher
+from edgeseg.compress.distill.teacher_file import teacher_file
+from edgeseg.runtime.data.dataset import DataSet
+from edgeseg.train.models import SegmentationNet
+
+
+def answering(
+    folder: Path, data: DataSet, student: SegmentationNet, given: str | None, sha256: str | None
+) -> SegmentationNet:
+    """Open the teacher.
+
+    Args:
+        folder: Checkpoint of the networks that teach where no file is given.
+        data: The run's data set, at which a relative path starts.
+        student: For what must be asked and answered.
+        given: `distill.teacher`.
+        sha256: What the file was when the run began.
+
+    Raises:
+        ConfigError: If the file cannot teach this student.
+        TrainingError: If the checkpoint cannot be read.
+    """
+    path = teacher_file(data, given)
+    if path is None:
+        return load_teacher(folder)
+    return OnnxTeacher(path, sha256, channels=int(student.arch["in_channels"]), n_outputs=int(student.n_outputs))
