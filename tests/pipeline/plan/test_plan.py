@@ -12,8 +12,9 @@ import pytest
 
 from edgeseg.pipeline.chain.chain import Chain, Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
+from edgeseg.pipeline.plan.beside import Here, OwnFiles
 from edgeseg.pipeline.plan.layout import CHOICES, REFERENCE_FILES, ROWS, score_step
-from edgeseg.pipeline.plan.plan import Here, OwnFiles, plan_steps
+from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.recipe import (

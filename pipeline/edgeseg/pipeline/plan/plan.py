@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
+from edgeseg.pipeline.plan.beside import Here, OwnFiles
 from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, REFERENCE_FILES, ROWS, VARIANT_ROWS, score_step
 from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step
@@ -17,6 +17,7 @@ from edgeseg.pipeline.recipe.start import FILE, StartSection, student_place, stu
 from edgeseg.pipeline.recipe.student_section import StudentSection
 from edgeseg.runtime.engines import missing
 
+_NO_FILES, _UNTIMED = OwnFiles(), Here()
 _STEPS = "edgeseg.pipeline.steps."
 _EXPORT = _STEPS + "export:"
 
@@ -26,47 +27,14 @@ INT8_VERSION = 5  # of the steps that write INT8 files, in a search too
 _CUT_FROM = ("teacher", "student_alone", "student_distilled", "val_teacher", "choose_student")
 
 
-@dataclass(frozen=True)
-class Here:
-    """This machine, as a search for a budget in time sees it.
-
-    Attributes:
-        machine: What times are measured on; None for a budget that is counted.
-        layer_times: File of the latency table, which runs share.
-    """
-
-    machine: Mapping[str, Any] | None = None
-    layer_times: str = ""
-
-
-@dataclass(frozen=True)
-class OwnFiles:
-    """What a recipe reads beside the data set: by content, wherever it lies; None where it names nothing.
-
-    Attributes:
-        calibration_sha256: Of the images in `quantize.folder`.
-        unlabelled_sha256: Of the images in `distill.unlabelled`.
-        teacher_sha256: Of the file `distill.teacher`.
-    """
-
-    calibration_sha256: str | None = None
-    unlabelled_sha256: str | None = None
-    teacher_sha256: str | None = None
-
-    @property
-    def taught_from(self) -> dict[str, Any]:
-        """What distillation depends on, as a setting of a step."""
-        return {"taught_from": {"unlabelled_sha256": self.unlabelled_sha256, "teacher_sha256": self.teacher_sha256}}
-
-
 def plan_steps(
     recipe: Recipe,
     *,
     command: str = "",
     images: bool = True,
-    own: OwnFiles = OwnFiles(),
+    own: OwnFiles = _NO_FILES,
     about: Mapping[str, Any] | None = None,
-    here: Here = Here(),
+    here: Here = _UNTIMED,
 ) -> tuple[Step, ...]:
     """The chain of a recipe, in order.
 

@@ -15,7 +15,8 @@ from edgeseg.compress.calibration.folder import recipe_folder, unlabelled_folder
 from edgeseg.compress.distill.teacher_file import teacher_sha256
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
-from edgeseg.pipeline.plan.plan import Here, OwnFiles, plan_steps
+from edgeseg.pipeline.plan.beside import Here, OwnFiles
+from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
