@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import onnx
 
+from edgeseg.export.onnx.export import quiet_session
 from edgeseg.runtime.data.dataset import DataSet, Sample
 from edgeseg.runtime.data.imagefile import read_image
 from edgeseg.runtime.errors import ConfigError
@@ -55,9 +57,7 @@ class OnnxPeer:
     """Frame to mask through an ONNX file that takes float32 (1, 3, H, W) in [0, 1] and returns scores (1, K, h, w)."""
 
     def __init__(self, file: Path, size_px: int) -> None:
-        import onnxruntime
-
-        self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        self._session = quiet_session(onnx.load(file))
         self._size_px = size_px
 
     def __call__(self, frame: np.ndarray) -> Mask:

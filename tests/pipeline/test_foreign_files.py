@@ -27,6 +27,7 @@ from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
 from edgeseg.pipeline.int8.pixels import with_pixels
 from edgeseg.pipeline.int8.race import Race
 from edgeseg.pipeline.int8.verdict import change, verdict_of
+from edgeseg.runtime.backends.ort import open_session
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.score.intervals import Drop
@@ -355,7 +356,7 @@ def test_the_delivered_file_answers_as_the_file_it_came_from(two: DataSet, tmp_p
     images = [read_image(sample.image, "gray") for sample in two.samples[:4]]
 
     def answer(path: Path) -> np.ndarray:
-        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = open_session(str(path), ort.SessionOptions())
         assert [(one.name, one.shape) for one in session.get_inputs()] == [("x", [4, 1, HEIGHT, WIDTH])]
         assert [one.name for one in session.get_outputs()] == ["out"]
         return np.asarray(session.run(None, {"x": np.stack(images)[:, None].astype(F) / 255})[0][:, 0])

@@ -15,12 +15,14 @@ from edgeseg.compress.search.prune import prune, target_widths
 from edgeseg.runtime.errors import ConfigError, EdgesegError
 from edgeseg.train.models import MODELS, build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
 ARCHS: dict[str, dict[str, Any]] = {
     "unet-transposed": unet_arch(1, 3, base=16, depth=3),
     "unet-bilinear": unet_arch(3, 1, base=16, depth=3, upsampling="bilinear"),
     "efficient_unet": efficient_unet_arch(1, 3, width=0.5, depth=0.5),
+    "lite_unet": lite_unet_arch(1, 3, width=0.5, depth=0.34, decoder=(32, 16, 16, 16)),
     "efficient_unet-short": efficient_unet_arch(3, 1, width=0.5, depth=1.0, stages=5),
 }
 SIZE = (64, 64)

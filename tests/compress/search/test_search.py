@@ -123,5 +123,5 @@ def test_budgets_are_read_and_held() -> None:
     ):
         with pytest.raises(ConfigError, match=words):
             Budget.parse(text, "x86-ort")
-    with pytest.raises(ConfigError, match="needs the teacher's latency"):
+    with pytest.raises(ConfigError, match="needs the reference's latency"):
         Budget("x86-ort", speedup=3.0).ceilings(None)
