@@ -123,7 +123,7 @@ def test_what_cannot_teach_is_refused(tmp_path: Path) -> None:
         _open(_file(tmp_path / "eight.onnx", 8))
     with pytest.raises(ConfigError, match=r"answers \(1, 4, 4, 4\); the student has 3 planes"):
         _open(path, n_outputs=3)(torch.rand(1, 1, 8, 8))
-    with pytest.raises(ConfigError, match="answers probabilities; cut its last node off"):
+    with pytest.raises(ConfigError, match="answers probabilities; cut off its last step"):
         _open(_file(tmp_path / "soft.onnx", softmax=True))(torch.rand(1, 1, 8, 8))
     with pytest.raises(ConfigError, match=r"fails on an image of 1x8x8"):
         _open(_file(tmp_path / "tall.onnx", height=16))(torch.rand(1, 1, 8, 8))

@@ -467,3 +467,5 @@ def test_a_teacher_of_several_networks_is_told(tmp_path: Path) -> None:
     assert "one network is asked" in text and "Temperature" not in text
     text = render(fake_report() | {"asked": asked | {"file_sha256": "ab" * 32}}, tmp_path).text
     assert "the file that distill.teacher names is asked, not the row teacher (SHA-256 abababababab)" in text
+    text = render(fake_report() | {"asked": asked | {"file_sha256": "ab" * 32, "function": "mine:net"}}, tmp_path).text
+    assert "the network of distill.teacher mine:net is asked, not the row teacher (SHA-256 abababababab)" in text

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from edgeseg.compress.distill.ensemble import NO_FLIP, Ensemble, allowed_flips, folded, members_of
-from edgeseg.compress.distill.onnx_teacher import OnnxTeacher
-from edgeseg.compress.distill.stored_views import alone, device
+from edgeseg.compress.distill.frozen import device, frozen
+from edgeseg.compress.distill.given_teacher import GivenTeacher
+from edgeseg.compress.distill.stored_views import alone
 from edgeseg.compress.distill.temperature import fit_temperature
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.runtime.atomic import write_json
@@ -55,6 +56,7 @@ class AskedTeacher:
         temperatures: One a network; all 1 where they are not calibrated.
         val_dice: Mean foreground Dice of the common answer, at network size, in [0, 1].
         file_sha256: Of the file that teaches in the place of the row `teacher`, or None.
+        function: `module:function` of it, where that file is Python's.
     """
 
     members: int
@@ -62,6 +64,7 @@ class AskedTeacher:
     temperatures: tuple[float, ...]
     val_dice: float
     file_sha256: str | None = None
+    function: str | None = None
 
 
 def ask(
@@ -84,8 +87,8 @@ def ask(
         The network that answers, and what is known of it; the very teacher and None where there is nothing to find out.
     """
     members, flips = members_of(teacher), allowed_flips(loaders.config.augment) if how.flips else (NO_FLIP,)
-    ours = not isinstance(teacher, OnnxTeacher)  # a file has no row that says how good it is
-    if ours and len(members) == 1 and not how.calibrate and len(flips) == 1:
+    given = teacher if isinstance(teacher, GivenTeacher) else None  # it has no row that says how good it is
+    if given is None and len(members) == 1 and not how.calibrate and len(flips) == 1:
         return teacher, None
     place = root / _key(loaders, teacher, how)
     place.mkdir(parents=True, exist_ok=True)
@@ -95,8 +98,9 @@ def ask(
             temperatures = tuple(_temperature(loaders, one, before) if how.calibrate else 1.0 for one in members)
             before()
             val_dice = dice_on_val(loaders, Ensemble(members, temperatures, flips))
-            sides, file = tuple(_SIDES[one] for one in flips if one), None if ours else teacher.arch["sha256"]
-            found = AskedTeacher(len(members), sides, temperatures, val_dice, file)
+            sides = tuple(_SIDES[one] for one in flips if one)
+            named = (None, None) if given is None else (given.sha256, given.function)
+            found = AskedTeacher(len(members), sides, temperatures, val_dice, *named)
             write_json(place / "asked.json", dataclasses.asdict(found))
     known = json.loads((place / "asked.json").read_text())
     asked = AskedTeacher(**known | {name: tuple(known[name]) for name in ("flips", "temperatures")})
@@ -113,19 +117,15 @@ def dice_on_val(loaders: SegmentationData, network: SegmentationNet) -> float:
     )
 
 
-@torch.no_grad()
 def _temperature(loaders: SegmentationData, member: SegmentationNet, before: Callable[[], None]) -> float:
     before()
-    where, narrow = device(), loaders.config.precision == "bfloat16"
-    frozen = folded(member).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    answer = frozen(member, loaders.config.precision)
     answers: list[tuple[Tensor, Tensor]] = []
     for batch in loaders.val_dataloader():
-        x = batch["image"].to(where).float() / 255.0
-        with torch.autocast(where, torch.bfloat16, enabled=narrow):
-            logits = frozen(x.contiguous(memory_format=torch.channels_last)).float()
-        if logits.shape[-2:] != x.shape[-2:]:
-            logits = resize_bilinear(logits, (x.shape[-2], x.shape[-1]))
-        answers.append((logits, batch["mask"].long().to(where)))
+        logits, size = answer(batch["image"]), (batch["image"].shape[-2], batch["image"].shape[-1])
+        if logits.shape[-2:] != size:
+            logits = resize_bilinear(logits, size)
+        answers.append((logits, batch["mask"].long().to(logits.device)))
     return fit_temperature(answers)
 
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeseg.compress.distill.onnx_teacher import OnnxTeacher
+from edgeseg.compress.distill.given_teacher import GivenTeacher
 from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.config import AugmentConfig
@@ -121,9 +121,9 @@ def members_of(network: SegmentationNet) -> list[SegmentationNet]:
 def folded(network: SegmentationNet) -> SegmentationNet:
     """A copy for asking alone: batch norm folded, in evaluation mode, without gradients, on the CPU.
 
-    With batch norm folded a forward pass takes about a sixth less. An `OnnxTeacher` is what it is.
+    With batch norm folded a forward pass takes about a sixth less. A `GivenTeacher` is what it is.
     """
-    if isinstance(network, OnnxTeacher):
+    if isinstance(network, GivenTeacher):
         return network
     if isinstance(network, Ensemble):
         made = Ensemble([folded(one) for one in network.networks], network.temperatures, network.flips)

@@ -14,17 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgeseg.compress.distill.given_teacher import GivenTeacher
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.train.models import SegmentationNet
-
-_SUM = 1e-3  # how near to 1 the planes of probabilities add up
 
 
-class OnnxTeacher(SegmentationNet):
-    """A network behind a session; it has no parameters of ours."""
-
-    stride = output_stride = 1
+class OnnxTeacher(GivenTeacher):
+    """A network behind a session."""
 
     def __init__(self, path: Path, sha256: str | None, *, channels: int, n_outputs: int) -> None:
         """Open the file.
@@ -38,13 +34,8 @@ class OnnxTeacher(SegmentationNet):
         Raises:
             ConfigError: If it has changed, cannot be opened, or takes something else than a batch of such images.
         """
-        super().__init__()
         content = path.read_bytes()
-        self.sha256, self.n_outputs, self.where = (
-            hashlib.sha256(content).hexdigest(),
-            n_outputs,
-            f"distill.teacher is {path}",
-        )
+        super().__init__(f"distill.teacher is {path}", hashlib.sha256(content).hexdigest(), n_outputs)
         if self.sha256 != sha256:
             raise ConfigError(f"{self.where}: the file has changed since this run began; give the command again")
         import onnxruntime as ort
@@ -61,10 +52,6 @@ class OnnxTeacher(SegmentationNet):
                 f"{self.where}, which ONNX Runtime refuses: {condensed(err)}; name one with its weights inside"
             ) from err
         self._check_ends(channels)
-        self._answered = False
-
-    def __deepcopy__(self, _: dict[int, Any]) -> OnnxTeacher:
-        return self  # a session cannot be copied; nothing of it changes
 
     @property
     def arch(self) -> dict[str, Any]:
@@ -89,10 +76,7 @@ class OnnxTeacher(SegmentationNet):
         except Exception as err:  # as above
             size = "x".join(map(str, pixels.shape[1:]))
             raise ConfigError(f"{self.where}, which fails on an image of {size}: {condensed(err)}") from err
-        if not self._answered:
-            self._check_answer(answers[0])
-            self._answered = True
-        return torch.from_numpy(np.concatenate(answers)).float().to(x.device)
+        return self.checked(torch.from_numpy(np.concatenate(answers)), len(pixels)).to(x.device)
 
     def _check_ends(self, channels: int) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -107,16 +91,4 @@ class OnnxTeacher(SegmentationNet):
         if kind != "tensor(float)" or len(shape) != 4 or fixed:
             raise ConfigError(
                 f"{self.where}, which takes {kind} {shape}; it must take float32 (1, {channels}, height, width)"
-            )
-
-    def _check_answer(self, answer: np.ndarray) -> None:
-        if answer.ndim != 4 or answer.shape[1] != self.n_outputs:
-            raise ConfigError(
-                f"{self.where}, which answers {answer.shape}; the student has {self.n_outputs} planes: it "
-                f"must answer logits (1, {self.n_outputs}, height, width)"
-            )
-        total = answer.sum(axis=1) if self.n_outputs > 1 else np.ones(1)
-        if answer.min() >= 0.0 and answer.max() <= 1.0 and np.abs(total - 1.0).max() < _SUM:
-            raise ConfigError(
-                f"{self.where}, which answers probabilities; cut its last node off, so that it answers logits"
             )

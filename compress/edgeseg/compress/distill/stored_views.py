@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from edgeseg.compress.distill.ensemble import folded
+from edgeseg.compress.distill.frozen import device, frozen
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import content_hash, split_hash
@@ -138,7 +138,6 @@ def _key(loaders: SegmentationData, teacher: SegmentationNet, order: ViewOrder) 
     return sha256_json(parts)[:16]
 
 
-@torch.no_grad()
 def _make(
     folder: Path,
     draws: Iterator[Draw],
@@ -146,15 +145,12 @@ def _make(
     order: ViewOrder,
     progress: Callable[[str], None],
 ) -> None:
-    where = device()
-    frozen = folded(teacher).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ask = frozen(teacher, order.precision)
     arrays: dict[str, np.memmap] = {}
     for (view, index), n_images, image, mask in draws:
         # One image at a time: what a view's answer is must not depend on which others share its batch.
-        x = image[None].to(where).float() / 255.0
-        with torch.autocast(where, torch.bfloat16, enabled=order.precision == "bfloat16"):
-            answer = frozen(x.contiguous(memory_format=torch.channels_last))
-        row = {"image": image.numpy(), "mask": mask.numpy(), "answer": answer[0].half().cpu().numpy()}
+        answer = ask(image[None])[0]
+        row = {"image": image.numpy(), "mask": mask.numpy(), "answer": answer.half().cpu().numpy()}
         if not arrays:
             arrays = _open(folder, row, (order.n_views, n_images))
         for name, value in row.items():
@@ -163,11 +159,6 @@ def _make(
             progress(f"the teacher's answers, view {view + 1} of {order.n_views}")
     for array in arrays.values():
         array.flush()
-
-
-def device() -> str:
-    """Where a teacher is asked."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _draws(images: TrainingImages, n_views: int, before_image: Callable[[], None]) -> Iterator[Draw]:

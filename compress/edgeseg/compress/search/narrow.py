@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from edgeseg.compress.search.prune import prune
-from edgeseg.train.models import build_model
+from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.pretrained.convert import for_channels
 from edgeseg.train.pretrained.weights import Weights, take_weights
 
@@ -32,6 +32,22 @@ def started_arch(arch: Arch, weights: Weights) -> Arch:
     for stage in changed["blocks"]:
         stage[0]["skip"] = False
     return changed
+
+
+def started_network(arch: Arch, weights: Weights) -> SegmentationNet:
+    """A network of an architecture with the weights in its encoder, cut to its widths; all else is fresh.
+
+    Args:
+        arch: Of an EfficientUNet, or of a LiteUNet of the weights' own size.
+        weights: What it starts from.
+
+    Raises:
+        TrainingError: If they do not fit.
+    """
+    arch = started_arch(arch, weights)
+    model = build_model(arch)
+    take_weights(model, narrowed(weights, arch))
+    return model
 
 
 def narrowed(weights: Weights, arch: Arch) -> Weights:

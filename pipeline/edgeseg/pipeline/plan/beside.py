@@ -27,7 +27,7 @@ class OwnFiles:
     Attributes:
         calibration_sha256: Of the images in `quantize.folder`.
         unlabelled_sha256: Of the images in `distill.unlabelled`.
-        teacher_sha256: Of the file `distill.teacher`.
+        teacher_sha256: Of the file `distill.teacher`, or of the one that holds the function of this name.
     """
 
     calibration_sha256: str | None = None

@@ -112,12 +112,15 @@ def _search(recipe: Recipe, own: OwnFiles, here: Here) -> tuple[Step, ...]:
         return (Step(CUT, _CUT_FROM, {}, search + "run_student_pruned", left_out=reason),)
     places = ranges_places(recipe) | {"layer_times": here.layer_times}
     known = {"folder_sha256": own.calibration_sha256, "machine": here.machine}
-    asked, searched = (known | {"recipe": one.to_json()} for one in (recipe.of_target(), recipe.of_search()))
+    keyed = dataclasses.replace(recipe, student=_by_content(recipe.student))
+    asked, searched = (known | {"recipe": one.to_json()} for one in (keyed.of_target(), keyed.of_search()))
     weight = sum(search_parts(recipe).values())
-    searched |= own.taught_from
+    start = _start_of(recipe.student) if "thin_pretrained" in recipe.fit.baselines else None
+    searched |= own.taught_from | _start(start)
     compared = (REFERENCE,) if recipe.budget.speedup is not None else ()
     before = (*_CUT_FROM, *compared, "target")
-    cut = Step(CUT, before, searched, search + "run_student_pruned", 4, weight=weight, places=places)
+    begun = places | _places(recipe.student)
+    cut = Step(CUT, before, searched, search + "run_student_pruned", 4, weight=weight, places=begun)
     return (Step("target", compared, asked, search + "run_target", 2, weight=0.2, places=places), cut)
 
 
@@ -185,9 +188,15 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
 
 def _student(section: StudentSection) -> dict[str, Any]:
     """What the student's trainings are told of it; of a file to start from the content instead of the place."""
-    start = student_start(section.init, section.width, section.depth)
-    init = FILE if _places(section) else section.init
-    return {"student": dataclasses.asdict(dataclasses.replace(section, init=init))} | _start(start)
+    return {"student": dataclasses.asdict(_by_content(section))} | _start(_start_of(section))
+
+
+def _by_content(section: StudentSection) -> StudentSection:
+    return dataclasses.replace(section, init=FILE) if _places(section) else section
+
+
+def _start_of(section: StudentSection) -> StartSection | None:
+    return student_start(section.init, section.width, section.depth)
 
 
 def _start(start: StartSection | None) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class DistillSection:
     `unlabelled` names a folder of images without masks, which a relative path looks for in the data set; as many of
     them as of the labelled ones join every epoch, with the teacher's answer alone.
 
-    `teacher` names an ONNX file, found alike, that is followed instead of the row `teacher`.
+    `teacher` names what is followed instead of the row `teacher`: an ONNX file, found alike, or `module:function`, a
+    Python function of the user's own that returns a network.
     """
 
     temperature: float = 2.0

@@ -9,7 +9,7 @@ from edgeseg.runtime.errors import ConfigError
 # Kept in step with `edgeseg.compress.search.importance.IMPORTANCE`, which imports torch; a test compares the two.
 IMPORTANCES = ("group_l2", "taylor", "random")
 STUDENTS = ("student_alone", "student_distilled")
-BASELINES = ("random_largest", "thin_student", "coarse_student")
+BASELINES = ("random_largest", "thin_student", "thin_pretrained", "coarse_student")
 
 _DEPTH, _WIDTHS = "depth", "widths"
 # Names of `edgeseg.pipeline.search.cut.Way`.
@@ -35,8 +35,8 @@ class FitSection:
         corrections: How often a cut whose measurement misses the budget is made again, deeper, before any training.
         margin: The search aims this ratio below the budget, so that a measurement's noise does not break it.
         final_seeds: Trainings with other seeds of the final row and of the winning baseline.
-        baselines: What runs beside the method; without any the method ships unopposed. `coarse_student` runs where it
-            is named: what a finer answer costs, spent on width.
+        baselines: What runs beside the method; without any the method ships unopposed. `thin_pretrained` runs where
+            `student.init` is not `none`, `coarse_student` where it is named: what a finer answer costs, spent on width.
     """
 
     importances: tuple[str, ...] = ("taylor", "group_l2")
@@ -53,7 +53,7 @@ class FitSection:
     corrections: int = 3
     margin: float = 0.03
     final_seeds: int = 3
-    baselines: tuple[str, ...] = ("random_largest", "thin_student")
+    baselines: tuple[str, ...] = ("random_largest", "thin_student", "thin_pretrained")
 
     def __post_init__(self) -> None:
         if not self.importances:

@@ -20,7 +20,6 @@ from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.prune_section import refuse_prune
 from edgeseg.pipeline.recipe.reference_section import ReferenceSection
 from edgeseg.pipeline.recipe.source import place, read_source
-from edgeseg.pipeline.recipe.start import NONE
 from edgeseg.pipeline.recipe.student_section import StudentSection
 from edgeseg.pipeline.recipe.teacher_section import TeacherSection
 from edgeseg.runtime.engines import TARGETS
@@ -177,7 +176,7 @@ class Recipe:
             binary_output=self.binary_output,
             train=self.train,
             teacher=TeacherSection(self.teacher.encoder, depth=self.teacher.depth),  # decides which sizes are right
-            student=dataclasses.replace(self.student, init=NONE),  # it starts from a trained one
+            student=self.student,
             distill=self.distill,
             quantize=dataclasses.replace(self.quantize, folder=None, float_paths=()),
             bench=BenchSection(threads=self.bench.threads),

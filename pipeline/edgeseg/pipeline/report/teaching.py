@@ -15,9 +15,10 @@ def teaching(report: Report) -> Markup:
     count = asked["members"]
     networks = "one network is asked" if count == 1 else f"{count} networks are asked; the row teacher is the first"
     if asked["file_sha256"]:
-        networks = (
-            f"the file that distill.teacher names is asked, not the row teacher (SHA-256 {asked['file_sha256'][:12]})"
-        )
+        named = "the file that distill.teacher names"
+        if asked.get("function") is not None:
+            named = f"the network of distill.teacher {asked['function']}"
+        networks = f"{named} is asked, not the row teacher (SHA-256 {asked['file_sha256'][:12]})"
     found = [f"What the distilled student follows: {networks}{flips}.", f"Dice {asked['val_dice']:.3f} on val (torch)."]
     if any(one != 1.0 for one in asked["temperatures"]):
         values = ", ".join(f"{one:.2f}" for one in asked["temperatures"])

@@ -2,7 +2,9 @@
 
 - random_largest: random channels of the largest layers go (arXiv:2512.03834), then the same fine-tuning.
 - thin_student: the student's architecture with a smaller width, trained from scratch.
-- coarse_student: the same with one decoder level less, so that what a finer answer costs goes into width.
+- thin_pretrained: the same, started from what the student started from: its encoder is cut to that width before all
+  training (compress/search/narrow.py), as the published networks of a smaller family are.
+- coarse_student: thin_student with one decoder level less, so that what a finer answer costs goes into width.
 
 Where the method has taken whole parts out, all are without them too: with channels alone they may not fit at all.
 """
@@ -19,8 +21,9 @@ import torch
 from edgeseg.compress.as_trained import as_trained
 from edgeseg.compress.search.arch_widths import with_widths
 from edgeseg.compress.search.budget import misses
-from edgeseg.compress.search.depth import Depth, levels_left, output_stride, shallower_arch
+from edgeseg.compress.search.depth import Depth, levels_left, output_stride, shallower, shallower_arch
 from edgeseg.compress.search.groups import channel_groups
+from edgeseg.compress.search.narrow import started_arch, started_network
 from edgeseg.compress.search.predictor import Figures
 from edgeseg.pipeline.recipe.student_section import OUTPUT_STRIDES, StudentSection
 from edgeseg.pipeline.search.cut import apply
@@ -29,6 +32,7 @@ from edgeseg.pipeline.search.rounds import Start, fine_tune
 from edgeseg.pipeline.search.trainings import Effort, Trained, train
 from edgeseg.pipeline.steps.architecture import student_arch
 from edgeseg.train.models import SegmentationNet, build_model
+from edgeseg.train.pretrained.weights import Weights
 
 Arch = dict[str, Any]
 
@@ -87,26 +91,22 @@ def random_largest(lab: Lab, start: Start, parts: Depth) -> Baseline:
     return Baseline("random_largest", note, figures, run)
 
 
-def thin_student(lab: Lab, start: Start, taught: bool, parts: Depth, name: str = "thin_student") -> Baseline:
-    """The recipe's student without `parts`, at the largest width that fits.
+def thin_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline:
+    """The recipe's student without `parts`, at the largest width that fits, from scratch.
 
     Raises:
         BudgetError: If even the narrowest misses the budget.
     """
-    section = lab.recipe.student
-    ends = (int(start.student.arch["in_channels"]), start.student.n_outputs)
-    shares = [step / _WIDTH_STEPS for step in range(_WIDTH_STEPS, 0, -1)]
-    archs = [shallower_arch(student_arch(_thinner(section, share), *ends), parts) for share in shares]
-    at, figures = largest_fitting(lab, name, archs)
+    return _thin("thin_student", lab, start, taught, parts)
 
-    def run(seed: int) -> Trained:
-        effort = Effort(section.epochs, section.learning_rate, seed=seed)
-        teacher = start.teacher if taught else None
-        return train(lab, f"{name}_{seed}", fresh(archs[at], seed), teacher, effort)
 
-    coarse = f", answering at 1/{fresh(archs[at], 0).output_stride}" if name == "coarse_student" else ""
-    note = f"the student at width {section.width * shares[at]:.2f}{_without(parts)}{coarse}, from scratch"
-    return Baseline(name, note, figures, run)
+def thin_pretrained(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline:
+    """The same from `start.weights`.
+
+    Raises:
+        BudgetError: If even the narrowest misses the budget.
+    """
+    return _thin("thin_pretrained", lab, start, taught, parts, start.weights)
 
 
 def coarse_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseline:
@@ -118,7 +118,31 @@ def coarse_student(lab: Lab, start: Start, taught: bool, parts: Depth) -> Baseli
     coarser = replace(parts, levels=parts.levels + 1)
     if levels_left(start.student.arch, coarser) < 1 or output_stride(start.student.arch, coarser) > OUTPUT_STRIDES[-1]:
         raise BudgetError(f"coarse_student: one level less would answer coarser than 1/{OUTPUT_STRIDES[-1]}", {})
-    return thin_student(lab, start, taught, coarser, "coarse_student")
+    return _thin("coarse_student", lab, start, taught, coarser)
+
+
+def _thin(name: str, lab: Lab, start: Start, taught: bool, parts: Depth, weights: Weights | None = None) -> Baseline:
+    section = lab.recipe.student
+    ends = (int(start.student.arch["in_channels"]), start.student.n_outputs)
+    shares = [step / _WIDTH_STEPS for step in range(_WIDTH_STEPS, 0, -1)]
+    whole = [student_arch(_thinner(section, share), *ends) for share in shares]
+    if weights is not None:
+        whole = [started_arch(arch, weights) for arch in whole]
+    archs = [shallower_arch(arch, parts) for arch in whole]
+    at, figures = largest_fitting(lab, name, archs)
+
+    def run(seed: int) -> Trained:
+        effort = Effort(section.epochs, section.learning_rate, seed=seed)
+        if weights is None:
+            model = fresh(archs[at], seed)
+        else:  # stages are counted through in the weights, so that all are filled before any goes
+            model = shallower(_seeded(seed, lambda: started_network(whole[at], weights)), parts, seed)
+        return train(lab, f"{name}_{seed}", model, start.teacher if taught else None, effort)
+
+    coarse = f", answering at 1/{fresh(archs[at], 0).output_stride}" if name == "coarse_student" else ""
+    begun = "from scratch" if weights is None else "its encoder cut from what the student started from"
+    note = f"the student at width {section.width * shares[at]:.2f}{_without(parts)}{coarse}, {begun}"
+    return Baseline(name, note, figures, run)
 
 
 def _thinner(section: StudentSection, share: float) -> StudentSection:
@@ -132,9 +156,13 @@ def _without(parts: Depth) -> str:
 
 def fresh(arch: Arch, seed: int) -> SegmentationNet:
     """A network with initial weights from a seed."""
+    return _seeded(seed, lambda: build_model(arch)).eval()
+
+
+def _seeded(seed: int, build: Callable[[], SegmentationNet]) -> SegmentationNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_model(arch).eval()
+        return build()
 
 
 def largest_fitting(lab: Lab, name: str, archs: Sequence[Arch]) -> tuple[int, Figures]:

@@ -13,7 +13,13 @@ from edgeseg.compress.search.depth import Depth, parts_gone
 from edgeseg.compress.search.predictor import Figures
 from edgeseg.pipeline.plan.plan import INT8_VERSION, ranges_settings
 from edgeseg.pipeline.plan.shown import shown_worse
-from edgeseg.pipeline.search.baselines import Baseline, coarse_student, random_largest, thin_student
+from edgeseg.pipeline.search.baselines import (
+    Baseline,
+    coarse_student,
+    random_largest,
+    thin_pretrained,
+    thin_student,
+)
 from edgeseg.pipeline.search.cut import Cut, Way
 from edgeseg.pipeline.search.lab import BudgetError, Lab
 from edgeseg.pipeline.search.rounds import Start, fine_tune
@@ -112,13 +118,14 @@ def baselines_of(lab: Lab, start: Start, taught: bool, parts: Depth | None) -> t
     Args:
         lab: The search.
         start: What the method started from.
-        taught: Whether baselines from scratch are distilled too.
+        taught: Whether the thin students are distilled too.
         parts: What the method has taken out; None where nothing had to be cut.
     """
     gone = parts or Depth()
     makers: dict[str, Callable[[], Baseline]] = {
         "random_largest": lambda: random_largest(lab, start, gone),
         "thin_student": lambda: thin_student(lab, start, taught, gone),
+        "thin_pretrained": lambda: thin_pretrained(lab, start, taught, gone),
         "coarse_student": lambda: coarse_student(lab, start, taught, gone),
     }
     found, missing = [], {}
@@ -128,6 +135,9 @@ def baselines_of(lab: Lab, start: Start, taught: bool, parts: Depth | None) -> t
             continue
         if parts is None:
             missing[name] = "the student holds the budget uncut, so this would be the student itself"
+            continue
+        if name == "thin_pretrained" and start.weights is None:
+            missing[name] = "student.init is none, so this would be thin_student"
             continue
         try:
             one = make()

@@ -24,7 +24,7 @@ class Networks:
         answers: What fine-tuning follows: the teacher, all its networks, or the student where it has become better.
         reference: What a speed-up refers to; None where the budget asks for none.
         name: Step of the student.
-        teaches: Step of `answers`, or `distill.teacher` for a file.
+        teaches: Step of `answers`, or `distill.teacher` for what that names.
         checkpoint: Folder of the student.
     """
 
@@ -37,7 +37,7 @@ class Networks:
 
     @classmethod
     def load(cls, context: StepContext, data: DataSet) -> Networks:
-        """As the step `choose_student` says; a file that the recipe names as teacher is always followed."""
+        """As the step `choose_student` says; what the recipe names as teacher is always followed."""
         chosen = context.result(CHOOSE_STUDENT, Choice)
         name, teaches = chosen.student, str(chosen.teaches)
         student = load_checkpoint(context.folders[name].files)[0]
@@ -49,7 +49,7 @@ class Networks:
 
     @property
     def taught(self) -> bool:
-        """Whether the student was distilled, as baselines from scratch then are too."""
+        """Whether the student was distilled, as the thin students then are too."""
         return self.name == "student_distilled"
 
 

@@ -12,6 +12,7 @@ from edgeseg.pipeline.search.cut import Cut, Way, cut_to, fill
 from edgeseg.pipeline.search.lab import BudgetError, Lab
 from edgeseg.pipeline.search.trainings import Effort, Trained, train
 from edgeseg.train.models import SegmentationNet
+from edgeseg.train.pretrained.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Start:
         teacher: Whose answers fine-tuning follows, or None.
         checkpoint: Folder of the student.
         name: Step of the chain that trained it.
+        weights: What its training started from; None from scratch, or where no baseline starts from it.
     """
 
     student: SegmentationNet
@@ -31,6 +33,7 @@ class Start:
     teacher: SegmentationNet | None
     checkpoint: Path
     name: str = "student"
+    weights: Weights | None = None
 
 
 def all_ways(lab: Lab) -> list[Way]:

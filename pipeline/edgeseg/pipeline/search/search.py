@@ -51,7 +51,7 @@ def search_network(lab: Lab, start: Start, *, taught: bool, reference_ms: float 
     Args:
         lab: Place and tools.
         start: Student, its measured cost, and whose answers fine-tuning follows.
-        taught: Whether baselines from scratch are distilled too, as the student was.
+        taught: Whether the thin students are distilled too, as the student was.
         reference_ms: p50 of the FP32 reference on the target [ms], for a budget in `speedup`.
 
     Raises:

@@ -28,6 +28,7 @@ from edgeseg.pipeline.search.networks import Networks, reference_of
 from edgeseg.pipeline.search.rounds import Start
 from edgeseg.pipeline.search.search import search_network
 from edgeseg.pipeline.steps.data import open_data
+from edgeseg.pipeline.steps.start import weights_of
 from edgeseg.pipeline.target.here import (
     LocalTarget,
     beside_student,
@@ -42,6 +43,7 @@ from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import SegmentationNet
+from edgeseg.train.pretrained.weights import Weights
 
 Result = dict[str, Any]
 
@@ -64,7 +66,7 @@ def run_student_pruned(context: StepContext) -> Result:
         return {"status": "refused", "reason": mute}
     networks = Networks.load(context, data)
     lab, known_ms = open_lab(context, data, networks)
-    start = _start(lab, networks)
+    start = _start(lab, networks, weights_of(context))
     found = search_network(lab, start, taught=networks.taught, reference_ms=known_ms)
     write_json(context.folder.files / SEARCH_FILE, found.record)
     told = {"sentence": found.record["sentence"], "detail": found.record["detail"]}
@@ -152,7 +154,7 @@ def _pair_ms(
     return dict(journal.find("measurements", "reference_student", settings, take))
 
 
-def _start(lab: Lab, networks: Networks) -> Start:
+def _start(lab: Lab, networks: Networks, weights: Weights | None) -> Start:
     """The student with its cost, from which everything is predicted.
 
     Raises:
@@ -166,7 +168,7 @@ def _start(lab: Lab, networks: Networks) -> Start:
         )
     if figures["infer_ms"] is not None:
         lab.around_ms = figures["total_ms"] - figures["infer_ms"]
-    return Start(networks.student, figures, networks.answers, networks.checkpoint, networks.name)
+    return Start(networks.student, figures, networks.answers, networks.checkpoint, networks.name, weights)
 
 
 def _keep(context: StepContext, data: DataSet, lab: Lab, networks: Networks, checkpoint: Path) -> Result:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from edgeseg.compress.search.narrow import narrowed, started_arch
+from edgeseg.compress.search.narrow import started_network
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.start import StartSection
 from edgeseg.train.models import SegmentationNet, build_model
-from edgeseg.train.pretrained.weights import take_weights
+from edgeseg.train.pretrained.weights import Weights
 
 
 def started(context: StepContext, arch: dict[str, Any]) -> SegmentationNet:
@@ -23,14 +23,18 @@ def started(context: StepContext, arch: dict[str, Any]) -> SegmentationNet:
     Raises:
         EdgesegError: If the weights are not to be had, or do not fit.
     """
+    weights = weights_of(context)
+    return build_model(arch) if weights is None else started_network(arch, weights)
+
+
+def weights_of(context: StepContext) -> Weights | None:
+    """The weights that the step is keyed by; None for a training from scratch.
+
+    Raises:
+        EdgesegError: If they are not to be had.
+    """
     start = _start(context)
-    if start is None:
-        return build_model(arch)
-    weights = start.open(_place(context))
-    arch = started_arch(arch, weights)
-    model = build_model(arch)
-    take_weights(model, narrowed(weights, arch))
-    return model
+    return None if start is None else start.open(_place(context))
 
 
 def start_of(context: StepContext) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def pretrained(records: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any]
 
 
 def _start(context: StepContext) -> StartSection | None:
-    """A training of a search has no such setting: it begins with a trained network."""
+    """Most trainings of a search have no such setting: they begin with a trained network."""
     found = context.settings.get("start")
     return None if found is None else context.section("start", StartSection)
 
