@@ -18,7 +18,7 @@ from results_table import DASH, Values, dig, drop_text, number, print_tables, ra
 MARKERS = ("<!-- crossvals -->", "<!-- /crossvals -->")
 ROWS = ("teacher", "student", "shipped")
 HEAD = (
-    "| fold | images | ships | Dice teacher | student | shipped | drop [points] | p50 [ms] | speed-up | file [kB] |",
+    "| fold | images | ships | Dice teacher | student | shipped | drop [points] | p50 [ms] | {speed} | file [kB] |",
     "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|",
 )
 REGION_HEAD = ("| regions of all images | found | small ones | false ones a good frame |", "|---|--:|--:|--:|")
@@ -43,18 +43,26 @@ def crossval_text(record: Values, path: Path) -> str:
         _origin(record, path),
         "",
     ]
-    lines += [*HEAD, *(_fold(one) for one in record["folds"])]
+    compared = sorted({whom for one in record["folds"] if (whom := _compared_with(one))})
+    speed = f"speed-up vs {compared[0]}" if len(compared) == 1 else "speed-up"
+    lines += [HEAD[0].format(speed=speed), HEAD[1], *(_fold(one, len(compared) > 1) for one in record["folds"])]
     pooled = record.get("pooled")
     lines += [_row("all", pooled, "", pooled), *_regions(pooled)] if pooled else []
     lines += [f"\nFold {one['fold']} is {one['status']}: {one['reason']}." for one in record["folds"] if one["reason"]]
     return "\n".join(lines) + "\n"
 
 
-def _fold(one: Values) -> str:
-    return _row(str(one["fold"]), one, str(one.get("network") or one["status"]), one if "accuracy" in one else None)
+def _compared_with(one: Values) -> str | None:
+    """What a fold's speed is compared with: folds of before there was a reference have the teacher in its place."""
+    return next((whom for whom in ("reference", "teacher") if f"speedup_vs_{whom}" in one), None)
 
 
-def _row(name: str, costs: Values | None, ships: str, scored: Values | None) -> str:
+def _fold(one: Values, mixed: bool) -> str:
+    scored, ships = one if "accuracy" in one else None, str(one.get("network") or one["status"])
+    return _row(str(one["fold"]), one, ships, scored, f" vs {_compared_with(one)}" if mixed and scored else "")
+
+
+def _row(name: str, costs: Values | None, ships: str, scored: Values | None, whom: str = "") -> str:
     images = dig(scored, "accuracy", "shipped", "n_images") or dig(costs, "images", "test")
     size = dig(costs, "bytes")
     cells = [
@@ -64,7 +72,7 @@ def _row(name: str, costs: Values | None, ships: str, scored: Values | None) -> 
         *(number(dig(scored, "accuracy", row, "dice_mean"), 3) for row in ROWS),
         drop_text(dig(scored, "drop")),
         number(dig(costs, "latency_ms", "total", "p50"), 2),
-        ratio_text(speedup_of(costs or {})),
+        ratio_text(speedup_of(costs or {})) + whom,
         number(size / 1e3 if size else None, 0),
     ]
     return f"| {' | '.join(cells)} |"

@@ -53,14 +53,19 @@ def test_folds_and_their_sum(tmp_path: Path, false: float | str) -> None:
     assert (f"Regions lost from teacher to shipped, of 96: {drop} points." in text) is isinstance(false, float)
 
 
-def test_a_fold_s_speed_is_read_under_the_name_of_either_version(tmp_path: Path) -> None:
+def test_what_a_fold_s_speed_is_compared_with_is_named(tmp_path: Path) -> None:
     path, found = tmp_path / "nerves.json", record(0.1)
     old = json.dumps(found)
-    texts = []
-    for text in (old, old.replace("speedup_vs_teacher", "speedup_vs_reference")):
+    new = old.replace("speedup_vs_teacher", "speedup_vs_reference")
+    for text, whom in ((old, "teacher"), (new, "reference")):
         path.write_text(text)
-        texts.append(run(path).stdout)
-    assert texts[0] == texts[1] and "66.0 (64.0 to 68.0)" in texts[0]
+        table = run(path).stdout
+        assert f"| speed-up vs {whom} |" in table and "| 66.0 (64.0 to 68.0) |" in table
+    both = [json.loads(new)["folds"][0], json.loads(old)["folds"][0] | {"fold": 1}]
+    path.write_text(json.dumps(found | {"folds": both}))
+    table = run(path).stdout
+    assert "| speed-up |" in table
+    assert "66.0 (64.0 to 68.0) vs reference |" in table and "66.0 (64.0 to 68.0) vs teacher |" in table
 
 
 def test_nothing_tested_is_told(tmp_path: Path) -> None:

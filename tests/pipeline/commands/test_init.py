@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -95,6 +96,17 @@ def test_a_description_is_kept_and_believed(tmp_path: Path) -> None:
     assert report["kept"] == [str(root / "dataset.yaml")]
     assert (root / "dataset.yaml").read_text() == description
     assert recipe_of(root).name == "nerves" and report["found"]["classes"] == ["background", "nerve"]
+
+
+def test_every_line_that_is_left_out_can_be_put_in(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "d")
+    init_folder(root)
+    text, written = (root / "recipe.yaml").read_text(), recipe_of(root)
+    keys = re.findall(r"^  # (\w+: )", text, re.MULTILINE)
+    assert "output_stride: " in keys and len(keys) > 4
+    for key in keys:
+        (root / "recipe.yaml").write_text(text.replace(f"  # {key}", f"  {key}"))
+        assert recipe_of(root) != written, key
 
 
 def test_a_recipe_is_never_overwritten(tmp_path: Path) -> None:

@@ -133,6 +133,12 @@ def test_distillation_depends_on_the_images_without_masks() -> None:
     assert changed == {"student_distilled", "student_pruned"}
 
 
+@pytest.mark.parametrize("more", ["teacher.seeds=2", "distill.flips=true", "distill.teacher=mine:net"])
+def test_the_choice_knows_that_more_than_the_row_teaches(more: str) -> None:
+    assert _steps()["choose_student"].settings["row_teaches"]
+    assert not _steps(more)["choose_student"].settings["row_teaches"]
+
+
 def test_ranges_depend_on_the_images_of_a_folder() -> None:
     recipe = load_recipe(RECIPES[0], ["quantize.folder=line_3"])
     plans = [

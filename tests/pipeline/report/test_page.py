@@ -17,6 +17,7 @@ from edgeseg.pipeline.report.drawing import FALSE, MISSED, SHOWN_PX, draw_errors
 from edgeseg.pipeline.report.fields import moment, points, short
 from edgeseg.pipeline.report.image_rank import Faults
 from edgeseg.pipeline.report.page import Panel, render_report
+from edgeseg.pipeline.report.tables import decisions_table, steps_table
 from edgeseg.pipeline.report.verdict import read_verdict
 from edgeseg.runtime.errors import DataError, EdgesegError
 
@@ -452,6 +453,18 @@ def test_the_report_is_left_as_it_was(tmp_path):
 def test_latency_parts_add_up():
     parts = latency(3.29)  # the fixture itself must not teach a wrong shape
     assert parts["pre"]["p50"] + parts["infer"]["p50"] + parts["post"]["p50"] == pytest.approx(parts["total"]["p50"])
+
+
+def test_a_refused_row_has_no_green_verdict() -> None:
+    """A small drop is said; but it is no good news of a row that is refused for something else."""
+    small = {"dice_drop_vs_teacher": {split: drop(0.001, 0.002) for split in ("val", "test")}}
+    report = fake_report()
+    report["steps"] = [row | small for row in report["steps"]]
+    for table in (steps_table, decisions_table):
+        assert 'badge good">not worse' in table(report)
+        for refused in ({"status": "refused"}, {"refused_for": {"x86-ort": "too slow"}}):
+            shown = table(report | {"steps": [row | refused for row in report["steps"]]})
+            assert 'badge good">not worse' not in shown and 'badge plain">not worse' in shown
 
 
 def test_a_teacher_of_several_networks_is_told(tmp_path: Path) -> None:

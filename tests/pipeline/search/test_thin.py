@@ -12,6 +12,8 @@ import torch
 from edgeseg.compress.search.budget import misses
 from edgeseg.compress.search.depth import Depth, shallower_arch
 from edgeseg.compress.search.narrow import narrowed, started_arch, started_network
+from edgeseg.pipeline.chain.chain import StepContext
+from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.recipe.fit_section import BASELINES
@@ -23,6 +25,7 @@ from edgeseg.pipeline.search.lab import Lab
 from edgeseg.pipeline.search.rounds import Start
 from edgeseg.pipeline.search.trainings import Effort, Trained
 from edgeseg.pipeline.steps.architecture import student_arch
+from edgeseg.pipeline.steps.start import weights_of
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
@@ -153,6 +156,22 @@ def test_the_search_depends_on_the_weights_that_a_baseline_starts_from(tmp_path:
     assert one.settings["start"]["sha256"] != other.settings["start"]["sha256"]
     assert one.settings["recipe"] == other.settings["recipe"]  # by content, wherever it lies
     assert one.places["start"] == str(tmp_path / "one")
+
+
+def test_the_step_hands_the_search_what_the_student_started_from(tmp_path: Path, recipe: Recipe) -> None:
+    torch.manual_seed(1)
+    student = build_model(efficient_unet_arch(1, 4, width=0.5, stages=4))
+    save_checkpoint(tmp_path / "own", student, {})
+    section = dataclasses.replace(recipe.student, init=str(tmp_path / "own"))
+    found = {}
+    for baseline in ("thin_student", "thin_pretrained"):
+        fit = dataclasses.replace(recipe.fit, baselines=(baseline,))
+        steps = plan_steps(dataclasses.replace(recipe, student=section, fit=fit))
+        step = next(one for one in steps if one.name == "student_pruned")
+        context = StepContext(step, tmp_path, tmp_path, StepFolder(tmp_path), {}, {}, lambda share, words: None)
+        found[baseline] = weights_of(context)
+    assert found["thin_student"] is None and found["thin_pretrained"] is not None
+    assert torch.equal(found["thin_pretrained"].tensors["conv_stem.weight"], student.state_dict()["conv_stem.weight"])
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -27,7 +27,9 @@ from edgeseg.runtime.score.metrics import summarize
 from ..stored_scores import CLASSES, store_scores
 
 
-def _context(root: Path, missed_rows: dict[str, int], named: str | None = None) -> StepContext:
+def _context(
+    root: Path, missed_rows: dict[str, int], named: str | None = None, row_teaches: bool = True
+) -> StepContext:
     gates = GateSection(max_dice_drop=0.05, max_total_dice_drop=0.05).of_choices()
     results: dict[str, dict[str, Any]] = {}
     for row in MODEL_ROWS:
@@ -38,7 +40,12 @@ def _context(root: Path, missed_rows: dict[str, int], named: str | None = None) 
             results[row.file] = {"result": {"status": "ok", "reason": None}}
     (root / "choose_student" / "files").mkdir(parents=True)
     return StepContext(
-        step=Step("choose_student", (), {"gates": dataclasses.asdict(gates), "named": named}, ""),
+        step=Step(
+            "choose_student",
+            (),
+            {"gates": dataclasses.asdict(gates), "named": named, "row_teaches": row_teaches},
+            "",
+        ),
         data_root=root,
         split_file=root / "split.json",
         folder=StepFolder(root / "choose_student"),
@@ -83,6 +90,13 @@ def test_the_student_that_goes_on(
     }
     assert (chosen.student, chosen.teaches) == (student, teaches)
     assert reason in chosen.reason
+
+
+def test_a_student_better_than_the_first_of_its_teachers_is_not_shown_to_be_better_than_all(tmp_path: Path) -> None:
+    """It would take the place of an ensemble, whose answer is better than that of the row it is compared with."""
+    missed_rows = {"teacher": 3, "student_alone": 2, "student_distilled": 1}
+    chosen = run_choose_student(_context(tmp_path, missed_rows, row_teaches=False))
+    assert (chosen.student, chosen.teaches) == ("student_distilled", "teacher")
 
 
 def test_a_little_below_its_baseline_is_no_reason_to_refuse_distillation(tmp_path: Path) -> None:

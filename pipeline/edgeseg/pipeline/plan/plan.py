@@ -145,6 +145,8 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
     named = recipe.fit.student
     left_out = {name: f"fit.student names {named}" for name in STUDENTS if named not in (None, name)}
     gates = {"gates": dataclasses.asdict(recipe.gates.of_choices())}
+    given = recipe.distill.teacher is not None
+    row_teaches = not (given or recipe.teacher.seeds > 1 or recipe.distill.flips)
     trains, deciding = _STEPS + "training:", _STEPS + "choose:"
     score = {row.name: _scores([row], "val", scale)[0] for row in MODEL_ROWS}
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
@@ -167,9 +169,9 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
         Step(
             "choose_student",
             chosen_from,
-            gates | {"named": named},
+            gates | {"named": named, "row_teaches": row_teaches},
             deciding + "run_choose_student",
-            version=5,
+            version=6,
             weight=0.1,
         ),
         searched[-1],

@@ -105,6 +105,7 @@ student: # an EfficientUNet
   init: imagenet # or none: from scratch; or a checkpoint's folder
   width: 0.75 # multiplies channels
   depth: 1.0 # multiplies layers
+  # output_stride: 4 # input pixels per score along each side; default 2, up to 8: faster, and blind to what is smaller
   epochs: {choice.student_epochs}
   learning_rate: 1.0e-3
 distill:

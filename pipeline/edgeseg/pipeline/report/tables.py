@@ -147,7 +147,7 @@ def _step_cells(row: Row, split: str, ships: bool) -> list[Value]:
         fixed(number(row, "accuracy", "val", "dice_mean")),
         fixed(number(row, "accuracy", "test", "dice_mean")),
         _drop(drop),
-        _verdict(drop),
+        _verdict(drop, row),
         megabytes(number(row, "bytes")),
         short(number(row, "latency_ms", "total", "p50")),
         _speedup(row, "speedup_vs_reference"),
@@ -159,9 +159,9 @@ def _decision_cells(row: Row) -> list[Value]:
     agreement, parity = number(row, "agreement_vs_parent"), number(row, "parity", "mask_agreement")
     return [
         _drop(parent),
-        _verdict(parent),
+        _verdict(parent, row),
         _drop(teacher),
-        _verdict(teacher),
+        _verdict(teacher, row),
         None if agreement is None else fixed(100 * agreement, 2),
         None if parity is None else fixed(100 * parity, 3),
         _speedup(row, "speedup_vs_parent"),
@@ -241,9 +241,11 @@ def _speedup(row: Row, key: str) -> Markup:
     return with_interval(None if ratio is None else f"{ratio} ×", low, high)
 
 
-def _verdict(drop: Any) -> Value:
+def _verdict(drop: Any, row: Row) -> Value:
+    """The verdict; green in a row that nothing else is held against: one drop that is small is no good news there."""
     word = dig(drop, "verdict")
-    return badge(str(word)) if word else escape(None)
+    held_back = row["status"] != "ok" or row["refused_for"]
+    return badge(str(word), "plain" if held_back and word == "not worse" else None) if word else escape(None)
 
 
 def _distance(found: Any) -> Markup:

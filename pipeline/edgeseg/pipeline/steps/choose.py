@@ -26,13 +26,16 @@ def run_choose_student(context: StepContext) -> Choice:
     """Take the distilled student, unless it is shown to be worse than the same student alone, or refused otherwise.
 
     `teaches` is the network whose answers fine-tuning after pruning follows: the teacher, or the unpruned student
-    itself where it is shown to be better than its teacher on val. A student that the recipe names goes on as it is.
+    itself where it is shown to be better than its teacher on val. Where students follow more than the row `teacher`
+    (several networks, mirrored views, what the recipe names instead) nothing shows that, and the teacher teaches on. A
+    student that the recipe names goes on as it is.
     """
     rows = _rows(context, "teacher", "student_distilled", "student_alone")
     named = context.setting("named")
     student, reason = (str(named), "fit.student names it") if named is not None else _student(rows)
     beside_teacher = (rows[student].dice_drop_vs_teacher or {}).get("val")
-    return Choice(student, reason, teaches=student if shown_better(beside_teacher) else "teacher")
+    outgrown = context.setting("row_teaches") and shown_better(beside_teacher)
+    return Choice(student, reason, teaches=student if outgrown else "teacher")
 
 
 def _student(rows: Mapping[str, Row]) -> tuple[str, str]:
