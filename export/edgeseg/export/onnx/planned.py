@@ -127,10 +127,10 @@ def bind_onnx(exported: onnx.ModelProto, graph: DeployGraph, spec: ModelSpec) ->
 
 
 def _pixels(exported: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
-    """The network's input and what only moves its pixels: uint8 tensors, which binding by value leaves out."""
+    """The network's input and what only moves its pixels: in other layouts than binding by value compares."""
     found: dict[str, tuple[str, ...]] = {INPUT: (PIXELS,)}
     for node in exported.graph.node:
-        if node.op_type in LAYOUT and node.input[0] in found:
+        if node.op_type in {*LAYOUT, "Cast"} and node.input[0] in found:
             found[node.output[0]] = found[node.input[0]]
     return found
 
