@@ -53,12 +53,14 @@ class DeployGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Scores of `image`: (N, K, H / s, W / s) for NCHW, (N, H / s, W / s, K) for NHWC."""
-        # One channel: both layouts hold the same bytes, so in ONNX a reshape does what a transpose would.
-        # TFLite computes in NHWC; its converter cancels a permutation, not a reshape.
-        reshapes = self.channels == 1 and self.layout == "NCHW"
-        x = image.squeeze(3).unsqueeze(1) if reshapes else image.permute(0, 3, 1, 2)
-        scores: Tensor = self.net(x.to(torch.float32))
-        return scores.permute(0, 2, 3, 1) if self.layout == "NHWC" else scores
+        if self.layout == "NHWC":  # TFLite computes in NHWC; its converter cancels a permutation, not a reshape
+            scores: Tensor = self.net(image.permute(0, 3, 1, 2).to(torch.float32))
+            return scores.permute(0, 2, 3, 1)
+        # First to float: TensorRT moves no uint8 values. One channel: both layouts hold the same bytes, so a reshape
+        # does what a transpose would.
+        x = image.to(torch.float32)
+        scores = self.net(x.squeeze(3).unsqueeze(1) if self.channels == 1 else x.permute(0, 3, 1, 2))
+        return scores
 
 
 def _fold_scaling(net: nn.Module) -> int:

@@ -38,7 +38,7 @@ class QdqWriter:
         self._affine_of = affine_of
         self._is_float = is_float
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        self._image = {model.graph.input[0].name}  # the image and its reshapes: still uint8 pixels
+        self._pixels = {model.graph.input[0].name: model.graph.input[0].name}  # what holds pixels: their uint8 tensor
         self._output = model.graph.output[0].name
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, np.ndarray] = {}
@@ -75,12 +75,8 @@ class QdqWriter:
 
     def _write_node(self, node: onnx.NodeProto, nodes: Sequence[onnx.NodeProto]) -> None:
         made, first = node.output[0], node.input[0]
-        if first in self._image and node.op_type in LAYOUT:
-            self._image.add(made)
-            self._nodes.append(node)
-        elif first in self._image and node.op_type == "Cast" and self._placement.pixels:
-            self._results[made] = Affine(1.0, 0)
-            self._integers[made, Affine(1.0, 0)] = first
+        if first in self._pixels and node.op_type in {*LAYOUT, "Cast"} and self._placement.pixels:
+            self._move_pixels(node)
         elif node.op_type in CONVS and self._fits(node):
             self._emit(node, [self._dequantised(first, self._affine(first)), *self._kernel(node)])
         elif node.op_type == "Add" and self._fits(node):
@@ -93,6 +89,17 @@ class QdqWriter:
             self._nodes.append(kept)
 
     # -- operators
+
+    def _move_pixels(self, node: onnx.NodeProto) -> None:
+        """The image, cast to float or in another layout: its own integers, moved."""
+        made, integers = node.output[0], self._pixels[node.input[0]]
+        if node.op_type != "Cast":
+            moved = helper.make_node(node.op_type, [integers, *node.input[1:]], [f"{made}.int"], node.name)
+            moved.attribute.extend(node.attribute)
+            self._nodes.append(moved)
+            integers = moved.output[0]
+        self._pixels[made] = self._integers[made, Affine(1.0, 0)] = integers
+        self._results[made] = Affine(1.0, 0)
 
     def _fits(self, node: onnx.NodeProto) -> bool:
         """Whether the operator is to be computed in integers."""
@@ -175,8 +182,7 @@ class QdqWriter:
 
     def _pair(self, operator: str, source: str, affine: Affine, made: str) -> str:
         """Half a pair: one Q or DQ node; scales are named by their value, since many tensors share one."""
-        unsigned = source in self._image or self._placement.activation == "uint8"
-        zero = np.array(affine.zero_point, np.uint8 if unsigned else np.int8)
+        zero = np.array(affine.zero_point, self._placement.activation)
         scale = np.array(affine.scale, np.float32)
         scale_name = self._constant(f"scale_{scale.tobytes().hex()}", scale)
         return self._add(operator, [source, scale_name, self._constant(f"zero_{zero.dtype.char}{zero}", zero)], made)
