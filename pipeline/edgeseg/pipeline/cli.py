@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from edgeseg.pipeline.commands.build import build
 from edgeseg.pipeline.commands.crossval import crossval
 from edgeseg.pipeline.commands.doctor import doctor_app
 from edgeseg.pipeline.commands.failures import Stop, reported
@@ -215,6 +216,12 @@ def evaluate(
 app.command(
     rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg predict part.edgeseg frames --out masks --overlay. {EXITS}"
 )(predict)
+
+
+app.command(
+    rich_help_panel=_BUNDLE,
+    epilog=f"Example: edgeseg build part.edgeseg --variant trt-int8 --capability sm86 --out engines. {EXITS}",
+)(build)
 
 
 @app.command(
