@@ -40,7 +40,7 @@ def import_tensorrt(engine: str) -> Any:
 def collecting_logger(module: Any, said: list[str]) -> Any:
     """A logger that appends errors and warnings to `said` instead of printing them."""
 
-    class Collecting(module.ILogger):  # type: ignore[misc, name-defined]
+    class Collecting(module.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             module.ILogger.__init__(self)
 
