@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from edgeseg.export.trt.modules import INSTALL, RTX, TensorRt, _installed
+from edgeseg.export.trt.modules import INSTALL, RTX, TensorRt
+from edgeseg.runtime.engines import installed_package
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "tensorrt_api"
 NATIVE_VERSIONS = ("t103", "t1016", "t110", "t114")
 VERSIONS = (*NATIVE_VERSIONS, "rtx171")
 
-needs_rtx = pytest.mark.skipif(not any(map(_installed, RTX)), reason=f"no TensorRT for RTX here: {INSTALL}")
+needs_rtx = pytest.mark.skipif(installed_package(RTX) is None, reason=f"no TensorRT for RTX here: {INSTALL}")
 
 # What a call returns: an object of another recorded class by its name, or a value.
 CALLS: dict[str, Any] = {
@@ -82,8 +83,7 @@ class Recorded:
 def recorded(version: str, **answers: Any) -> TensorRt:
     """The stand-in of a version; `answers` replace calls and values, as `Builder__num_DLA_cores=0`."""
     lines = (FOLDER / f"{version}.api").read_text().splitlines()
-    name = "tensorrt_rtx" if version.startswith("rtx") else "tensorrt"
-    module: Any = ModuleType(name)
+    module: Any = ModuleType("tensorrt_rtx" if version.startswith("rtx") else "tensorrt")
     module.__version__ = lines[0].removeprefix("version ")
     module.log = []
     changed = {key.replace("__", "."): value for key, value in answers.items()}
@@ -99,4 +99,4 @@ def recorded(version: str, **answers: Any) -> TensorRt:
             names = frozenset(members.split())
             constants = {key: key for key in names if key.isupper()}
             setattr(module, its, type(its, (Recorded,), {"names": names, "module": module, **constants}))
-    return TensorRt(module, name)
+    return TensorRt(module)

@@ -20,9 +20,10 @@ from edgeseg.export.trt.build import BuildOrder, build_engine
 from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.export.trt.classic import for_tensorrt_8
 from edgeseg.export.trt.compile import CompileConfig
-from edgeseg.export.trt.gpu import find_gpu
 from edgeseg.export.trt.profile import profile_for
+from edgeseg.runtime import engines
 from edgeseg.runtime.errors import BackendError, BundleError, ConfigError, EdgesegError, ExportError
+from edgeseg.runtime.gpu import find_gpu
 from edgeseg.runtime.manifest import Geometry
 
 from ..conftest import frames, quiet_options
@@ -40,7 +41,7 @@ def answer(content: bytes, image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("variant", "source"), [("trt-fp32", "onnx-fp32"), ("trt-int8", "onnx-int8")])
 def test_an_engine_and_what_is_known_of_it(bundle, trt_files, tmp_path, variant, source) -> None:
     out = tmp_path / "engines"
-    record = build_engine(bundle, BuildOrder(variant, out, config=SM86))
+    record, _ = build_engine(bundle, BuildOrder(variant, out, config=SM86))
     assert sorted(path.name for path in out.iterdir()) == [f"{variant}.sm86.engine", f"{variant}.sm86.json"]
     assert json.loads((out / f"{variant}.sm86.json").read_text()) == record
     engine = (out / f"{variant}.sm86.engine").read_bytes()
@@ -102,7 +103,7 @@ def test_a_file_of_somebody_else_is_kept(bundle, tmp_path) -> None:
 
 
 def test_without_tensorrt_the_command_that_adds_it_is_said(bundle, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(modules, "find_spec", lambda name: None)
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
     with pytest.raises(BackendError, match=r"No TensorRT is installed .*pip install 'edgeseg\[trt-rtx\]'.*Jetson"):
         build_engine(bundle, BuildOrder("trt-fp32", tmp_path, config=SM86))
 
@@ -112,7 +113,7 @@ def test_an_older_module_is_sent_to_trtexec(tmp_path, monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
     with pytest.raises(
-        BackendError, match=r"tensorrt 8.5.2.2 is older than 10.3, .*Pass --trtexec 8.2 or --trtexec 8.5"
+        BackendError, match=r"tensorrt 8.5.2.2 is older than 10.3, .*pass --trtexec 8.2 or --trtexec 8.5"
     ):
         modules.find_tensorrt(for_capability=False)
     sys.modules.pop("tensorrt", None)
@@ -122,7 +123,7 @@ def test_an_older_module_is_sent_to_trtexec(tmp_path, monkeypatch) -> None:
 
 
 def test_the_command_for_jetpack_5(bundle, tmp_path) -> None:
-    record = build_engine(bundle, BuildOrder("trt-int8", tmp_path, ((64, 64), (64, 96), (128, 128)), trtexec="8.5"))
+    record, _ = build_engine(bundle, BuildOrder("trt-int8", tmp_path, ((64, 64), (64, 96), (128, 128)), trtexec="8.5"))
     assert record["trtexec"]["command"] == [
         "trtexec",
         "--onnx=trt-int8.onnx",
@@ -143,7 +144,7 @@ def test_the_command_for_jetpack_4_with_a_calibration_cache(bundle, trt_files, t
     cache = trt_files("student").s8.with_name(CACHE)
     config = CompileConfig(workspace_mib=512, dla_core=0)
     order = BuildOrder("trt-int8", tmp_path, calibration=cache, trtexec="8.2", config=config)
-    record = build_engine(bundle, order)
+    record, _ = build_engine(bundle, order)
     words = record["trtexec"]["command"]
     assert {"--int8", "--calib=trt-int8.calibration", "--workspace=512", "--useDLACore=0", "--allowGPUFallback"} <= set(
         words

@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
-from edgeseg.export.trt.modules import INSTALL, RTX, _installed
+from edgeseg.export.trt.modules import INSTALL, RTX
 from edgeseg.pipeline import cli
+from edgeseg.runtime.engines import installed_package
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.selfcheck import FOLDER, probe_frame
 
@@ -43,7 +44,7 @@ def test_a_wrong_option_is_a_usage_error(bundle, tmp_path, options, code, messag
     assert done.exit_code == code and message in " ".join(done.stderr.split())
 
 
-@pytest.mark.skipif(not any(map(_installed, RTX)), reason=f"no TensorRT for RTX here: {INSTALL}")
+@pytest.mark.skipif(installed_package(RTX) is None, reason=f"no TensorRT for RTX here: {INSTALL}")
 def test_an_engine_a_capability_and_a_line_each(bundle, tmp_path) -> None:
     done = build(bundle, "--variant", "trt-fp32", "--out", tmp_path, "--capability", "sm86", "--capability", "SM89")
     assert done.exit_code == 0, done.stderr
@@ -54,6 +55,6 @@ def test_an_engine_a_capability_and_a_line_each(bundle, tmp_path) -> None:
 
 def test_a_capability_nobody_has_is_named(bundle, tmp_path) -> None:
     done = build(bundle, "--variant", "trt-fp32", "--out", tmp_path, "--capability", "sm999")
-    installed = any(map(_installed, RTX))
+    installed = installed_package(RTX) is not None
     assert done.exit_code == (2 if installed else 1)
     assert ("--capability sm999 is none that" if installed else "No TensorRT is installed") in done.stderr

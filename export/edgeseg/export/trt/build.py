@@ -12,21 +12,22 @@ import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeseg.export.formats import CACHE_SOURCE
 from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.export.trt.classic import for_tensorrt_8
 from edgeseg.export.trt.compile import CompileConfig, Compiled, compile_engine
-from edgeseg.export.trt.gpu import Gpu, find_gpu
 from edgeseg.export.trt.modules import TensorRt, find_tensorrt
 from edgeseg.export.trt.profile import Profile, Size, profile_for
 from edgeseg.export.trt.realised import check_int8, inspect_engine
 from edgeseg.export.trt.trtexec import VERSIONS, trtexec_command
 from edgeseg.runtime.atomic import write_bytes, write_json, write_text
+from edgeseg.runtime.built_engine import SUFFIX, engine_folder
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ConfigError, EdgesegError, ExportError
 from edgeseg.runtime.golden import decode_png
+from edgeseg.runtime.gpu import Gpu, find_gpu
 from edgeseg.runtime.manifest import Variant
 
 SOURCES = {"trt-int8": "onnx-int8", "trt-fp16": "onnx-fp16", "trt-fp32": "onnx-fp32"}  # variants they are built from
@@ -40,7 +41,7 @@ class BuildOrder:
 
     Attributes:
         variant: Of `SOURCES`.
-        out: Folder for it.
+        out: Folder for it; None for where the runtime looks for engines of this machine's GPU.
         sizes: Height and width [px]: none for the geometry's, one, or smallest, usual and largest.
         calibration: A run's `calibration.cache`, for `trt-int8` from the float file beside it; TensorRT 8 to 10.
         trtexec: Write the files and the command for this version of TensorRT instead of building here.
@@ -48,7 +49,7 @@ class BuildOrder:
     """
 
     variant: str
-    out: Path
+    out: Path | None
     sizes: tuple[Size, ...] = ()
     calibration: Path | None = None
     trtexec: str | None = None
@@ -68,9 +69,15 @@ class BuildOrder:
         return self.variant if self.config.capability is None else f"{self.variant}.{self.config.capability}"
 
     @property
+    def folder(self) -> Path:
+        """Where it is written, once that is settled."""
+        assert self.out is not None
+        return self.out
+
+    @property
     def record(self) -> Path:
         """The record's file."""
-        return self.out / f"{self.stem}.json"
+        return self.folder / f"{self.stem}.json"
 
 
 @dataclass(frozen=True)
@@ -84,15 +91,19 @@ class _Source:
         return {"variant": self.variant.name, "sha256": sha256, "is_the_bundles": sha256 == self.variant.sha256}
 
 
-def build_engine(path: Path, order: BuildOrder) -> dict[str, Any]:
+class Built(NamedTuple):
+    """The record of what was built, as written, and the folder it lies in."""
+
+    record: dict[str, Any]
+    folder: Path
+
+
+def build_engine(path: Path, order: BuildOrder) -> Built:
     """Build an engine of a bundle, and write it with its record; or write what a device builds it from.
 
     Args:
         path: The bundle.
         order: What is to be built.
-
-    Returns:
-        The record, as written.
 
     Raises:
         EdgesegError: If the bundle lacks the variant, nothing here can build it, no engine comes of it, or the folder
@@ -100,13 +111,24 @@ def build_engine(path: Path, order: BuildOrder) -> dict[str, Any]:
     """
     with Bundle.open(path) as bundle:
         source, about = _source(bundle, order), {"name": bundle.manifest.name, "id": bundle.manifest.bundle_id}
+    order = order if order.out is not None else replace(order, out=_built_here(order, source))
     _check_folder(order)
     head = {"schema_version": _SCHEMA_VERSION, "variant": order.variant, "bundle": about, "source": source.to_json()}
     head |= {"spec": source.variant.spec.to_json(), "profile": source.profile.to_json()}
     made = _for_trtexec(order, source) if order.trtexec else _compiled(order, source)
     record = head | {"settings": asdict(order.config)} | made
     write_json(order.record, record)
-    return record
+    return Built(record, order.folder)
+
+
+def _built_here(order: BuildOrder, source: _Source) -> Path:
+    gpu = find_gpu()
+    if gpu is None or order.config.capability is not None or order.trtexec is not None:
+        raise ConfigError(
+            "--out DIR is needed, but for an engine of the GPU that is here, whose place the runtime knows"
+        )
+    trt = find_tensorrt(for_capability=False)
+    return engine_folder(source.variant.sha256, trt.name, trt.version, gpu)
 
 
 def _compiled(order: BuildOrder, source: _Source) -> dict[str, Any]:
@@ -115,14 +137,14 @@ def _compiled(order: BuildOrder, source: _Source) -> dict[str, Any]:
     if order.calibration is not None:
         # With this builder's own version: it would ignore another's without a word.
         cache = replace(read_trt_cache(order.calibration), tensorrt=trt.numbers).to_text()
-    timings = order.out / TIMINGS
+    timings = order.folder / TIMINGS
     known = timings.read_bytes() if timings.is_file() else b""
     compiled = compile_engine(trt, source.content, source.profile, order.config, cache, known)
     gpu = find_gpu()
     realised = _realised(trt, compiled, order, source, gpu)
     if compiled.timings is not None:
         write_bytes(timings, compiled.timings)
-    engine = order.out / f"{order.stem}.engine"
+    engine = order.folder / f"{order.stem}{SUFFIX}"
     write_bytes(engine, compiled.plan)
     return {
         "evidence": "built",
@@ -160,8 +182,8 @@ def _for_trtexec(order: BuildOrder, source: _Source) -> dict[str, Any]:
     precision = order.variant.removeprefix("trt-")
     words = trtexec_command(order.trtexec, order.stem, precision, source.profile, order.config, cache)  # type: ignore[arg-type]
     if cache is not None:
-        write_text(order.out / cache, written.to_text())
-    write_bytes(order.out / f"{order.stem}.onnx", for_tensorrt_8(source.content))
+        write_text(order.folder / cache, written.to_text())
+    write_bytes(order.folder / f"{order.stem}.onnx", for_tensorrt_8(source.content))
     return {
         "evidence": None,
         "evidence_reason": f"TensorRT {order.trtexec} was not run: the command builds the engine on the device",
@@ -201,12 +223,12 @@ def _content(bundle: Bundle, variant: Variant, order: BuildOrder) -> bytes:
 def _check_folder(order: BuildOrder) -> None:
     """Before minutes of building."""
     try:
-        order.out.mkdir(parents=True, exist_ok=True)
+        order.folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        raise EdgesegError(f"Cannot make the folder {order.out} ({err.strerror}): choose another --out") from err
-    if not os.access(order.out, os.W_OK | os.X_OK):
-        raise EdgesegError(f"No permission to write into {order.out}: change its rights, or choose another --out")
-    made = [order.out / f"{order.stem}{suffix}" for suffix in (".engine", ".onnx")]
+        raise EdgesegError(f"Cannot make the folder {order.folder} ({err.strerror}): choose another --out") from err
+    if not os.access(order.folder, os.W_OK | os.X_OK):
+        raise EdgesegError(f"No permission to write into {order.folder}: change its rights, or choose another --out")
+    made = [order.folder / f"{order.stem}{suffix}" for suffix in (SUFFIX, ".onnx")]
     for path in made:
         if path.exists() and not order.record.exists():
             raise ConfigError(f"{path} was not written by edgeseg and would be replaced; choose another --out")

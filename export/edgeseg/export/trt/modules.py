@@ -8,15 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
+from edgeseg.runtime.backends.tensorrt_module import import_tensorrt
+from edgeseg.runtime.engines import ENGINES, installed_package
 from edgeseg.runtime.errors import BackendError
 
-NATIVE, RTX = ("tensorrt",), ("tensorrt_rtx", "tensorrt_rtx_bindings")
-OLDEST = (10, 3)  # of `tensorrt`, that this code is held against; JetPack 6.1. Older ones are built by trtexec.
-INSTALL = "pip install 'edgeseg[trt-rtx]'"
+NATIVE, RTX = "tensorrt", "tensorrt-rtx"  # of `ENGINES`
+INSTALL = ENGINES[RTX].remedy
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,14 @@ class TensorRt:
 
     Attributes:
         module: What was imported.
-        name: Its name.
     """
 
     module: Any
-    name: str
+
+    @property
+    def name(self) -> str:
+        """Of the module."""
+        return str(self.module.__name__)
 
     @property
     def version(self) -> str:
@@ -79,27 +81,17 @@ def find_tensorrt(*, for_capability: bool) -> TensorRt:
     Raises:
         BackendError: If none is installed, it cannot be loaded, or it is too old.
     """
-    order = (*RTX, *NATIVE) if for_capability else (*NATIVE, *RTX)
-    name = next((name for name in order if _installed(name)), None)
-    if name is None:
+    order = (RTX, NATIVE) if for_capability else (NATIVE, RTX)
+    engine = next((name for name in order if installed_package(name) is not None), None)
+    if engine is None:
         raise BackendError(
-            f"No TensorRT is installed (modules {', '.join(order)}). On x86-64 Linux run {INSTALL}, which needs no "
-            "GPU; on a Jetson `sudo apt install python3-libnvinfer`."
+            f"No TensorRT is installed. On x86-64 Linux run {INSTALL}, which needs no GPU; for the GPU of this machine "
+            f"{ENGINES[NATIVE].remedy}."
         )
     try:
-        found = TensorRt(import_module(name), name)
-    except (ImportError, OSError) as err:
-        raise BackendError(f"{name} is installed but cannot be loaded ({err}). Install it again.") from err
-    if name in NATIVE and found.numbers[:2] < OLDEST:
-        raise BackendError(
-            f"{found.describe()} is older than {'.'.join(map(str, OLDEST))}, which this builder needs. "
-            "Pass --trtexec 8.2 or --trtexec 8.5 for the command line that builds the engine on the device."
-        )
-    return found
-
-
-def _installed(name: str) -> bool:
-    return find_spec(name) is not None
+        return TensorRt(import_tensorrt(engine))
+    except BackendError as err:
+        raise BackendError(f"{err} For a board with TensorRT 8 pass --trtexec 8.2 or --trtexec 8.5.") from err
 
 
 def errors_of(trt: TensorRt) -> tuple[Any, list[str]]:

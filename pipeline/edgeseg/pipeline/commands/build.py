@@ -22,7 +22,14 @@ _LEVELS = {"none": "none", "ampere": "ampere_plus", "same": "same_compute_capabi
 def build(
     bundle: BundleFile,
     variant: Annotated[str, typer.Option(help="trt-int8, trt-fp16 or trt-fp32.", metavar="NAME")],
-    out: Annotated[Path, typer.Option(help="Folder the engines and their records are written to.", metavar="DIR")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder the engines and their records are written to. Default, for the GPU that is here: where "
+            "`edgeseg predict --variant trt-int8` finds them.",
+            metavar="DIR",
+        ),
+    ] = None,
     capability: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,14 +85,15 @@ def build(
         if hardware not in _LEVELS:
             raise ConfigError(f"--hardware {hardware} is none of {', '.join(_LEVELS)}")
         hardware_level: Any = _LEVELS[hardware]
-        records = []
+        built = []
         for name in [one.lower() for one in capability or ()] or (None,):
             config = CompileConfig(name, workspace, level, version_compatible, hardware_level, dla_core)
-            records.append(build_engine(bundle, BuildOrder(variant, out, _sizes(size), calibration, trtexec, config)))
-        show(records, build_text(records, out), as_json=as_json)
+            built.append(build_engine(bundle, BuildOrder(variant, out, _sizes(size), calibration, trtexec, config)))
+        records = [one.record for one in built]
+        show(records, build_text(records, built[0].folder), as_json=as_json)
 
 
-def build_text(records: Sequence[Mapping[str, Any]], out: Path) -> RenderableType:
+def build_text(records: Sequence[Mapping[str, Any]], folder: Path) -> RenderableType:
     """The engines for people, or the command that builds one elsewhere."""
     from rich.console import Group
     from rich.text import Text
@@ -99,7 +107,7 @@ def build_text(records: Sequence[Mapping[str, Any]], out: Path) -> RenderableTyp
         line = command(*first["trtexec"]["command"])
         note = f"{first['evidence_reason']}; the engine takes float32 pixels"
         return Group(
-            Text(f"Copy {out} to the board and run there:"), Verbatim(line), Text(shapes, "dim"), Text(note, "dim")
+            Text(f"Copy {folder} to the board and run there:"), Verbatim(line), Text(shapes, "dim"), Text(note, "dim")
         )
     rows = [
         (
@@ -116,7 +124,8 @@ def build_text(records: Sequence[Mapping[str, Any]], out: Path) -> RenderableTyp
     ]
     columns = ("engine", "built by", "for", "from", "seconds", "bytes", "layers", "layers by precision")
     note = "parsed and compiled by a real TensorRT compiler, never run"
-    return Group(simple_table(columns, rows, left=4), Text(shapes, "dim"), Text(f"built: {note}", "dim"))
+    where = Text(f"in {folder}, sizes {shapes}", "dim")
+    return Group(simple_table(columns, rows, left=4), where, Text(f"built: {note}", "dim"))
 
 
 def _realised(found: Mapping[str, Any]) -> str:
