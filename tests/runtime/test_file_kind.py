@@ -57,6 +57,7 @@ ONNX = bytes([1 << 3, 8]) + message(2, b"maker") + message(7, TENSOR) + OPSET
         (b"<?xml version='1.0'?><net name='x'>", "openvino"),
         (b"Salted__" + bytes(range(100)), "encrypted"),
         (b"ftrt" + bytes(20), "tensorrt"),
+        (b"vtrt" + bytes(20), "tensorrt"),
         (b'{"a": 1}', "json"),
         (("x" * 4095 + "\u00e9").encode(), "text"),  # a letter lies across the end of what is read
         ("a: b".encode("utf-16"), "utf16"),

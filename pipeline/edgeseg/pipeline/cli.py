@@ -12,8 +12,10 @@ from typing import Annotated
 
 import typer
 
+from edgeseg.pipeline.commands.build import build
 from edgeseg.pipeline.commands.crossval import crossval
 from edgeseg.pipeline.commands.doctor import doctor_app
+from edgeseg.pipeline.commands.export import export_app
 from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.fit import fit
 from edgeseg.pipeline.commands.import_data import import_
@@ -51,6 +53,7 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set, or make one of another tool's.")
 app.add_typer(data_app, name="data", rich_help_panel="Your data")
 app.add_typer(doctor_app, name="doctor", rich_help_panel="This machine")
+app.add_typer(export_app, name="export", rich_help_panel=_BUNDLE)
 
 
 def _version(wanted: bool) -> None:
@@ -215,6 +218,12 @@ def evaluate(
 app.command(
     rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg predict part.edgeseg frames --out masks --overlay. {EXITS}"
 )(predict)
+
+
+app.command(
+    rich_help_panel=_BUNDLE,
+    epilog=f"Example: edgeseg build part.edgeseg --variant trt-int8 --capability sm86 --out engines. {EXITS}",
+)(build)
 
 
 @app.command(

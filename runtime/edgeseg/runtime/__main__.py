@@ -35,7 +35,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         report, code = options.run(options)
     except ImportError as err:
-        engines = " or ".join(f"'edgeseg[{engine.extra}]'" for engine in ENGINES.values())
+        engines = " or ".join(f"'edgeseg[{engine.extra}]'" for engine in ENGINES.values() if not engine.needs_gpu)
         return _fail(f"{err}. Run: pip install 'edgeseg[cv]' (and an engine: {engines})")
     except KeyboardInterrupt:
         return _fail("Stopped.")

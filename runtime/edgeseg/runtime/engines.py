@@ -58,9 +58,11 @@ class Engine:
         suffixes: Of the files it runs.
         backend: Module of ours that imports it, and the `Backend` in it.
         packages: That can serve it, the preferred first.
-        extra: Of pyproject.toml, which brings the preferred one.
+        extra: Of pyproject.toml, which brings the preferred one; "" where none does.
         u8s8_needs: What an x86 processor must have (see `FEATURES`) for files of unsigned activations and
             signed weights to give the masks they were accepted for.
+        needs_gpu: It runs on an NVIDIA GPU, and its files are built for that very one: no run writes them.
+        install: Command that adds it, where no extra does.
     """
 
     name: str
@@ -70,11 +72,13 @@ class Engine:
     packages: tuple[Package, ...]
     extra: str
     u8s8_needs: tuple[str, ...] = ()
+    needs_gpu: bool = False
+    install: str = ""
 
     @property
     def remedy(self) -> str:
         """Command that adds it."""
-        return f"pip install 'edgeseg[{self.extra}]'"
+        return self.install or f"pip install 'edgeseg[{self.extra}]'"
 
 
 _TABLE = (
@@ -107,12 +111,34 @@ _TABLE = (
         extra="openvino",
         u8s8_needs=("vnni",),
     ),
+    Engine(
+        name="tensorrt",
+        short="trt",
+        suffixes=(".engine",),
+        backend=("edgeseg.runtime.backends.trt", "TrtBackend"),
+        packages=(Package("tensorrt", ("tensorrt", "tensorrt-cu12", "tensorrt-cu13")),),
+        extra="",  # JetPack brings its own, which an extra would pull the registry's over
+        needs_gpu=True,
+        install="sudo apt install python3-libnvinfer on a Jetson, pip install tensorrt elsewhere",
+    ),
+    Engine(
+        name="tensorrt-rtx",
+        short="trt-rtx",
+        suffixes=(".engine",),
+        backend=("edgeseg.runtime.backends.trt", "TrtBackend"),
+        packages=(
+            Package("tensorrt_rtx", ("tensorrt-rtx", "tensorrt-rtx-cu12")),
+            Package("tensorrt_rtx_bindings", ("tensorrt-rtx-cu12-bindings",)),
+        ),
+        extra="trt-rtx",
+        needs_gpu=True,
+    ),
 )
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in _TABLE}
 
 # Where a run's files are timed and gated: the host is an x86 machine.
-TARGETS: tuple[str, ...] = tuple(f"x86-{engine.short}" for engine in _TABLE)
+TARGETS: tuple[str, ...] = tuple(f"x86-{engine.short}" for engine in _TABLE if not engine.needs_gpu)
 
 # What the model file of a step's folder is called.
 MODEL_NAMES: tuple[str, ...] = tuple(dict.fromkeys(f"model{suffix}" for engine in _TABLE for suffix in engine.suffixes))
@@ -137,7 +163,12 @@ def installed_version(engine: str) -> tuple[str, str] | None:
 
 
 def missing(engine: str) -> str | None:
-    """Return that an engine is not installed and the command that adds it, or None where it is."""
+    """Return that an engine is not installed and the command that adds it, or that its GPU is not here, or None."""
+    if ENGINES[engine].needs_gpu:
+        from edgeseg.runtime.gpu import ABSENT, find_gpu  # not before it is asked for: it loads ctypes
+
+        if find_gpu() is None:
+            return ABSENT
     if installed_package(engine) is not None:
         return None
     return f"no engine for {engine} is installed, run {ENGINES[engine].remedy}"

@@ -51,6 +51,7 @@ _MAGIC: tuple[tuple[int, bytes, FileKind], ...] = (
     (0, b"-----BEGIN PGP MESSAGE", FileKind("encrypted", "encrypted (by PGP)", "decrypt it first")),
     (0, b"ftrt", FileKind("tensorrt", "a TensorRT engine", "give the .onnx it was built from")),
     (0, b"ptrt", FileKind("tensorrt", "a TensorRT engine", "give the .onnx it was built from")),
+    (0, b"vtrt", FileKind("tensorrt", "a TensorRT engine (for RTX)", "give the .onnx it was built from")),
     (0, b"GGUF", FileKind("gguf", "a GGUF model")),
     (0, b"\x7fELF", FileKind("program", "a program or library (ELF)")),
     (0, b"PAR1", FileKind("table", "a Parquet table")),

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeseg.runtime.backends.base import default_threads
 from edgeseg.runtime.engines import ENGINES, installed_package, installed_version
+from edgeseg.runtime.gpu import ABSENT, find_gpu
 from edgeseg.runtime.selection import cpu_flags, machine_kind, target_name
 
 _INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
@@ -40,6 +41,8 @@ def _backend(name: str) -> dict[str, Any]:
     entry = ENGINES[name]
     package = installed_package(name)
     row: dict[str, Any] = {"usable": False, "package": package, "version": None, "target": target_name(name)}
+    if entry.needs_gpu and find_gpu() is None:
+        return row | {"reason": ABSENT, "remedy": None}
     if package is None:
         tried = ", ".join(one.module for one in entry.packages)
         return row | {"reason": f"none of {tried} is installed", "remedy": entry.remedy}

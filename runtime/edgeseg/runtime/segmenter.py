@@ -58,19 +58,25 @@ class Segmenter(Owned):
 
         Args:
             path: The .edgeseg file.
-            variant: Name of a variant, e.g. `onnx-fp32`; None chooses.
+            variant: Name of a variant, e.g. `onnx-fp32`, or of an engine built on this machine from one of them, e.g.
+                `trt-int8`; None chooses among the variants.
             threads: Threads of the engine; None takes the default.
 
         Raises:
             BundleError: If the file is damaged or has no such variant.
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
+        from edgeseg.runtime.built_engine import find_built
         from edgeseg.runtime.bundle import Bundle
         from edgeseg.runtime.selection import open_best, wrong_here
 
         with Bundle.open(path) as bundle:
             if variant is None:
                 entry, backend = open_best(bundle, threads)
+            elif variant not in {one.name for one in bundle.variants} and (
+                built := find_built(bundle.manifest, variant)
+            ):
+                return cls(open_backend(*built, threads), variant)
             else:
                 entry = bundle.variant(variant)
                 backend = open_backend(bundle.read(entry.file), entry.spec, threads)

@@ -53,12 +53,19 @@ class Placement:
         if node.op_type not in CONVS:
             operands = {"Add": 2}.get(node.op_type, 1 if node.op_type in MOVES else 0)
             return operands > 0 and not any(name in constants for name in node.input[:operands])
-        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-        a, b = constants[node.input[1]].shape[:2]
-        outputs, inputs = (a, b * groups) if node.op_type == "Conv" else (b * groups, a)
         # A grouped transposed convolution has its output channels spread over two axes: no per-channel scale fits.
-        grouped = node.op_type == "ConvTranspose" and groups > 1
-        return min(inputs, outputs) >= self.min_channels and not grouped
+        grouped = node.op_type == "ConvTranspose" and _groups(node) > 1
+        return min(channels(node, constants[node.input[1]].shape)) >= self.min_channels and not grouped
+
+
+def channels(node: onnx.NodeProto, kernel: tuple[int, ...]) -> tuple[int, int]:
+    """Input and output channels of a convolution, by the shape of its kernel."""
+    a, b = kernel[0], kernel[1] * _groups(node)
+    return (b, a) if node.op_type == "Conv" else (a, b)
+
+
+def _groups(node: onnx.NodeProto) -> int:
+    return next((a.i for a in node.attribute if a.name == "group"), 1)
 
 
 def u8s8_x86() -> Placement:

@@ -13,7 +13,7 @@ from edgeseg.runtime.text.terminal import say
 
 # The extra that brings a package, where it is not `pipeline` itself.
 _EXTRAS = {"cv2": "cv", "jinja2": "bench"} | {
-    package.module: engine.extra for engine in ENGINES.values() for package in engine.packages
+    package.module: engine.extra for engine in ENGINES.values() if engine.extra for package in engine.packages
 }
 
 

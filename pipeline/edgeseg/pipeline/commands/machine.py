@@ -45,7 +45,7 @@ def examine(progress: Callable[[int, int], None] | None = None) -> dict[str, Any
         if progress is not None:
             progress(done, total)
         row["probes"] = _probes(name) if row["usable"] else []
-        if row["remedy"] is not None:
+        if row["remedy"] is not None and ENGINES[name].extra:
             row["remedy"] = install_command(ENGINES[name].extra)
     report["extras"] = extras()
     report["training"] = _training()
@@ -84,7 +84,11 @@ def doctor_text(report: Mapping[str, Any]) -> RenderableType:
         (name, probe["precision"], "works" if probe["runs"] else "FAILS", probe["engine"], probe["reason"])
         for name, row in report["backends"].items()
         for probe in row["probes"]
-    ] + [(name, None, "no", None, row["reason"]) for name, row in report["backends"].items() if not row["usable"]]
+    ] + [
+        (name, None, "untried" if row["usable"] else "no", row["version"], row["reason"] or "no file to try it with")
+        for name, row in report["backends"].items()
+        if not row["probes"]
+    ]
     packages = [
         (extra, row["purpose"], "complete" if not row["missing"] else f"missing {', '.join(row['missing'])}")
         for extra, row in report["extras"].items()

@@ -23,7 +23,8 @@ _STEPS = "edgeseg.pipeline.steps."
 _EXPORT = _STEPS + "export:"
 
 RANGES_VERSION = 4  # of the step `ranges`, in a search too
-INT8_VERSION = 5  # of the steps that write INT8 files, in a search too
+FLOAT_VERSION = 2  # of the steps that write the shipped float files
+INT8_VERSION = 6  # of the steps that write INT8 files, in a search too
 
 EXTREMES = "extremes"  # step of the ranges that cut nothing off
 
@@ -255,7 +256,7 @@ def _float(variant: VariantPlan, decided: tuple[str, ...], where: Mapping[str, A
     if variant.same_as:
         return _same(variant, variant.step, decided, variant.same_as, where)
     settings = {**where, "format": variant.format, "free": True}
-    return Step(variant.step, decided, settings, _EXPORT + "run_float", weight=2)
+    return Step(variant.step, decided, settings, _EXPORT + "run_float", version=FLOAT_VERSION, weight=2)
 
 
 def _lower(variant: VariantPlan, decided: tuple[str, ...], recipe: Recipe) -> Step:
