@@ -44,7 +44,7 @@ PARSING = {"builder": "Builder", "parser": "OnnxParser", "one": "ParserError"}
 
 
 def used(source: Path, classes: dict[str, str]) -> set[tuple[str, str]]:
-    """(class or enumeration, name) of everything a module of ours takes from TensorRT; class "" for the module's own."""
+    """(class or enumeration, name) of all that a module of ours takes from TensorRT; class "" for the module's own."""
     found = set()
     for node in ast.walk(ast.parse(source.read_text())):
         if not isinstance(node, ast.Attribute) or node.attr.startswith("__"):
@@ -152,7 +152,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 @pytest.fixture
 def board(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], int]]:
-    """A machine with a GPU and TensorRT 10.3; gives the driver's counters by name. Nothing may be left in the driver."""
+    """A machine with a GPU and TensorRT 10.3; gives the driver's counters by name. Nothing may be left in it."""
     monkeypatch.setattr(cuda, "LIBRARY", driver._name)
     monkeypatch.setattr(gpu, "LIBRARY", driver._name)
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver))
