@@ -24,7 +24,7 @@ from edgeseg.export.foreign.read import read_foreign
 from edgeseg.pipeline.commands.int8 import DoctorOrder, carry_out
 from edgeseg.pipeline.int8.examine import Settings, examine_patient
 from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
-from edgeseg.pipeline.int8.pixels import with_pixels
+from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.pipeline.int8.race import Race
 from edgeseg.pipeline.int8.verdict import change, verdict_of
 from edgeseg.runtime.backends.ort import open_session

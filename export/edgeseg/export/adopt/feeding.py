@@ -47,6 +47,12 @@ class Feeding:
             return "pixels as they are (uint8)"
         return f"(pixel * {self.scale:.6g} - {list(self.mean)}) / {list(self.std)}"
 
+    @property
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Factor and shift of a pixel, float32 (1,) or one a channel: pixel * factor + shift."""
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return np.float32(self.scale) / std, -mean / std
+
     def apply(self, pixels: np.ndarray, layout: str) -> np.ndarray:
         """The tensor for the file itself, of `dtype`, from uint8 (N, H, W, C)."""
         values = pixels

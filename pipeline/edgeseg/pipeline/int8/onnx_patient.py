@@ -29,10 +29,10 @@ from edgeseg.compress.int8.statistics import Statistics
 from edgeseg.compress.int8.tensor_facts import TensorFacts
 from edgeseg.export.adopt.adopt import adopt
 from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.export.foreign.cut import rejoin
 from edgeseg.export.onnx.layers import LAYER_TYPES, kernel_of, onnx_layers
 from edgeseg.pipeline.int8.patient import File, Repair
-from edgeseg.pipeline.int8.pixels import with_pixels
 from edgeseg.runtime.atomic import replacing, write_bytes
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.engine_message import condensed
@@ -131,6 +131,7 @@ class OnnxPatient:
             f"Quantised by onnxruntime {ort.__version__}: quant_pre_process, then quantize_static (QDQ, u8 "
             f"activations, s8 weights per channel, min-max over {self._drawn.words}).",
             *self._adopted.notes,
+            *(["What was cut stays in float, and is in the INT8 file again."] if self._adopted.ending.steps else []),
             f"Fed with {feeding.words} at "
             f"{geometry.height_px}x{geometry.width_px}, scaled linearly. Both files were timed with this arithmetic in "
             "front of them.",

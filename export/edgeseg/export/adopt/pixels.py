@@ -37,31 +37,31 @@ def with_pixels(model: onnx.ModelProto, adopted: Adopted) -> onnx.ModelProto:
 
 
 def _before(adopted: Adopted) -> tuple[list[_Step], dict[str, np.ndarray]]:
-    """From pixels to what the network eats."""
-    feeding, channels = adopted.feeding, adopted.spec.input.channels
-    turned: list[_Step] = [("Transpose", [], {"perm": [0, 3, 1, 2]})] if adopted.layout == "NCHW" else []
+    """From pixels to what the network eats; transposed first, so that a channel's constant meets a whole plane."""
+    feeding, first = adopted.feeding, adopted.layout == "NCHW"
+    turned: list[_Step] = [("Transpose", [], {"perm": [0, 3, 1, 2]})] if first else []
     if feeding.dtype == "uint8":
         return turned or [("Identity", [], {})], {}
-    std, mean = (np.broadcast_to(np.asarray(values, np.float32), (channels,)) for values in (feeding.std, feeding.mean))
-    constants = {"factor": np.float32(feeding.scale) / std, "shift": -mean / std}
-    steps: list[_Step] = [("Cast", [], {"to": TensorProto.FLOAT})]
-    if (constants["factor"] != 1).any():
-        steps.append(("Mul", ["edgeseg_factor"], {}))
-    if constants["shift"].any():
-        steps.append(("Add", ["edgeseg_shift"], {}))
-    return steps + turned, {key: one.astype(np.float32) for key, one in constants.items()}
+    factor, shift = feeding.affine
+    steps: list[_Step] = [("Cast", [], {"to": TensorProto.FLOAT}), *turned]
+    constants = {}
+    for kind, name, values, neutral in (("Mul", "factor", factor, 1), ("Add", "shift", shift, 0)):
+        if (values != neutral).any():
+            steps.append((kind, [f"edgeseg_{name}"], {}))
+            constants[name] = values.reshape(-1, 1, 1) if first else values
+    return steps, constants
 
 
 def _after(adopted: Adopted) -> tuple[list[_Step], dict[str, np.ndarray]]:
     """From its scores to scores of four axes whose threshold is zero."""
     steps: list[_Step] = []
     constants: dict[str, np.ndarray] = {}
-    if adopted.missing_axes:
+    if adopted.scores.missing_axes:
         steps.append(("Unsqueeze", ["edgeseg_axes"], {}))
-        constants["axes"] = np.asarray(adopted.missing_axes, np.int64)
-    if adopted.threshold:
+        constants["axes"] = np.asarray(adopted.scores.missing_axes, np.int64)
+    if adopted.scores.threshold:
         steps.append(("Sub", ["edgeseg_threshold"], {}))
-        constants["threshold"] = np.float32(adopted.threshold).reshape(1)
+        constants["threshold"] = np.float32(adopted.scores.threshold).reshape(1)
     return steps, constants
 
 
