@@ -77,8 +77,6 @@ def strip(model: onnx.ModelProto) -> None:
         thing.doc_string = ""
         if hasattr(thing, "metadata_props"):
             del thing.metadata_props[:]
-    model.producer_name, model.producer_version = "edgeseg", ""
-    del model.functions[:]
 
 
 def _export(graph: DeployGraph, shape: tuple[int, ...], *, symbolic: bool) -> onnx.ModelProto:
@@ -104,6 +102,8 @@ def _export(graph: DeployGraph, shape: tuple[int, ...], *, symbolic: bool) -> on
         reason = str(err).strip().splitlines()
         raise ExportError(f"ONNX export failed: {reason[0] if reason else type(err).__name__}") from err
     strip(model)
+    model.producer_name, model.producer_version = "edgeseg", ""
+    del model.functions[:]
     return model
 
 

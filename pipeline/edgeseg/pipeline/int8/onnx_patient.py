@@ -33,11 +33,12 @@ from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.export.foreign.cut import rejoin
 from edgeseg.export.onnx.layers import LAYER_TYPES, kernel_of, onnx_layers
 from edgeseg.pipeline.int8.patient import File, Repair
-from edgeseg.runtime.atomic import replacing, write_bytes
+from edgeseg.runtime.atomic import replacing, write_bytes, write_json
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.step_folder import SPEC
 
 _CALIBRATED_ON = 32
 # Where a range is empty, this one is given: the tensor is then read as (nearly) zero instead of by a made-up scale.
@@ -54,6 +55,9 @@ class OnnxPatient:
         work: Folder for files in between.
         folder: Images to calibrate on, or None for training images.
         output: The tensor that holds its answer; "" for its only output.
+
+    Attributes:
+        as_step: Deliver a step's folder: the file is one of ours, with pixels in and scores out.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class OnnxPatient:
         output: str = "",
     ) -> None:
         self.name, self.data = path.stem, data
+        self.as_step = False
         self._adopted = adopt(path, data, feeding, output)
         self._work = work
         work.mkdir(parents=True, exist_ok=True)
@@ -157,7 +162,11 @@ class OnnxPatient:
         return {}
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path:
-        """The INT8 file with the inputs and the output of the file it came from."""
+        """The INT8 file with the inputs and the output of the file it came from, or a step's folder of it."""
+        if self.as_step:
+            step = folder / f"{self.name}-int8"
+            write_json(step / SPEC, self.write(float_layers, step / "model.onnx").to_json())
+            return step
         path = folder / f"{self.name}.int8.onnx"
         quantised = self._quantise(float_layers, self._work / "quantised.onnx")
         adopted = self._adopted
