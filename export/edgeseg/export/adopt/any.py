@@ -8,7 +8,7 @@ from edgeseg.export.adopt.adopt import adopt
 from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.export.adopt.step import StepModel
-from edgeseg.export.onnx.export import strip
+from edgeseg.export.onnx.strip import strip
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.file_kind import kind_of, refusal

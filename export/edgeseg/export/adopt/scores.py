@@ -98,7 +98,7 @@ def _walked_back(foreign: Foreign) -> Scores:
         behind = [str(name) for step in ending.steps for name in step.node.input if name]
         wanted = [ending.scores, output, *_activations(foreign.graph, behind)]
         made = foreign.run(image, list(dict.fromkeys(wanted)))
-        scores = _read(made[ending.scores], foreign.data, ending)
+        scores = _read(made[ending.scores], foreign, ending)
         if scores is not None:
             break
         if ending.scores in flat:  # nothing further up can be undone
@@ -116,20 +116,23 @@ def _activations(model: onnx.ModelProto, names: list[str]) -> list[str]:
     return [name for name in names if name in made]
 
 
-def _read(values: np.ndarray, data: DataSet, ending: Ending) -> Scores | None:
+def _read(values: np.ndarray, foreign: Foreign, ending: Ending) -> Scores | None:
     """Scores as planes, or None where their axes are not those of an image."""
-    planes = _planes(data)
+    planes, entry = _planes(foreign.data), foreign.entry
     if values.dtype != np.float32:
         return None
     if values.ndim == 4 and values.shape[0] == 1:
         for layout, axis in (("NCHW", 1), ("NHWC", 3)):
             if values.shape[axis] in planes:
                 return Scores(values, (), layout, int(values.shape[axis]), ending)
-    if 1 in planes and values.ndim == 3 and values.shape[0] == 1 and min(values.shape[1:]) > 1:
+    # Without an axis of classes they are told by their size alone: a sequence of letters has two axes as well.
+    rows, columns = values.shape[-2:] if values.ndim > 1 else (0, 0)
+    covers = min(rows, columns) > 1 and entry.height_px * columns == entry.width_px * rows
+    if 1 not in planes or not covers or entry.height_px % rows:
+        return None
+    if values.ndim == 3 and values.shape[0] == 1:
         return Scores(values, (1,), "NCHW", 1, ending)
-    if 1 in planes and values.ndim == 2 and min(values.shape) > 1:
-        return Scores(values, (0, 1), "NCHW", 1, ending)
-    return None
+    return Scores(values, (0, 1), "NCHW", 1, ending) if values.ndim == 2 else None
 
 
 def _planes(data: DataSet) -> set[int]:

@@ -32,6 +32,7 @@ class StepModel:
         foreign: How it was looked at.
         scores: What was found.
         masks: Those of a few images, int64 (h, w) as the foreign file itself makes them.
+        strange: Operators that are not the format's own.
     """
 
     content: bytes = field(repr=False)
@@ -39,6 +40,7 @@ class StepModel:
     foreign: Foreign
     scores: Scores
     masks: tuple[np.ndarray, ...] = field(repr=False)
+    strange: tuple[str, ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -53,11 +55,20 @@ class StepModel:
             },
             "output": {
                 **{"name": self.foreign.graph.graph.output[0].name, "scores": scores.ending.scores},
-                **{"layout": scores.layout, "planes": scores.planes, "cut": [*scores.ending.words.split(", ")]},
-                **{"activation": self.spec.output.activation, "threshold": scores.threshold},
+                **{"cut": [one.kind for one in scores.ending.steps[::-1]], "layout": scores.layout},
+                **{"planes": scores.planes, "activation": self.spec.output.activation, "threshold": scores.threshold},
             },
-            "notes": list(notes_of(self.foreign, scores)),
+            "notes": [*notes_of(self.foreign, self.scores), *self._strange_note],
         }
+
+    @property
+    def _strange_note(self) -> list[str]:
+        if not self.strange:
+            return []
+        return [
+            f"It has operators that are not of its format: {', '.join(self.strange)}. The engine here runs them; one "
+            "without them, such as LiteRT's built-in kernels without XNNPACK, refuses the file."
+        ]
 
     def check(self) -> float:
         """Hold the masks of this file against those of the foreign one.

@@ -17,6 +17,7 @@ from torch import nn
 
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.fits import activation, check_fits, fixed_size
+from edgeseg.export.onnx.strip import strip
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import InputSpec, ModelSpec, OutputSpec
@@ -67,16 +68,6 @@ def export_onnx(
         classes=classes,
         dynamic=dynamic,
     )
-
-
-def strip(model: onnx.ModelProto) -> None:
-    """Take out what no engine reads: metadata, doc strings (they hold source paths) and inferred shapes."""
-    graph = model.graph
-    del model.metadata_props[:], graph.metadata_props[:], graph.value_info[:]
-    for thing in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
-        thing.doc_string = ""
-        if hasattr(thing, "metadata_props"):
-            del thing.metadata_props[:]
 
 
 def _export(graph: DeployGraph, shape: tuple[int, ...], *, symbolic: bool) -> onnx.ModelProto:

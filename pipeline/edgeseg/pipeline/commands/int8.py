@@ -84,7 +84,7 @@ def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
         EdgesegError: If there is nothing to examine, or it cannot be quantised or scored.
     """
     of_file = _names_a_file(order.subject) or _is_step(order.subject)
-    patient, folder, threads = _onnx(order) if of_file else _run(order)
+    patient, folder, threads = open_file(order) if of_file else _run(order)
     _check_own(folder)
     settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
     with count_progress("trying layers in INT8") as progress:
@@ -127,7 +127,15 @@ def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:
     return patient, order.out or root, recipe.bench.threads
 
 
-def _onnx(order: DoctorOrder) -> tuple[Patient, Path, int]:
+def open_file(order: DoctorOrder) -> tuple[Patient, Path, int]:
+    """A foreign file, or the ONNX file of a step's folder.
+
+    Returns:
+        The patient, the folder of its report, and threads.
+
+    Raises:
+        ConfigError: If it is no float segmentation network of one image input, or does not fit the data.
+    """
     from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
 
     path, name = Path(order.subject), ""

@@ -56,9 +56,9 @@ class Edit:
         """The main graph (`SubGraphT`)."""
         return self.model.subgraphs[0]
 
-    def keep(self, index: int) -> None:
-        """Leave only what a tensor is made from; the engine would run the rest too."""
-        wanted, kept = {index}, []
+    def keep(self, *indices: int) -> None:
+        """Leave only what some tensors are made from; the engine would run the rest too, or refuse the file for it."""
+        wanted, kept = set(indices), []
         for operator in reversed(self.graph.operators):
             if wanted & set(map(int, operator.outputs)):
                 wanted |= {int(one) for one in operator.inputs if one >= 0}

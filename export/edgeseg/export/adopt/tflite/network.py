@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import onnx
 from ai_edge_litert import schema_py_generated as schema
 
+from edgeseg.export.adopt.tflite.edit import Edit
 from edgeseg.export.adopt.tflite.words import graph_of, scale_of
 from edgeseg.export.muted import muted
 from edgeseg.export.tflite import flatbuffer
@@ -60,6 +60,12 @@ class TfliteNetwork:
         return self.model.subgraphs[0].tensors[self.index(name)]
 
     @property
+    def strange(self) -> tuple[str, ...]:
+        """Operators that are not TensorFlow Lite's own."""
+        codes = self.model.operatorCodes
+        return tuple(sorted({code.customCode.decode() for code in codes if code.customCode}))
+
+    @property
     def precision(self) -> Precision:
         """The precision of its kernels."""
         graph = self.model.subgraphs[0]
@@ -89,13 +95,12 @@ class TfliteNetwork:
     def _open(self, name: str, shape: tuple[int, ...], names: tuple[str, ...]) -> Any:
         key = (name, shape, names)
         if key not in self._opened:
-            shown = copy.copy(self.model)
-            shown.subgraphs = [copy.copy(graph) for graph in self.model.subgraphs]
-            shown.subgraphs[0].outputs = np.asarray([self.index(one) for one in names], np.int32)
-            shown.signatureDefs = []
+            shown, outputs = Edit.of(self.model), [self.index(one) for one in names]
+            shown.keep(*outputs)
+            shown.graph.outputs = outputs
             interpreter_class, _ = import_interpreter()
             with muted():
-                interpreter = interpreter_class(model_content=flatbuffer.write(shown), num_threads=1)
+                interpreter = interpreter_class(model_content=flatbuffer.write(shown.model), num_threads=1)
                 found = interpreter.get_input_details()[0]
                 if tuple(found["shape"]) != shape:
                     interpreter.resize_tensor_input(found["index"], shape)
@@ -118,8 +123,8 @@ class TfliteNetwork:
         return ((values.astype(np.float32) - affine[1]) * np.float32(affine[0])).astype(np.float32)
 
 
-def quantised(values: np.ndarray, affine: tuple[float, int], dtype: type[np.signedinteger | np.unsignedinteger]) -> Any:
+def quantised(values: np.ndarray, affine: tuple[float, int], dtype: type[np.integer[Any]]) -> np.ndarray:
     """Real values as integers: nearest, at the ends of the range where they lie beyond."""
     scale, zero = affine
     limits = np.iinfo(dtype)
-    return np.clip(np.round(values / np.float32(scale)) + zero, limits.min, limits.max).astype(dtype)
+    return np.asarray(np.clip(np.round(values / np.float32(scale)) + zero, limits.min, limits.max), dtype)

@@ -70,7 +70,7 @@ def check_range(network: TfliteNetwork, name: str, feeding: Feeding, file: str) 
     limits = np.iinfo(_INTEGERS[tensor.type])
     low, high = (limits.min - zero) * scale, (limits.max - zero) * scale
     factor, shift = feeding.affine
-    least, most = float(shift.min()), float((255 * factor + shift).max())
+    least, most = float(shift.min()) + 0.0, float((255 * factor + shift).max())
     shared = min(high, most) - max(low, least)
     if shared < _SHARED * (max(high, most) - min(low, least)):
         raise ConfigError(

@@ -48,8 +48,10 @@ def graph_of(model: Any, names: list[str]) -> onnx.ModelProto:
     made = {int(index) for operator in graph.operators for index in operator.outputs}
     read = {int(index) for operator in graph.operators for index in operator.inputs if index >= 0}
     constants = [_constant(model, index, names[index]) for index in sorted(read - made - set(map(int, graph.inputs)))]
-    ends = ([_value(graph.tensors[index], names[index]) for index in side] for side in (graph.inputs, graph.outputs))
-    return helper.make_model(helper.make_graph(nodes, "tflite", *ends, constants))
+    enters, leaves = (
+        [_value(graph.tensors[index], names[index]) for index in side] for side in (graph.inputs, graph.outputs)
+    )
+    return helper.make_model(helper.make_graph(nodes, "tflite", enters, leaves, constants))
 
 
 def scale_of(tensor: Any) -> tuple[float, int] | None:
