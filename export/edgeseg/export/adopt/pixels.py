@@ -15,20 +15,24 @@ _Step = tuple[str, list[str], dict[str, Any]]
 
 
 def with_pixels(model: onnx.ModelProto, adopted: Adopted) -> onnx.ModelProto:
-    """The graph with what it eats computed inside: uint8 (1, H, W, C) in. The same few nodes for float and INT8."""
+    """The graph with what it eats computed inside: uint8 (1, H, W, C) in. The same few nodes for float and INT8.
+
+    One that takes such pixels already, as a step's own file does, gets no node.
+    """
     wrapped = onnx.ModelProto()
     wrapped.CopyFrom(model)
     graph = wrapped.graph
     before, constants = _before(adopted)
     after, more = _after(adopted)
-    nodes = [*_chained(before, _PIXELS, adopted.input_name), *graph.node]
+    pixels = _PIXELS if before else adopted.input_name
+    nodes = [*_chained(before, pixels, adopted.input_name), *graph.node]
     nodes += _chained(after, graph.output[0].name, _SCORES)
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:], graph.input[:]
     graph.node.extend(copies)
     geometry = adopted.spec.input.geometry
     shape = (1, geometry.height_px, geometry.width_px, adopted.spec.input.channels)
-    graph.input.append(helper.make_tensor_value_info(_PIXELS, TensorProto.UINT8, shape))
+    graph.input.append(helper.make_tensor_value_info(pixels, TensorProto.UINT8, shape))
     if after:
         del graph.output[:]
         graph.output.append(helper.make_tensor_value_info(_SCORES, TensorProto.FLOAT, None))
@@ -41,7 +45,7 @@ def _before(adopted: Adopted) -> tuple[list[_Step], dict[str, np.ndarray]]:
     feeding, first = adopted.feeding, adopted.layout == "NCHW"
     turned: list[_Step] = [("Transpose", [], {"perm": [0, 3, 1, 2]})] if first else []
     if feeding.dtype == "uint8":
-        return turned or [("Identity", [], {})], {}
+        return turned, {}
     factor, shift = feeding.affine
     steps: list[_Step] = [("Cast", [], {"to": TensorProto.FLOAT}), *turned]
     constants = {}

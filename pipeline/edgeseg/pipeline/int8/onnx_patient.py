@@ -31,7 +31,7 @@ from edgeseg.export.adopt.adopt import adopt
 from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.export.foreign.cut import rejoin
-from edgeseg.export.onnx.layers import LAYER_TYPES, kernel_of, onnx_layers
+from edgeseg.export.onnx.layers import LAYER_TYPES, kernel_of, onnx_layers, pixel_arithmetic
 from edgeseg.pipeline.int8.patient import File, Repair
 from edgeseg.runtime.atomic import replacing, write_bytes, write_json
 from edgeseg.runtime.data.dataset import DataSet
@@ -213,7 +213,8 @@ class OnnxPatient:
             raise ExportError(f"onnxruntime's quantize_static failed: {condensed(err)}") from err
 
     def _excluded(self, float_layers: FloatLayers) -> list[str]:
-        return [node.name for layer in self._layers.values() if layer.name in float_layers for node in layer.nodes]
+        layers = [layer for layer in self._layers.values() if layer.name in float_layers]
+        return [*sorted(pixel_arithmetic(self._graph)), *(node.name for layer in layers for node in layer.nodes)]
 
     def _overrides(self, *, json_able: bool = False) -> dict[str, list[dict[str, Any]]]:
         number = float if json_able else np.float32

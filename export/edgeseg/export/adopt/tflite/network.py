@@ -123,8 +123,8 @@ class TfliteNetwork:
         return ((values.astype(np.float32) - affine[1]) * np.float32(affine[0])).astype(np.float32)
 
 
-def quantised(values: np.ndarray, affine: tuple[float, int], dtype: type[np.integer[Any]]) -> np.ndarray:
-    """Real values as integers: nearest, at the ends of the range where they lie beyond."""
+def quantised(values: np.ndarray, affine: tuple[float, int], dtype: Any) -> np.ndarray:
+    """Real values as integers: nearest, at the ends of the range where they lie beyond; `dtype` is numpy's."""
     scale, zero = affine
     limits = np.iinfo(dtype)
     return np.asarray(np.clip(np.round(values / np.float32(scale)) + zero, limits.min, limits.max), dtype)
