@@ -5,7 +5,7 @@ import pytest
 
 from edgeseg.benchmarks.sources import choose, load_frame, open_source, procedural_frame, subject_from_folder
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
-from edgeseg.runtime.errors import ConfigError, DataError, ManifestError, MeasureError
+from edgeseg.runtime.errors import BundleError, ConfigError, DataError, ManifestError
 from edgeseg.runtime.manifest import Geometry, InputSpec
 from edgeseg.runtime.segmenter import Segmenter
 
@@ -61,10 +61,10 @@ def test_the_folder_of_a_step(make_model, spec):
 
 
 def test_a_folder_that_is_no_step(make_model, tmp_path):
-    with pytest.raises(MeasureError, match=r"model.onnx and model.tflite; found 0"):
+    with pytest.raises(BundleError, match=r"model.onnx and model.tflite; found 0"):
         subject_from_folder(tmp_path)
     folder = make_model("student").parent
-    with pytest.raises(MeasureError, match="export the step again"):
+    with pytest.raises(BundleError, match="export the step again"):
         subject_from_folder(folder)
     (folder / "spec.json").write_text("{}")
     with pytest.raises(ManifestError):

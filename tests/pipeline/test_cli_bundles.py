@@ -125,7 +125,7 @@ def test_evaluate_prints_a_row_per_class_and_what_weakens_it(bundle: Path, data:
     last = [f"{bright['hd95']['value_mm']:.2f}", f"{bright['region_recall']:.3f}", "2", str(bright["n_true_px"])]
     assert rows["bright"] == ["bright", *ratios, *last] and rows["dark"][0] == "dark"
     assert "mapped by name" in done.stdout and "columns of meta.csv not used: kind" in done.stdout
-    assert "not checked: images that the bundle was trained on: not known" in done.stdout
+    assert "not checked: images that it was trained on: not known" in done.stdout
 
 
 def test_images_that_were_trained_on_are_a_warning_on_both_outputs(bundle: Path, data: Path, tmp_path: Path) -> None:

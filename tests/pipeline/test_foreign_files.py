@@ -19,12 +19,12 @@ from edgeseg.compress.int8.sensitivity import Sensitivity, Trial
 from edgeseg.export.adopt.adopt import adopt
 from edgeseg.export.adopt.adopted import Adopted
 from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.export.foreign.limits import engine_limits
 from edgeseg.export.foreign.read import read_foreign
 from edgeseg.pipeline.commands.int8 import DoctorOrder, carry_out
 from edgeseg.pipeline.int8.examine import Settings, examine_patient
 from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
-from edgeseg.pipeline.int8.pixels import with_pixels
 from edgeseg.pipeline.int8.race import Race
 from edgeseg.pipeline.int8.verdict import change, verdict_of
 from edgeseg.runtime.backends.ort import open_session

@@ -18,10 +18,10 @@ from edgeseg.compress.int8.plan import make_plan
 from edgeseg.compress.int8.sensitivity import Sensitivity, Trial
 from edgeseg.export.adopt.adopt import adopt
 from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.pipeline.int8 import scored_patient
 from edgeseg.pipeline.int8.examine import Report, Settings, examine_patient
 from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
-from edgeseg.pipeline.int8.pixels import with_pixels
 from edgeseg.pipeline.int8.plan_patient import PlanPatient
 from edgeseg.pipeline.int8.race import Race
 from edgeseg.pipeline.int8.run_files import read_run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +16,11 @@ from edgeseg.benchmarks.job import AnySubject
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.engines import MODEL_NAMES
-from edgeseg.runtime.errors import ConfigError, MeasureError
+from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.file_kind import kind_of
 from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.manifest import ModelSpec
-from edgeseg.runtime.text.textfile import read_text
+from edgeseg.runtime.step_folder import SPEC, model_in, open_step
 
 _DEFAULT_SIDE_PX = 256
 # What the reader of bundles has the better message for.
@@ -88,9 +87,9 @@ def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineO
 def _from_files(paths: Sequence[Path], alone: EngineOnly) -> Sequence[AnySubject]:
     """Subjects of folders and model files, all of them pipelines or all of them engines alone."""
     folders = [path if path.is_dir() else path.parent for path in paths]
-    steps = [path.is_dir() or (path.name in MODEL_NAMES and (path.parent / "spec.json").is_file()) for path in paths]
+    steps = [path.is_dir() or (path.name in MODEL_NAMES and (path.parent / SPEC).is_file()) for path in paths]
     if alone.asked:
-        files = [_model_in(path) if path.is_dir() else path for path in paths]
+        files = [model_in(path) if path.is_dir() else path for path in paths]
         return engine_subjects(files, alone.sizes, alone.values, alone.timeout_s)
     if not any(steps):
         return engine_subjects(paths, alone.sizes, alone.values, alone.timeout_s)
@@ -130,27 +129,10 @@ def subject_from_folder(folder: Path, name: str | None = None) -> Subject:
         name: The subject's name; the folder's own by default.
 
     Raises:
-        MeasureError: The folder holds no model, or no spec.
+        BundleError: The folder holds no model, or no spec.
         ManifestError: The spec is wrong.
     """
-    model, spec_file = _model_in(folder), folder / "spec.json"
-    if not spec_file.is_file():
-        raise MeasureError(
-            f"{spec_file} cannot be read (it is not there): export the step again, or time the engine alone with "
-            "--engine-only"
-        )
-    try:
-        spec = json.loads(read_text(spec_file))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MeasureError(f"{spec_file} cannot be read ({error}): export the step again") from error
-    return Subject(name or folder.name, model, ModelSpec.from_json(spec))
-
-
-def _model_in(folder: Path) -> Path:
-    models = [folder / model for model in MODEL_NAMES if (folder / model).is_file()]
-    if len(models) != 1:
-        raise MeasureError(f"{folder} must hold one of {' and '.join(MODEL_NAMES)}; found {len(models)}")
-    return models[0]
+    return Subject(name or folder.name, *open_step(folder))
 
 
 def choose(names: Sequence[str], wanted: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from edgeseg.pipeline.commands.adopt import adopt
 from edgeseg.pipeline.commands.build import build
 from edgeseg.pipeline.commands.crossval import crossval
 from edgeseg.pipeline.commands.doctor import doctor_app
@@ -28,6 +29,7 @@ from edgeseg.pipeline.commands.options import (
     Images,
     Json,
     Limits,
+    Model,
     Out,
     Recipe,
     Target,
@@ -35,12 +37,14 @@ from edgeseg.pipeline.commands.options import (
     Variant,
 )
 from edgeseg.pipeline.commands.options import invocation as _invocation
+from edgeseg.pipeline.commands.pack import pack
 from edgeseg.pipeline.commands.predict import predict
 from edgeseg.pipeline.commands.run import Order, carry_out
 from edgeseg.runtime.errors import ERROR, GATE, OK
 from edgeseg.runtime.text import terminal
 
 _CHAIN = "The chain"
+_OWN = "Your networks"
 _BUNDLE = "Bundles"
 
 app = typer.Typer(
@@ -163,6 +167,17 @@ def check(
 data_app.command("import", epilog="Example: edgeseg data import --from coco export data/parts")(import_)
 
 
+app.command(
+    rich_help_panel=_OWN,
+    epilog=f"Example: edgeseg adopt model.onnx --data data/parts --scale 1. {EXITS}",
+)(adopt)
+
+app.command(
+    rich_help_panel=_OWN,
+    epilog=f"Example: edgeseg pack adopted/model --data data/parts --out part.edgeseg. {EXITS}",
+)(pack)
+
+
 @app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg verify part.edgeseg. {EXITS}")
 def verify(bundle: BundleFile, threads: Threads = None, as_json: Json = False) -> None:
     """Check a bundle's hashes, and every variant that can run here against its golden masks."""
@@ -179,7 +194,7 @@ def verify(bundle: BundleFile, threads: Threads = None, as_json: Json = False) -
     rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg evaluate part.edgeseg --data data/parts --by kind. {EXITS}"
 )
 def evaluate(
-    bundle: BundleFile,
+    bundle: Model,
     data: Annotated[Path, typer.Option(help="Folder with images/ and masks/.", metavar="DIR")],
     split: Annotated[
         str | None,
@@ -197,7 +212,7 @@ def evaluate(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Score a bundle on a data set, whose classes, colour and pixel size are held against the bundle's."""
+    """Score a bundle or a step's folder on a data set, whose classes, colour and pixel size are held against it."""
     with reported(debug=_invocation.debug):
         from edgeseg.pipeline.commands.progress import count_progress
         from edgeseg.pipeline.commands.shown import evaluate_text, show

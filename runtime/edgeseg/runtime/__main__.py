@@ -85,7 +85,7 @@ def _command(
 
 
 def _add_bundle(command: argparse.ArgumentParser) -> None:
-    command.add_argument("bundle", metavar="BUNDLE", type=Path, help="the .edgeseg file")
+    command.add_argument("bundle", metavar="BUNDLE", type=Path, help="the .edgeseg file, or a step's folder")
     command.add_argument("--threads", type=_positive, help="threads of the engine (default: all cores, at most 4)")
 
 

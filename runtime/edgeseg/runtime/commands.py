@@ -14,10 +14,11 @@ from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.score.choice import check_split, choose_samples, column_values, unused_columns
 from edgeseg.runtime.score.evaluate import evaluate as score
 from edgeseg.runtime.score.metrics import ImageScore, summarize, summarize_classes
-from edgeseg.runtime.score.opening import open_for
+from edgeseg.runtime.score.opening import About, open_for
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.score.witness import Witness
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.step_folder import open_step
 
 Progress = Callable[[int, int], None]
 
@@ -27,7 +28,7 @@ class BundleChoice:
     """Which bundle a command runs, and how.
 
     Attributes:
-        path: The .edgeseg file.
+        path: The .edgeseg file, or a step's folder (model file and spec.json).
         variant: Name of a variant, or None for the best one here.
         threads: Threads of the engine, or None for the default.
     """
@@ -74,15 +75,14 @@ def evaluate(
         BackendError: If no engine for it is installed.
     """
     check_split(split)  # what was typed comes before what is on the disk
-    with Bundle.open(bundle.path) as about:
-        manifest, known = about.manifest, SeenImages.of_bundle(about)
-    opened = open_for(manifest, data, classes_by_id=classes_by_id)
+    about, known = _about(bundle.path)
+    opened = open_for(about, data, classes_by_id=classes_by_id)
     chosen = choose_samples(opened.data, split)
     values = {column: column_values(opened.data, chosen.samples, column) for column in by}
-    classes, pixel_mm = manifest.classes, opened.data.pixel_mm
+    classes, pixel_mm = about.classes, opened.data.pixel_mm
     with bundle.open() as segmenter:
         witness = Witness(segmenter, known)
-        scores = score(witness, chosen.samples, classes, pixel_mm, progress, color=manifest.input.color)
+        scores = score(witness, chosen.samples, classes, pixel_mm, progress, color=about.input.color)
         seen = witness.report(scores, classes)
         return {
             "variant": segmenter.name,
@@ -133,6 +133,16 @@ def describe(bundle: Path) -> dict[str, Any]:
         ]
         chosen = next((one.name for one in rank(opened.manifest) if reasons[one.name] is None), None)
         return {"bundle": opened.path.name, "bundle_id": opened.manifest.bundle_id, "chosen": chosen, "variants": rows}
+
+
+def _about(path: Path) -> tuple[About, SeenImages | None]:
+    """What there is to hold data against, and the images behind it, where it says which."""
+    if path.is_dir():
+        _, spec = open_step(path)
+        return About(spec.classes, spec.input), None
+    with Bundle.open(path) as bundle:
+        its = bundle.manifest
+        return About(its.classes, its.input, its.data), SeenImages.of_bundle(bundle)
 
 
 def _accuracy_by(scores: Sequence[ImageScore], values: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.frame.postprocess import Scratch, to_mask
 from edgeseg.runtime.frame.postprocess import probability as to_probability
 from edgeseg.runtime.frame.preprocess import Prepared, prepare
@@ -57,7 +58,7 @@ class Segmenter(Owned):
         A named one that this processor computes otherwise is opened, with a RuntimeWarning.
 
         Args:
-            path: The .edgeseg file.
+            path: The .edgeseg file, or a step's folder (model file and spec.json), which is one variant.
             variant: Name of a variant, e.g. `onnx-fp32`, or of an engine built on this machine from one of them, e.g.
                 `trt-int8`; None chooses among the variants.
             threads: Threads of the engine; None takes the default.
@@ -69,7 +70,13 @@ class Segmenter(Owned):
         from edgeseg.runtime.built_engine import find_built
         from edgeseg.runtime.bundle import Bundle
         from edgeseg.runtime.selection import open_best, wrong_here
+        from edgeseg.runtime.step_folder import open_step
 
+        if path.is_dir():
+            model, spec = open_step(path)
+            if variant not in (None, path.name):
+                raise BundleError(f"{path} is one model, no bundle: it has no variant {variant!r}. Leave it out.")
+            return cls(open_backend(model, spec, threads), path.name)
         with Bundle.open(path) as bundle:
             if variant is None:
                 entry, backend = open_best(bundle, threads)

@@ -1,1 +1,1 @@
-"""INT8 files of other tools, taken as they are."""
+"""Networks that others made, taken as steps of ours: how they eat and end is found out, none of it assumed."""

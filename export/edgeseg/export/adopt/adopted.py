@@ -1,12 +1,14 @@
-"""A foreign file that was found usable, and how."""
+"""A foreign ONNX file that was found usable, and how."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import onnx
 
 from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.export.adopt.scores import Foreign, Scores, notes_of
 from edgeseg.export.foreign.ending import Ending
 from edgeseg.runtime.model_spec import ModelSpec
 
@@ -18,23 +20,40 @@ class Adopted:
     Attributes:
         model: The graph up to its scores for one image, every node with a name.
         whole: The graph up to the output that its user knows, for the batch that it was made for.
-        ending: What stands between the two.
-        input_name: Its input.
-        layout: Axes of its input.
-        feeding: What it eats.
+        foreign: How it was looked at.
+        scores: What was found.
         spec: Of `model` behind `with_pixels`.
-        threshold: What the scores of one plane must exceed to be foreground.
-        missing_axes: Axes of one that its scores lack.
-        notes: What a reader should know of how it was read, one sentence each.
+        masks: Those of a few images, int64 (h, w) as the file itself makes them.
     """
 
     model: onnx.ModelProto
     whole: onnx.ModelProto
-    ending: Ending
-    input_name: str
-    layout: str
-    feeding: Feeding
+    foreign: Foreign
+    scores: Scores
     spec: ModelSpec
-    threshold: float = 0.0
-    missing_axes: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
+    masks: tuple[np.ndarray, ...] = field(repr=False)
+
+    @property
+    def input_name(self) -> str:
+        """Its input."""
+        return self.foreign.entry.name
+
+    @property
+    def layout(self) -> str:
+        """Axes of its input."""
+        return self.foreign.entry.layout
+
+    @property
+    def feeding(self) -> Feeding:
+        """What it eats."""
+        return self.foreign.feeding
+
+    @property
+    def ending(self) -> Ending:
+        """What stands behind its scores."""
+        return self.scores.ending
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of how it was read, one sentence each."""
+        return notes_of(self.foreign, self.scores)

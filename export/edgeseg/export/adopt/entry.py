@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -152,29 +153,32 @@ def for_one_image(model: onnx.ModelProto, entry: Entry, feeding: Feeding, file: 
 
 
 def first_that_runs(
-    model: onnx.ModelProto, choices: list[Entry], feeding: Feeding, file: str
-) -> tuple[Entry, onnx.ModelProto]:
-    """The first way to read the input that the engine takes, and the graph for one image.
+    choices: list[Entry], attempt: Callable[[Entry, np.ndarray], object], feeding: Feeding, failure: str
+) -> Entry:
+    """The first way to read the input that the engine takes.
+
+    Args:
+        choices: From `entries`.
+        attempt: Runs the network on a made-up image as it eats it.
+        feeding: What it eats.
+        failure: Such as `onnxruntime 1.23 cannot run x.onnx`.
 
     Raises:
-        ConfigError: With the engine's message, if none is.
+        ConfigError: With the engine's message, if it takes none.
     """
     failed: Exception | None = None
     for entry in choices:
-        fed = replace(feeding, dtype=entry.dtype)
         try:
-            images = np.concatenate([entry.image(fed)] * (entry.batch or 1))
-            run(model, {entry.name: images}, [model.graph.output[0].name])
-        except Exception as err:  # the engine's exceptions share no base class
+            attempt(entry, entry.image(replace(feeding, dtype=entry.dtype)))
+        except Exception as err:  # the engines' exceptions share no base class
             failed = failed or err
             continue
-        return entry, for_one_image(model, entry, fed, file)
+        return entry
     entry = choices[0]
-    free = feeding.size_px is not None
-    remedy = "Try another --size, such as multiples of 32." if free else "Export it again."
+    remedy = "Try another --size, such as multiples of 32." if feeding.size_px is not None else "Export it again."
     raise ConfigError(
-        f"onnxruntime {ort.__version__} cannot run {file} at {entry.height_px}x{entry.width_px} ({entry.layout}, "
-        f"{entry.channels} channels): {condensed(failed or '')}. {remedy}"
+        f"{failure} at {entry.height_px}x{entry.width_px} ({entry.layout}, {entry.channels} channels): "
+        f"{condensed(failed or '')}. {remedy}"
     ) from failed
 
 

@@ -13,6 +13,7 @@ from edgeseg.export.foreign.outputs import with_output
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.file_kind import kind_of, refusal
+from edgeseg.runtime.model_spec import Precision
 from edgeseg.runtime.onnx_header import OnnxHeader, read_onnx_header
 
 _OPSET = 17  # what older files are raised to
@@ -22,12 +23,13 @@ _INTEGER_OPS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "
 _ENGINE_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft", "com.microsoft.nchwc"}
 
 
-def read_foreign(path: Path, output: str = "") -> onnx.ModelProto:
-    """Read a float ONNX file of anybody's.
+def read_foreign(path: Path, output: str = "", *, float_only: bool = True) -> onnx.ModelProto:
+    """Read an ONNX file of anybody's.
 
     Args:
         path: The file.
         output: The tensor that is wanted; "" for its only output.
+        float_only: Refuse what is quantised or in 16-bit floats.
 
     Returns:
         What makes that output, with the weights in it, opset 13 or above, every node with a name of its own.
@@ -36,13 +38,15 @@ def read_foreign(path: Path, output: str = "") -> onnx.ModelProto:
         ConfigError: Naming what the file is instead, what is missing, or what is too new or too old.
     """
     if (kind := kind_of(path)).key != "onnx":
-        raise ConfigError(refusal(path, "a float ONNX file", kind))
+        raise ConfigError(refusal(path, "a float ONNX file" if float_only else "an ONNX file", kind))
     header = read_onnx_header(path)
     assert header is not None
     _check_versions(path, header)
     _check_weights(path, header)
     model = with_output(_loaded(path), output, path.name)
     _check_operators(path, model)
+    if float_only:
+        _check_float(path, model)
     if header.opset < _OLDEST:
         model = _raised(path, model, header.opset)
     taken = Counter(node.name for node in model.graph.node)
@@ -98,15 +102,16 @@ def _loaded(path: Path) -> onnx.ModelProto:
         raise ConfigError(f"{path} is no valid ONNX file ({condensed(err)}); export it again.") from err
 
 
+def precision_of(model: onnx.ModelProto) -> Precision:
+    """The precision of most of a graph's arithmetic."""
+    if _integers(model):
+        return "int8"
+    return "fp16" if _halves(model) else "fp32"
+
+
 def _check_operators(path: Path, model: onnx.ModelProto) -> None:
-    nodes = model.graph.node
-    integers = Counter(
-        node.op_type for node in nodes if node.op_type in _INTEGER_OPS or node.op_type.startswith(("QLinear", "QGemm"))
-    )
-    if integers:
-        found = ", ".join(f"{count} {kind}" for kind, count in sorted(integers.items()))
-        raise ConfigError(f"{path.name} is quantised already ({found}); give the float file it was made from.")
     own = {function.domain for function in model.functions}
+    nodes = model.graph.node
     strange = Counter(f"{node.domain}:{node.op_type}" for node in nodes if node.domain not in _ENGINE_DOMAINS | own)
     if strange:
         found = ", ".join(f"{name} ({count} nodes)" for name, count in sorted(strange.items()))
@@ -114,12 +119,27 @@ def _check_operators(path: Path, model: onnx.ModelProto) -> None:
             f"{path.name} uses operators that ONNX Runtime does not have: {found}. Export it with operators of ONNX "
             "alone, or cut them off at the end with --output TENSOR."
         )
-    halves = sum(one.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16) for one in model.graph.initializer)
-    if halves:
+
+
+def _check_float(path: Path, model: onnx.ModelProto) -> None:
+    if integers := _integers(model):
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(integers.items()))
+        raise ConfigError(f"{path.name} is quantised already ({found}); give the float file it was made from.")
+    if halves := _halves(model):
         raise ConfigError(
             f"{path.name} has {halves} weights in 16-bit floats; quantising starts from float32. Give the float32 file "
             "it was made from."
         )
+
+
+def _integers(model: onnx.ModelProto) -> Counter[str]:
+    """Operators of quantised graphs."""
+    kinds = (str(node.op_type) for node in model.graph.node)
+    return Counter(kind for kind in kinds if kind in _INTEGER_OPS or kind.startswith(("QLinear", "QGemm")))
+
+
+def _halves(model: onnx.ModelProto) -> int:
+    return sum(one.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16) for one in model.graph.initializer)
 
 
 def _raised(path: Path, model: onnx.ModelProto, opset: int) -> onnx.ModelProto:

@@ -17,6 +17,7 @@ from torch import nn
 
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.fits import activation, check_fits, fixed_size
+from edgeseg.export.onnx.strip import strip
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import InputSpec, ModelSpec, OutputSpec
@@ -69,18 +70,6 @@ def export_onnx(
     )
 
 
-def strip(model: onnx.ModelProto) -> None:
-    """Take out what no engine reads: metadata, doc strings (they hold source paths) and inferred shapes."""
-    graph = model.graph
-    del model.metadata_props[:], graph.metadata_props[:], graph.value_info[:]
-    for thing in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
-        thing.doc_string = ""
-        if hasattr(thing, "metadata_props"):
-            del thing.metadata_props[:]
-    model.producer_name, model.producer_version = "edgeseg", ""
-    del model.functions[:]
-
-
 def _export(graph: DeployGraph, shape: tuple[int, ...], *, symbolic: bool) -> onnx.ModelProto:
     image = torch.zeros(shape, dtype=torch.uint8)
     dims = None
@@ -104,6 +93,8 @@ def _export(graph: DeployGraph, shape: tuple[int, ...], *, symbolic: bool) -> on
         reason = str(err).strip().splitlines()
         raise ExportError(f"ONNX export failed: {reason[0] if reason else type(err).__name__}") from err
     strip(model)
+    model.producer_name, model.producer_version = "edgeseg", ""
+    del model.functions[:]
     return model
 
 

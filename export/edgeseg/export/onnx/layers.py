@@ -18,6 +18,7 @@ _HEADS = {
 _FOLLOWERS = {"Relu", "Clip", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten"}
 _SHAPE_ARITHMETIC = {"Gather", "Slice", "Concat", "Unsqueeze"}
 LAYER_TYPES = frozenset(_HEADS | _FOLLOWERS)
+_SCALING = {"Cast", "Identity", "Transpose", "Mul", "Add", "Sub", "Div"}
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,18 @@ class OnnxLayer:
 
 
 def onnx_layers(model: onnx.ModelProto) -> tuple[OnnxLayer, ...]:
-    """Layers in the order of the graph; arithmetic on constants or shapes is none."""
+    """Layers in the order of the graph; arithmetic on constants, shapes or pixels is none."""
     constants = {one.name for one in model.graph.initializer}
     constants |= {node.output[0] for node in model.graph.node if node.op_type == "Constant"}
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    shapes = _shape_arithmetic(model)
+    shapes, scaling = _shape_arithmetic(model), pixel_arithmetic(model)
     layers = []
     for node in model.graph.node:
         reads = tuple(name for name in node.input if name and name not in constants and name not in shapes)
-        if node.op_type not in _HEADS or not reads or node.output[0] in shapes:
+        if node.op_type not in _HEADS or not reads or node.output[0] in shapes or node.name in scaling:
             continue
         nodes = [node]
         while len(after := readers.get(nodes[-1].output[0], [])) == 1 and after[0].op_type in _FOLLOWERS:
@@ -76,6 +77,19 @@ def kernel_of(node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> tupl
     if node.op_type == "MatMul" or (node.op_type == "Gemm" and not attributes.get("transB", 0)):
         weight = weight.T
     return weight.reshape(*weight.shape[:2], -1), bias
+
+
+def pixel_arithmetic(model: onnx.ModelProto) -> frozenset[str]:
+    """Names of the nodes that scale uint8 pixels: in integers they would round the image before anything sees it."""
+    constants = {one.name for one in model.graph.initializer}
+    constants |= {node.output[0] for node in model.graph.node if node.op_type == "Constant"}
+    made = {one.name for one in model.graph.input if one.type.tensor_type.elem_type == onnx.TensorProto.UINT8}
+    names = set()
+    for node in model.graph.node:
+        if node.op_type in _SCALING and any(one in made for one in node.input) and set(node.input) <= made | constants:
+            made |= set(node.output)
+            names.add(str(node.name))
+    return frozenset(names)
 
 
 def _shape_arithmetic(model: onnx.ModelProto) -> set[str]:

@@ -10,11 +10,12 @@ from torch import nn
 
 from edgeseg.compress.int8.plan import Plan
 from edgeseg.export.deploy_graph import DeployGraph
-from edgeseg.export.onnx.export import OUTPUT, strip
+from edgeseg.export.onnx.export import OUTPUT
 from edgeseg.export.onnx.placement import Placement, u8s8_x86
 from edgeseg.export.onnx.planned import bind_onnx, load_fp32, plan_onnx
 from edgeseg.export.onnx.qdq_writer import QdqWriter
 from edgeseg.export.onnx.stem import group_stem
+from edgeseg.export.onnx.strip import strip
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.manifest import ModelSpec
 

@@ -33,7 +33,11 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 @doctor_app.command("int8", epilog=f"Example: edgeseg doctor int8 ultrasound. {EXITS}")
 def doctor_int8(
     subject: Annotated[
-        str, typer.Argument(help="A recipe whose run is there, or a float .onnx file.", metavar="RECIPE|MODEL.onnx")
+        str,
+        typer.Argument(
+            help="A recipe whose run is there, a float .onnx file, or the folder that `edgeseg adopt` made of one.",
+            metavar="RECIPE|MODEL.onnx|FOLDER",
+        ),
     ],
     data: Data = None,
     calibration: Annotated[

@@ -20,6 +20,7 @@ from edgeseg.runtime.backends.base import default_threads
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.file_kind import kind_of, refusal
+from edgeseg.runtime.step_folder import SPEC, open_step
 
 _JSON, _PAGE = "int8_doctor.json", "int8_doctor.html"
 
@@ -29,7 +30,7 @@ class DoctorOrder:
     """What the doctor is told.
 
     Attributes:
-        subject: A recipe (file or name), or an .onnx file.
+        subject: A recipe (file or name), an .onnx file, or a step's folder with one.
         data: Folder of the data set; needed for an .onnx file.
         calibration: Folder of images to calibrate an .onnx file on, or None for training images.
         runs: Where runs are kept.
@@ -82,7 +83,8 @@ def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
     Raises:
         EdgesegError: If there is nothing to examine, or it cannot be quantised or scored.
     """
-    patient, folder, threads = _onnx(order) if _names_a_file(order.subject) else _run(order)
+    of_file = _names_a_file(order.subject) or _is_step(order.subject)
+    patient, folder, threads = open_file(order) if of_file else _run(order)
     _check_own(folder)
     settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
     with count_progress("trying layers in INT8") as progress:
@@ -125,10 +127,20 @@ def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:
     return patient, order.out or root, recipe.bench.threads
 
 
-def _onnx(order: DoctorOrder) -> tuple[Patient, Path, int]:
+def open_file(order: DoctorOrder) -> tuple[Patient, Path, int]:
+    """A foreign file, or the ONNX file of a step's folder.
+
+    Returns:
+        The patient, the folder of its report, and threads.
+
+    Raises:
+        ConfigError: If it is no float segmentation network of one image input, or does not fit the data.
+    """
     from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
 
-    path = Path(order.subject)
+    path, name = Path(order.subject), ""
+    if _is_step(order.subject):
+        path, name = _step_file(path), path.resolve().name
     kind = kind_of(path)
     if kind.key == "missing" and not path.is_symlink():
         raise ConfigError(f"{path} does not exist; name a float ONNX file, or a recipe")
@@ -136,24 +148,36 @@ def _onnx(order: DoctorOrder) -> tuple[Patient, Path, int]:
         raise ConfigError(refusal(path, "a float ONNX file, or a recipe", kind))
     if order.data is None:
         raise ConfigError(f"{path.name} needs images to be examined on: --data DIR with images/ and masks/")
-    feeding = Feeding(_size(order.size), order.scale, _numbers("mean", order.mean), _numbers("std", order.std))
-    folder = order.out or order.runs / path.stem
+    feeding = Feeding.parse(order.size, order.scale, order.mean, order.std)
+    folder = order.out or order.runs / (name or path.stem)
     data = open_dataset(order.data, split_file=folder / "split.csv")
     own = None if order.calibration is None else open_folder(order.calibration, data, "--calibration")
-    return OnnxPatient(path, data, feeding, folder / "int8_doctor", own, order.output), folder, default_threads()
+    patient = OnnxPatient(path, data, feeding, folder / "int8_doctor", own, order.output)
+    if name:
+        _check_classes(patient, path.parent)
+        patient.name, patient.as_step = name, True
+    return patient, folder, default_threads()
 
 
-def _size(text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise ConfigError(f"--size is {text!r}; give height and width such as 256x320")
-    return int(height), int(width)
+def _is_step(subject: str) -> bool:
+    return (Path(subject) / SPEC).is_file()
 
 
-def _numbers(name: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as err:
-        raise ConfigError(f"--{name} is {text!r}; give one number, or one a channel such as 0.49,0.46,0.41") from err
+def _step_file(folder: Path) -> Path:
+    """The ONNX file of a step's folder; what it eats is in it."""
+    model, _ = open_step(folder)
+    if model.suffix != ".onnx":
+        raise ConfigError(
+            f"{folder} holds {model.name}; INT8 is examined on ONNX files: `edgeseg adopt` the .onnx it was made from"
+        )
+    return model
+
+
+def _check_classes(patient: Patient, folder: Path) -> None:
+    """The classes of the step are those of the data, in their order."""
+    own, its = open_step(folder)[1].classes, patient.data.classes
+    if own != its:
+        raise ConfigError(
+            f"{folder} has the classes {', '.join(own)}, {patient.data.name} has {', '.join(its)}: give data of the "
+            "same classes in the same order, or adopt the network with these data"
+        )

@@ -27,6 +27,10 @@ Assignments = Annotated[
 Images = Annotated[bool, typer.Option("--images/--no-images", help="Show test images in the report.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 BundleFile = Annotated[Path, typer.Argument(help="The .edgeseg file.", metavar="BUNDLE")]
+Model = Annotated[
+    Path,
+    typer.Argument(help="The .edgeseg file, or a step's folder (model file and spec.json).", metavar="BUNDLE|FOLDER"),
+]
 Variant = Annotated[str | None, typer.Option(help="Variant to run. Default: the best one here.", metavar="NAME")]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of the engine. Default: all cores, at most 4.", metavar="N")

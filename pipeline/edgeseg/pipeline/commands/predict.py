@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeseg.pipeline.commands.failures import Stop, reported
-from edgeseg.pipeline.commands.options import BundleFile, Json, Threads, Variant, invocation
+from edgeseg.pipeline.commands.options import Json, Model, Threads, Variant, invocation
 from edgeseg.runtime.errors import ERROR, OK, EdgesegError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Put = Callable[[Any], None]
 
 
 def predict(
-    bundle: BundleFile,
+    bundle: Model,
     out: Annotated[Path, typer.Option(help="Folder the masks are written to, as OUT/STEM.png.", metavar="DIR")],
     inputs: Annotated[
         list[Path] | None, typer.Argument(help="Images, films, and folders, whose tree is kept.", metavar="INPUT")

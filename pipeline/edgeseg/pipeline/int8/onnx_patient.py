@@ -29,15 +29,16 @@ from edgeseg.compress.int8.statistics import Statistics
 from edgeseg.compress.int8.tensor_facts import TensorFacts
 from edgeseg.export.adopt.adopt import adopt
 from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.export.foreign.cut import rejoin
-from edgeseg.export.onnx.layers import LAYER_TYPES, kernel_of, onnx_layers
+from edgeseg.export.onnx.layers import LAYER_TYPES, kernel_of, onnx_layers, pixel_arithmetic
 from edgeseg.pipeline.int8.patient import File, Repair
-from edgeseg.pipeline.int8.pixels import with_pixels
-from edgeseg.runtime.atomic import replacing, write_bytes
+from edgeseg.runtime.atomic import replacing, write_bytes, write_json
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.step_folder import SPEC
 
 _CALIBRATED_ON = 32
 # Where a range is empty, this one is given: the tensor is then read as (nearly) zero instead of by a made-up scale.
@@ -54,6 +55,9 @@ class OnnxPatient:
         work: Folder for files in between.
         folder: Images to calibrate on, or None for training images.
         output: The tensor that holds its answer; "" for its only output.
+
+    Attributes:
+        as_step: Deliver a step's folder: the file is one of ours, with pixels in and scores out.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class OnnxPatient:
         output: str = "",
     ) -> None:
         self.name, self.data = path.stem, data
+        self.as_step = False
         self._adopted = adopt(path, data, feeding, output)
         self._work = work
         work.mkdir(parents=True, exist_ok=True)
@@ -131,6 +136,7 @@ class OnnxPatient:
             f"Quantised by onnxruntime {ort.__version__}: quant_pre_process, then quantize_static (QDQ, u8 "
             f"activations, s8 weights per channel, min-max over {self._drawn.words}).",
             *self._adopted.notes,
+            *(["What was cut stays in float, and is in the INT8 file again."] if self._adopted.ending.steps else []),
             f"Fed with {feeding.words} at "
             f"{geometry.height_px}x{geometry.width_px}, scaled linearly. Both files were timed with this arithmetic in "
             "front of them.",
@@ -156,7 +162,11 @@ class OnnxPatient:
         return {}
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path:
-        """The INT8 file with the inputs and the output of the file it came from."""
+        """The INT8 file with the inputs and the output of the file it came from, or a step's folder of it."""
+        if self.as_step:
+            step = folder / f"{self.name}-int8"
+            write_json(step / SPEC, self.write(float_layers, step / "model.onnx").to_json())
+            return step
         path = folder / f"{self.name}.int8.onnx"
         quantised = self._quantise(float_layers, self._work / "quantised.onnx")
         adopted = self._adopted
@@ -203,7 +213,8 @@ class OnnxPatient:
             raise ExportError(f"onnxruntime's quantize_static failed: {condensed(err)}") from err
 
     def _excluded(self, float_layers: FloatLayers) -> list[str]:
-        return [node.name for layer in self._layers.values() if layer.name in float_layers for node in layer.nodes]
+        layers = [layer for layer in self._layers.values() if layer.name in float_layers]
+        return [*sorted(pixel_arithmetic(self._graph)), *(node.name for layer in layers for node in layer.nodes)]
 
     def _overrides(self, *, json_able: bool = False) -> dict[str, list[dict[str, Any]]]:
         number = float if json_able else np.float32

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.data.folder import Description
-from edgeseg.runtime.manifest import Manifest
+from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.score.labels import match_labels
 
 # Objects whose size in the picture is off by this much still look the same to a network; training varies it by more.
@@ -37,14 +37,29 @@ class Opened:
     not_checked: tuple[str, ...] = ()
 
 
-def open_for(manifest: Manifest, root: Path, *, classes_by_id: bool = False) -> Opened:
+@dataclass(frozen=True)
+class About:
+    """What a bundle, or a step's folder, says of what it was made for.
+
+    Attributes:
+        classes: Names by class id.
+        input: Colour and window.
+        data: The data sets it was trained on; see `Manifest`.
+    """
+
+    classes: tuple[str, ...]
+    input: InputSpec
+    data: tuple[Mapping[str, Any], ...] = ()
+
+
+def open_for(about: About, root: Path, *, classes_by_id: bool = False) -> Opened:
     """Open a data set for a bundle.
 
     Without dataset.yaml, or where PyYAML is missing as on a device, classes and colour are the bundle's and that is
     said; ids that the bundle does not know are refused when the masks are read.
 
     Args:
-        manifest: The bundle's.
+        about: What the bundle says.
         root: Folder with `images/`, `masks/` and, if there, `dataset.yaml` and `meta.csv`.
         classes_by_id: Take class ids as they are where names differ.
 
@@ -53,16 +68,14 @@ def open_for(manifest: Manifest, root: Path, *, classes_by_id: bool = False) -> 
     """
     unread = _why_unread(root / "dataset.yaml")
     if unread is not None:
-        about = f"class names, order, colour and pixel size of the data: {unread}; class ids are taken as the bundle's"
-        own = Description(
-            root.resolve().name, tuple(manifest.classes), manifest.input.color, window=manifest.input.window
-        )
-        return Opened(open_dataset(root, about=own), not_checked=(about,))
+        lacks = f"class names, order, colour and pixel size of the data: {unread}; class ids are taken as the bundle's"
+        own = Description(root.resolve().name, about.classes, about.input.color, window=about.input.window)
+        return Opened(open_dataset(root, about=own), not_checked=(lacks,))
     data = open_dataset(root)
-    labels = match_labels(data.classes, manifest.classes, root / "dataset.yaml", by_id=classes_by_id)
-    color = _COLORS.get((data.color, manifest.input.color))
+    labels = match_labels(data.classes, about.classes, root / "dataset.yaml", by_id=classes_by_id)
+    color = _COLORS.get((data.color, about.input.color))
     notes = [labels.note, color and f"dataset.yaml says color {data.color}: {color}"]
-    pixel_note, pixel_unchecked = _pixel_sizes(data.pixel_mm, manifest.data)
+    pixel_note, pixel_unchecked = _pixel_sizes(data.pixel_mm, about.data)
     return Opened(
         replace(data, samples=tuple(replace(sample, ids=labels.ids) for sample in data.samples)),
         tuple(note for note in (*notes, pixel_note) if note),

@@ -14,8 +14,8 @@ from edgeseg.runtime.score.metrics import ImageScore, summarize
 from edgeseg.runtime.score.seen import SeenImages
 
 _NOT_KNOWN = (
-    "images that the bundle was trained on: not known, it was packed without hashes of its images; score it on "
-    "images of which you know, or pack it again with this edgeseg"
+    "images that it was trained on: not known, it comes without hashes of its images; score it on images of which you "
+    "know that it has not seen them"
 )
 _LEARNT_FROM = ("train", "val")
 

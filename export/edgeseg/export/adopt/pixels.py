@@ -15,20 +15,24 @@ _Step = tuple[str, list[str], dict[str, Any]]
 
 
 def with_pixels(model: onnx.ModelProto, adopted: Adopted) -> onnx.ModelProto:
-    """The graph with what it eats computed inside: uint8 (1, H, W, C) in. The same few nodes for float and INT8."""
+    """The graph with what it eats computed inside: uint8 (1, H, W, C) in. The same few nodes for float and INT8.
+
+    One that takes such pixels already, as a step's own file does, gets no node.
+    """
     wrapped = onnx.ModelProto()
     wrapped.CopyFrom(model)
     graph = wrapped.graph
     before, constants = _before(adopted)
     after, more = _after(adopted)
-    nodes = [*_chained(before, _PIXELS, adopted.input_name), *graph.node]
+    pixels = _PIXELS if before else adopted.input_name
+    nodes = [*_chained(before, pixels, adopted.input_name), *graph.node]
     nodes += _chained(after, graph.output[0].name, _SCORES)
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:], graph.input[:]
     graph.node.extend(copies)
     geometry = adopted.spec.input.geometry
     shape = (1, geometry.height_px, geometry.width_px, adopted.spec.input.channels)
-    graph.input.append(helper.make_tensor_value_info(_PIXELS, TensorProto.UINT8, shape))
+    graph.input.append(helper.make_tensor_value_info(pixels, TensorProto.UINT8, shape))
     if after:
         del graph.output[:]
         graph.output.append(helper.make_tensor_value_info(_SCORES, TensorProto.FLOAT, None))
@@ -37,31 +41,31 @@ def with_pixels(model: onnx.ModelProto, adopted: Adopted) -> onnx.ModelProto:
 
 
 def _before(adopted: Adopted) -> tuple[list[_Step], dict[str, np.ndarray]]:
-    """From pixels to what the network eats."""
-    feeding, channels = adopted.feeding, adopted.spec.input.channels
-    turned: list[_Step] = [("Transpose", [], {"perm": [0, 3, 1, 2]})] if adopted.layout == "NCHW" else []
+    """From pixels to what the network eats; transposed first, so that a channel's constant meets a whole plane."""
+    feeding, first = adopted.feeding, adopted.layout == "NCHW"
+    turned: list[_Step] = [("Transpose", [], {"perm": [0, 3, 1, 2]})] if first else []
     if feeding.dtype == "uint8":
-        return turned or [("Identity", [], {})], {}
-    std, mean = (np.broadcast_to(np.asarray(values, np.float32), (channels,)) for values in (feeding.std, feeding.mean))
-    constants = {"factor": np.float32(feeding.scale) / std, "shift": -mean / std}
-    steps: list[_Step] = [("Cast", [], {"to": TensorProto.FLOAT})]
-    if (constants["factor"] != 1).any():
-        steps.append(("Mul", ["edgeseg_factor"], {}))
-    if constants["shift"].any():
-        steps.append(("Add", ["edgeseg_shift"], {}))
-    return steps + turned, {key: one.astype(np.float32) for key, one in constants.items()}
+        return turned, {}
+    factor, shift = feeding.affine
+    steps: list[_Step] = [("Cast", [], {"to": TensorProto.FLOAT}), *turned]
+    constants = {}
+    for kind, name, values, neutral in (("Mul", "factor", factor, 1), ("Add", "shift", shift, 0)):
+        if (values != neutral).any():
+            steps.append((kind, [f"edgeseg_{name}"], {}))
+            constants[name] = values.reshape(-1, 1, 1) if first else values
+    return steps, constants
 
 
 def _after(adopted: Adopted) -> tuple[list[_Step], dict[str, np.ndarray]]:
     """From its scores to scores of four axes whose threshold is zero."""
     steps: list[_Step] = []
     constants: dict[str, np.ndarray] = {}
-    if adopted.missing_axes:
+    if adopted.scores.missing_axes:
         steps.append(("Unsqueeze", ["edgeseg_axes"], {}))
-        constants["axes"] = np.asarray(adopted.missing_axes, np.int64)
-    if adopted.threshold:
+        constants["axes"] = np.asarray(adopted.scores.missing_axes, np.int64)
+    if adopted.scores.threshold:
         steps.append(("Sub", ["edgeseg_threshold"], {}))
-        constants["threshold"] = np.float32(adopted.threshold).reshape(1)
+        constants["threshold"] = np.float32(adopted.scores.threshold).reshape(1)
     return steps, constants
 
 

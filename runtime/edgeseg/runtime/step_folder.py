@@ -1,0 +1,45 @@
+"""A step's folder: one model file, and `spec.json` that describes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from edgeseg.runtime.engines import MODEL_NAMES
+from edgeseg.runtime.errors import BundleError
+from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.text.textfile import read_text
+
+SPEC = "spec.json"
+
+
+def model_in(folder: Path) -> Path:
+    """The model file of a folder.
+
+    Raises:
+        BundleError: It holds none, or several.
+    """
+    models = [folder / model for model in MODEL_NAMES if (folder / model).is_file()]
+    if len(models) != 1:
+        raise BundleError(f"{folder} must hold one of {' and '.join(MODEL_NAMES)}; found {len(models)}")
+    return models[0]
+
+
+def open_step(folder: Path) -> tuple[Path, ModelSpec]:
+    """The model file of a step's folder, and what describes it.
+
+    Raises:
+        BundleError: The folder holds no model, or no spec.
+        ManifestError: The spec is wrong.
+    """
+    model, spec = model_in(folder), folder / SPEC
+    if not spec.is_file():
+        raise BundleError(
+            f"{spec} cannot be read (it is not there): export the step again, `edgeseg adopt {model.name}`, or time "
+            "the engine alone with --engine-only"
+        )
+    try:
+        found = json.loads(read_text(spec))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{spec} cannot be read ({error}): export the step again") from error
+    return model, ModelSpec.from_json(found, str(spec))

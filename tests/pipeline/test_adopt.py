@@ -1,0 +1,227 @@
+"""`edgeseg adopt` and what its folders are taken by: evaluate, bench, doctor int8, pack, verify, predict."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, numpy_helper
+from typer.testing import CliRunner
+
+from edgeseg.benchmarks.sources import open_source
+from edgeseg.export.adopt.any import adopt_any
+from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.export.adopt.step import write_step
+from edgeseg.pipeline import cli
+from edgeseg.pipeline.commands import int8
+from edgeseg.runtime.backends.ort import OrtBackend
+from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
+from edgeseg.runtime.errors import BundleError, ConfigError, EdgesegError, ExportError
+from edgeseg.runtime.segmenter import Segmenter
+
+from .foreign_cases import HEIGHT, WIDTH, truth, write_data, write_net
+
+F = np.float32
+
+
+def edgeseg(*arguments: object) -> Any:
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    return write_data(tmp_path_factory.mktemp("two") / "data")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, data: DataSet) -> Path:
+    """Of a network that ends in a Sigmoid and knows pixels as -1..1, by the command."""
+    root = tmp_path_factory.mktemp("adopted")
+    before = [("Mul", ["x", "half"], ["m"], {}), ("Add", ["m", "half"], ["chw"], {})]
+    write_net(root / "net.onnx", [("Sigmoid", ["l"], ["out"], {})], {"half": F(0.5)}, before=before)
+    arguments = ("--data", data.root, "--mean", 0.5, "--std", 0.5, "--out", root / "net", "--json")
+    done = edgeseg("adopt", root / "net.onnx", *arguments)
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["accuracy"]["val"]["dice_mean"] > 0.9 and not report["warnings"]
+    assert report["output"]["cut"] == ["Sigmoid"] and report["input"]["mean"] == [0.5]
+    return root / "net"
+
+
+def test_the_folder_makes_the_masks_of_the_network(folder: Path, data: DataSet) -> None:
+    image = read_image(data.samples[0].image, data.color)
+    with Segmenter.open(folder) as segmenter:
+        assert (segmenter(image).mask == truth(image, 1)).all()
+        assert segmenter.name == "net"
+    with pytest.raises(BundleError, match="no variant 'onnx-int8'"):
+        Segmenter.open(folder, "onnx-int8")
+
+
+def test_a_wrong_scaling_is_warned_of(data: DataSet, tmp_path: Path) -> None:
+    write_net(tmp_path / "net.onnx")
+    done = edgeseg("adopt", tmp_path / "net.onnx", "--data", data.root, "--scale", 1e-4, "--out", tmp_path / "net")
+    assert done.exit_code == 0
+    assert "WARNING: Dice on 8 val images" in done.stdout and "--scale" in done.stdout
+
+
+def test_it_is_evaluated_and_timed_as_a_pipeline(folder: Path, data: DataSet) -> None:
+    report = json.loads(edgeseg("evaluate", folder, "--data", data.root, "--json").stdout)
+    assert report["variant"] == "net" and report["accuracy"]["dice_mean"] > 0.9
+    with open_source([folder], "all") as source:
+        assert [one.name for one in source.subjects] == ["net"]
+        assert source.subjects[0].spec.input.geometry.height_px == HEIGHT
+
+
+def test_it_is_packed_verified_and_run(folder: Path, data: DataSet, tmp_path: Path) -> None:
+    bundle = tmp_path / "net.edgeseg"
+    done = edgeseg("pack", folder, "--data", data.root, "--out", bundle, "--intended-use", "tests")
+    assert done.exit_code == 0, done.output
+    with Bundle.open(bundle) as opened:
+        (variant,) = opened.variants
+        assert opened.read(variant.file) == (folder / "model.onnx").read_bytes()
+        assert variant.accuracy["test"]["dice_mean"] > 0.9
+        assert opened.manifest.data[0]["used_for"] == "scores"
+    assert edgeseg("verify", bundle).exit_code == 0
+    assert edgeseg("predict", folder, data.samples[0].image, "--out", tmp_path / "masks").exit_code == 0
+    mask = cv2.imread(str(tmp_path / "masks" / f"{data.samples[0].stem}.png"), cv2.IMREAD_UNCHANGED)
+    assert (mask == truth(read_image(data.samples[0].image, data.color), 1)).all()
+
+
+def test_what_cannot_be_packed(folder: Path, data: DataSet, tmp_path: Path) -> None:
+    three = write_data(tmp_path / "three", 3)
+    done = edgeseg("pack", folder, "--data", three.root, "--out", tmp_path / "a.edgeseg")
+    assert done.exit_code == 2 and "background, kind1, kind2" in done.stderr
+    done = edgeseg("pack", folder, folder, "--data", data.root, "--out", tmp_path / "a.edgeseg")
+    assert done.exit_code == 2 and "both onnx-fp32" in done.stderr
+    (tmp_path / "mine.edgeseg").write_text("notes")
+    done = edgeseg("pack", folder, "--data", data.root, "--out", tmp_path / "mine.edgeseg")
+    assert done.exit_code == 2 and (tmp_path / "mine.edgeseg").read_text() == "notes"
+
+
+def test_the_int8_doctor_gives_a_folder_back(folder: Path, data: DataSet, tmp_path: Path) -> None:
+    order = int8.DoctorOrder(str(folder), data.root, runs=tmp_path, threads=1)
+    patient, out, _ = int8.open_file(order)
+    kinds = [name.split("_")[0] for name in patient.layers()]
+    assert kinds == ["Conv", "Conv"]  # what its pixels are scaled by is no layer, though Mul and Add can be
+    made = patient.deliver(frozenset(), out)
+    assert made == tmp_path / "net" / "net-int8"
+    with Segmenter.open(made) as segmenter:
+        assert segmenter.spec.precision == "int8"
+        image = read_image(data.samples[0].image, data.color)
+        assert (segmenter(image).mask != truth(image, 1)).mean() < 0.02
+    three = write_data(tmp_path / "three", 3)
+    with pytest.raises(ConfigError, match=r"K = \[3\]"):
+        int8.open_file(dataclasses.replace(order, data=three.root))
+
+
+def test_classes_of_another_order_are_refused(folder: Path, data: DataSet, tmp_path: Path) -> None:
+    spec = json.loads((folder / "spec.json").read_text())
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    (other / "spec.json").write_text(json.dumps(spec | {"classes": ["kind1", "background"]}))
+    with pytest.raises(ConfigError, match="kind1, background, discs has background, kind1"):
+        int8.open_file(int8.DoctorOrder(str(other), data.root, runs=tmp_path))
+
+
+def test_only_its_own_folder_is_replaced(data: DataSet, tmp_path: Path) -> None:
+    write_net(tmp_path / "net.onnx")
+    step = adopt_any(tmp_path / "net.onnx", data, Feeding())
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("keep")
+    with pytest.raises(ConfigError, match="holds other files"):
+        write_step(step, mine)
+    with pytest.raises(ConfigError, match="is a file"):
+        write_step(step, mine / "notes.txt")
+    with pytest.raises((EdgesegError, OSError)):
+        write_step(step, mine / "notes.txt" / "below")
+    for _ in range(2):
+        write_step(step, tmp_path / "new")
+    assert sorted(one.name for one in (tmp_path / "new").iterdir()) == ["adopted.json", "model.onnx", "spec.json"]
+    assert sorted(one.name for one in mine.iterdir()) == ["notes.txt"]
+    assert not [one for one in tmp_path.iterdir() if one.name.endswith(".tmp")]
+
+
+def test_a_file_that_answers_otherwise_is_not_written(data: DataSet, tmp_path: Path) -> None:
+    write_net(tmp_path / "net.onnx")
+    step = adopt_any(tmp_path / "net.onnx", data, Feeding())
+    model = onnx.load_from_string(step.content)
+    weight = next(one for one in model.graph.initializer if one.name == "w2")
+    weight.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weight), "w2"))
+    with pytest.raises(ExportError, match="another mask"):
+        write_step(dataclasses.replace(step, content=model.SerializeToString()), tmp_path / "step")
+    assert not (tmp_path / "step").exists()
+
+
+def test_quantised_and_half_files_are_taken_too(data: DataSet, tmp_path: Path) -> None:
+    """The doctor starts from float32; to time, score and pack a file nothing is asked of its numbers."""
+    pairs = [
+        ("QuantizeLinear", ["l", "s", "z"], ["q"], {}),
+        ("DequantizeLinear", ["q", "s", "z"], ["d"], {}),
+        ("Sigmoid", ["d"], ["out"], {}),
+    ]
+    write_net(tmp_path / "int8.onnx", pairs, {"s": F(0.02), "z": np.int8(0)})
+    assert adopt_any(tmp_path / "int8.onnx", data, Feeding()).spec.precision == "int8"
+    model = write_net(tmp_path / "fp16.onnx")
+    for name in ("w2", "b2"):
+        one = next(one for one in model.graph.initializer if one.name == name)
+        one.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(one).astype(np.float16), f"{name}h"))
+        node = onnx.helper.make_node("Cast", [f"{name}h"], [name], f"cast_{name}", to=TensorProto.FLOAT)
+        nodes = [node, *model.graph.node]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+    (tmp_path / "fp16.onnx").write_bytes(model.SerializeToString())
+    step = adopt_any(tmp_path / "fp16.onnx", data, Feeding())
+    assert (step.spec.precision, step.check()) == ("fp16", 0.0)
+
+
+def test_no_path_of_its_maker_is_shipped(data: DataSet, tmp_path: Path) -> None:
+    model = write_net(tmp_path / "net.onnx")
+    model.graph.node[1].doc_string = "/home/jo/net.py"
+    model.producer_name = "maker"
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    content = adopt_any(tmp_path / "net.onnx", data, Feeding()).content
+    assert b"/home/jo" not in content
+    assert onnx.load_from_string(content).producer_name == "maker"
+
+
+def test_letters_are_no_picture(data: DataSet, tmp_path: Path) -> None:
+    """(1, steps, letters), as text recognisers answer, has two axes like a picture, of other sides."""
+    steps = [("Reshape", ["l", "to"], ["r"], {}), ("MatMul", ["r", "w"], ["m"], {}), ("Softmax", ["m"], ["out"], {})]
+    constants = {"to": np.asarray([1, 12, HEIGHT * WIDTH // 12], np.int64), "w": np.ones((128, 7), F)}
+    write_net(tmp_path / "net.onnx", steps, constants)
+    with pytest.raises(ConfigError, match=r"returns float32 \(1, 12, 7\), made by Softmax"):
+        adopt_any(tmp_path / "net.onnx", data, Feeding())
+
+
+def test_a_channel_has_its_own_constants(data: DataSet, tmp_path: Path) -> None:
+    """Mean and std a channel, in both layouts, as they are applied outside of the file."""
+    colored = write_data(tmp_path / "data", color="rgb")
+    feeding = Feeding(mean=(0.1, 0.0, 0.05), std=(0.9, 1.0, 1.1))
+    for shape, before in (
+        ((1, 3, HEIGHT, WIDTH), ()),
+        ((1, HEIGHT, WIDTH, 3), [("Transpose", ["x"], ["chw"], {"perm": [0, 3, 1, 2]})]),
+    ):
+        write_net(tmp_path / "net.onnx", shape=shape, channels=3, before=before)
+        step = adopt_any(tmp_path / "net.onnx", colored, feeding)
+        pixels = np.random.default_rng(0).integers(0, 256, (1, HEIGHT, WIDTH, 3), np.uint8)
+        values = feeding.apply(pixels, step.foreign.entry.layout)
+        wanted = step.foreign.run({"x": values}, [step.scores.ending.scores])[step.scores.ending.scores]
+        with OrtBackend(step.content, step.spec, 1) as backend:
+            np.testing.assert_allclose(backend.infer(pixels), wanted, atol=1e-4)
+
+
+def test_what_is_no_model_is_named(data: DataSet, tmp_path: Path) -> None:
+    (tmp_path / "net.tflite").write_bytes(b"\x89PNG\r\n\x1a\n")
+    for path, reason in ((tmp_path / "net.tflite", "a PNG image"), (tmp_path / "none.onnx", "not there")):
+        done = edgeseg("adopt", path, "--data", data.root)
+        assert done.exit_code == 2 and reason in done.stderr
+    assert open_dataset(data.root).classes == data.classes
