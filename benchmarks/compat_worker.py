@@ -3,18 +3,21 @@
 python compat_worker.py MODULE XNNPACK(0|1) MODEL.tflite IN.npz OUT.npz
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import sys
+from typing import Any
 
 import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def main(module_name, xnnpack, model, given, made):
+def main(module_name: str, xnnpack: str, model: str, given: str, made: str) -> None:
     """Write the output of the file for each tensor (N, H, W, C) of `given`, one of its N at a time."""
-    module = importlib.import_module(module_name)
+    module: Any = importlib.import_module(module_name)
     options = {}
     if xnnpack == "0":
         options["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -22,7 +25,7 @@ def main(module_name, xnnpack, model, given, made):
     interpreter.allocate_tensors()
     entry, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 
-    def run(one):
+    def run(one: np.ndarray) -> Any:
         interpreter.set_tensor(entry, one)
         interpreter.invoke()
         return interpreter.get_tensor(end)

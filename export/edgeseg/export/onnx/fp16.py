@@ -20,9 +20,9 @@ from edgeseg.compress.int8.calibrate import MIN_WIDTH
 from edgeseg.compress.int8.plan import Plan
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.half import activation_fault, constant_fault, kernel_fault
-from edgeseg.export.onnx.export import strip
 from edgeseg.export.onnx.placement import CONVS
 from edgeseg.export.onnx.planned import bind_onnx, load_fp32
+from edgeseg.export.onnx.strip import strip
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.model_spec import ModelSpec

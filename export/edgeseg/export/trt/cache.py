@@ -42,6 +42,8 @@ from edgeseg.runtime.atomic import write_text
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import ModelSpec
 
+CACHE_SOURCE = "fp32.onnx"  # the float file that a cache is for, beside it
+
 Version = tuple[int, int, int]
 
 JETPACK_5: Version = (8, 5, 2)  # of JetPack 5.1

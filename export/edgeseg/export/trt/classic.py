@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, version_converter
 
-from edgeseg.export.onnx.export import strip
+from edgeseg.export.onnx.strip import strip
 from edgeseg.export.trt.modules import TensorRt
 from edgeseg.runtime.errors import ExportError
 

@@ -65,7 +65,7 @@ class Buffer:
         self.address = device.value
         self._pinned = pinned
         content = (ctypes.c_uint8 * self.n_bytes).from_address(pinned.value or 0)
-        self.host: np.ndarray = np.frombuffer(content, dtype).reshape(shape)
+        self.host: np.ndarray = np.frombuffer(memoryview(content), np.dtype(dtype)).reshape(shape)
 
     def to_device(self) -> None:
         """Queue the copy from host to device."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -140,7 +140,7 @@ class QdqGraph:
         return node.op_type in MATMULS and all(self.behind_pair(name) for name in node.input[:2])
 
 
-def attribute(node: onnx.NodeProto, name: str, default: object) -> object:
+def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
     """An attribute's value, or the default."""
     found = next((one for one in node.attribute if one.name == name), None)
     return default if found is None else onnx.helper.get_attribute_value(found)
