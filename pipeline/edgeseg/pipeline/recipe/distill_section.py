@@ -30,7 +30,7 @@ class DistillSection:
 
     temperature: float = 2.0
     alpha: float = 0.7
-    class_balanced: bool = True
+    class_balanced: bool = False
     boundary_weight: float = 0.0
     channel_weight: float = 0.0
     hint_weight: float = 0.0
