@@ -14,8 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgeseg.export.formats import CACHE_SOURCE
-from edgeseg.export.trt.cache import read_trt_cache
+from edgeseg.export.trt.cache import CACHE_SOURCE, read_trt_cache
 from edgeseg.export.trt.classic import for_tensorrt_8
 from edgeseg.export.trt.compile import CompileConfig, Compiled, compile_engine
 from edgeseg.export.trt.modules import TensorRt, find_tensorrt
