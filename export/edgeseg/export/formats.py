@@ -21,8 +21,6 @@ from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.model_spec import ModelSpec, Precision
 
-CACHE = "calibration.cache"
-
 
 class Origin(NamedTuple):
     """What a file of lower precision is made of.
@@ -146,7 +144,7 @@ def _onnx_s8(origin: Origin, path: Path) -> Written:
     from edgeseg.export.onnx.placement import s8_tensorrt
     from edgeseg.export.onnx.qdq import write_int8_onnx
     from edgeseg.export.onnx.read_back import check_int8_onnx
-    from edgeseg.export.trt.cache import CACHE_SOURCE, check_trt_cache, write_trt_cache
+    from edgeseg.export.trt.cache import CACHE, CACHE_SOURCE, check_trt_cache, write_trt_cache
 
     written = write_int8_onnx(*origin, path, s8_tensorrt())
     read = check_int8_onnx(*origin, path, s8_tensorrt())

@@ -14,10 +14,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from edgeseg.export.formats import CACHE
 from edgeseg.export.trt import modules
 from edgeseg.export.trt.build import BuildOrder, build_engine
-from edgeseg.export.trt.cache import read_trt_cache
+from edgeseg.export.trt.cache import CACHE, read_trt_cache
 from edgeseg.export.trt.classic import for_tensorrt_8
 from edgeseg.export.trt.compile import CompileConfig
 from edgeseg.export.trt.profile import profile_for

@@ -46,6 +46,7 @@ CACHE_SOURCE = "fp32.onnx"  # the float file that a cache is for, beside it
 
 Version = tuple[int, int, int]
 
+CACHE, CACHE_SOURCE = "calibration.cache", "fp32.onnx"  # in a step's folder: a cache, and the float file it is for
 JETPACK_5: Version = (8, 5, 2)  # of JetPack 5.1
 ALGORITHMS = ("EntropyCalibration2", "MinMaxCalibration")  # both calibrate before fusion
 _HEADER = re.compile(rf"TRT-([1-9]\d{{3}}|[1-9]\d{{5}})-({'|'.join(ALGORITHMS)})")
