@@ -53,7 +53,7 @@ RUNTIMES = (
     Runtime("ai-edge-litert, XNNPACK", "ai_edge_litert.interpreter"),
     Runtime("ai-edge-litert, built-in kernels", "ai_edge_litert.interpreter", xnnpack=False),
     Runtime("tflite-runtime 2.14", "tflite_runtime.interpreter", ("tflite-runtime==2.14.0", "numpy<2")),
-    Runtime("tensorflow 2.21", "tensorflow.lite", ("tensorflow==2.21.0",)),
+    Runtime("tensorflow 2.21", "tensorflow.lite.python.interpreter", ("tensorflow==2.21.0",)),
 )
 
 
