@@ -186,6 +186,8 @@ def test_what_cannot_be_used_is_named_by_its_cause(two: DataSet, three: DataSet,
     graph.op("FancyFilter", (logits(graph, "x", 1),), graph.tensor("f", SHAPE))
     with pytest.raises(ConfigError, match=r"cannot run net.tflite at 32x48.*FancyFilter"):
         adopt_any(graph.write(path, ["x"], ["f"]), two, Feeding())
+    step = adopt_any(path, two, Feeding(), "l")  # cut off in front of it, the file is one of ordinary operators
+    assert (step.strange, "CUSTOM" in kinds_of(step.content)) == ((), False)
     with pytest.raises(ConfigError, match=r"returns float32 \(1, 32, 48, 1\).*K = \[3\]"):
         adopt_any(graph.write(path, ["x"], ["l"]), three, Feeding())
     whole = path.read_bytes()

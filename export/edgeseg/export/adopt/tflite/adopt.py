@@ -11,9 +11,10 @@ from edgeseg.export.adopt.entry import Entry, entries, first_that_runs
 from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.adopt.scores import Foreign, find_scores, masks_of_images, spec_of
 from edgeseg.export.adopt.step import StepModel
-from edgeseg.export.adopt.tflite.network import TfliteNetwork
+from edgeseg.export.adopt.tflite.network import TfliteNetwork, strange_operators
 from edgeseg.export.adopt.tflite.pixels import check_range, with_pixels
 from edgeseg.export.foreign.outputs import with_output
+from edgeseg.export.tflite import flatbuffer
 from edgeseg.runtime.backends.litert import import_interpreter
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.errors import ConfigError
@@ -50,4 +51,4 @@ def adopt_tflite(path: Path, data: DataSet, feeding: Feeding, output: str = "") 
     spec = spec_of(foreign, scores)
     masks = masks_of_images(foreign, scores, spec)
     content, spec = with_pixels(network, foreign, scores, spec)
-    return StepModel(content, spec, foreign, scores, tuple(masks), network.strange)
+    return StepModel(content, spec, foreign, scores, tuple(masks), strange_operators(flatbuffer.read(content)))

@@ -60,12 +60,6 @@ class TfliteNetwork:
         return self.model.subgraphs[0].tensors[self.index(name)]
 
     @property
-    def strange(self) -> tuple[str, ...]:
-        """Operators that are not TensorFlow Lite's own."""
-        codes = self.model.operatorCodes
-        return tuple(sorted({code.customCode.decode() for code in codes if code.customCode}))
-
-    @property
     def precision(self) -> Precision:
         """The precision of its kernels."""
         graph = self.model.subgraphs[0]
@@ -121,6 +115,12 @@ class TfliteNetwork:
         if affine is None or values.dtype.kind not in "iu":
             return values
         return ((values.astype(np.float32) - affine[1]) * np.float32(affine[0])).astype(np.float32)
+
+
+def strange_operators(model: Any) -> tuple[str, ...]:
+    """Operators of a graph (`ModelT`) that are not TensorFlow Lite's own."""
+    codes = (model.operatorCodes[operator.opcodeIndex].customCode for operator in model.subgraphs[0].operators)
+    return tuple(sorted({code.decode() for code in codes if code}))
 
 
 def quantised(values: np.ndarray, affine: tuple[float, int], dtype: Any) -> np.ndarray:
