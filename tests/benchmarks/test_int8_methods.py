@@ -28,7 +28,8 @@ def test_every_method_is_held_against_fp32_and_against_the_first(tmp_path: Path)
     root = write_run(tmp_path / "runs" / "toy", data, net)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     before = sorted(root.rglob("*"))
-    done = _run(tmp_path, "--targets", "x86-ort", "--networks", "plain", "corrected", "--ranges", "minmax", "percentile")
+    asked = "--targets", "x86-ort", "--networks", "plain", "corrected", "--ranges", "minmax", "percentile"
+    done = _run(tmp_path, *asked)
     assert done.returncode == 0, done.stderr
     assert sorted(root.rglob("*")) == before, "the run's folder is only read"
     found = json.loads(done.stdout)["x86-ort"]
