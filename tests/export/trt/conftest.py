@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.export.formats import Origin, write_int8
+from edgeseg.export.formats import Origin, write_quantised
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.manifest import Geometry, ModelSpec
 
@@ -35,7 +35,7 @@ def trt_files(onnx_files, tmp_path_factory) -> Callable[[str], TrtFiles]:
     def get(name: str) -> TrtFiles:
         if name not in made:
             files, path = onnx_files(name), tmp_path_factory.mktemp(name) / "model.onnx"
-            spec, _ = write_int8("onnx-s8", Origin(files.model, files.plan, files.fp32, files.fp32_spec), path)
+            spec, _ = write_quantised("onnx-s8", Origin(files.model, files.plan, files.fp32, files.fp32_spec), path)
             made[name] = TrtFiles(files, path, spec)
         return made[name]
 

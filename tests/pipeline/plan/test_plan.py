@@ -155,6 +155,22 @@ def test_ranges_depend_on_the_images_of_a_folder() -> None:
     assert "folder" not in plans[0]["ranges"].settings["quantize"]
 
 
+def test_training_for_int8_is_a_step_where_it_is_asked_for_and_feeds_every_int8_file() -> None:
+    plain, asked = _steps(), _steps("quantize.qat={}")
+    assert asked.keys() - plain.keys() == {"student_qat"} and "onnx_fp32" in asked["student_qat"].parents
+    changed = {name for name in plain if plain[name].parents != asked[name].parents}
+    assert changed == {"onnx_int8", "onnx_s8", "tflite_int8", "openvino_int8", "report"}
+    assert "tflite_fp32" in _steps("quantize.qat.target=x86-litert")["student_qat"].parents
+    settings = asked["student_qat"].settings
+    assert (settings["train"]["precision"], settings["train"]["validate_every"]) == ("float32", 1)
+    # No search trains for INT8, nor is it any other one's because of that.
+    assert plain["student_pruned"].settings == asked["student_pruned"].settings
+    floats = _steps("quantize.qat={}", "quantize.float_paths=[head]")["student_qat"]
+    assert floats.settings != settings, "a layer kept in float is not trained to be rounded"
+    hinted = _steps("quantize.qat={}", "distill.hint_weight=1.0", "distill.alpha=0.0")["student_qat"].settings
+    assert hinted["distill"]["hint_weight"] == 0.0, "features of a rounding network have no names to hint at"
+
+
 def test_planning_imports_nothing_heavy() -> None:
     code = (
         "import sys; from pathlib import Path\n"

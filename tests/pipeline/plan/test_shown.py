@@ -51,3 +51,6 @@ def _drop(mean: float, low: float | None, high: float | None, **counts: int) -> 
 def test_what_is_shown(drop: dict[str, Any] | None, worse: bool, better: bool, said: str) -> None:
     assert (shown_worse(drop), shown_better(drop)) == (worse, better)
     assert said_of("distilled", "alone", drop, "student.seeds") == said
+    assert said_of("distilled", "alone", drop, None) == said.removesuffix(
+        "; one training of each decides little (student.seeds)"
+    )

@@ -221,6 +221,12 @@ class TestQuantization:
         assert "Calibrated on 20 of 40 images of the folder quantize.folder, without masks." in text
         assert "training, calibration" not in text
 
+    def test_what_training_for_int8_has_come_to(self, tmp_path):
+        reason = "student_qat in INT8 (x86-ort) is 0.3 points above the network as it was on val"
+        page = render(changed(qat={"status": "ok", "reason": reason}), tmp_path)
+        assert f"Trained for INT8: {reason}." in " ".join(page.text.split())
+        assert "Trained for INT8" not in render(changed(qat=None), tmp_path).text
+
 
 class TestVerdict:
     def test_ships_but_not_shown(self):

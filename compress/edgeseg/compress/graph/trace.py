@@ -17,7 +17,7 @@ from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
 
 INPUT = "image"
-_PASSES = (nn.Identity, nn.Dropout, nn.Dropout2d)
+PASSES = (nn.Identity, nn.Dropout, nn.Dropout2d)  # what does nothing in evaluation
 
 
 class _Tracer(fx.Tracer):
@@ -65,7 +65,7 @@ def node_keys(traced: fx.GraphModule) -> dict[fx.Node, str]:
     for node in traced.graph.nodes:
         if node.op == "placeholder":
             keys[node] = INPUT
-        elif node.op == "call_module" and isinstance(modules[node.target], _PASSES):
+        elif node.op == "call_module" and isinstance(modules[node.target], PASSES):
             keys[node] = keys[node.args[0]]
         elif node.op == "call_module":
             count = calls.get(node.target, 0)

@@ -36,6 +36,7 @@ _ADDED = (
     *(("distill", key, False) for key in ("calibrate", "flips")),
     *(("distill", key, 0.0) for key in ("boundary_weight", "channel_weight", "hint_weight")),
     *(("distill", key, None) for key in ("unlabelled", "teacher")),
+    ("quantize", "qat", None),
 )
 
 

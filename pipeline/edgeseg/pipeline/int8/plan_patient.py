@@ -27,6 +27,7 @@ from edgeseg.export.formats import Origin, write_quantised
 from edgeseg.export.onnx.qdq import operations_of
 from edgeseg.pipeline.int8.patient import File, Repair
 from edgeseg.pipeline.int8.run_files import RunFiles, read_run
+from edgeseg.pipeline.plan.layout import QAT
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.model_spec import ModelSpec
@@ -68,7 +69,7 @@ class PlanPatient:
             ConfigError: If a step has not been run, or the recipe's calibration folder cannot be used.
         """
         folder = recipe_folder(data, recipe.quantize.folder)
-        return cls(recipe.name, read_run(root, recipe.name), data, folder)
+        return cls(recipe.name, read_run(root, recipe.name, qat=recipe.quantize.qat is not None), data, folder)
 
     def layers(self) -> tuple[str, ...]:
         """Convolutions with their activations, additions, concatenations, resizes and poolings."""
@@ -120,7 +121,9 @@ class PlanPatient:
         """How the ranges were taken."""
         ranges = self._files.ranges
         kind = "images of quantize.folder" if self._files.from_folder else "training images"
-        return (f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the step ranges.",)
+        taken = f"Ranges: {ranges.method}, {ranges.n_images} {kind}, from the step ranges."
+        trained = f"The network is that of the step {QAT}, trained for INT8."
+        return (taken, trained) if self._files.is_trained_for else (taken,)
 
     def advice(self, float_layers: tuple[str, ...]) -> dict[str, Any]:
         """Module paths for the recipe's `quantize.float_paths`."""

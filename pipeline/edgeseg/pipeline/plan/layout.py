@@ -20,6 +20,8 @@ __all__ = [
     "CHOOSE_STUDENT",
     "CUT",
     "MODEL_ROWS",
+    "QAT",
+    "RANGES",
     "REFERENCE",
     "REFERENCE_FILES",
     "REFERENCE_ROWS",
@@ -64,6 +66,9 @@ class RowLayout:
 
 # The network that the search cuts to the budget, and what the search has found, among the step's files.
 CUT, SEARCH_FILE = "student_pruned", "search.json"
+
+# How INT8 is made: ranges, and the network that is quantised; the second, where it is trained for that, in its place.
+RANGES, QAT = "ranges", "student_qat"
 
 # What costs are compared with, a row an engine; they have no accuracy, and no step scores them.
 REFERENCE_ROWS = tuple(

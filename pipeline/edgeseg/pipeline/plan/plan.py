@@ -8,9 +8,18 @@ from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.beside import Here, OwnFiles
-from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, REFERENCE_FILES, asked_rows, score_step
+from edgeseg.pipeline.plan.layout import (
+    CHOICES,
+    CUT,
+    MODEL_ROWS,
+    QAT,
+    RANGES,
+    REFERENCE_FILES,
+    asked_rows,
+    score_step,
+)
 from edgeseg.pipeline.plan.search_parts import search_parts
-from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step
+from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step, shipped_as
 from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe
@@ -71,7 +80,7 @@ def plan_steps(
     bundle = Step("bundle", everything, packed, _STEPS + "pack:run_bundle", version=2, weight=0.5)
     report = Step(
         "report",
-        (*everything, *points, REFERENCE, "ranges", "bundle"),
+        (*everything, *points, REFERENCE, RANGES, *_trained_for(recipe), "bundle"),
         gates | told,
         _STEPS + "report:run_report",
         version=4,
@@ -231,7 +240,7 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
     lower = [one for one in asked if one.precision != "fp32"]
     # What is not INT8 is made of the network as it was trained, and of ranges that cut nothing off.
     uncut = calibration | {"quantize": dataclasses.asdict(RangesSection(recipe.quantize.images))}
-    collected = {"ranges": calibration} | ({EXTREMES: uncut} if any(one.optional for one in lower) else {})
+    collected = {RANGES: calibration} | ({EXTREMES: uncut} if any(one.optional for one in lower) else {})
     return [
         *(_compared(one, recipe) for one in floats),
         *points,
@@ -240,8 +249,34 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
             Step(name, accepted, its, ranges, RANGES_VERSION, weight=2, places=places)
             for name, its in collected.items()
         ),
+        *_qat(recipe, decided),
         *(_lower(one, decided, recipe) for one in lower),
     ]
+
+
+def _trained_for(recipe: Recipe) -> tuple[str, ...]:
+    return () if recipe.quantize.qat is None else (QAT,)
+
+
+def _qat(recipe: Recipe, decided: tuple[str, ...]) -> tuple[Step, ...]:
+    """The step that trains the accepted network as its INT8 file rounds it, where the recipe asks for it.
+
+    In float32, whatever other trainings use: bfloat16 is as coarse as the integers. And it is short: every epoch is
+    looked at, and none is cut off.
+    """
+    qat = recipe.quantize.qat
+    if qat is None:
+        return ()
+    sections = recipe.sections("geometry", "train")
+    sections["train"] |= {"precision": "float32", "validate_every": 1, "patience": 0}
+    settings = sections | {
+        "qat": dataclasses.asdict(qat),
+        "distill": dataclasses.asdict(recipe.distill.of_itself()),
+        **_NO_FILES.taught_from,
+        "float_paths": list(recipe.quantize.float_paths),
+    }
+    parents = (*decided, shipped_as(qat.target, "int8").parent, RANGES)
+    return (Step(QAT, parents, settings, _STEPS + "qat:run_student_qat", weight=1.5 * qat.epochs),)
 
 
 def _compared(variant: VariantPlan, recipe: Recipe) -> Step:
@@ -264,13 +299,13 @@ def _lower(variant: VariantPlan, decided: tuple[str, ...], recipe: Recipe) -> St
     planned = recipe.sections("geometry") | {"float_paths": list(recipe.quantize.float_paths)}
     if variant.same_as:
         return _same(variant, variant.step, decided, variant.same_as, planned)
-    settings, ranges = {**planned, "format": variant.format, "source": variant.parent}, "ranges"
+    settings, ranges = {**planned, "format": variant.format, "source": variant.parent}, (*_trained_for(recipe), RANGES)
     if variant.precision != "int8":
-        ranges = EXTREMES
-        settings |= {"precision": variant.precision, "ranges": ranges}
+        ranges = (EXTREMES,)
+        settings |= {"precision": variant.precision, "ranges": EXTREMES}
     if variant.precision == "fp16":  # which is floating point
         settings["float_paths"] = []
-    parents = (*decided, variant.parent, ranges)
+    parents = (*decided, variant.parent, *ranges)
     return Step(variant.step, parents, settings, _EXPORT + "run_quantised", version=INT8_VERSION)
 
 

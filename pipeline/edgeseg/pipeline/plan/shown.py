@@ -25,21 +25,21 @@ def shown_better(drop: Difference) -> bool:
     return drop is not None and drop["hi95"] is not None and drop["hi95"] < 0
 
 
-def said_of(method: str, baseline: str, drop: Difference, seeds_key: str) -> str:
+def said_of(method: str, baseline: str, drop: Difference, seeds_key: str | None) -> str:
     """What the comparison has come to, with its figures, and what follows.
 
     Args:
         method: Its row.
         baseline: Row without the method.
         drop: From the baseline to the method.
-        seeds_key: Recipe key that asks for more trainings.
+        seeds_key: Recipe key that asks for more trainings; None where there is none.
     """
     if drop is None:
         return f"{method} cannot be held against {baseline} on val, so it is used"
     points = -100 * drop["mean"]
     size = f"{abs(points):.1f} points {'below' if points < 0 else 'above'}"
     where = f"{method} is {size} {baseline} on val ({_evidence(drop)})"
-    one = f"; one training of each decides little ({seeds_key})" if drop["n_seeds"] == 1 else ""
+    one = f"; one training of each decides little ({seeds_key})" if seeds_key and drop["n_seeds"] == 1 else ""
     if shown_worse(drop):
         return f"{where}: shown to be worse, so it is not used{one}"
     if shown_better(drop):

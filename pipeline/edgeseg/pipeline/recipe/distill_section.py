@@ -56,6 +56,12 @@ class DistillSection:
                 "network, of the very view, and only answers are stored and averaged; set one of them back"
             )
 
+    def of_itself(self) -> DistillSection:
+        """How a network follows its own float answer: what concerns the teacher and how it is asked is left out."""
+        return DistillSection(
+            self.temperature, self.alpha, self.class_balanced, self.boundary_weight, self.channel_weight
+        )
+
     def check(self, seeds: int, devices: int, augment: AugmentConfig) -> None:
         """Refuse what does not go with the sections `teacher` and `train`.
 

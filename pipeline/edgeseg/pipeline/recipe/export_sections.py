@@ -54,6 +54,29 @@ class RangesSection:
 
 
 @dataclass(frozen=True)
+class QatSection:
+    """Quantisation-aware training: the network rounds while it learns; see docs/quantization.md.
+
+    Attributes:
+        target: Whose INT8 file it rounds like. The files for other targets are made of the same weights.
+        epochs: Passes over train.
+        learning_rate: Peak of the schedule.
+    """
+
+    target: Literal["x86-ort", "x86-litert", "arm64-ort"] = "x86-ort"
+    epochs: int = 8
+    learning_rate: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(
+                    f"quantize.qat.{name} is {getattr(self, name)}, but must be above 0; without the section qat "
+                    "nothing is trained"
+                )
+
+
+@dataclass(frozen=True)
 class QuantizeSection(RangesSection):
     """How the network is quantised; see `RangesSection` and docs/quantization.md.
 
@@ -61,10 +84,12 @@ class QuantizeSection(RangesSection):
         folder: Folder of images to calibrate on instead, without masks; relative to the data set, or absolute. Images
             of another modality than the training images are refused.
         float_paths: Module paths that stay in floating point, as `edgeseg doctor int8` names them.
+        qat: How the network is trained on while it rounds; None leaves it as it is.
     """
 
     folder: str | None = None
     float_paths: tuple[str, ...] = ()
+    qat: QatSection | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -179,7 +179,7 @@ class Recipe:
             teacher=TeacherSection(self.teacher.encoder, depth=self.teacher.depth),  # decides which sizes are right
             student=self.student,
             distill=self.distill,
-            quantize=dataclasses.replace(self.quantize, folder=None, float_paths=()),
+            quantize=dataclasses.replace(self.quantize, folder=None, float_paths=(), qat=None),
             bench=BenchSection(threads=self.bench.threads),
             reference=ReferenceSection(depth=self.reference.depth),  # as that of the teacher
             fit=self.fit,

@@ -7,12 +7,13 @@ from edgeseg.pipeline.report.fields import Report, Row, mapping
 
 
 def quantization_section(report: Report) -> Markup:
-    """What the step `ranges` did."""
+    """What the steps `ranges` and `student_qat` did."""
     found = mapping(report.get("quantization"))
     if not found or found.get("status", "ok") != "ok":
         return paragraph(str(found.get("reason") or "report.json says nothing of INT8."))
     ranges = f"Ranges by {found['method']}, of the {found['network']} network{_scaled(found)}."
-    return join([paragraph(ranges), paragraph(_images(found))])
+    trained = [paragraph(f"Trained for INT8: {qat['reason']}.")] if (qat := mapping(report.get("qat"))) else []
+    return join([paragraph(ranges), paragraph(_images(found)), *trained])
 
 
 def _scaled(found: Row) -> str:

@@ -12,16 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from edgeseg.compress.int8.plan import Plan, make_plan
-from edgeseg.compress.int8.stored_ranges import load_ranges
+from edgeseg.compress.int8.plan import make_plan
+from edgeseg.compress.int8.stored_ranges import StoredRanges, load_ranges
 from edgeseg.export.formats import FORMATS, Origin, write_float, write_quantised
 from edgeseg.export.parity import parity
 from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, MODEL_ROWS
+from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, MODEL_ROWS, QAT, RANGES
 from edgeseg.pipeline.plan.results import Choice, Exported
 from edgeseg.pipeline.plan.seed_folders import seed_folder, seed_folders
 from edgeseg.pipeline.steps.data import open_data
@@ -96,7 +94,7 @@ def failed_parent(context: StepContext) -> str | None:
 
 def _check(context: StepContext, spec: ModelSpec) -> Any:
     data = open_data(context)
-    model, _ = load_checkpoint(context.folders[_source(context)].files)
+    model = stored_ranges(context).network if made_by(context) == QAT else source_model(context)
     frames = [read_image(sample.image, data.color, data.window) for sample in data.split("train")[:PARITY_FRAMES]]
     return parity(model, model_file(context.folder.files), spec, frames)
 
@@ -138,10 +136,10 @@ def run_float(context: StepContext) -> Written:
 def run_quantised(context: StepContext) -> Written:
     """The file of `settings.format` in `settings.precision` (INT8), from the FP32 file of `settings.source`.
 
-    Its plan is that of the step `settings.ranges` (`ranges`).
+    Its plan is of what `made_by` names.
     """
-    name, source = context.setting("format"), context.setting("source")
-    origin = Origin(*quantised(context, source), read_spec(context.folders[source].files))
+    name = context.setting("format")
+    origin = int8_origin(context, context.setting("source"), stored_ranges(context))
     path = context.folder.files / _file_name(name)
     return write_quantised(name, origin, path, context.settings.get("precision", "int8"))
 
@@ -159,28 +157,40 @@ def _file_name(name: str) -> str:
     return f"model{FORMATS[name].suffix}"
 
 
-def quantised(context: StepContext, exported: str) -> tuple[nn.Module, Plan, Path]:
+def made_by(context: StepContext) -> str:
+    """The step that says what is quantised: `settings.ranges`, or what has trained the network for it where used."""
+    if "ranges" in context.settings:
+        return str(context.setting("ranges"))
+    trained = context.results.get(QAT)
+    return RANGES if trained is None or trained["result"]["status"] != "ok" else QAT
+
+
+def stored_ranges(context: StepContext) -> StoredRanges:
+    """What is quantised.
+
+    Raises:
+        ConfigError: If the ranges were made for another network. No result of the step: it has to be run again.
+    """
+    ranges, checkpoint = context.folders[made_by(context)], context.folders[_source(context)].files
+    return load_ranges(ranges.files, checkpoint, f"Remove {ranges.root}, then give the same command again.")
+
+
+def int8_origin(context: StepContext, exported: str, stored: StoredRanges) -> Origin:
     """The network that is quantised, its plan, and the FP32 file that holds it.
 
     The shipped FP32 file is the plain network's; where another one is quantised, a patched copy takes its place.
 
     Args:
-        context: Of a step with a parent that collects ranges, and the parent `exported`.
+        context: Of a step with the parent `exported`.
         exported: Step that made the FP32 file.
-
-    Raises:
-        ConfigError: If the ranges were made for another network. No result of the step: it has to be run again.
+        stored: What is quantised.
     """
-    ranges, checkpoint = (
-        context.folders[context.settings.get("ranges", "ranges")],
-        context.folders[_source(context)].files,
-    )
-    stored = load_ranges(ranges.files, checkpoint, f"Remove {ranges.root}, then give the same command again.")
-    source = model_file(context.folders[exported].files)
+    files = context.folders[exported].files
+    source = model_file(files)
     if stored.is_prepared:
         patched = context.folder.work / source.name
         patch = patch_onnx if source.suffix == ".onnx" else patch_tflite
         patch(source, patched, stored.model, stored.network)
         source = patched
-    paths = tuple(context.setting("float_paths"))
-    return stored.network, make_plan(stored.network, stored.ranges, paths), source
+    plan = make_plan(stored.network, stored.ranges, tuple(context.setting("float_paths")))
+    return Origin(stored.network, plan, source, read_spec(files))
