@@ -34,7 +34,7 @@ from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
 PARITY_FRAMES = 4
-_NETWORKS = tuple(row.name for row in MODEL_ROWS)
+_NETWORKS = (*(row.name for row in MODEL_ROWS), QAT)
 
 # What describes a file, and what was read back of one that is not FP32: a dataclass.
 Written = tuple[ModelSpec, Any]
@@ -79,7 +79,7 @@ def _reporting(step: Callable[[StepContext], Written]) -> Callable[[StepContext]
 
 
 def failed_parent(context: StepContext) -> str | None:
-    """Why there is nothing to export, if so; a student that does not go on stands in nobody's way."""
+    """Why there is nothing to export, if so; a network that does not go on stands in nobody's way."""
     source = _source(context)
     for name, record in context.results.items():
         if name in _NETWORKS and name != source:
