@@ -17,7 +17,7 @@ from edgeseg.export.spec_file import read_spec
 from edgeseg.export.tflite import export as tflite_export
 from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.pipeline.chain.chain import Chain, ChainRun, Step
-from edgeseg.pipeline.plan.plan import ranges_settings
+from edgeseg.pipeline.plan.exports import ranges_settings
 from edgeseg.pipeline.plan.variants import VARIANTS
 from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.recipe import load_recipe

@@ -18,7 +18,7 @@ from edgeseg.compress.int8.prepared import FILE
 from edgeseg.export.onnx.export import export_onnx
 from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
-from edgeseg.pipeline.plan.plan import ranges_places, ranges_settings
+from edgeseg.pipeline.plan.exports import ranges_places, ranges_settings
 from edgeseg.pipeline.recipe.export_sections import QuantizeSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps.export import input_spec, run_int8

@@ -109,3 +109,8 @@ def asked_rows(files: Collection[str]) -> tuple[RowLayout, ...]:
 def score_step(row: RowLayout, split: str) -> str:
     """Name of the step that scores a row's file on a split."""
     return f"{split}_{row.name}"
+
+
+def trainings() -> tuple[str, ...]:
+    """The steps that train a network."""
+    return tuple(row.name for row in MODEL_ROWS)

@@ -8,34 +8,27 @@ from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.beside import Here, OwnFiles
+from edgeseg.pipeline.plan.exports import exports, operating_steps, ranges_places, trained_for
 from edgeseg.pipeline.plan.layout import (
     CHOICES,
     CUT,
     MODEL_ROWS,
-    QAT,
     RANGES,
     REFERENCE_FILES,
     asked_rows,
     score_step,
+    trainings,
 )
 from edgeseg.pipeline.plan.search_parts import search_parts
-from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step, shipped_as
-from edgeseg.pipeline.recipe.export_sections import RangesSection
+from edgeseg.pipeline.plan.variants import REFERENCE
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.recipe.start import FILE, StartSection, student_place, student_start, teacher_start
 from edgeseg.pipeline.recipe.student_section import StudentSection
-from edgeseg.runtime.engines import missing
 
 _NO_FILES, _UNTIMED = OwnFiles(), Here()
 _STEPS = "edgeseg.pipeline.steps."
 _EXPORT = _STEPS + "export:"
-
-RANGES_VERSION = 4  # of the step `ranges`, in a search too
-FLOAT_VERSION = 2  # of the steps that write the shipped float files
-INT8_VERSION = 6  # of the steps that write INT8 files, in a search too
-
-EXTREMES = "extremes"  # step of the ranges that cut nothing off
 
 _CUT_FROM = ("teacher", "student_alone", "student_distilled", "val_teacher", "choose_student")
 
@@ -64,12 +57,12 @@ def plan_steps(
     searched = _search(recipe, own, here)
     rows = asked_rows(recipe.export.also)
     variants = tuple(row for row in rows if row.variant is not None)
-    exports = [*_exports(recipe, own.calibration_sha256), *_scores(variants, "val", scale)]
-    first = [_reference(recipe), *_students(recipe, scale, searched, own), *exports]
+    files = [*exports(recipe, own.calibration_sha256), *_scores(variants, "val", scale)]
+    first = [_reference(recipe), *_students(recipe, scale, searched, own), *files]
     exported = [*dict.fromkeys([*(row.file for row in rows), *REFERENCE_FILES.values()])]
     measured = [name for name in exported if name not in {row.file for row in rows if row.not_timed}]
     bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
-    decided = (*(score_step(row, "val") for row in rows), *exported, *_trainings(), *CHOICES, "bench")
+    decided = (*(score_step(row, "val") for row in rows), *exported, *trainings(), *CHOICES, "bench")
     gates = recipe.sections("gates")
     ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=4, weight=0.1)
     tests = _scores(rows, "test", scale, "ship")
@@ -80,38 +73,13 @@ def plan_steps(
     bundle = Step("bundle", everything, packed, _STEPS + "pack:run_bundle", version=2, weight=0.5)
     report = Step(
         "report",
-        (*everything, *points, REFERENCE, RANGES, *_trained_for(recipe), "bundle"),
+        (*everything, *points, REFERENCE, RANGES, *trained_for(recipe), "bundle"),
         gates | told,
         _STEPS + "report:run_report",
         version=4,
         weight=0.5,
     )
     return (*first, bench, ship, *tests, bundle, report)
-
-
-def ranges_settings(recipe: Recipe, calibration_sha256: str | None) -> dict[str, Any]:
-    """What of a recipe the step `ranges` depends on; a calibration folder by its images, wherever it lies."""
-    calibration = {"seed": recipe.train.seed, "folder_sha256": calibration_sha256}
-    return {"quantize": dataclasses.asdict(recipe.quantize.of_ranges())} | recipe.sections("geometry") | calibration
-
-
-def ranges_places(recipe: Recipe) -> dict[str, str]:
-    """Where the calibration images of the step `ranges` lie, if the recipe names a folder."""
-    return {} if recipe.quantize.folder is None else {"calibration": recipe.quantize.folder}
-
-
-def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -> tuple[Step, ...]:
-    """The step that chooses the threshold on val, where the recipe asks for one.
-
-    Args:
-        recipe: Checked settings.
-        parents: What it reads beside `val_teacher`.
-        settings: `of`, where the network is not the student that was accepted last.
-    """
-    if recipe.decision.objective is None:
-        return ()
-    settings |= {"objective": recipe.decision.objective}
-    return (Step("operating_point", (*parents, "val_teacher"), settings, _STEPS + "operate:run_operating_point"),)
 
 
 def training_settings(recipe: Recipe) -> dict[str, Any]:
@@ -226,96 +194,6 @@ def _places(section: StudentSection) -> dict[str, str]:
     return {} if place is None else {"start": place}
 
 
-def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
-    """The files of the accepted student, and the reference's in each engine."""
-    students = tuple(name for name in _trainings() if name != "teacher")
-    accepted = (*students, "choose_final")
-    where = recipe.sections("geometry")
-    calibration, places = ranges_settings(recipe, calibration_sha256), ranges_places(recipe)
-    ranges = _STEPS + "quantize:run_ranges"
-    points = operating_steps(recipe, ("choose_final", *(f"{name}_onnx" for name in students)))
-    decided = (*accepted, *(step.name for step in points))
-    asked = [one for one in VARIANTS if not one.optional or one.name in recipe.export.also]
-    floats = [one for one in asked if one.precision == "fp32"]
-    lower = [one for one in asked if one.precision != "fp32"]
-    # What is not INT8 is made of the network as it was trained, and of ranges that cut nothing off.
-    uncut = calibration | {"quantize": dataclasses.asdict(RangesSection(recipe.quantize.images))}
-    collected = {RANGES: calibration} | ({EXTREMES: uncut} if any(one.optional for one in lower) else {})
-    return [
-        *(_compared(one, recipe) for one in floats),
-        *points,
-        *(_float(one, decided, where) for one in floats),
-        *(
-            Step(name, accepted, its, ranges, RANGES_VERSION, weight=2, places=places)
-            for name, its in collected.items()
-        ),
-        *_qat(recipe, decided),
-        *(_lower(one, decided, recipe) for one in lower),
-    ]
-
-
-def _trained_for(recipe: Recipe) -> tuple[str, ...]:
-    return () if recipe.quantize.qat is None else (QAT,)
-
-
-def _qat(recipe: Recipe, decided: tuple[str, ...]) -> tuple[Step, ...]:
-    """The step that trains the accepted network as its INT8 file rounds it, where the recipe asks for it.
-
-    In float32, whatever other trainings use: bfloat16 is as coarse as the integers. And it is short: every epoch is
-    looked at, and none is cut off.
-    """
-    qat = recipe.quantize.qat
-    if qat is None:
-        return ()
-    sections = recipe.sections("geometry", "train")
-    sections["train"] |= {"precision": "float32", "validate_every": 1, "patience": 0}
-    settings = sections | {
-        "qat": dataclasses.asdict(qat),
-        "distill": dataclasses.asdict(recipe.distill.of_itself()),
-        **_NO_FILES.taught_from,
-        "float_paths": list(recipe.quantize.float_paths),
-    }
-    parents = (*decided, shipped_as(qat.target, "int8").parent, RANGES)
-    return (Step(QAT, parents, settings, _STEPS + "qat:run_student_qat", weight=1.5 * qat.epochs),)
-
-
-def _compared(variant: VariantPlan, recipe: Recipe) -> Step:
-    """The reference's file for a target."""
-    name, where = reference_step(variant.step), recipe.sections("geometry") | {"of": REFERENCE}
-    if variant.same_as:
-        return _same(variant, name, (REFERENCE,), reference_step(variant.same_as), where)
-    return Step(name, (REFERENCE,), where | {"format": variant.format}, _EXPORT + "run_float", weight=1)
-
-
-def _float(variant: VariantPlan, decided: tuple[str, ...], where: Mapping[str, Any]) -> Step:
-    if variant.same_as:
-        return _same(variant, variant.step, decided, variant.same_as, where)
-    settings = {**where, "format": variant.format, "free": True}
-    return Step(variant.step, decided, settings, _EXPORT + "run_float", version=FLOAT_VERSION, weight=2)
-
-
-def _lower(variant: VariantPlan, decided: tuple[str, ...], recipe: Recipe) -> Step:
-    """A file of less than FP32."""
-    planned = recipe.sections("geometry") | {"float_paths": list(recipe.quantize.float_paths)}
-    if variant.same_as:
-        return _same(variant, variant.step, decided, variant.same_as, planned)
-    settings, ranges = {**planned, "format": variant.format, "source": variant.parent}, (*_trained_for(recipe), RANGES)
-    if variant.precision != "int8":
-        ranges = (EXTREMES,)
-        settings |= {"precision": variant.precision, "ranges": EXTREMES}
-    if variant.precision == "fp16":  # which is floating point
-        settings["float_paths"] = []
-    parents = (*decided, variant.parent, *ranges)
-    return Step(variant.step, parents, settings, _EXPORT + "run_quantised", version=INT8_VERSION)
-
-
-def _same(variant: VariantPlan, name: str, before: tuple[str, ...], file: str, where: Mapping[str, Any]) -> Step:
-    """Another step's file in this variant's engine; made anew once an engine that was missing is there."""
-    engine = variant.engine.name
-    settings = {**where, "file": file, "engine": engine, "missing": missing(engine)}
-    return Step(name, (*before, file), settings, _EXPORT + "run_same_file", weight=0.5)
-
-
 def _torch_onnx(name: str, recipe: Recipe) -> Step:
     settings = recipe.sections("geometry") | {"of": name, "format": "onnx"}
     return Step(f"{name}_onnx", (name,), settings, _EXPORT + "run_float", weight=0.5)
@@ -333,7 +211,3 @@ def _scores(rows: Any, split: str, scale: Mapping[str, Any], *after: str) -> lis
         )
         for row in rows
     ]
-
-
-def _trainings() -> tuple[str, ...]:
-    return tuple(row.name for row in MODEL_ROWS)

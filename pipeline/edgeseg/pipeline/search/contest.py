@@ -11,7 +11,7 @@ from typing import Any
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.search.depth import Depth, parts_gone
 from edgeseg.compress.search.predictor import Figures
-from edgeseg.pipeline.plan.plan import INT8_VERSION, ranges_settings
+from edgeseg.pipeline.plan.exports import INT8_VERSION, ranges_settings
 from edgeseg.pipeline.plan.shown import shown_worse
 from edgeseg.pipeline.search.baselines import (
     Baseline,
