@@ -21,7 +21,7 @@ from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.plan.exports import ranges_places, ranges_settings
 from edgeseg.pipeline.recipe.export_sections import QuantizeSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
-from edgeseg.pipeline.steps.export import input_spec, run_int8
+from edgeseg.pipeline.steps.export import input_spec, run_quantised
 from edgeseg.pipeline.steps.quantize import run_ranges
 from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import open_dataset
@@ -99,7 +99,7 @@ def test_a_named_method_and_network_are_taken_as_they_are(make_context: MakeCont
     stored = json.loads((context.folder.files / "ranges.json").read_text())
     assert stored["method"] == "percentile" and stored["n_images"] == 10
     assert result["equalization"]["channels_scaled"] > 0
-    written = run_int8(make_context("onnx_int8", ranges=result))
+    written = run_quantised(make_context("onnx_int8", ranges=result))
     assert written.status == "ok", written.reason
 
 
@@ -117,7 +117,7 @@ def test_a_plan_of_another_network_of_the_family_is_refused(
     save_checkpoint(tmp_path / "student/files", other, {})
     context.folders["student"] = StepFolder(tmp_path / "student")
     with pytest.raises(ConfigError, match=r"holds the ranges of network \w{12}, but that in .*student.* is \w{12}"):
-        run_int8(context)
+        run_quantised(context)
     assert not list(context.folder.files.iterdir())
 
 
