@@ -66,8 +66,8 @@ def check_text(report: Mapping[str, Any]) -> RenderableType:
     lines = [f"{report['file']}: {report['pairs']} pairs, {rules}"]
     if report["not_checked"]:
         lines.append(f"not looked into, for they hold graphs of their own: {', '.join(report['not_checked'])}")
-    rows = [(one["rule"], one["node"], one["message"]) for one in violations]
-    broken: list[RenderableType] = [simple_table(("rule", "node", "found"), rows), Text("what to do:")] if rows else []
+    table = simple_table(("rule", "node", "found"), [(one["rule"], one["node"], one["message"]) for one in violations])
+    found: tuple[RenderableType, ...] = (table, Text("what to do:"))
     if parser["module"] is None:
         word = [f"parser  not asked: {parser['reason']}"]
     else:
@@ -75,7 +75,7 @@ def check_text(report: Mapping[str, Any]) -> RenderableType:
         word = [f"parser  {parser['module']} {one}" for one in said]
     return Group(
         *map(Text, lines),
-        *broken,
+        *(found if violations else ()),
         *(Text(f"  rule {rule}: {remedy}") for rule, remedy in remedies.items()),
         *map(Text, word),
     )
