@@ -103,7 +103,7 @@ def test_a_file_of_somebody_else_is_kept(bundle, tmp_path) -> None:
 
 def test_without_tensorrt_the_command_that_adds_it_is_said(bundle, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    with pytest.raises(BackendError, match=r"No TensorRT is installed .*pip install 'edgeseg\[trt-rtx\]'.*Jetson"):
+    with pytest.raises(BackendError, match=r"No TensorRT is installed. .*pip install 'edgeseg\[trt-rtx\]'.*Jetson"):
         build_engine(bundle, BuildOrder("trt-fp32", tmp_path, config=SM86))
 
 
