@@ -18,7 +18,15 @@ HOST_ONLY = (
     *("matplotlib", "scipy", "PIL", "pandas", "jsonschema", "psutil", "cryptography"),
     *("edgeseg.train", "edgeseg.compress", "edgeseg.export", "edgeseg.benchmarks", "edgeseg.pipeline"),
 )
-ENGINES = ("onnxruntime", "ai_edge_litert", "tflite_runtime", "openvino", "tensorrt")
+ENGINES = (
+    "onnxruntime",
+    "ai_edge_litert",
+    "tflite_runtime",
+    "openvino",
+    "tensorrt",
+    "tensorrt_rtx",
+    "tensorrt_rtx_bindings",
+)
 # The one file that may import an engine, by engine.
 ENGINE_FILES = {"edgeseg.runtime.backends.ort": "onnxruntime", "edgeseg.runtime.backends.openvino": "openvino"}
 

@@ -53,7 +53,7 @@ def model(request: pytest.FixtureRequest, tiny_onnx: Make) -> Model:
     return tiny_onnx(**changes)
 
 
-@pytest.fixture(params=sorted(ENGINES))
+@pytest.fixture(params=sorted(name for name, engine in ENGINES.items() if not engine.needs_gpu))
 def engine_model(request: pytest.FixtureRequest, tiny_onnx: Make) -> Model:
     """The tiny model in every engine, as a file of 64x64."""
     if request.param == "litert":

@@ -216,10 +216,12 @@ def test_nan_loss_stops_the_fit_and_keeps_the_state(training: Any, tmp_path: Pat
     assert (tmp_path / "last.ckpt").is_file()
 
 
-def test_no_look_at_val_is_told(training: Any, tmp_path: Path) -> None:
-    module, data = training(epochs=2, validate_every=5)
-    with pytest.raises(TrainingError, match=r"ended without a look at val; lower train\.validate_every"):
-        fit(module, data, tmp_path)
+@pytest.mark.parametrize(("epochs", "validate_every", "looks"), [(2, 5, [2]), (6, 4, [3, 6]), (5, 2, [1, 2, 3, 4, 5])])
+def test_the_last_epoch_is_looked_at(
+    training: Any, tmp_path: Path, epochs: int, validate_every: int, looks: list[int]
+) -> None:
+    module, data = training(epochs=epochs, validate_every=validate_every)
+    assert [row["epoch"] for row in fit(module, data, tmp_path).history] == looks
 
 
 def test_early_stopping(training: Any, tmp_path: Path) -> None:

@@ -145,9 +145,8 @@ def find_built(manifest: Manifest, name: str) -> tuple[Path, ModelSpec] | None:
     """
     from edgeseg.runtime.backends.tensorrt_module import import_tensorrt
 
-    gpu = find_gpu()
     for engine in ENGINES.values():
-        if gpu is None or not engine.needs_gpu or missing(engine.name):
+        if not engine.needs_gpu or missing(engine.name) or (gpu := find_gpu()) is None:
             continue
         module = import_tensorrt(engine.name)
         for variant in manifest.variants:

@@ -164,14 +164,15 @@ def installed_version(engine: str) -> tuple[str, str] | None:
 
 def missing(engine: str) -> str | None:
     """Return that an engine is not installed and the command that adds it, or that its GPU is not here, or None."""
-    if ENGINES[engine].needs_gpu:
-        from edgeseg.runtime.gpu import ABSENT, find_gpu  # not before it is asked for: it loads ctypes
+    needs_gpu = ENGINES[engine].needs_gpu
+    if installed_package(engine) is None:
+        gpu = " (it needs an NVIDIA GPU)" if needs_gpu else ""
+        return f"no engine for {engine} is installed{gpu}, run {ENGINES[engine].remedy}"
+    if needs_gpu:  # asked last: a process that has looked for it can no longer fork children that use it
+        from edgeseg.runtime.gpu import ABSENT, find_gpu
 
-        if find_gpu() is None:
-            return ABSENT
-    if installed_package(engine) is not None:
-        return None
-    return f"no engine for {engine} is installed, run {ENGINES[engine].remedy}"
+        return ABSENT if find_gpu() is None else None
+    return None
 
 
 def engine_of_suffix(suffix: str) -> Engine | None:

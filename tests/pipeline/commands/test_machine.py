@@ -17,6 +17,8 @@ from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.selection import wrong_without
 from edgeseg.runtime.selfcheck import probe_backend, probe_frame
 
+CPU_ENGINES = {name: engine for name, engine in ENGINES.items() if not engine.needs_gpu}
+
 
 @pytest.fixture
 def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +28,7 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_engines_of_this_machine_answer_rightly(no_torch: None) -> None:
     report = examine()
-    for name, engine in ENGINES.items():
+    for name, engine in CPU_ENGINES.items():
         pytest.importorskip(engine.packages[0].module)
         probes = report["backends"][name]["probes"]
         saturates = wrong_without(engine.u8s8_needs) is not None
@@ -52,7 +54,7 @@ def test_an_engine_that_fails_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_probes_cover_every_engine_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_probe", lambda file, spec: (file.suffix, spec.backend, spec.precision))
-    for name, engine in ENGINES.items():
+    for name, engine in CPU_ENGINES.items():
         assert probe_backend(name) == [(engine.suffixes[0], name, precision) for precision in ("fp32", "int8")]
     frame, mask = probe_frame()
     assert frame.shape == mask.shape == (32, 32) and np.unique(mask).tolist() == [0, 1]

@@ -83,7 +83,7 @@ class TrainConfig:
         schedule: `onecycle` or `cosine`.
         precision: `float32` or `bfloat16` (autocast, float32 weights).
         samples_per_epoch: Draws an epoch; 0 means every training image once.
-        validate_every: Epochs between two looks at val.
+        validate_every: Epochs between two looks at val, at most; see `look_every`.
         patience: Looks at val without a better Dice (median of the last three) before stopping early; 0 never stops.
         ema: Share of the steps so far over which weights are averaged; the average is what is looked at on val and
             kept (`averaged.decay_at`). 0 averages nothing.
@@ -121,3 +121,8 @@ class TrainConfig:
             raise ConfigError(f"train.schedule is {self.schedule!r}; use onecycle or cosine")
         if self.precision not in ("float32", "bfloat16"):
             raise ConfigError(f"train.precision is {self.precision!r}; use float32 or bfloat16")
+
+    @property
+    def look_every(self) -> int:
+        """Epochs between two looks at val: so many that the last epoch, at the lowest rate, is looked at as well."""
+        return max(n for n in range(1, min(self.validate_every, self.epochs) + 1) if self.epochs % n == 0)

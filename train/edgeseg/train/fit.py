@@ -16,7 +16,6 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.errors import TrainingError
 from edgeseg.train.checkpoint_io import SafeCheckpointIO
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData
@@ -93,7 +92,7 @@ def _train(module: SegmentationModule, data: SegmentationData, folder: Path, rep
     last = ModelCheckpoint(
         folder,
         filename="last",
-        every_n_epochs=config.validate_every,
+        every_n_epochs=config.look_every,
         save_on_train_epoch_end=True,  # after validation, so that a resume starts with a fresh epoch
         enable_version_counter=False,
     )
@@ -106,8 +105,6 @@ def _train(module: SegmentationModule, data: SegmentationData, folder: Path, rep
     for network in {module.model, module.network}:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
-    if not module.history:
-        raise TrainingError(f"training in {folder} ended without a look at val; lower train.validate_every")
 
 
 def make_trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], **overrides: Any) -> L.Trainer:
@@ -118,7 +115,7 @@ def make_trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], *
         "strategy": "ddp" if config.devices > 1 else "auto",
         "precision": "bf16-mixed" if config.precision == "bfloat16" else "32-true",
         "max_epochs": config.epochs,
-        "check_val_every_n_epoch": config.validate_every,
+        "check_val_every_n_epoch": config.look_every,
         "num_sanity_val_steps": 0,
         "gradient_clip_val": 1.0,
         "logger": TensorBoardLogger(folder, name="tensorboard", version=""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.runtime.backends.tensorrt_module import collecting_logger, import_tensorrt
+from edgeseg.runtime.backends.tensorrt_module import import_tensorrt, logger_of
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.engines import ENGINES, installed_package
 from edgeseg.runtime.errors import BackendError
@@ -36,8 +36,8 @@ def ask_parser(path: Path) -> ParserWord:
         module = import_tensorrt(engine)
     except BackendError as err:
         return ParserWord(None, (), str(err))
-    said: list[str] = []
-    logger = collecting_logger(module, said)
+    logger, said = logger_of(module)
+    said.clear()
     builder = module.Builder(logger)
     # By name: its number is another one in every version.
     network = builder.create_network(1 << int(module.NetworkDefinitionCreationFlag.STRONGLY_TYPED))

@@ -67,6 +67,7 @@ def check_text(report: Mapping[str, Any]) -> RenderableType:
     if report["not_checked"]:
         lines.append(f"not looked into, for they hold graphs of their own: {', '.join(report['not_checked'])}")
     table = simple_table(("rule", "node", "found"), [(one["rule"], one["node"], one["message"]) for one in violations])
+    found: tuple[RenderableType, ...] = (table, Text("what to do:"))
     if parser["module"] is None:
         word = [f"parser  not asked: {parser['reason']}"]
     else:
@@ -74,7 +75,7 @@ def check_text(report: Mapping[str, Any]) -> RenderableType:
         word = [f"parser  {parser['module']} {one}" for one in said]
     return Group(
         *map(Text, lines),
-        *([table, Text("what to do:")] if violations else []),
+        *(found if violations else ()),
         *(Text(f"  rule {rule}: {remedy}") for rule, remedy in remedies.items()),
         *map(Text, word),
     )

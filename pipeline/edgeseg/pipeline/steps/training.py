@@ -234,7 +234,7 @@ def train_config(section: TrainSection, budget: Budget) -> TrainConfig:
         precision=section.precision,
         threads=section.threads,
         samples_per_epoch=section.samples_per_epoch,
-        validate_every=min(section.validate_every, budget.epochs),
+        validate_every=section.validate_every,
         patience=section.patience,
         ema=section.ema,
         seed=section.seed if budget.seed is None else budget.seed,

@@ -65,7 +65,7 @@ class Buffer:
         self.address = device.value
         self._pinned = pinned
         content = (ctypes.c_uint8 * self.n_bytes).from_address(pinned.value or 0)
-        self.host: np.ndarray = np.frombuffer(content, dtype).reshape(shape)
+        self.host: np.ndarray = np.frombuffer(memoryview(content), dtype).reshape(shape)
 
     def to_device(self) -> None:
         """Queue the copy from host to device."""
@@ -94,7 +94,10 @@ class Cuda:
         except OSError as err:
             raise BackendError(f"{ABSENT.capitalize()}. Choose a variant of another engine.") from err
         for name, arguments in _SIGNATURES.items():
-            function = getattr(self._library, name)
+            try:
+                function = getattr(self._library, name)
+            except AttributeError as err:
+                raise BackendError(f"The NVIDIA driver has no {name}: it is older than CUDA 11.4. Update it.") from err
             function.argtypes, function.restype = arguments, c_int
         self._device, self._context, self.stream = c_int(), c_void_p(), c_void_p()
         self.call("cuInit", 0)

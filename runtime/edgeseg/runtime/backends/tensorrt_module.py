@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -37,8 +38,13 @@ def import_tensorrt(engine: str) -> Any:
     return module
 
 
-def collecting_logger(module: Any, said: list[str]) -> Any:
-    """A logger that appends errors and warnings to `said` instead of printing them."""
+@cache
+def logger_of(module: Any) -> tuple[Any, list[str]]:
+    """The logger of this process, and the list that it appends errors and warnings to; empty it before a call.
+
+    One for all: TensorRT keeps the first that it is given, and calls it for as long as the process lives.
+    """
+    said: list[str] = []
 
     class Collecting(module.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -48,4 +54,4 @@ def collecting_logger(module: Any, said: list[str]) -> Any:
             if severity in (module.ILogger.INTERNAL_ERROR, module.ILogger.ERROR, module.ILogger.WARNING):
                 said.append(message)
 
-    return Collecting()
+    return Collecting(), said

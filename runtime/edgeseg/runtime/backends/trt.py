@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.backends.cuda import Buffer, Cuda
-from edgeseg.runtime.backends.tensorrt_module import collecting_logger, import_tensorrt
+from edgeseg.runtime.backends.tensorrt_module import import_tensorrt, logger_of
 from edgeseg.runtime.built_engine import check_record
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError
@@ -52,7 +52,7 @@ class TrtBackend(Backend):
         self.engine = f"{self.spec.backend} {module.__version__}"
         if self._file is not None:
             check_record(self._file, content, self.spec.backend, str(module.__version__), gpu)
-        self._said: list[str] = []
+        _, self._said = logger_of(module)
         try:
             self._prepare(module, content)
         except BaseException:
@@ -61,7 +61,7 @@ class TrtBackend(Backend):
 
     def _prepare(self, module: Any, content: bytes) -> None:
         self._cuda = Cuda()
-        self._runtime, engine = deserialize(module, content, self._said)
+        self._runtime, engine = deserialize(module, content)
         self._input, self._output = self._tensors(module, engine)
         shape = tuple(engine.get_tensor_shape(self._input))
         self._one_shape = -1 not in shape
@@ -170,13 +170,12 @@ class TrtBackend(Backend):
         return condensed(said)
 
 
-def deserialize(module: Any, content: bytes, said: list[str]) -> tuple[Any, Any]:
+def deserialize(module: Any, content: bytes) -> tuple[Any, Any]:
     """Open an engine.
 
     Args:
         module: A TensorRT.
         content: The engine file.
-        said: What TensorRT says from now on.
 
     Returns:
         Its runtime, which must outlive the engine, and the engine.
@@ -185,9 +184,10 @@ def deserialize(module: Any, content: bytes, said: list[str]) -> tuple[Any, Any]
         BackendError: If it is no engine, or one for another GPU or another version, in TensorRT's own words.
     """
     name = f"{module.__name__} {module.__version__}"
-    runtime = None
+    logger, said = logger_of(module)
+    said.clear()
     try:
-        runtime = module.Runtime(collecting_logger(module, said))
+        runtime = module.Runtime(logger)
         engine = runtime.deserialize_cuda_engine(content)
     except (RuntimeError, TypeError) as err:  # without a CUDA driver even the runtime is refused
         raise BackendError(f"{name} refused the model: {condensed('; '.join(said) or err)}. {_BUILD}") from err

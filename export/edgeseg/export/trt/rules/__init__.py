@@ -18,7 +18,7 @@ class Rule(NamedTuple):
     """One of them.
 
     Attributes:
-        number: Of the table in docs/devices.md.
+        number: Of the table in docs/quantization.md.
         check: Finds the nodes that break it.
         remedy: What to do.
         on_gpu: It holds where a GPU runs the engine.

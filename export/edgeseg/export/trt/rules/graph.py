@@ -124,7 +124,7 @@ class QdqGraph:
             if name in self._constants:
                 return int(self._constants[name].data_type)
             return self.integer_type(self.makers[name]) if self.maker(name) == Q else int(TensorProto.UNDEFINED)
-        return int(attribute(node, "output_dtype", 0)) or int(TensorProto.UINT8)  # ONNX's own default
+        return attribute(node, "output_dtype", 0) or int(TensorProto.UINT8)  # ONNX's own default
 
     def pairs_behind(self, name: str) -> list[onnx.NodeProto]:
         """The quantisers that read a tensor."""
@@ -140,10 +140,9 @@ class QdqGraph:
         return node.op_type in MATMULS and all(self.behind_pair(name) for name in node.input[:2])
 
 
-def attribute(node: onnx.NodeProto, name: str, default: object) -> object:
-    """An attribute's value, or the default."""
-    found = next((one for one in node.attribute if one.name == name), None)
-    return default if found is None else onnx.helper.get_attribute_value(found)
+def attribute(node: onnx.NodeProto, name: str, default: int) -> int:
+    """A whole number among a node's attributes, or the default."""
+    return next((int(one.i) for one in node.attribute if one.name == name), default)
 
 
 def name_of(node: onnx.NodeProto) -> str:

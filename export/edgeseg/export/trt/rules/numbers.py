@@ -38,7 +38,7 @@ def channel_axis(graph: QdqGraph) -> Findings:
             if shape is None or scale is None or scale.size == 1:
                 continue
             wanted = _output_axis(node, len(shape))
-            axis = int(attribute(half, "axis", 1)) % len(shape)  # type: ignore[call-overload]
+            axis = attribute(half, "axis", 1) % len(shape)
             if axis != wanted:
                 yield half, f"the kernel of {node.op_type} {node.name} has its scales on axis {axis}, not {wanted}"
 

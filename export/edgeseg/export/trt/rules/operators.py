@@ -163,7 +163,7 @@ def _narrow_but_fast(node: onnx.NodeProto, shape: tuple[int, ...]) -> bool:
     """The convolutions of few channels that TensorRT has integer kernels for."""
     inputs, outputs = channels(node, shape)
     kernel = shape[2:]
-    if int(attribute(node, "group", 1)) == 1:  # type: ignore[call-overload]
+    if attribute(node, "group", 1) == 1:
         even = outputs % _MULTIPLE == 0 or inputs % _MULTIPLE == 0
         return even and outputs >= _EXPANDS * inputs and len(set(kernel)) == 1
     return outputs % _MULTIPLE == 0 and min(kernel, default=0) >= 3
