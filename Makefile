@@ -12,7 +12,7 @@ INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PACKAGES := train compress export runtime benchmarks pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest check format clean
+.PHONY: help setup demo test test-lowest compat check format clean
 
 help: ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12] [TORCH_INDEX=URL]"
@@ -28,6 +28,9 @@ test: $(READY) ## run all tests
 
 test-lowest: $(READY) ## run the device's tests on the lowest versions allowed, with the bundle of make demo
 	WORKERS=$(WORKERS) .ci/lowest $(BIN)/python $(RUNS)/demo/demo.edgeseg
+
+compat: $(READY) ## compare the TFLite files of make demo's bundle in every interpreter; fetches TensorFlow, 2 GB on disk
+	$(BIN)/python benchmarks/compat.py $(RUNS)/demo/demo.edgeseg $(if $(DATA),--data $(DATA))
 
 check: $(READY) ## ruff, mypy, import-linter and the checks of the documentation
 	$(BIN)/ruff check .

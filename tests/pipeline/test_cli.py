@@ -50,7 +50,7 @@ def recipe(tmp_path: Path) -> Path:
     "command",
     [
         *("demo", "run", "fit", "crossval", "init", "data check", "verify", "evaluate", "predict"),
-        *("doctor", "doctor int8"),
+        *("doctor", "doctor int8", "doctor delegates"),
         *("bench run", "bench compare", "bench env"),
     ],
 )

@@ -143,10 +143,10 @@ def test_litert_falls_back_to_the_next_interpreter(tiny_tflite: Model, monkeypat
         assert backend.engine.startswith("tflite-runtime")
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
     monkeypatch.setitem(sys.modules, "tensorflow", interpreter)
-    monkeypatch.setitem(sys.modules, "tensorflow.lite", interpreter)
+    monkeypatch.setitem(sys.modules, "tensorflow.lite.python.interpreter", interpreter)
     with open_backend(*tiny_tflite) as backend:
         assert backend.engine.startswith("tensorflow")
-    monkeypatch.setitem(sys.modules, "tensorflow.lite", None)
+    monkeypatch.setitem(sys.modules, "tensorflow.lite.python.interpreter", None)
     with pytest.raises(BackendError, match="No LiteRT interpreter"):
         open_backend(*tiny_tflite)
 

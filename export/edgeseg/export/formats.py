@@ -1,29 +1,29 @@
 """The kinds of model files: one table of their suffix, their engine and what writes them.
 
-An INT8 file is read back and held against its plan wherever it is written, so that none goes on that is not the plan's.
+What is made of an FP32 file is read back and held against its plan wherever it is written, so that none goes on that is
+not the plan's.
 What is heavy is imported by the writer that needs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import nn
 
 from edgeseg.compress.int8.plan import Plan
 from edgeseg.compress.search.probe import Layer
-from edgeseg.export.read_back import ReadBack
 from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.input_spec import InputSpec
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.model_spec import ModelSpec, Precision
 
 
 class Origin(NamedTuple):
-    """What an INT8 file is made of.
+    """What a file of lower precision is made of.
 
     Attributes:
         model: The network.
@@ -40,7 +40,9 @@ class Origin(NamedTuple):
 
 FloatWriter = Callable[[nn.Module, Path, InputSpec, tuple[str, ...], bool], ModelSpec]
 LayerWriter = Callable[[Layer, Literal["fp32", "int8"], int], tuple[bytes, bytes]]
-Int8Writer = Callable[[Origin, Path], tuple[ModelSpec, ReadBack]]
+# What describes the file that was written, and what was read back of it: a dataclass, of INT8 files `ReadBack`.
+Written = tuple[ModelSpec, Any]
+QuantisingWriter = Callable[[Origin, Path], Written]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Format:
         suffix: Of its files.
         engine: That runs them; others may, too.
         float_writer: Writes FP32 (see `write_float`).
-        int8_writer: Writes INT8 and reads it back (see `write_int8`).
+        writers: What writes the other precisions and reads them back (see `write_quantised`).
         layer_writer: Writes the two files whose difference in time is that of so many further copies of a layer.
         depthwise_step: Multiple that its INT8 files widen depthwise convolutions to; 1 leaves them.
     """
@@ -59,7 +61,7 @@ class Format:
     suffix: str
     engine: str
     float_writer: FloatWriter
-    int8_writer: Int8Writer
+    writers: Mapping[Precision, QuantisingWriter]
     layer_writer: LayerWriter
     depthwise_step: int = 1
 
@@ -86,13 +88,14 @@ def write_float(
     return FORMATS[name].float_writer(model, path, input_spec, classes, free)
 
 
-def write_int8(name: str, origin: Origin, path: Path) -> tuple[ModelSpec, ReadBack]:
-    """Quantise an exported file, and hold what was written against the plan.
+def write_quantised(name: str, origin: Origin, path: Path, precision: Precision = "int8") -> Written:
+    """Write an exported file in a lower precision, and hold what was written against the plan.
 
     Args:
         name: Of the format in `FORMATS`.
-        origin: What it is made of.
+        origin: What it is made of. INT8 takes what the plan says; what is not INT8 takes ranges that cut nothing off.
         path: File to write, replaced in one step.
+        precision: One of the format's `writers`.
 
     Returns:
         What the file eats and returns, and what was read back and found equal.
@@ -101,7 +104,7 @@ def write_int8(name: str, origin: Origin, path: Path) -> tuple[ModelSpec, ReadBa
         ExportError: If the FP32 file is not that network's, the plan lacks one of its operations, or the file differs
             from the plan.
     """
-    return FORMATS[name].int8_writer(origin, path)
+    return FORMATS[name].writers[precision](origin, path)
 
 
 def _onnx(model: nn.Module, path: Path, input_spec: InputSpec, classes: tuple[str, ...], free: bool) -> ModelSpec:
@@ -122,7 +125,7 @@ def _tflite(
     return export_tflite(model, path, input_spec, classes)
 
 
-def _onnx_u8s8(origin: Origin, path: Path) -> tuple[ModelSpec, ReadBack]:
+def _onnx_u8s8(origin: Origin, path: Path) -> Written:
     from edgeseg.export.onnx.qdq import write_int8_onnx
     from edgeseg.export.onnx.read_back import check_int8_onnx
 
@@ -130,7 +133,7 @@ def _onnx_u8s8(origin: Origin, path: Path) -> tuple[ModelSpec, ReadBack]:
     return written, check_int8_onnx(*origin, path)
 
 
-def _onnx_s8(origin: Origin, path: Path) -> tuple[ModelSpec, ReadBack]:
+def _onnx_s8(origin: Origin, path: Path) -> Written:
     """The symmetric file, and beside it what builders of TensorRT 8 to 10 take instead.
 
     That is the text calibration cache, and the FP32 file that it is for, which is not the shipped one where equalized
@@ -151,12 +154,36 @@ def _onnx_s8(origin: Origin, path: Path) -> tuple[ModelSpec, ReadBack]:
     return written, read
 
 
-def _tflite_s8(origin: Origin, path: Path) -> tuple[ModelSpec, ReadBack]:
+def _tflite_s8(origin: Origin, path: Path) -> Written:
     from edgeseg.export.tflite.int8 import write_int8_tflite
     from edgeseg.export.tflite.read_back import check_int8_tflite
 
     written = write_int8_tflite(*origin, path)
     return written, check_int8_tflite(*origin, path)
+
+
+def _onnx_fp16(origin: Origin, path: Path) -> Written:
+    from edgeseg.export.onnx.fp16 import write_fp16_onnx
+
+    return write_fp16_onnx(*origin, path)
+
+
+def _tflite_fp16(origin: Origin, path: Path) -> Written:
+    from edgeseg.export.tflite.weights import write_fp16_tflite
+
+    return write_fp16_tflite(origin.source, origin.spec, path)
+
+
+def _tflite_dynamic(origin: Origin, path: Path) -> Written:
+    from edgeseg.export.tflite.weights import write_dynamic_tflite
+
+    return write_dynamic_tflite(*origin, path)
+
+
+def _tflite_int16x8(origin: Origin, path: Path) -> Written:
+    from edgeseg.export.tflite.int16x8 import write_int16x8_tflite
+
+    return write_int16x8_tflite(*origin, path)
 
 
 def _onnx_layers(layer: Layer, precision: Literal["fp32", "int8"], extra: int) -> tuple[bytes, bytes]:
@@ -171,12 +198,20 @@ def _tflite_layers(layer: Layer, precision: Literal["fp32", "int8"], extra: int)
     return layer_tflite(layer, precision), layer_tflite(layer, precision, 1 + extra)
 
 
+_TFLITE_WRITERS: dict[Precision, QuantisingWriter] = {
+    "int8": _tflite_s8,
+    "fp16": _tflite_fp16,
+    "dynamic": _tflite_dynamic,
+    "int16x8": _tflite_int16x8,
+}
 FORMATS: dict[str, Format] = {
     # INT8 with u8 activations and s8 weights: fast on x86.
-    "onnx": Format(".onnx", "onnxruntime", _onnx, _onnx_u8s8, _onnx_layers, depthwise_step=16),
+    "onnx": Format(
+        ".onnx", "onnxruntime", _onnx, {"int8": _onnx_u8s8, "fp16": _onnx_fp16}, _onnx_layers, depthwise_step=16
+    ),
     # INT8 symmetric: for Arm and TensorRT.
-    "onnx-s8": Format(".onnx", "onnxruntime", _onnx, _onnx_s8, _onnx_layers),
-    "tflite": Format(".tflite", "litert", _tflite, _tflite_s8, _tflite_layers),
+    "onnx-s8": Format(".onnx", "onnxruntime", _onnx, {"int8": _onnx_s8}, _onnx_layers),
+    "tflite": Format(".tflite", "litert", _tflite, _TFLITE_WRITERS, _tflite_layers),
 }
 
 

@@ -36,11 +36,14 @@ class Tolerance:
 
     @classmethod
     def of(cls, spec: ModelSpec) -> Tolerance:
-        """The default of a precision: rounding alone for floats; for INT8 a gross fault (Dice is the real judge)."""
+        """The default of a precision: rounding alone for floats; for integers a gross fault (Dice is the judge)."""
+        coarse = cls(max_logit_error=None, mask_agreement=0.9)
         return {
             "fp32": cls(max_logit_error=0.01, mask_agreement=0.999),
             "fp16": cls(max_logit_error=0.1, mask_agreement=0.99),
-            "int8": cls(max_logit_error=None, mask_agreement=0.9),
+            "int16x8": coarse,
+            "dynamic": coarse,
+            "int8": coarse,
         }[spec.precision]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from edgeseg.runtime.class_names import class_fault
 from edgeseg.runtime.engines import ENGINES
@@ -16,7 +16,8 @@ from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.fields import Fields, one_of, text, whole
 from edgeseg.runtime.input_spec import MAX_SIDE_PX, InputSpec
 
-Precision = Literal["fp32", "fp16", "int8"]
+# `dynamic` has INT8 weights and rounds activations as they come; `int16x8` has INT8 weights and 16-bit activations.
+Precision = Literal["fp32", "fp16", "dynamic", "int16x8", "int8"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         one_of(self.backend, tuple(ENGINES), "backend")
-        one_of(self.precision, ("fp32", "fp16", "int8"), "precision")
+        one_of(self.precision, get_args(Precision), "precision")
         one_of(self.input_dtype, ("uint8", "int8"), "input_dtype")
         check_classes(self.classes)
         if self.output.activation == "sigmoid" and len(self.classes) != 2:

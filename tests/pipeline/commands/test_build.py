@@ -26,13 +26,13 @@ def build(*arguments: object) -> Any:
         (["--variant", "trt-fp32", "--hardware", "all"], 2, "--hardware all is none of none, ampere, same"),
     ],
 )
-def test_a_wrong_option_is_a_usage_error(tiny_bundle, tmp_path, options, code, message) -> None:
+def test_a_wrong_option_is_a_usage_error(tiny_bundle, tmp_path, options, code, message) -> None:  # noqa: F811
     done = build(tiny_bundle, "--out", tmp_path / "out", *options)
     assert done.exit_code == code and message in " ".join(done.stderr.split())
 
 
 @pytest.mark.skipif(installed_package(RTX) is None, reason=f"no TensorRT for RTX here: {INSTALL}")
-def test_an_engine_a_capability_and_a_line_each(tiny_bundle, tmp_path) -> None:
+def test_an_engine_a_capability_and_a_line_each(tiny_bundle, tmp_path) -> None:  # noqa: F811
     done = build(
         tiny_bundle, "--variant", "trt-fp32", "--out", tmp_path, "--capability", "sm86", "--capability", "SM89"
     )
@@ -42,7 +42,7 @@ def test_an_engine_a_capability_and_a_line_each(tiny_bundle, tmp_path) -> None:
     assert len(list(tmp_path.glob("*.engine"))) == 2
 
 
-def test_a_capability_nobody_has_is_named(tiny_bundle, tmp_path) -> None:
+def test_a_capability_nobody_has_is_named(tiny_bundle, tmp_path) -> None:  # noqa: F811
     done = build(tiny_bundle, "--variant", "trt-fp32", "--out", tmp_path, "--capability", "sm999")
     installed = installed_package(RTX) is not None
     assert done.exit_code == (2 if installed else 1)

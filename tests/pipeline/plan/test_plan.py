@@ -7,15 +7,17 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from edgeseg.pipeline.chain.chain import Chain, Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.plan.beside import Here, OwnFiles
-from edgeseg.pipeline.plan.layout import CHOICES, REFERENCE_FILES, ROWS, score_step
+from edgeseg.pipeline.plan.layout import CHOICES, REFERENCE_FILES, asked_rows, score_step
 from edgeseg.pipeline.plan.plan import plan_steps
-from edgeseg.pipeline.recipe.export_sections import RangesSection
+from edgeseg.pipeline.plan.variants import VARIANTS
+from edgeseg.pipeline.recipe.export_sections import Also, RangesSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.recipe import (
     BenchSection,
@@ -27,6 +29,7 @@ from edgeseg.pipeline.recipe.recipe import (
 )
 from edgeseg.pipeline.recipe.reference_section import ReferenceSection
 from edgeseg.pipeline.recipe.teacher_section import TeacherSection
+from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.input_spec import Geometry
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +38,9 @@ RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
 def _steps(*assignments: str) -> dict[str, Step]:
     return {step.name: step for step in plan_steps(load_recipe(RECIPES[0], assignments))}
+
+
+ROWS_ASKED = asked_rows(())  # of a recipe that asks for nothing beside
 
 
 def _ancestors(name: str, steps: dict[str, Step]) -> set[str]:
@@ -54,7 +60,7 @@ def test_every_recipe_plans_parents_before_children(path: Path) -> None:
     for step in plan_steps(load_recipe(path)):
         assert set(step.parents) <= seen, step.name
         seen.add(step.name)
-    assert {score_step(row, split) for row in ROWS for split in ("val", "test")} <= seen
+    assert {score_step(row, split) for row in ROWS_ASKED for split in ("val", "test")} <= seen
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -72,7 +78,7 @@ def test_every_step_names_a_function_that_is_there(path: Path) -> None:
 
 def test_test_is_scored_after_what_ships_is_fixed_and_decides_nothing() -> None:
     steps = _steps()
-    for row in ROWS:
+    for row in ROWS_ASKED:
         assert "ship" in steps[score_step(row, "test")].parents
     for name in ("choose_student", "choose_final", "ship", "student_pruned"):
         assert not any(other.startswith("test_") for other in _ancestors(name, steps)), name
@@ -222,7 +228,7 @@ def test_a_ratio_as_budget_is_one_to_the_reference_and_is_looked_at_before_any_t
 
 
 def test_every_engine_times_the_reference_and_one_file_more_than_the_rows_there_are() -> None:
-    timed = [row.file for row in ROWS if row.not_timed is None]
+    timed = [row.file for row in ROWS_ASKED if row.not_timed is None]
     assert _steps()["bench"].parents == (*timed, *REFERENCE_FILES.values())
     assert len(timed) + len(REFERENCE_FILES) == 13
     assert not [name for name in _steps() if name.endswith("_reference")]  # it is scored on nothing
@@ -237,5 +243,37 @@ def test_what_is_said_of_the_data_reaches_scores_bundle_and_report_and_no_traini
     ]
     changed = [{name for name in plans[0] if plans[0][name].settings != plan[name].settings} for plan in plans[1:]]
     assert changed[0] == {"bundle", "report"}
-    scores = {score_step(row, split) for row in ROWS for split in ("val", "test")}
+    scores = {score_step(row, split) for row in ROWS_ASKED for split in ("val", "test")}
     assert changed[1] == {"bundle", "report"} | scores
+
+
+def test_further_files_are_made_where_a_recipe_asks_and_change_nothing_of_the_others() -> None:
+    also = get_args(Also)
+    before, after = _steps(), _steps(f"export.also={list(also)}")
+    files = {one.step for one in VARIANTS if one.name in also}
+    made = files | {"extremes"} | {f"{split}_{name}" for name in files for split in ("val", "test")}
+    assert set(after) - set(before) == made and set(before) <= set(after)
+    changed = {name for name in before if before[name].settings != after[name].settings}
+    assert changed == {"bundle", "report"}, "they hold the recipe"
+    assert files <= set(after["ship"].parents)
+    assert set(after["bench"].parents) - set(before["bench"].parents) == files - {"onnx_fp16"}, (
+        "x86 has no FP16 kernels"
+    )
+    # What is not INT8 is made of the network as it was trained, and of ranges that cut nothing off.
+    other = _steps(
+        f"export.also={list(also)}", "quantize.method=mse", "quantize.network=equalized", "quantize.float_paths=[head]"
+    )
+    quantize = other["extremes"].settings["quantize"]
+    assert (quantize["method"], quantize["network"]) == ("minmax", "plain")
+    assert {name for name in files if other[name].settings["ranges"] != "extremes"} == set()
+    assert {name: other[name].settings["float_paths"] for name in sorted(files)} == {
+        "onnx_fp16": [],
+        "tflite_dynamic": ["head"],
+        "tflite_fp16": [],
+        "tflite_int16x8": ["head"],
+    }
+
+
+def test_a_file_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(ConfigError, match=r"export\.also.*onnx-fp61.*onnx-fp16"):
+        load_recipe(RECIPES[0], ("export.also=[onnx-fp61]",))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from edgeseg.export.formats import FORMATS, format_of_engine
 from edgeseg.export.onnx.placement import s8_tensorrt, u8s8_x86
 from edgeseg.pipeline.plan.variants import REFERENCE_FILES, VARIANTS, shipped_as
+from edgeseg.pipeline.recipe.export_sections import Also
 from edgeseg.runtime.engines import ENGINES, TARGETS, engine_of_suffix
 
 
@@ -33,9 +36,16 @@ def test_every_variant_is_of_a_known_format_that_its_engine_reads() -> None:
     for one in VARIANTS:
         assert FORMATS[one.format].suffix in one.engine.suffixes
         assert one.parent in steps or one.precision == "fp32"
+        assert one.precision == "fp32" or one.precision in FORMATS[one.format].writers
         # Another engine's format is never written a second time: its file is taken.
         assert (FORMATS[one.format].engine == one.engine.name) == (one.same_as is None)
         assert one.same_as is None or one.same_as in steps[: steps.index(one.step)]
+
+
+def test_what_a_recipe_can_ask_for_is_in_the_table_and_is_no_parent_of_another() -> None:
+    optional = [one for one in VARIANTS if one.optional]
+    assert {one.name for one in optional} == set(get_args(Also))
+    assert not {one.step for one in optional} & {step for one in VARIANTS for step in (one.parent, one.same_as)}
 
 
 def test_every_target_has_both_precisions_and_the_references_file() -> None:

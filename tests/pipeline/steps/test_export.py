@@ -19,6 +19,7 @@ from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.pipeline.chain.chain import Chain, ChainRun, Step
 from edgeseg.pipeline.plan.plan import ranges_settings
 from edgeseg.pipeline.plan.variants import VARIANTS
+from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.engines import missing
@@ -70,9 +71,11 @@ def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> I
         planned = where | {"float_paths": list(recipe.quantize.float_paths), "again": again}
         ranges = where | ranges_settings(recipe, None)
         steps = [Step("network", (), {"checkpoint": str(root / "checkpoint")}, "step_of_a_test:run_network")]
-        for one in sorted(VARIANTS, key=lambda one: (one.precision == "int8", one.same_as is not None)):
-            if one.precision == "int8" and "ranges" not in {step.name for step in steps}:
-                steps.append(Step("ranges", ("network", "onnx_fp32"), ranges, STEPS + "quantize:run_ranges"))
+        for one in sorted(VARIANTS, key=lambda one: (one.precision != "fp32", one.same_as is not None)):
+            if one.precision != "fp32" and "ranges" not in {step.name for step in steps}:
+                uncut = ranges | {"quantize": dataclasses.asdict(RangesSection(8))}
+                for name, settings in (("ranges", ranges), ("extremes", uncut)):
+                    steps.append(Step(name, ("network", "onnx_fp32"), settings, STEPS + "quantize:run_ranges"))
             if one.same_as:
                 absent = "no engine here" if again == "no engine" else missing(one.engine.name)
                 settings = where | {"file": one.same_as, "engine": one.engine.name, "missing": absent}
@@ -82,7 +85,10 @@ def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> I
                 step = Step(one.step, ("network",), settings, EXPORT + "run_float")
             else:
                 settings = planned | {"format": one.format, "source": one.parent}
-                step = Step(one.step, ("network", one.parent, "ranges"), settings, EXPORT + "run_int8")
+                if one.precision != "int8":
+                    settings |= {"precision": one.precision, "ranges": "extremes"}
+                parents = ("network", one.parent, settings.get("ranges", "ranges"))
+                step = Step(one.step, parents, settings, EXPORT + "run_quantised")
             steps.append(step)
         chain = Chain(tuple(steps), root, synthetic_dir, "data")
         return chain, chain.run()
@@ -112,11 +118,15 @@ def test_every_variant_is_written_and_every_int8_file_is_the_plans(run_part: Run
         assert (result["backend"], result["precision"]) == (one.engine.name, one.precision)
         if one.same_as:
             assert result["sha256"] == results(state)[one.same_as]["sha256"], "the very bytes"
-        elif one.precision == "int8":
+        elif one.precision in ("int8", "int16x8"):
             assert result["read_back"]["n_tensors"] > 10
-            assert one.format != "onnx" or result["read_back"]["n_float"] == 0, "nothing is left in float on x86"
-        else:
+            assert one.precision != "int8" or one.format != "onnx" or result["read_back"]["n_float"] == 0, (
+                "nothing is left in float on x86"
+            )
+        elif one.precision == "fp32":
             assert result["read_back"] is None
+        else:
+            assert result["read_back"]["fp32"].keys() <= {"t0"}, "but for the stem nothing is left in FP32"
 
 
 def test_the_symmetric_file_is_signed_and_the_cache_beside_it_is_for_its_own_float_file(run_part: RunPart) -> None:
@@ -136,7 +146,8 @@ def test_the_symmetric_file_is_signed_and_the_cache_beside_it_is_for_its_own_flo
 
 def test_float_paths_of_the_recipe_are_in_every_file(run_part: RunPart) -> None:
     def floats(state: ChainRun) -> dict[str, int]:
-        return {name: one["read_back"]["n_float"] for name, one in results(state).items() if one["read_back"]}
+        found = {name: one["read_back"] for name, one in results(state).items() if one["precision"] == "int8"}
+        return {name: read["n_float"] for name, read in found.items() if read}
 
     # The widest layers: narrow ones are float in the symmetric file anyway, as are the scores.
     changed = floats(run_part("quantize.float_paths=[blocks.2.1.conv_dw, head]")[1])

@@ -75,6 +75,10 @@ class Plan:
         """Scale for int8 with zero point 0: TensorRT."""
         return Affine(float(np.float32(max(map(abs, self.range_of(key))) / 127)), 0)
 
+    def s16_symmetric(self, key: str) -> Affine:
+        """Scale for int16 with zero point 0: TFLite's 16x8."""
+        return Affine(float(np.float32(max(map(abs, self.range_of(key)))) / np.float32(32767)), 0)
+
     def is_float(self, key: str) -> bool:
         """Whether the plan keeps this operation in floating point."""
         return any(_below(key, path) for path in self.float_paths)

@@ -98,7 +98,6 @@ def plan_onnx(model: nn.Module, plan: Plan, source: Path, spec: ModelSpec, place
     exported = load_fp32(source)
     graph = DeployGraph(model)
     keys = bind_onnx(exported, graph, spec)
-    keys |= _pixels(exported)
     shaped = widen_depthwise(exported, placement.depthwise_step)
     return PlannedOnnx(shaped, plan, placement, keys, with_fused(graph, keys))
 
@@ -116,14 +115,14 @@ def load_fp32(source: Path) -> onnx.ModelProto:
 
 
 def bind_onnx(exported: onnx.ModelProto, graph: DeployGraph, spec: ModelSpec) -> dict[str, tuple[str, ...]]:
-    """Operations of the network by tensor of its exported file.
+    """Operations of the network by tensor of its exported file, its input and what moves its pixels among them.
 
     Raises:
         ExportError: If the file cannot be run.
     """
     size = (2 * graph.stride, 3 * graph.stride) if spec.dynamic else fixed_size(spec.input)
     image = binding_image(*size, graph.channels)
-    return bind(torch_values(graph, image), _tensors(exported, image))
+    return bind(torch_values(graph, image), _tensors(exported, image)) | _pixels(exported)
 
 
 def _pixels(exported: onnx.ModelProto) -> dict[str, tuple[str, ...]]:

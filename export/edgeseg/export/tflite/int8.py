@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from ai_edge_quantizer import quantizer, recipe
-from ai_edge_quantizer.algorithm_manager import AlgorithmName
-from ai_edge_quantizer.qtyping import TFLOperationName
+from ai_edge_quantizer import recipe
 from torch import nn
 
 from edgeseg.compress.int8.plan import Plan
-from edgeseg.export.muted import muted
-from edgeseg.export.tflite import flatbuffer
 from edgeseg.export.tflite.planned import PlannedTflite, open_builtin, plan_tflite
+from edgeseg.export.tflite.quantise import Extremes, quantise
 from edgeseg.runtime.atomic import write_bytes
-from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import ModelSpec
-
-Extremes = dict[str, dict[str, np.ndarray]]
 
 
 def write_int8_tflite(model: nn.Module, plan: Plan, source: Path, spec: ModelSpec, path: Path) -> ModelSpec:
@@ -41,7 +34,7 @@ def write_int8_tflite(model: nn.Module, plan: Plan, source: Path, spec: ModelSpe
         ExportError: If the file is not that network's, or the plan lacks one of its operations.
     """
     planned = plan_tflite(model, plan, source, spec)
-    quantised = _quantise(planned.content, _activations(planned) | _kernels(planned), planned.stays)
+    quantised = quantise(planned.content, recipe.static_wi8_ai8(), planned.stays, extremes_of(planned))
     interpreter = open_builtin(quantised)
     entry = interpreter.get_input_details()[0]
     if np.dtype(entry["dtype"]) != np.int8 or entry["quantization"] != (1.0, -128):
@@ -57,20 +50,9 @@ def write_int8_tflite(model: nn.Module, plan: Plan, source: Path, spec: ModelSpe
     return replace(spec, precision="int8", input_dtype="int8", output=output)
 
 
-def _quantise(content: bytes, extremes: Extremes, stays: list[str]) -> bytes:
-    try:
-        with muted():
-            worker = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
-            for name in stays:
-                worker.update_quantization_recipe(
-                    f"^{re.escape(name)};?$", TFLOperationName.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE
-                )
-            result = worker.quantize(extremes, enable_progress_bar=False, enable_progress_report=False)
-    except Exception as err:
-        raise ExportError(f"ai-edge-quantizer failed: {condensed(err)}") from err
-    shortened = flatbuffer.read(bytes(result.quantized_model))
-    shortened.metadata = []
-    return flatbuffer.write(shortened)
+def extremes_of(planned: PlannedTflite) -> Extremes:
+    """Ranges of a plan by tensor: of activations as they are, of kernels so that they get the plan's scales."""
+    return _activations(planned) | _kernels(planned)
 
 
 def _activations(planned: PlannedTflite) -> Extremes:

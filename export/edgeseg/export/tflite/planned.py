@@ -75,6 +75,10 @@ class PlannedTflite:
         """Scale and zero point of a tensor; errors as `range_of`."""
         return max((self.plan.s8(key) for key in self.keys[name]), key=lambda affine: affine.scale)
 
+    def affine16_of(self, name: str) -> Affine:
+        """Scale of a tensor in 16 bits, symmetric; errors as `range_of`."""
+        return max((self.plan.s16_symmetric(key) for key in self.keys[name]), key=lambda affine: affine.scale)
+
     @property
     def stays(self) -> list[str]:
         """Results of the operators that stay in float: the plan's, and a narrow stem."""
@@ -127,7 +131,7 @@ def plan_tflite(model: nn.Module, plan: Plan, source: Path, spec: ModelSpec) -> 
     Raises:
         ExportError: If the file cannot be read or is not that network's.
     """
-    floats = _load(source)
+    floats = load_fp32(source)
     flatbuffer.without_cast(floats)
     content = flatbuffer.write(floats)
     graph = DeployGraph(model)
@@ -147,7 +151,12 @@ def open_builtin(content: bytes, *, keep: bool = False) -> Any:
     return interpreter
 
 
-def _load(source: Path) -> Any:
+def load_fp32(source: Path) -> Any:
+    """Read an exported file.
+
+    Raises:
+        ExportError: If it is missing or damaged.
+    """
     try:
         return flatbuffer.read(source.read_bytes())
     except Exception as err:  # a missing file, or whatever decoding foreign bytes runs into

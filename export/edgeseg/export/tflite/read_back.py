@@ -37,14 +37,28 @@ def check_int8_tflite(model: nn.Module, plan: Plan, source: Path, spec: ModelSpe
         written = flatbuffer.read(path.read_bytes())
     except Exception as err:  # a missing file, or whatever decoding foreign bytes runs into
         raise ExportError(f"cannot read {path.name} back: {err}. Write it again.") from err
-    return hold_against(path.name, _Reader(written).numbers(), planned.numbers(), planned.keys)
+    return hold_against(path.name, numbers_of(written, TensorType.INT8), planned.numbers(), planned.keys)
+
+
+def numbers_of(written: Any, integer: int) -> Numbers:
+    """The numbers of a quantised file.
+
+    Args:
+        written: `ModelT`.
+        integer: Type of the activations that are computed in integers.
+
+    Raises:
+        ExportError: If an integer tensor has no scale.
+    """
+    return _Reader(written, integer).numbers()
 
 
 class _Reader:
     """A written graph: who makes and who reads each tensor."""
 
-    def __init__(self, written: Any) -> None:
+    def __init__(self, written: Any, integer: int) -> None:
         self._model = written
+        self._integer = integer
         self._graph = written.subgraphs[0]
         self._makers = {int(operator.outputs[0]): operator for operator in self._graph.operators}
         self._readers: dict[int, list[Any]] = {}
@@ -57,7 +71,7 @@ class _Reader:
         integer: dict[str, bool] = {}
         kernels: dict[str, np.ndarray] = {}
         for index in [int(self._graph.inputs[0]), *self._makers]:
-            if self._graph.tensors[index].type == TensorType.INT8:
+            if self._graph.tensors[index].type == self._integer:
                 for name in self._stands_for(index):
                     affines.setdefault(name, set()).add(self._affine(index))
         for index, operator in self._makers.items():
@@ -65,7 +79,7 @@ class _Reader:
             if kind in _CONVERSIONS:
                 continue
             made = self._name(index)
-            integer[made] = self._graph.tensors[index].type == TensorType.INT8
+            integer[made] = self._graph.tensors[index].type == self._integer
             if integer[made] and kind in flatbuffer.KERNELS:
                 kernels[made] = self._kernel_scale(int(operator.inputs[flatbuffer.KERNELS[kind][1]]))
         return Numbers({name: frozenset(its) for name, its in affines.items()}, integer, kernels)

@@ -73,3 +73,17 @@ def doctor_int8(
         )
         show(report, doctor_int8_text(report, folder), as_json=as_json)
         raise Stop(GATE if report["verdict"]["status"] == "refused" else OK)
+
+
+@doctor_app.command("delegates", epilog=f"Example: edgeseg doctor delegates part.edgeseg. {EXITS}")
+def doctor_delegates(
+    subject: Annotated[Path, typer.Argument(help="A .tflite file, or a bundle.", metavar="MODEL.tflite|BUNDLE")],
+    as_json: Json = False,
+) -> None:
+    """Say which operators of a TFLite file XNNPACK, the GPU delegate and NNAPI would refuse, by their documents."""
+    with reported(debug=invocation.debug):
+        from edgeseg.pipeline.commands.delegates import delegates_report, delegates_text
+        from edgeseg.pipeline.commands.shown import show
+
+        report = delegates_report(subject)
+        show(report, delegates_text(report), as_json=as_json)

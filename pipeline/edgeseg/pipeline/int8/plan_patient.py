@@ -23,7 +23,7 @@ from edgeseg.compress.int8.sensitivity import FloatLayers
 from edgeseg.compress.int8.statistics import Statistics, collect_statistics
 from edgeseg.compress.int8.tensor_facts import TensorFacts
 from edgeseg.export.deploy_graph import DeployGraph
-from edgeseg.export.formats import Origin, write_int8
+from edgeseg.export.formats import Origin, write_quantised
 from edgeseg.export.onnx.qdq import operations_of
 from edgeseg.pipeline.int8.patient import File, Repair
 from edgeseg.pipeline.int8.run_files import RunFiles, read_run
@@ -78,7 +78,7 @@ class PlanPatient:
         """Write the x86 file: u8 activations, s8 weights."""
         files = self._files
         plan = Plan(self._plan.ranges, self._plan.shared, self._paths(float_layers))
-        return write_int8("onnx", Origin(files.model, plan, files.source, files.spec), path)[0]
+        return write_quantised("onnx", Origin(files.model, plan, files.source, files.spec), path)[0]
 
     def facts(self, layer: str) -> LayerFacts:
         """Ranges from the plan, values from a few calibration images, weights with batch norm and scaling folded."""
@@ -134,7 +134,10 @@ class PlanPatient:
         plan = Plan(self._plan.ranges, self._plan.shared, self._paths(float_layers))
         path = folder / "candidate.tflite"
         return {
-            "litert": (files.tflite, (path, write_int8("tflite", Origin(files.model, plan, *files.tflite), path)[0]))
+            "litert": (
+                files.tflite,
+                (path, write_quantised("tflite", Origin(files.model, plan, *files.tflite), path)[0]),
+            )
         }
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path | None:  # noqa: ARG002

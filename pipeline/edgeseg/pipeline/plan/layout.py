@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from edgeseg.pipeline.plan.variants import (
@@ -26,6 +27,7 @@ __all__ = [
     "SEARCH_FILE",
     "VARIANT_ROWS",
     "RowLayout",
+    "asked_rows",
     "score_step",
 ]
 
@@ -44,6 +46,7 @@ class RowLayout:
         feeds: Whether later rows may build on it; a baseline does not.
         needs: What the processor must have; see `Variant`.
         not_timed: Why its latency is not measured on the machine that runs the chain.
+        optional: Whether a recipe has to ask for it in `export.also`.
         baseline: The same network without the method; where it is shown to be better on val, the method is not used.
     """
 
@@ -56,6 +59,7 @@ class RowLayout:
     baseline: str | None = None
     needs: tuple[str, ...] = ()
     not_timed: str | None = None
+    optional: bool = False
 
 
 # The network that the search cuts to the budget, and what the search has found, among the step's files.
@@ -73,10 +77,28 @@ MODEL_ROWS = (
     RowLayout(CUT, CHOOSE_STUDENT, "student_pruned_onnx", "x86-ort"),
 )
 VARIANT_ROWS = tuple(
-    RowLayout(one.step, one.parent, one.step, one.target, one.name, needs=one.needs, not_timed=one.not_timed)
+    RowLayout(
+        name=one.step,
+        parent=one.parent,
+        file=one.step,
+        target=one.target,
+        variant=one.name,
+        needs=one.needs,
+        not_timed=one.not_timed,
+        optional=one.optional,
+    )
     for one in VARIANTS
 )
 ROWS = (*MODEL_ROWS, *VARIANT_ROWS)
+
+
+def asked_rows(files: Collection[str]) -> tuple[RowLayout, ...]:
+    """Rows of a run: all but the optional variants whose files it does not make.
+
+    Args:
+        files: Names of its steps, or of its optional variants.
+    """
+    return tuple(row for row in ROWS if not row.optional or row.file in files or row.variant in files)
 
 
 def score_step(row: RowLayout, split: str) -> str:

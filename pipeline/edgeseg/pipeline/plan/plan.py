@@ -8,9 +8,10 @@ from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.beside import Here, OwnFiles
-from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, REFERENCE_FILES, ROWS, VARIANT_ROWS, score_step
+from edgeseg.pipeline.plan.layout import CHOICES, CUT, MODEL_ROWS, REFERENCE_FILES, asked_rows, score_step
 from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step
+from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.recipe.start import FILE, StartSection, student_place, student_start, teacher_start
@@ -24,6 +25,8 @@ _EXPORT = _STEPS + "export:"
 RANGES_VERSION = 4  # of the step `ranges`, in a search too
 FLOAT_VERSION = 2  # of the steps that write the shipped float files
 INT8_VERSION = 6  # of the steps that write INT8 files, in a search too
+
+EXTREMES = "extremes"  # step of the ranges that cut nothing off
 
 _CUT_FROM = ("teacher", "student_alone", "student_distilled", "val_teacher", "choose_student")
 
@@ -50,15 +53,17 @@ def plan_steps(
     said = dict(about or {})
     scale = {"pixel_mm": said.get("pixel_mm")}
     searched = _search(recipe, own, here)
-    exports = [*_exports(recipe, own.calibration_sha256), *_scores(VARIANT_ROWS, "val", scale)]
+    rows = asked_rows(recipe.export.also)
+    variants = tuple(row for row in rows if row.variant is not None)
+    exports = [*_exports(recipe, own.calibration_sha256), *_scores(variants, "val", scale)]
     first = [_reference(recipe), *_students(recipe, scale, searched, own), *exports]
-    exported = [*dict.fromkeys([*(row.file for row in ROWS), *REFERENCE_FILES.values()])]
-    measured = [name for name in exported if name not in {row.file for row in ROWS if row.not_timed}]
+    exported = [*dict.fromkeys([*(row.file for row in rows), *REFERENCE_FILES.values()])]
+    measured = [name for name in exported if name not in {row.file for row in rows if row.not_timed}]
     bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
-    decided = (*(score_step(row, "val") for row in ROWS), *exported, *_trainings(), *CHOICES, "bench")
+    decided = (*(score_step(row, "val") for row in rows), *exported, *_trainings(), *CHOICES, "bench")
     gates = recipe.sections("gates")
     ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=4, weight=0.1)
-    tests = _scores(ROWS, "test", scale, "ship")
+    tests = _scores(rows, "test", scale, "ship")
     everything = (*decided, "ship", *(step.name for step in tests))
     points = [step.name for step in operating_steps(recipe, ())]
     packed = {"recipe": dataclasses.asdict(recipe.identity), "seed": recipe.data.seed, "data": said}
@@ -206,18 +211,25 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
     students = tuple(name for name in _trainings() if name != "teacher")
     accepted = (*students, "choose_final")
     where = recipe.sections("geometry")
-    planned = where | {"float_paths": list(recipe.quantize.float_paths)}
     calibration, places = ranges_settings(recipe, calibration_sha256), ranges_places(recipe)
     ranges = _STEPS + "quantize:run_ranges"
     points = operating_steps(recipe, ("choose_final", *(f"{name}_onnx" for name in students)))
     decided = (*accepted, *(step.name for step in points))
-    floats = [one for one in VARIANTS if one.precision == "fp32"]
+    asked = [one for one in VARIANTS if not one.optional or one.name in recipe.export.also]
+    floats = [one for one in asked if one.precision == "fp32"]
+    lower = [one for one in asked if one.precision != "fp32"]
+    # What is not INT8 is made of the network as it was trained, and of ranges that cut nothing off.
+    uncut = calibration | {"quantize": dataclasses.asdict(RangesSection(recipe.quantize.images))}
+    collected = {"ranges": calibration} | ({EXTREMES: uncut} if any(one.optional for one in lower) else {})
     return [
         *(_compared(one, recipe) for one in floats),
         *points,
         *(_float(one, decided, where) for one in floats),
-        Step("ranges", accepted, calibration, ranges, version=RANGES_VERSION, weight=2, places=places),
-        *(_int8(one, decided, planned) for one in VARIANTS if one.precision == "int8"),
+        *(
+            Step(name, accepted, its, ranges, RANGES_VERSION, weight=2, places=places)
+            for name, its in collected.items()
+        ),
+        *(_lower(one, decided, recipe) for one in lower),
     ]
 
 
@@ -236,12 +248,19 @@ def _float(variant: VariantPlan, decided: tuple[str, ...], where: Mapping[str, A
     return Step(variant.step, decided, settings, _EXPORT + "run_float", version=FLOAT_VERSION, weight=2)
 
 
-def _int8(variant: VariantPlan, decided: tuple[str, ...], planned: Mapping[str, Any]) -> Step:
+def _lower(variant: VariantPlan, decided: tuple[str, ...], recipe: Recipe) -> Step:
+    """A file of less than FP32."""
+    planned = recipe.sections("geometry") | {"float_paths": list(recipe.quantize.float_paths)}
     if variant.same_as:
         return _same(variant, variant.step, decided, variant.same_as, planned)
-    settings = {**planned, "format": variant.format, "source": variant.parent}
-    parents = (*decided, variant.parent, "ranges")
-    return Step(variant.step, parents, settings, _EXPORT + "run_int8", version=INT8_VERSION)
+    settings, ranges = {**planned, "format": variant.format, "source": variant.parent}, "ranges"
+    if variant.precision != "int8":
+        ranges = EXTREMES
+        settings |= {"precision": variant.precision, "ranges": ranges}
+    if variant.precision == "fp16":  # which is floating point
+        settings["float_paths"] = []
+    parents = (*decided, variant.parent, ranges)
+    return Step(variant.step, parents, settings, _EXPORT + "run_quantised", version=INT8_VERSION)
 
 
 def _same(variant: VariantPlan, name: str, before: tuple[str, ...], file: str, where: Mapping[str, Any]) -> Step:

@@ -19,7 +19,9 @@ class Exported:
         backend: Engine that it is for.
         precision: Of the file.
         parity: How far it is from torch.
-        read_back: Of an INT8 file, what was read from it and found equal to the plan's: `n_tensors n_kernels n_float`.
+        read_back: Of a file that is not FP32, what was read from it and found as planned: `n_tensors n_kernels n_float`
+            where activations are integers, the operators or kernels left in FP32, and why, where they are not; of typed
+            FP16 also the names of its `casts`.
     """
 
     status: str

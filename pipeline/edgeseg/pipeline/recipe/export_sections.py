@@ -1,4 +1,4 @@
-"""The recipe's `decision` and `quantize` sections: what is chosen on val for the files that are exported."""
+"""The recipe's `decision`, `export` and `quantize` sections: which files are exported, and what is chosen for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeseg.runtime.errors import ConfigError
+
+# Variants that a recipe has to ask for; those that it need not name are always made.
+Also = Literal["onnx-fp16", "tflite-fp16", "tflite-dynamic", "tflite-int16x8"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,17 @@ class DecisionSection:
     """
 
     objective: Literal["dice", "region_recall"] | None = None
+
+
+@dataclass(frozen=True)
+class ExportSection:
+    """Which files are made of the student beside those that always are.
+
+    Attributes:
+        also: Variants by their name in the bundle; docs/quantization.md says what each is for.
+    """
+
+    also: tuple[Also, ...] = ()
 
 
 @dataclass(frozen=True)

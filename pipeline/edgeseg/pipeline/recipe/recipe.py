@@ -14,7 +14,7 @@ from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.reader import UnknownKeysError, read_config
 from edgeseg.pipeline.recipe.assignment import set_value
 from edgeseg.pipeline.recipe.distill_section import DistillSection
-from edgeseg.pipeline.recipe.export_sections import DecisionSection, QuantizeSection
+from edgeseg.pipeline.recipe.export_sections import DecisionSection, ExportSection, QuantizeSection
 from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.prune_section import refuse_prune
@@ -121,6 +121,7 @@ class Recipe:
     student: StudentSection = field(default_factory=StudentSection)
     distill: DistillSection = field(default_factory=DistillSection)
     decision: DecisionSection = field(default_factory=DecisionSection)
+    export: ExportSection = field(default_factory=ExportSection)
     quantize: QuantizeSection = field(default_factory=QuantizeSection)
     bench: BenchSection = field(default_factory=BenchSection)
     reference: ReferenceSection = field(default_factory=ReferenceSection)

@@ -125,6 +125,8 @@ fit: # how far the search for it goes; left out, more ways, seeds and baselines 
   images: 64 # training images for calibration
   # folder: line_3 # calibrate on images of your own instead, without masks; relative to the data set
   method: minmax # or moving_average, percentile, entropy, mse
+# export:
+#   also: [onnx-fp16, tflite-fp16, tflite-dynamic, tflite-int16x8] # further files of the student
 bench:
   threads: 2 # as on the device
 gates: # what a step may cost; 0.01 is one point of Dice

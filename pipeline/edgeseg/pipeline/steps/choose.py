@@ -12,7 +12,7 @@ from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.learned.findings import skill_refusal
 from edgeseg.pipeline.plan.gates import over_budget
-from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, CHOOSE_STUDENT, CUT, ROWS, VARIANT_ROWS
+from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, CHOOSE_STUDENT, CUT, ROWS, asked_rows
 from edgeseg.pipeline.plan.results import Choice, Shipped
 from edgeseg.pipeline.plan.row import Row, save_rows
 from edgeseg.pipeline.plan.rows import SEEDS_KEY, Found, val_row, with_latency
@@ -66,7 +66,8 @@ def run_ship(context: StepContext) -> Shipped:
     """Fix what ships: of the variants that hold every budget, the one with the lowest whole-pipeline p50 here."""
     bench, found = read_result(context.folders["bench"].files / "bench.json"), found_by(context)
     final, said = context.result(CHOOSE_FINAL, Choice), context.setting("budget")
-    rows = [with_latency(val_row(layout, found), layout, bench, found) for layout in VARIANT_ROWS]
+    variants = (layout for layout in asked_rows(context.results) if layout.variant is not None)
+    rows = [with_latency(val_row(layout, found), layout, bench, found) for layout in variants]
     save_rows(context.folder.files, rows)
     if final.status != "ok":
         return Shipped(None, None, None, final.reason)

@@ -16,10 +16,9 @@ from torch import nn
 
 from edgeseg.compress.int8.plan import Plan, make_plan
 from edgeseg.compress.int8.stored_ranges import load_ranges
-from edgeseg.export.formats import FORMATS, Origin, write_float, write_int8
+from edgeseg.export.formats import FORMATS, Origin, write_float, write_quantised
 from edgeseg.export.parity import parity
 from edgeseg.export.patch import patch_onnx, patch_tflite
-from edgeseg.export.read_back import ReadBack
 from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, MODEL_ROWS
@@ -39,8 +38,8 @@ from edgeseg.train.models import SegmentationNet
 PARITY_FRAMES = 4
 _NETWORKS = tuple(row.name for row in MODEL_ROWS)
 
-# What describes a file, and what was read back of an INT8 one.
-Written = tuple[ModelSpec, ReadBack | None]
+# What describes a file, and what was read back of one that is not FP32: a dataclass.
+Written = tuple[ModelSpec, Any]
 
 
 def input_spec(context: StepContext, data: DataSet, model: SegmentationNet) -> InputSpec:
@@ -136,11 +135,15 @@ def run_float(context: StepContext) -> Written:
 
 
 @_reporting
-def run_int8(context: StepContext) -> Written:
-    """The INT8 file of `settings.format`, from the plan of the step `ranges` and the FP32 file of `settings.source`."""
+def run_quantised(context: StepContext) -> Written:
+    """The file of `settings.format` in `settings.precision` (INT8), from the FP32 file of `settings.source`.
+
+    Its plan is that of the step `settings.ranges` (`ranges`).
+    """
     name, source = context.setting("format"), context.setting("source")
     origin = Origin(*quantised(context, source), read_spec(context.folders[source].files))
-    return write_int8(name, origin, context.folder.files / _file_name(name))
+    path = context.folder.files / _file_name(name)
+    return write_quantised(name, origin, path, context.settings.get("precision", "int8"))
 
 
 @_reporting
@@ -162,13 +165,16 @@ def quantised(context: StepContext, exported: str) -> tuple[nn.Module, Plan, Pat
     The shipped FP32 file is the plain network's; where another one is quantised, a patched copy takes its place.
 
     Args:
-        context: Of a step with the parents `ranges` and `exported`.
+        context: Of a step with a parent that collects ranges, and the parent `exported`.
         exported: Step that made the FP32 file.
 
     Raises:
         ConfigError: If the ranges were made for another network. No result of the step: it has to be run again.
     """
-    ranges, checkpoint = context.folders["ranges"], context.folders[_source(context)].files
+    ranges, checkpoint = (
+        context.folders[context.settings.get("ranges", "ranges")],
+        context.folders[_source(context)].files,
+    )
     stored = load_ranges(ranges.files, checkpoint, f"Remove {ranges.root}, then give the same command again.")
     source = model_file(context.folders[exported].files)
     if stored.is_prepared:

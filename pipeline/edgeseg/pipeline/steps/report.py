@@ -23,6 +23,7 @@ from edgeseg.pipeline.plan.layout import (
     ROWS,
     SEARCH_FILE,
     RowLayout,
+    asked_rows,
     score_step,
 )
 from edgeseg.pipeline.plan.results import Choice
@@ -107,12 +108,13 @@ def _search(context: StepContext) -> dict[str, Any] | None:
 def _rows(context: StepContext, found: Found, bench: BenchResult) -> list[Row]:
     """What costs are compared with; the rows as they were decided on, with test and every latency."""
     decided = {row.name: row for step in (*CHOICES, "ship") for row in load_rows(context.folders[step].files)}
-    rows = [with_test(decided[layout.name], layout, found) for layout in ROWS]
+    layouts = asked_rows(context.results)
+    rows = [with_test(decided[layout.name], layout, found) for layout in layouts]
     return [
         *(reference_row(layout, bench, found) for layout in REFERENCE_ROWS),
         *(
             with_latency(row, layout, bench, found) if layout.variant is None else row
-            for row, layout in zip(rows, ROWS, strict=True)
+            for row, layout in zip(rows, layouts, strict=True)
         ),
     ]
 

@@ -29,7 +29,7 @@ from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.compress.int8.plan import make_plan
 from edgeseg.compress.search.probe import Layer, Measurement
 from edgeseg.export.fits import fixed_size
-from edgeseg.export.formats import FORMATS, Origin, format_of_engine, write_float, write_int8
+from edgeseg.export.formats import FORMATS, Origin, format_of_engine, write_float, write_quantised
 from edgeseg.export.layers.graph import Precision
 from edgeseg.pipeline.target.yardstick import Timed, Yardstick, timed_rows
 from edgeseg.runtime.engines import ENGINES, engine_of_target, installed_version
@@ -204,7 +204,7 @@ class LocalProbe:
             folded = fold_batch_norm(model)
             ranges = collect_ranges(folded, self.calibration or [self._made_up()], self.method)
             origin = Origin(model, make_plan(folded, ranges), source, spec)
-            spec, _ = write_int8(name, origin, path)
+            spec, _ = write_quantised(name, origin, path)
         return Subject(folder.name, path, dataclasses.replace(spec, backend=self.engine))
 
     def _made_up(self) -> np.ndarray:

@@ -16,7 +16,7 @@ from edgeseg.runtime.errors import BackendError
 _INTERPRETERS = (
     ("ai_edge_litert.interpreter", "ai-edge-litert"),
     ("tflite_runtime.interpreter", "tflite-runtime"),
-    ("tensorflow.lite", "tensorflow"),
+    ("tensorflow.lite.python.interpreter", "tensorflow"),  # `tensorflow.lite` has it only once tensorflow is imported
 )
 
 
