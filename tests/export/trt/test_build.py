@@ -156,7 +156,7 @@ def test_the_command_for_jetpack_4_with_a_calibration_cache(bundle, trt_files, t
     assert "QuantizeLinear" not in {node.op_type for node in graph.node}
 
 
-@pytest.mark.parametrize("kind", ["fp32", "s8"])
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "s8"])
 def test_the_file_for_tensorrt_8_answers_the_same(trt_files, kind) -> None:
     content = trt_files("student").content(kind)
     older = for_tensorrt_8(content)
