@@ -44,4 +44,4 @@ def delegates_text(report: dict[str, Any]) -> str:
 
 
 def _to_json(taken: Taken) -> dict[str, Any]:
-    return {**asdict(taken), "n_refused": taken.n_refused}
+    return {**asdict(taken), "refusals": [asdict(one) for one in taken.refusals], "n_refused": taken.n_refused}
