@@ -18,14 +18,15 @@ from ..conftest import Exported, frames
 
 @dataclass(frozen=True)
 class TrtFiles:
-    """FP32 and symmetric INT8 of a network, both of free size."""
+    """FP32, typed FP16 and symmetric INT8 of a network, of free size."""
 
     origin: Exported
+    fp16: Path
     s8: Path
     s8_spec: ModelSpec
 
     def content(self, kind: str) -> bytes:
-        return {"fp32": self.origin.fp32, "s8": self.s8}[kind].read_bytes()
+        return {"fp32": self.origin.fp32, "fp16": self.fp16, "s8": self.s8}[kind].read_bytes()
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +35,11 @@ def trt_files(onnx_files, tmp_path_factory) -> Callable[[str], TrtFiles]:
 
     def get(name: str) -> TrtFiles:
         if name not in made:
-            files, path = onnx_files(name), tmp_path_factory.mktemp(name) / "model.onnx"
-            spec, _ = write_quantised("onnx-s8", Origin(files.model, files.plan, files.fp32, files.fp32_spec), path)
-            made[name] = TrtFiles(files, path, spec)
+            files, folder = onnx_files(name), tmp_path_factory.mktemp(name)
+            origin = Origin(files.model, files.plan, files.fp32, files.fp32_spec)
+            write_quantised("onnx", origin, folder / "fp16.onnx", "fp16")
+            spec, _ = write_quantised("onnx-s8", origin, folder / "s8.onnx")
+            made[name] = TrtFiles(files, folder / "fp16.onnx", folder / "s8.onnx", spec)
         return made[name]
 
     return get

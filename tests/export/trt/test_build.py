@@ -103,7 +103,7 @@ def test_a_file_of_somebody_else_is_kept(bundle, tmp_path) -> None:
 
 def test_without_tensorrt_the_command_that_adds_it_is_said(bundle, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    with pytest.raises(BackendError, match=r"No TensorRT is installed .*pip install 'edgeseg\[trt-rtx\]'.*Jetson"):
+    with pytest.raises(BackendError, match=r"No TensorRT is installed. .*pip install 'edgeseg\[trt-rtx\]'.*Jetson"):
         build_engine(bundle, BuildOrder("trt-fp32", tmp_path, config=SM86))
 
 
@@ -156,7 +156,7 @@ def test_the_command_for_jetpack_4_with_a_calibration_cache(bundle, trt_files, t
     assert "QuantizeLinear" not in {node.op_type for node in graph.node}
 
 
-@pytest.mark.parametrize("kind", ["fp32", "s8"])
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "s8"])
 def test_the_file_for_tensorrt_8_answers_the_same(trt_files, kind) -> None:
     content = trt_files("student").content(kind)
     older = for_tensorrt_8(content)

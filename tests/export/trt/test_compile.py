@@ -108,7 +108,7 @@ def test_no_engine_is_an_error_although_tensorrt_raises_none() -> None:
 
 @needs_rtx
 @pytest.mark.parametrize("profile", [FIXED, FREE], ids=["fixed", "free"])
-@pytest.mark.parametrize("kind", ["fp32", "s8"])
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "s8"])
 def test_every_capability_compiles_every_file(trt_files, kind, profile) -> None:
     trt, content = find_tensorrt(for_capability=True), trt_files("student").content(kind)
     built = [compile_engine(trt, content, profile, CompileConfig(name)) for name in CAPABILITIES]
@@ -118,7 +118,7 @@ def test_every_capability_compiles_every_file(trt_files, kind, profile) -> None:
 
 @needs_rtx
 @pytest.mark.parametrize("name", ["student_rgb", "unet_transposed", "lite_unet"])
-@pytest.mark.parametrize("kind", ["fp32", "s8"])
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "s8"])
 def test_every_kind_of_network_compiles(trt_files, name, kind) -> None:
     files = trt_files(name)
     shape = (1, 64, 64, files.origin.input.channels)

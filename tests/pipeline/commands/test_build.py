@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.export.trt.modules import INSTALL, RTX
 from edgeseg.pipeline import cli
 from edgeseg.runtime.engines import installed_package
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.selfcheck import FOLDER, probe_frame
 
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The doctor's float probe as a bundle."""
-    spec = ModelSpec.from_json(json.loads((FOLDER / "specs.json").read_text())["fp32.onnx"])
-    path = tmp_path_factory.mktemp("bundle") / "bright.edgeseg"
-    source = VariantSource("onnx-fp32", FOLDER / "fp32.onnx", spec)
-    pack(path, BundleInfo("bright", "1", "tests only", spec.input), [source], [probe_frame()[0]])
-    return path
+from ...runtime.conftest import tiny_bundle, tiny_onnx  # noqa: F401  fixtures
 
 
 def build(*arguments: object) -> Any:
@@ -39,22 +26,24 @@ def build(*arguments: object) -> Any:
         (["--variant", "trt-fp32", "--hardware", "all"], 2, "--hardware all is none of none, ampere, same"),
     ],
 )
-def test_a_wrong_option_is_a_usage_error(bundle, tmp_path, options, code, message) -> None:
-    done = build(bundle, "--out", tmp_path / "out", *options)
+def test_a_wrong_option_is_a_usage_error(tiny_bundle, tmp_path, options, code, message) -> None:  # noqa: F811
+    done = build(tiny_bundle, "--out", tmp_path / "out", *options)
     assert done.exit_code == code and message in " ".join(done.stderr.split())
 
 
 @pytest.mark.skipif(installed_package(RTX) is None, reason=f"no TensorRT for RTX here: {INSTALL}")
-def test_an_engine_a_capability_and_a_line_each(bundle, tmp_path) -> None:
-    done = build(bundle, "--variant", "trt-fp32", "--out", tmp_path, "--capability", "sm86", "--capability", "SM89")
+def test_an_engine_a_capability_and_a_line_each(tiny_bundle, tmp_path) -> None:  # noqa: F811
+    done = build(
+        tiny_bundle, "--variant", "trt-fp32", "--out", tmp_path, "--capability", "sm86", "--capability", "SM89"
+    )
     assert done.exit_code == 0, done.stderr
     assert "trt-fp32.sm86.engine" in done.stdout and "trt-fp32.sm89.engine" in done.stdout
     assert "built: parsed and compiled by a real TensorRT compiler, never run" in done.stdout
     assert len(list(tmp_path.glob("*.engine"))) == 2
 
 
-def test_a_capability_nobody_has_is_named(bundle, tmp_path) -> None:
-    done = build(bundle, "--variant", "trt-fp32", "--out", tmp_path, "--capability", "sm999")
+def test_a_capability_nobody_has_is_named(tiny_bundle, tmp_path) -> None:  # noqa: F811
+    done = build(tiny_bundle, "--variant", "trt-fp32", "--out", tmp_path, "--capability", "sm999")
     installed = installed_package(RTX) is not None
     assert done.exit_code == (2 if installed else 1)
     assert ("--capability sm999 is none that" if installed else "No TensorRT is installed") in done.stderr

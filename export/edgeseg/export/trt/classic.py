@@ -58,9 +58,10 @@ def for_tensorrt_8(content: bytes) -> bytes:
     if cast.op_type != "Cast" or list(cast.input) != [image.name]:
         raise ExportError(f"the file begins with {cast.op_type}, not with a cast of its pixels. Export it again.")
     image.type.tensor_type.elem_type = TensorProto.FLOAT
-    for node in model.graph.node:
-        node.input[:] = [image.name if name == cast.output[0] else name for name in node.input]
-    model.graph.node.remove(cast)
+    if cast.attribute[0].i == TensorProto.FLOAT:  # a cast to FP16 stays
+        for node in model.graph.node:
+            node.input[:] = [image.name if name == cast.output[0] else name for name in node.input]
+        model.graph.node.remove(cast)
     strip(model)
     onnx.checker.check_model(model, full_check=True)
     strip(model)
