@@ -12,15 +12,15 @@ from edgeseg.pipeline.plan.layout import (
     CHOICES,
     CUT,
     MODEL_ROWS,
-    QAT,
     RANGES,
     REFERENCE_FILES,
     ROWS,
     VARIANT_ROWS,
     score_step,
 )
+from edgeseg.pipeline.plan.qat_steps import qat_steps, trained_for
 from edgeseg.pipeline.plan.search_parts import search_parts
-from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step, shipped_as
+from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.recipe.start import FILE, StartSection, student_place, student_start, teacher_start
@@ -75,7 +75,7 @@ def plan_steps(
     bundle = Step("bundle", everything, packed, _STEPS + "pack:run_bundle", version=2, weight=0.5)
     report = Step(
         "report",
-        (*everything, *points, REFERENCE, RANGES, *_trained_for(recipe), "bundle"),
+        (*everything, *points, REFERENCE, RANGES, *trained_for(recipe), "bundle"),
         gates | told,
         _STEPS + "report:run_report",
         version=4,
@@ -226,34 +226,9 @@ def _exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
         *points,
         *(_float(one, decided, where) for one in floats),
         Step(RANGES, accepted, calibration, ranges, version=RANGES_VERSION, weight=2, places=places),
-        *_qat(recipe, decided),
-        *(_int8(one, (*decided, *_trained_for(recipe)), planned) for one in VARIANTS if one.precision == "int8"),
+        *qat_steps(recipe, decided),
+        *(_int8(one, (*decided, *trained_for(recipe)), planned) for one in VARIANTS if one.precision == "int8"),
     ]
-
-
-def _trained_for(recipe: Recipe) -> tuple[str, ...]:
-    return () if recipe.quantize.qat is None else (QAT,)
-
-
-def _qat(recipe: Recipe, decided: tuple[str, ...]) -> tuple[Step, ...]:
-    """The step that trains the accepted network as its INT8 file rounds it, where the recipe asks for it.
-
-    In float32, whatever other trainings use: bfloat16 is as coarse as the integers. And it is short: every epoch is
-    looked at, and none is cut off.
-    """
-    qat = recipe.quantize.qat
-    if qat is None:
-        return ()
-    sections = recipe.sections("geometry", "train")
-    sections["train"] |= {"precision": "float32", "validate_every": 1, "patience": 0}
-    settings = sections | {
-        "qat": dataclasses.asdict(qat),
-        "distill": dataclasses.asdict(recipe.distill.of_itself()),
-        **_NO_FILES.taught_from,
-        "float_paths": list(recipe.quantize.float_paths),
-    }
-    parents = (*decided, shipped_as(qat.target, "int8").parent, RANGES)
-    return (Step(QAT, parents, settings, _STEPS + "qat:run_student_qat", weight=1.5 * qat.epochs),)
 
 
 def _compared(variant: VariantPlan, recipe: Recipe) -> Step:
