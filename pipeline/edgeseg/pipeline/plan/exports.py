@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
-from edgeseg.pipeline.plan.beside import OwnFiles
-from edgeseg.pipeline.plan.layout import QAT, RANGES, trainings
-from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step, shipped_as
+from edgeseg.pipeline.plan.layout import RANGES, trainings
+from edgeseg.pipeline.plan.qat_steps import qat_steps, trained_for
+from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step
 from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.runtime.engines import missing
@@ -72,35 +72,9 @@ def exports(recipe: Recipe, calibration_sha256: str | None) -> list[Step]:
             Step(name, accepted, its, ranges, RANGES_VERSION, weight=2, places=places)
             for name, its in collected.items()
         ),
-        *_qat(recipe, decided),
+        *qat_steps(recipe, decided),
         *(_lower(one, decided, recipe) for one in lower),
     ]
-
-
-def trained_for(recipe: Recipe) -> tuple[str, ...]:
-    """The step that trains for INT8, where the recipe has one."""
-    return () if recipe.quantize.qat is None else (QAT,)
-
-
-def _qat(recipe: Recipe, decided: tuple[str, ...]) -> tuple[Step, ...]:
-    """The step that trains the accepted network as its INT8 file rounds it, where the recipe asks for it.
-
-    In float32, whatever other trainings use: bfloat16 is as coarse as the integers. And it is short: every epoch is
-    looked at, and none is cut off.
-    """
-    qat = recipe.quantize.qat
-    if qat is None:
-        return ()
-    sections = recipe.sections("geometry", "train")
-    sections["train"] |= {"precision": "float32", "validate_every": 1, "patience": 0}
-    settings = sections | {
-        "qat": dataclasses.asdict(qat),
-        "distill": dataclasses.asdict(recipe.distill.of_itself()),
-        **OwnFiles().taught_from,
-        "float_paths": list(recipe.quantize.float_paths),
-    }
-    parents = (*decided, shipped_as(qat.target, "int8").parent, RANGES)
-    return (Step(QAT, parents, settings, _STEPS + "qat:run_student_qat", weight=1.5 * qat.epochs),)
 
 
 def _compared(variant: VariantPlan, recipe: Recipe) -> Step:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.beside import Here, OwnFiles
-from edgeseg.pipeline.plan.exports import exports, operating_steps, ranges_places, trained_for
+from edgeseg.pipeline.plan.exports import exports, operating_steps, ranges_places
 from edgeseg.pipeline.plan.layout import (
     CHOICES,
     CUT,
@@ -19,6 +19,7 @@ from edgeseg.pipeline.plan.layout import (
     score_step,
     trainings,
 )
+from edgeseg.pipeline.plan.qat_steps import trained_for
 from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.plan.variants import REFERENCE
 from edgeseg.pipeline.recipe.fit_section import STUDENTS
