@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from edgeseg.export.onnx.export import INPUT
 from edgeseg.export.trt.classic import cached_calibrator
-from edgeseg.export.trt.modules import INSTALL, TensorRt, errors_of, parse_errors
+from edgeseg.export.trt.modules import INSTALL, TensorRt, listener, parse_errors, reasons
 from edgeseg.export.trt.profile import Profile
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError, ExportError
@@ -82,27 +82,27 @@ def compile_engine(
         ExportError: If the file is refused or no engine comes of it; says why in TensorRT's words.
     """
     started = time.perf_counter()
-    logger, errors = errors_of(trt)
+    logger, said = listener(trt)
     builder = trt.module.Builder(logger)
     # Weakly typed only for a calibrator. By name: its number is another one in every version.
     typed = 0 if cache is not None else 1 << int(trt.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(typed)
     parser = trt.module.OnnxParser(network, logger)
     if not parser.parse(content):
-        reasons = "; ".join(parse_errors(parser)) or "; ".join(errors)
-        raise ExportError(f"TensorRT cannot read the file: {condensed(reasons)}. Export it again with this edgeseg.")
+        refused = "; ".join(parse_errors(parser)) or reasons(said)
+        raise ExportError(f"TensorRT cannot read the file: {condensed(refused)}. Export it again with this edgeseg.")
     settings = _settings(trt, builder, config)
     shapes = builder.create_optimization_profile()
     shapes.set_shape(INPUT, *profile)
     if settings.add_optimization_profile(shapes) < 0:
-        raise ExportError(f"TensorRT refuses the sizes {profile.to_json()}: {_said(errors)}.")
+        raise ExportError(f"TensorRT refuses the sizes {profile.to_json()}: {reasons(said)}.")
     if cache is not None:
         _calibrate(trt, settings, shapes, cache)
     if not trt.is_rtx:
         _use_timings(settings, timings)
     plan = builder.build_serialized_network(network, settings)
     if plan is None:  # and nothing is raised
-        raise ExportError(f"{trt.describe()} builds no engine of this file: {_said(errors)}.")
+        raise ExportError(f"{trt.describe()} builds no engine of this file: {reasons(said)}.")
     kept = None if trt.is_rtx else bytes(settings.get_timing_cache().serialize())
     return Compiled(bytes(plan), network.num_layers, time.perf_counter() - started, kept)
 
@@ -160,7 +160,3 @@ def _calibrate(trt: TensorRt, settings: Any, shapes: Any, cache: str) -> None:
 def _use_timings(settings: Any, timings: bytes) -> None:
     if not settings.set_timing_cache(settings.create_timing_cache(timings), False):
         settings.set_timing_cache(settings.create_timing_cache(b""), False)
-
-
-def _said(errors: list[str]) -> str:
-    return condensed("; ".join(errors) or "it does not say why")

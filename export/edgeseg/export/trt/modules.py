@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.runtime.backends.tensorrt_module import import_tensorrt
+from edgeseg.runtime.backends.tensorrt_module import import_tensorrt, logger_of
+from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.engines import ENGINES, installed_package
 from edgeseg.runtime.errors import BackendError
 
 NATIVE, RTX = "tensorrt", "tensorrt-rtx"  # of `ENGINES`
 INSTALL = ENGINES[RTX].remedy
+_NO_DRIVER = "catchCudaError"  # is reported beside every error where no GPU is; parsing and compiling need none
 
 
 @dataclass(frozen=True)
@@ -94,27 +96,21 @@ def find_tensorrt(*, for_capability: bool) -> TensorRt:
         raise BackendError(f"{err} For a board with TensorRT 8 pass --trtexec 8.2 or --trtexec 8.5.") from err
 
 
-def errors_of(trt: TensorRt) -> tuple[Any, list[str]]:
-    """A logger, and the list that it puts errors into."""
-    module, errors = trt.module, []
+def listener(trt: TensorRt) -> tuple[Any, list[str]]:
+    """The process's one logger, and the list that it puts errors and warnings into from now on."""
+    logger, said = logger_of(trt.module)
+    said.clear()
+    return logger, said
 
-    class Collecting(module.ILogger):  # type: ignore[name-defined, misc]
-        """Keeps errors for our own message instead of printing everything."""
 
-        def __init__(self) -> None:
-            module.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            # A missing CUDA driver is reported beside every error; compiling needs none.
-            if severity in (module.ILogger.ERROR, module.ILogger.INTERNAL_ERROR) and "catchCudaError" not in message:
-                errors.append(message)
-
-    return Collecting(), errors
+def reasons(said: list[str]) -> str:
+    """What was heard, in a line."""
+    return condensed("; ".join(one for one in said if _NO_DRIVER not in one) or "it does not say why")
 
 
 def parse_errors(parser: Any) -> Iterator[str]:
     """What an ONNX parser has refused: node, operator and reason."""
     for index in range(parser.num_errors):
         error = parser.get_error(index)
-        reason = "; ".join(line for line in error.desc().splitlines() if "catchCudaError" not in line)
+        reason = "; ".join(line for line in error.desc().splitlines() if _NO_DRIVER not in line)
         yield f"node {error.node_name() or error.node()} ({error.node_operator() or 'no operator'}): {reason}"

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.runtime.backends.tensorrt_module import import_tensorrt, logger_of
-from edgeseg.runtime.engine_message import condensed
-from edgeseg.runtime.engines import ENGINES, installed_package
+from edgeseg.export.trt.modules import find_tensorrt, listener, parse_errors, reasons
 from edgeseg.runtime.errors import BackendError
 
 
@@ -27,29 +25,15 @@ class ParserWord(NamedTuple):
 
 def ask_parser(path: Path) -> ParserWord:
     """Parse a file by the TensorRT that is installed; `tensorrt` goes first."""
-    engine = next((name for name in ("tensorrt", "tensorrt-rtx") if installed_package(name) is not None), None)
-    if engine is None:
-        return ParserWord(
-            None, (), f"no TensorRT is installed here; on x86-64 Linux run {ENGINES['tensorrt-rtx'].remedy}"
-        )
     try:
-        module = import_tensorrt(engine)
+        trt = find_tensorrt(for_capability=False)
     except BackendError as err:
         return ParserWord(None, (), str(err))
-    logger, said = logger_of(module)
-    said.clear()
-    builder = module.Builder(logger)
+    logger, said = listener(trt)
+    builder = trt.module.Builder(logger)
     # By name: its number is another one in every version.
-    network = builder.create_network(1 << int(module.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = module.OnnxParser(network, logger)
-    name = f"{module.__name__} {module.__version__}"
+    network = builder.create_network(1 << int(trt.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.module.OnnxParser(network, logger)
     if parser.parse_from_file(str(path)):
-        return ParserWord(name, (), None)
-    errors = [parser.get_error(index) for index in range(parser.num_errors)]
-    words = [f"node {one.node_name() or one.node()} ({one.node_operator()}): {_reason(one.desc())}" for one in errors]
-    return ParserWord(name, tuple(words) or (condensed("; ".join(said)),), None)
-
-
-def _reason(text: str) -> str:
-    # A missing CUDA driver is reported beside every error; parsing needs none.
-    return condensed("; ".join(line for line in text.splitlines() if "catchCudaError" not in line))
+        return ParserWord(trt.describe(), (), None)
+    return ParserWord(trt.describe(), tuple(parse_errors(parser)) or (reasons(said),), None)

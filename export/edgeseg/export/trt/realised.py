@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import onnx
 
 from edgeseg.export.onnx.placement import CONVS
-from edgeseg.export.trt.modules import TensorRt, errors_of
+from edgeseg.export.trt.modules import TensorRt, listener, reasons
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
 
@@ -43,10 +43,10 @@ def inspect_engine(trt: TensorRt, plan: bytes) -> tuple[RealisedLayer, ...]:
     Raises:
         ExportError: If it cannot be opened, or says nothing of its layers.
     """
-    logger, errors = errors_of(trt)
+    logger, said = listener(trt)
     engine = trt.module.Runtime(logger).deserialize_cuda_engine(plan)
     if engine is None:
-        raise ExportError(f"{trt.describe()} cannot open the engine it has built: {condensed('; '.join(errors))}.")
+        raise ExportError(f"{trt.describe()} cannot open the engine it has built: {reasons(said)}.")
     text = engine.create_engine_inspector().get_engine_information(trt.module.LayerInformationFormat.JSON)
     return realised_layers(text)
 
