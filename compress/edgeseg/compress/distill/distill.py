@@ -38,7 +38,7 @@ class DistillConfig:
         temperature: Softens both answers; 1 keeps them as they are.
         alpha: Weight of the soft loss in [0, 1]; the supervised loss has 1 - alpha.
         class_balanced: Average the soft loss per true class first, then over the classes present: a rare class then
-            weighs as much as the background, and the student marks more of it than is there.
+            weighs as much as the background.
         boundary_weight: How much more a pixel near a border counts in the soft loss (`boundary`).
         channel_weight: Of the channel-wise term (`channels`), added to the two losses.
         hint_weight: Of the features' term (`hints`), added to them.
