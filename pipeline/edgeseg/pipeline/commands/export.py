@@ -66,7 +66,9 @@ def check_text(report: Mapping[str, Any]) -> RenderableType:
     lines = [f"{report['file']}: {report['pairs']} pairs, {rules}"]
     if report["not_checked"]:
         lines.append(f"not looked into, for they hold graphs of their own: {', '.join(report['not_checked'])}")
-    table = simple_table(("rule", "node", "found"), [(one["rule"], one["node"], one["message"]) for one in violations])
+    table = simple_table(
+        ("rule", "node", "found"), [(one["rule"], one["node"], one["message"]) for one in violations], left=3
+    )
     found: tuple[RenderableType, ...] = (table, Text("what to do:"))
     if parser["module"] is None:
         word = [f"parser  not asked: {parser['reason']}"]
