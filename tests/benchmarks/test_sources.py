@@ -61,7 +61,7 @@ def test_the_folder_of_a_step(make_model, spec):
 
 
 def test_a_folder_that_is_no_step(make_model, tmp_path):
-    with pytest.raises(BundleError, match=r"model.onnx and model.tflite; found 0"):
+    with pytest.raises(BundleError, match=r"model.onnx, model.tflite, model.engine; found 0"):
         subject_from_folder(tmp_path)
     folder = make_model("student").parent
     with pytest.raises(BundleError, match="export the step again"):

@@ -21,7 +21,7 @@ def model_in(folder: Path) -> Path:
     """
     models = [folder / model for model in MODEL_NAMES if (folder / model).is_file()]
     if len(models) != 1:
-        raise BundleError(f"{folder} must hold one of {' and '.join(MODEL_NAMES)}; found {len(models)}")
+        raise BundleError(f"{folder} must hold one of {', '.join(MODEL_NAMES)}; found {len(models)}")
     return models[0]
 
 

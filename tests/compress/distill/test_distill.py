@@ -30,7 +30,7 @@ def _kl(teacher: tuple[float, ...], student: tuple[float, ...]) -> float:
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 4])
-@pytest.mark.parametrize("config", [PLAIN, DistillConfig(temperature=3.0)])
+@pytest.mark.parametrize("config", [PLAIN, DistillConfig(temperature=3.0, class_balanced=True)])
 def test_the_teacher_itself_has_no_soft_loss(outputs: int, config: DistillConfig) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn((2, outputs, 5, 6), generator=generator) * 5
@@ -63,7 +63,7 @@ def test_one_sigmoid_output_equals_two_softmax_outputs() -> None:
     generator = torch.Generator().manual_seed(1)
     teacher, student = torch.randn((2, 2, 1, 4, 4), generator=generator) * 3
     target = torch.randint(0, 2, (2, 4, 4), generator=generator)
-    for config in (PLAIN, DistillConfig(temperature=2.5)):
+    for config in (PLAIN, DistillConfig(temperature=2.5, class_balanced=True)):
         two = [torch.cat([torch.zeros_like(logits), logits], dim=1) for logits in (student, teacher)]
         assert soft_loss(student, teacher, target, config).item() == pytest.approx(
             soft_loss(*two, target, config).item(), rel=1e-4
@@ -76,7 +76,7 @@ def test_a_rare_class_weighs_as_much_as_the_background() -> None:
     student = _logits(*[common[1]] * 99, rare[1])
     target = torch.tensor([0] * 99 + [1]).reshape(1, 1, 100)
     a, b = _kl(*common), _kl(*rare)
-    balanced = soft_loss(student, teacher, target, DistillConfig(temperature=1.0))
+    balanced = soft_loss(student, teacher, target, DistillConfig(temperature=1.0, class_balanced=True))
     assert balanced.item() == pytest.approx((a + b) / 2, rel=1e-4)
     assert soft_loss(student, teacher, target, PLAIN).item() == pytest.approx((99 * a + b) / 100, rel=1e-4)
 
@@ -85,7 +85,7 @@ def test_classes_that_are_absent_do_not_count() -> None:
     generator = torch.Generator().manual_seed(2)
     teacher, student = torch.randn((2, 1, 4, 3, 3), generator=generator)
     target = torch.full((1, 3, 3), 2)
-    balanced = soft_loss(student, teacher, target, DistillConfig(temperature=1.0))
+    balanced = soft_loss(student, teacher, target, DistillConfig(temperature=1.0, class_balanced=True))
     assert balanced.item() == pytest.approx(soft_loss(student, teacher, target, PLAIN).item(), rel=1e-5)
 
 
@@ -158,7 +158,7 @@ def test_config_refuses(key: str, value: float) -> None:
 # Pixels that do not count
 
 
-@pytest.mark.parametrize("config", [DistillConfig(), PLAIN], ids=["balanced", "plain"])
+@pytest.mark.parametrize("config", [DistillConfig(class_balanced=True), PLAIN], ids=["balanced", "plain"])
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_the_teacher_is_not_heard_on_ignored_pixels(outputs: int, config: DistillConfig) -> None:
     generator = torch.Generator().manual_seed(1)
@@ -179,7 +179,7 @@ def test_the_teacher_is_not_heard_on_ignored_pixels(outputs: int, config: Distil
     assert values[0].item() == pytest.approx(alone.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("config", [DistillConfig(), PLAIN], ids=["balanced", "plain"])
+@pytest.mark.parametrize("config", [DistillConfig(class_balanced=True), PLAIN], ids=["balanced", "plain"])
 def test_a_batch_of_which_nothing_counts_has_no_soft_loss(config: DistillConfig) -> None:
     student = torch.randn(1, 3, 4, 4, requires_grad=True)
     target = torch.full((1, 4, 4), IGNORED)
