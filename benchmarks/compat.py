@@ -23,7 +23,7 @@ from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.dataset import open_dataset, read_image
 from edgeseg.runtime.errors import EdgesegError
 from edgeseg.runtime.frame.postprocess import to_mask
-from edgeseg.runtime.frame.preprocess import prepare
+from edgeseg.runtime.frame.preprocess import in_dtype, prepare
 from edgeseg.runtime.golden import decode_png
 from edgeseg.runtime.manifest import ModelSpec, Variant
 
@@ -202,9 +202,7 @@ def masks_of(
 ) -> list[np.ndarray] | str:
     """Masks of every image, prepared and finished by our runtime; or why the interpreter refused the file."""
     prepared = [prepare(image, spec.input) for image in images]
-    tensors = [one.tensor for one in prepared]
-    if spec.input_dtype == "int8":  # pixel - 128 is the pixel with its top bit flipped
-        tensors = [(one ^ np.uint8(0x80)).view(np.int8) for one in tensors]
+    tensors = [in_dtype(one.tensor, spec.input_dtype) for one in prepared]
     with tempfile.TemporaryDirectory(prefix="edgeseg-compat-") as folder:
         model, given, made = (Path(folder) / name for name in ("model.tflite", "in.npz", "out.npz"))
         model.write_bytes(content)

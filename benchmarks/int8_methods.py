@@ -26,7 +26,6 @@ from edgeseg.compress.int8.prepare import Network, prepare
 from edgeseg.export.formats import FORMATS, Origin, write_quantised
 from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.export.score_file import score_file
-from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.plan.run import data_of
 from edgeseg.pipeline.plan.variants import VariantPlan, shipped_as
 from edgeseg.pipeline.recipe.files import find_recipe
@@ -36,6 +35,7 @@ from edgeseg.runtime.errors import ConfigError, EdgesegError
 from edgeseg.runtime.score.drops import dice_drop
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.score.metrics import summarize
+from edgeseg.runtime.step_folder import model_in, read_spec
 from edgeseg.train.checkpoint import load_checkpoint
 
 TARGETS = ("x86-ort", "x86-litert", "arm64-ort")
@@ -86,7 +86,7 @@ class Methods:
     def scores(self, origin: Origin, variant: VariantPlan) -> Scores:
         """Of its INT8 file on val."""
         files = files_of(self._root, variant.parent)
-        source = model_file(files)
+        source = model_in(files)
         patched = self._work / source.name
         patch = patch_onnx if source.suffix == ".onnx" else patch_tflite
         patch(source, patched, self._model, origin.model)
@@ -97,7 +97,7 @@ class Methods:
     def known(self, step: str) -> Scores:
         """Of a file of the run itself on val."""
         files = files_of(self._root, step)
-        return score_file(model_file(files), read_spec(files), self._data, self._data.split("val"))
+        return score_file(model_in(files), read_spec(files), self._data, self._data.split("val"))
 
 
 def table(data: DataSet, floats: Scores, rows: dict[str, Scores]) -> dict[str, Any]:

@@ -19,16 +19,17 @@ import numpy as np
 import pytest
 
 from edgeseg.export.trt import parser_word
-from edgeseg.runtime import built_engine, gpu
-from edgeseg.runtime.backends import cuda, open_backend, tensorrt_module, trt
-from edgeseg.runtime.built_engine import engine_folder
+from edgeseg.runtime.backends import open_backend, trt
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import BackendError, BundleError
-from edgeseg.runtime.gpu import Gpu, find_gpu
 from edgeseg.runtime.machine import doctor
 from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.selection import rank, unfit_reason
+from edgeseg.runtime.trt import built_engine, cuda, gpu
+from edgeseg.runtime.trt import module as tensorrt_module
+from edgeseg.runtime.trt.built_engine import engine_folder
+from edgeseg.runtime.trt.gpu import Gpu, find_gpu
 
 from .fake_tensorrt import fake_tensorrt
 

@@ -169,7 +169,7 @@ def missing(engine: str) -> str | None:
         gpu = " (it needs an NVIDIA GPU)" if needs_gpu else ""
         return f"no engine for {engine} is installed{gpu}, run {ENGINES[engine].remedy}"
     if needs_gpu:  # asked last: a process that has looked for it can no longer fork children that use it
-        from edgeseg.runtime.gpu import ABSENT, find_gpu
+        from edgeseg.runtime.trt.gpu import ABSENT, find_gpu
 
         return ABSENT if find_gpu() is None else None
     return None

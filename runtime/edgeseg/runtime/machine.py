@@ -9,8 +9,8 @@ from typing import Any
 
 from edgeseg.runtime.backends.base import default_threads
 from edgeseg.runtime.engines import ENGINES, installed_package, installed_version
-from edgeseg.runtime.gpu import ABSENT, find_gpu
 from edgeseg.runtime.selection import cpu_flags, machine_kind, target_name
+from edgeseg.runtime.trt.gpu import ABSENT, find_gpu
 
 _INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 

@@ -15,7 +15,7 @@ from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.frame.postprocess import Scratch, to_mask
 from edgeseg.runtime.frame.postprocess import probability as to_probability
-from edgeseg.runtime.frame.preprocess import Prepared, prepare
+from edgeseg.runtime.frame.preprocess import Prepared, in_dtype, prepare
 from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.out_of_memory import FrameMemory
 from edgeseg.runtime.ownership import Owned
@@ -67,10 +67,10 @@ class Segmenter(Owned):
             BundleError: If the file is damaged or has no such variant.
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
-        from edgeseg.runtime.built_engine import find_built
         from edgeseg.runtime.bundle import Bundle
         from edgeseg.runtime.selection import open_best, wrong_here
         from edgeseg.runtime.step_folder import open_step
+        from edgeseg.runtime.trt.built_engine import find_built
 
         if path.is_dir():
             model, spec = open_step(path)
@@ -204,7 +204,7 @@ class Segmenter(Owned):
 
     def _infer(self, prepared: Prepared) -> np.ndarray:
         with FrameMemory(prepared.frame_shape):
-            tensor = self._as_input(prepared.tensor)
+            tensor = in_dtype(prepared.tensor, self.spec.input_dtype)
             if len(tensor) == 1:
                 return self._backend.infer(tensor)
             first = self._backend.infer(tensor[:1])
@@ -222,10 +222,6 @@ class Segmenter(Owned):
                 return to_mask(scores, self.spec, prepared, scratch)
         finally:
             self._scratch = scratch
-
-    def _as_input(self, tensor: np.ndarray) -> np.ndarray:
-        # pixel - 128 as int8 is the pixel with its top bit flipped.
-        return tensor if self.spec.input_dtype == "uint8" else (tensor ^ np.uint8(0x80)).view(np.int8)
 
     def _groups(self, frames: Sequence[np.ndarray]) -> Iterator[list[tuple[Prepared, int]]]:
         """Yield runs of frames that fit one engine call, each with the time its preparation took [ns]."""
@@ -249,7 +245,7 @@ class Segmenter(Owned):
         else:
             with FrameMemory(group[0][0].frame_shape):
                 tensor = np.concatenate([prepared.tensor for prepared, _ in group])
-                scores = self._backend.infer(self._as_input(tensor))
+                scores = self._backend.infer(in_dtype(tensor, self.spec.input_dtype))
         share_ns = (perf_counter_ns() - start) // len(group)
         results: list[Result] = []
         for index, (prepared, pre_ns) in enumerate(group):

@@ -25,21 +25,31 @@ def model_in(folder: Path) -> Path:
     return models[0]
 
 
-def open_step(folder: Path) -> tuple[Path, ModelSpec]:
-    """The model file of a step's folder, and what describes it.
+def read_spec(folder: Path) -> ModelSpec:
+    """What describes the model file of a folder.
 
     Raises:
-        BundleError: The folder holds no model, or no spec.
+        BundleError: The folder holds no spec.
         ManifestError: The spec is wrong.
     """
-    model, spec = model_in(folder), folder / SPEC
+    spec = folder / SPEC
     if not spec.is_file():
         raise BundleError(
-            f"{spec} cannot be read (it is not there): export the step again, `edgeseg adopt {model.name}`, or time "
+            f"{spec} cannot be read (it is not there): export the step again, `edgeseg adopt` its model file, or time "
             "the engine alone with --engine-only"
         )
     try:
         found = json.loads(read_text(spec))
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{spec} cannot be read ({error}): export the step again") from error
-    return model, ModelSpec.from_json(found, str(spec))
+    return ModelSpec.from_json(found, str(spec))
+
+
+def open_step(folder: Path) -> tuple[Path, ModelSpec]:
+    """Both of a step's folder.
+
+    Raises:
+        BundleError: The folder holds no model, or no spec.
+        ManifestError: The spec is wrong.
+    """
+    return model_in(folder), read_spec(folder)

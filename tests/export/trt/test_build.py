@@ -22,8 +22,8 @@ from edgeseg.export.trt.compile import CompileConfig
 from edgeseg.export.trt.profile import profile_for
 from edgeseg.runtime import engines
 from edgeseg.runtime.errors import BackendError, BundleError, ConfigError, EdgesegError, ExportError
-from edgeseg.runtime.gpu import find_gpu
 from edgeseg.runtime.manifest import Geometry
+from edgeseg.runtime.trt.gpu import find_gpu
 
 from ..conftest import frames, quiet_options
 from .api import needs_rtx

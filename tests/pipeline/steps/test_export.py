@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from edgeseg.export.onnx import qdq
-from edgeseg.export.spec_file import read_spec
 from edgeseg.export.tflite import export as tflite_export
 from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.pipeline.chain.chain import Chain, ChainRun, Step
@@ -24,6 +23,7 @@ from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.engines import missing
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.step_folder import read_spec
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch

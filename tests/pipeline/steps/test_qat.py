@@ -13,7 +13,6 @@ from edgeseg.compress.int8.stored_ranges import load_ranges
 from edgeseg.compress.qat.net import rounding
 from edgeseg.compress.qat.rule import RULES
 from edgeseg.export.parity import Tolerance, parity
-from edgeseg.export.spec_file import read_spec
 from edgeseg.pipeline.chain.chain import Chain, no_progress
 from edgeseg.pipeline.int8.run_files import read_run
 from edgeseg.pipeline.plan.run import make_chain
@@ -21,6 +20,7 @@ from edgeseg.pipeline.recipe.export_sections import QatSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.data.dataset import open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.step_folder import read_spec
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models.unet import UNet
 

@@ -15,6 +15,7 @@ from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ConfigError, ExportError
+from edgeseg.runtime.frame.preprocess import in_dtype
 from edgeseg.runtime.hashes import sha256_file
 from edgeseg.runtime.model_spec import ModelSpec
 
@@ -82,8 +83,7 @@ class StepModel:
         differing = total = 0
         with open_backend(self.content, self.spec, 1) as backend:
             for (pixels, _), mask in zip(looked_at(self.foreign.data, self.spec), self.masks, strict=True):
-                tensor = pixels if self.spec.input_dtype == "uint8" else (pixels ^ np.uint8(0x80)).view(np.int8)
-                values = backend.infer(tensor)
+                values = backend.infer(in_dtype(pixels, self.spec.input_dtype))
                 cells = values[0].transpose(1, 2, 0) if self.spec.output.layout == "NCHW" else values[0]
                 differing += int((self._mask(cells) != mask).sum())
                 total += mask.size

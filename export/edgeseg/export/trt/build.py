@@ -22,12 +22,12 @@ from edgeseg.export.trt.profile import Profile, Size, profile_for
 from edgeseg.export.trt.realised import check_int8, inspect_engine
 from edgeseg.export.trt.trtexec import VERSIONS, trtexec_command
 from edgeseg.runtime.atomic import write_bytes, write_json, write_text
-from edgeseg.runtime.built_engine import SUFFIX, engine_folder
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ConfigError, EdgesegError, ExportError
 from edgeseg.runtime.golden import decode_png
-from edgeseg.runtime.gpu import Gpu, find_gpu
 from edgeseg.runtime.manifest import Variant
+from edgeseg.runtime.trt.built_engine import SUFFIX, engine_folder
+from edgeseg.runtime.trt.gpu import Gpu, find_gpu
 
 SOURCES = {"trt-int8": "onnx-int8", "trt-fp16": "onnx-fp16", "trt-fp32": "onnx-fp32"}  # variants they are built from
 TIMINGS = "timing.cache"

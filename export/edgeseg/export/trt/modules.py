@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.runtime.backends.tensorrt_module import import_tensorrt, logger_of
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.engines import ENGINES, installed_package
 from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.trt.module import import_tensorrt, logger_of
 
 NATIVE, RTX = "tensorrt", "tensorrt-rtx"  # of `ENGINES`
 INSTALL = ENGINES[RTX].remedy

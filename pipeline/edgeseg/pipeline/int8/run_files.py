@@ -13,11 +13,11 @@ from torch import nn
 from edgeseg.compress.int8.calibrate import Ranges
 from edgeseg.compress.int8.stored_ranges import StoredRanges, load_ranges
 from edgeseg.export.patch import patch_onnx, patch_tflite
-from edgeseg.export.spec_file import read_spec
 from edgeseg.pipeline.int8.patient import File
 from edgeseg.pipeline.plan.layout import QAT, RANGES
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.step_folder import read_spec
 from edgeseg.runtime.text.shell import command
 
 

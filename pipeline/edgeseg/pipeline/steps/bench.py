@@ -9,11 +9,11 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.result_file import write_result
 from edgeseg.benchmarks.subject import Subject
-from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.recipe import BenchSection
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.runtime.data.dataset import read_image
+from edgeseg.runtime.step_folder import model_in, read_spec
 
 
 def run_bench(context: StepContext) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def run_bench(context: StepContext) -> dict[str, Any]:
     for name, record in context.results.items():
         if record["result"]["status"] == "ok":
             files = context.folders[name].files
-            subjects.append(Subject(name, model_file(files), read_spec(files)))
+            subjects.append(Subject(name, model_in(files), read_spec(files)))
     section = dataclasses.asdict(context.section("bench", BenchSection))
     result = measure(subjects, frame, HarnessConfig(**section), frame_name=sample.stem, progress=context.progress)
     write_result(result, context.folder.files / "bench.json")

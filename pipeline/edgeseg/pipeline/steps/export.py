@@ -17,7 +17,6 @@ from edgeseg.compress.int8.stored_ranges import StoredRanges, load_ranges
 from edgeseg.export.formats import FORMATS, Origin, write_float, write_quantised
 from edgeseg.export.parity import parity
 from edgeseg.export.patch import patch_onnx, patch_tflite
-from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, MODEL_ROWS, QAT, RANGES
 from edgeseg.pipeline.plan.results import Choice, Exported
@@ -30,6 +29,7 @@ from edgeseg.runtime.errors import BackendError, ExportError
 from edgeseg.runtime.hashes import sha256_file
 from edgeseg.runtime.input_spec import Geometry, InputSpec
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.step_folder import model_in, read_spec
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 
@@ -63,7 +63,7 @@ def _reporting(step: Callable[[StepContext], Written]) -> Callable[[StepContext]
             context.folder.files.mkdir()
             return Exported("failed", str(err))
         write_json(context.folder.files / "spec.json", spec.to_json())
-        file = model_file(context.folder.files)
+        file = model_in(context.folder.files)
         return Exported(
             status="ok",
             file=file.name,
@@ -96,7 +96,7 @@ def _check(context: StepContext, spec: ModelSpec) -> Any:
     data = open_data(context)
     model = stored_ranges(context).network if made_by(context) == QAT else source_model(context)
     frames = [read_image(sample.image, data.color, data.window) for sample in data.split("train")[:PARITY_FRAMES]]
-    return parity(model, model_file(context.folder.files), spec, frames)
+    return parity(model, model_in(context.folder.files), spec, frames)
 
 
 def _source(context: StepContext) -> str:
@@ -148,7 +148,7 @@ def run_quantised(context: StepContext) -> Written:
 def run_same_file(context: StepContext) -> Written:
     """The file of the step `settings.file`, byte for byte, as `settings.engine` runs it."""
     files = context.folders[context.setting("file")].files
-    source = model_file(files)
+    source = model_in(files)
     write_bytes(context.folder.files / source.name, source.read_bytes())
     return dataclasses.replace(read_spec(files), backend=context.setting("engine")), None
 
@@ -186,7 +186,7 @@ def int8_origin(context: StepContext, exported: str, stored: StoredRanges) -> Or
         stored: What is quantised.
     """
     files = context.folders[exported].files
-    source = model_file(files)
+    source = model_in(files)
     if stored.is_prepared:
         patched = context.folder.work / source.name
         patch = patch_onnx if source.suffix == ".onnx" else patch_tflite

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
 from edgeseg.pipeline.plan.results import Choice, Exported, Scored
@@ -13,6 +12,7 @@ from edgeseg.pipeline.steps.operating_point import OperatingPoint, masks_at, ope
 from edgeseg.runtime.model_spec import Decision
 from edgeseg.runtime.score.evaluate import evaluate_each
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.step_folder import model_in, read_spec
 
 
 def run_operating_point(context: StepContext) -> OperatingPoint:
@@ -24,7 +24,7 @@ def run_operating_point(context: StepContext) -> OperatingPoint:
         return OperatingPoint("not measured", exported.reason)
     data = open_data(context)
     files = context.folders[f"{source}_onnx"].files
-    with Segmenter.from_file(model_file(files), read_spec(files), len(os.sched_getaffinity(0))) as segmenter:
+    with Segmenter.from_file(model_in(files), read_spec(files), len(os.sched_getaffinity(0))) as segmenter:
         rows = evaluate_each(
             masks_at(segmenter),
             data.split("val"),

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
-from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.chain.provenance import data_summary, git_commit
 from edgeseg.pipeline.plan.layout import VARIANT_ROWS, RowLayout, score_step
@@ -23,6 +22,7 @@ from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.score.seen import SeenImages
+from edgeseg.runtime.step_folder import model_in, read_spec
 from edgeseg.train.synthetic import write_dataset
 
 GOLDEN_FRAMES = 3
@@ -63,7 +63,7 @@ def _source(context: StepContext, row: Row) -> VariantSource:
     tested = context.result(score_step(layout, "test"), Scored).summary
     return VariantSource(
         name=row.variant,
-        model=model_file(files),
+        model=model_in(files),
         spec=read_spec(files),
         accuracy=row.accuracy | {"test": tested},
         sha256=row.sha256,

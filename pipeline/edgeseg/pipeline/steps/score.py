@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from edgeseg.export.score_file import score_file
-from edgeseg.export.spec_file import model_file, read_spec
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.results import Exported, Scored
 from edgeseg.pipeline.plan.seed_folders import seed_folder, seed_folders
@@ -12,6 +11,7 @@ from edgeseg.runtime.data.dataset import Sample
 from edgeseg.runtime.png import UInt8, encode_mask
 from edgeseg.runtime.score.evaluate import save_scores
 from edgeseg.runtime.score.metrics import summarize
+from edgeseg.runtime.step_folder import model_in, read_spec
 
 
 def run_score(context: StepContext) -> Scored:
@@ -32,11 +32,11 @@ def run_score(context: StepContext) -> Scored:
     def report(done: int, total: int) -> None:
         context.progress(done / total, f"{file} on {split}, image {done}/{total}")
 
-    scores = score_file(model_file(files), read_spec(files), data, samples, keep, report)
+    scores = score_file(model_in(files), read_spec(files), data, samples, keep, report)
     save_scores(context.folder.files / "scores.json", scores)
     by_seed = []
     for seed, one in seed_folders(files).items():
-        of_seed = score_file(model_file(one), read_spec(one), data, samples, progress=report)
+        of_seed = score_file(model_in(one), read_spec(one), data, samples, progress=report)
         folder = seed_folder(context.folder.files, seed)
         folder.mkdir()
         save_scores(folder / "scores.json", of_seed)

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from edgeseg.runtime.backends.base import Backend
-from edgeseg.runtime.backends.cuda import Buffer, Cuda
-from edgeseg.runtime.backends.tensorrt_module import import_tensorrt, logger_of
-from edgeseg.runtime.built_engine import check_record
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError
-from edgeseg.runtime.gpu import ABSENT, find_gpu
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.trt.built_engine import check_record
+from edgeseg.runtime.trt.cuda import Buffer, Cuda
+from edgeseg.runtime.trt.gpu import ABSENT, find_gpu
+from edgeseg.runtime.trt.module import import_tensorrt, logger_of
 
 _NUMPY_NAMES = {"FLOAT": "float32", "UINT8": "uint8", "INT8": "int8"}  # of `DataType`, whose numbers differ by version
 # TensorRT opens an engine of another model of GPU with this warning alone.

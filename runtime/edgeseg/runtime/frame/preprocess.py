@@ -49,6 +49,11 @@ class Prepared:
     grid: TileGrid | None = None
 
 
+def in_dtype(tensor: np.ndarray, dtype: str) -> np.ndarray:
+    """Pixels, uint8, in a model's `input_dtype`: as they are, or as int8 128 less."""
+    return tensor if dtype == "uint8" else (tensor ^ np.uint8(0x80)).view(np.int8)  # the top bit flipped
+
+
 def prepare(frame: np.ndarray, spec: InputSpec) -> Prepared:
     """Bring a frame into the colour, size and padding a network eats.
 

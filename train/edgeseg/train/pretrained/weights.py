@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import EdgesegError, TrainingError
 from edgeseg.runtime.file_kind import kind_of
+from edgeseg.runtime.user_cache import cache_folder
 from edgeseg.train.checkpoint import DESCRIPTION, WEIGHTS, checkpoint_meta, load_checkpoint
 from edgeseg.train.models import SegmentationNet
 from edgeseg.train.models.lite_encoder import BN_EPS, PUBLISHED_BN_EPS, encoder_arch
@@ -48,7 +48,7 @@ def published_weights(name: str) -> Weights:
     """
     published = PUBLISHED[name]
     identity = {"source_sha256": published.sha256, "conversion": str(CONVERSION)}
-    cached = cache_folder() / f"{name}.safetensors"
+    cached = cache_folder("weights") / f"{name}.safetensors"
     if (tensors := _read_cached(cached, identity)) is None:
         state = torch.load(published_file(published), map_location="cpu", weights_only=True)
         stages = encoder_arch(width=published.width, depth=published.depth)["blocks"]
@@ -127,12 +127,6 @@ def take_weights(model: SegmentationNet, weights: Weights) -> int:
     with torch.no_grad():
         model.load_state_dict(fitting, strict=False)
     return len(fitting)
-
-
-def cache_folder() -> Path:
-    """Where converted weights are kept for all runs of a user: `$XDG_CACHE_HOME/edgeseg`, or `~/.cache/edgeseg`."""
-    given = os.environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path.home() / ".cache") / "edgeseg" / "weights"
 
 
 def _read_cached(path: Path, identity: Mapping[str, str]) -> Tensors | None:

@@ -12,7 +12,7 @@ from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_
 import numpy as np
 
 from edgeseg.runtime.errors import BackendError
-from edgeseg.runtime.gpu import ABSENT, LIBRARY
+from edgeseg.runtime.trt.gpu import ABSENT, LIBRARY
 
 _OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
 _CAPTURE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may use CUDA meanwhile

@@ -7,7 +7,6 @@ trt-int8.json     the builder's record: module, version, GPU, CUDA of the driver
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +14,10 @@ from pathlib import Path
 from edgeseg.runtime.engines import ENGINES, missing
 from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.fields import Fields, read_json_object
-from edgeseg.runtime.gpu import Gpu, find_gpu
 from edgeseg.runtime.manifest import Manifest
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.trt.gpu import Gpu, find_gpu
+from edgeseg.runtime.user_cache import cache_folder
 
 SUFFIX = ".engine"
 _AGAIN = "Build it again on this machine with edgeseg build."
@@ -122,15 +122,13 @@ def check_record(path: Path, content: bytes, engine: str, version: str, here: Gp
 
 
 def engine_folder(source_sha256: str, module: str, version: str, gpu: Gpu) -> Path:
-    """Where engines built on this machine are kept: `$XDG_CACHE_HOME/edgeseg/engines`, or under `~/.cache`.
+    """Where engines built on this machine are kept.
 
     A folder for each source file, TensorRT, GPU and driver: after an update of one of them the engines of before are
     not found any more.
     """
-    given = os.environ.get("XDG_CACHE_HOME")
-    root = (Path(given) if given else Path.home() / ".cache") / "edgeseg" / "engines"
     name = f"{gpu.name}-{gpu.capability}-{module}-{version}-cuda-{gpu.cuda}"
-    return root / source_sha256 / re.sub(r"[^A-Za-z0-9.]+", "-", name).lower()
+    return cache_folder("engines") / source_sha256 / re.sub(r"[^A-Za-z0-9.]+", "-", name).lower()
 
 
 def find_built(manifest: Manifest, name: str) -> tuple[Path, ModelSpec] | None:
@@ -143,7 +141,7 @@ def find_built(manifest: Manifest, name: str) -> tuple[Path, ModelSpec] | None:
     Returns:
         Its file, and the spec of what it was built from with the engine that runs it; None where there is none.
     """
-    from edgeseg.runtime.backends.tensorrt_module import import_tensorrt
+    from edgeseg.runtime.trt.module import import_tensorrt
 
     for engine in ENGINES.values():
         if not engine.needs_gpu or missing(engine.name) or (gpu := find_gpu()) is None:

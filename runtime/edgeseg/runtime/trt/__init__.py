@@ -1,0 +1,1 @@
+"""TensorRT on a device: its module, the GPU, and engines that were built for both."""
