@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeseg.compress.distill.function_teacher import FunctionTeacher
+from edgeseg.compress.distill.given.function_teacher import FunctionTeacher
+from edgeseg.compress.distill.given.named_file import teacher_file
+from edgeseg.compress.distill.given.named_function import TeacherFunction
+from edgeseg.compress.distill.given.onnx_teacher import OnnxTeacher
 from edgeseg.compress.distill.members import load_teacher
-from edgeseg.compress.distill.onnx_teacher import OnnxTeacher
-from edgeseg.compress.distill.teacher_file import teacher_file
-from edgeseg.compress.distill.teacher_function import TeacherFunction
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.train.models import SegmentationNet
 

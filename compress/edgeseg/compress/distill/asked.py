@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edgeseg.compress.distill.ensemble import NO_FLIP, Ensemble, allowed_flips, folded, members_of
 from edgeseg.compress.distill.frozen import device, frozen
-from edgeseg.compress.distill.given_teacher import GivenTeacher
+from edgeseg.compress.distill.given.given_teacher import GivenTeacher
 from edgeseg.compress.distill.stored_views import alone
 from edgeseg.compress.distill.temperature import fit_temperature
 from edgeseg.compress.fingerprint import fingerprint

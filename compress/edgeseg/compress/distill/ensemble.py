@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeseg.compress.distill.given_teacher import GivenTeacher
+from edgeseg.compress.distill.given.given_teacher import GivenTeacher
 from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.config import AugmentConfig

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.compress.calibration.folder import ImageFolder, recipe_folder, unlabelled_folder
-from edgeseg.compress.distill.teacher_file import teacher_file, teacher_sha256
+from edgeseg.compress.distill.given.named_file import teacher_file, teacher_sha256
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.recipe.gate_section import LEAST_SKILL
 from edgeseg.pipeline.recipe.recipe import Recipe

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgeseg.benchmarks.environment import read_device
 from edgeseg.compress.calibration.folder import recipe_folder, unlabelled_folder
-from edgeseg.compress.distill.teacher_file import teacher_sha256
+from edgeseg.compress.distill.given.named_file import teacher_sha256
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
 from edgeseg.pipeline.plan.beside import Here, OwnFiles

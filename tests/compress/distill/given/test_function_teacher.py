@@ -14,10 +14,10 @@ from edgeseg.compress.distill.answering import answering
 from edgeseg.compress.distill.asked import Asking, ask, dice_on_val
 from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
 from edgeseg.compress.distill.ensemble import folded
-from edgeseg.compress.distill.function_teacher import FunctionTeacher
+from edgeseg.compress.distill.given.function_teacher import FunctionTeacher
+from edgeseg.compress.distill.given.named_file import teacher_file, teacher_sha256
+from edgeseg.compress.distill.given.named_function import TeacherFunction
 from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
-from edgeseg.compress.distill.teacher_file import teacher_file, teacher_sha256
-from edgeseg.compress.distill.teacher_function import TeacherFunction
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError

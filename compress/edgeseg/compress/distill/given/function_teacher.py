@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgeseg.compress.distill.given_teacher import GivenTeacher
-from edgeseg.compress.distill.teacher_function import TeacherFunction, importable_here
+from edgeseg.compress.distill.given.given_teacher import GivenTeacher
+from edgeseg.compress.distill.given.named_function import TeacherFunction, importable_here
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.hashes import sha256_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeseg.compress.distill.teacher_function import TeacherFunction
+from edgeseg.compress.distill.given.named_function import TeacherFunction
 from edgeseg.runtime.data.dataset import DataSet, file_hash
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.file_kind import kind_of

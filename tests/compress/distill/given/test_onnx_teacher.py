@@ -15,7 +15,7 @@ from edgeseg.compress.distill.answering import answering
 from edgeseg.compress.distill.asked import Asking, ask, dice_on_val
 from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
 from edgeseg.compress.distill.ensemble import Ensemble, folded
-from edgeseg.compress.distill.onnx_teacher import OnnxTeacher
+from edgeseg.compress.distill.given.onnx_teacher import OnnxTeacher
 from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.errors import ConfigError

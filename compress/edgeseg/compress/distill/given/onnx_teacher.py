@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgeseg.compress.distill.given_teacher import GivenTeacher
+from edgeseg.compress.distill.given.given_teacher import GivenTeacher
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
 
