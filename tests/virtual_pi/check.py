@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from board import BOARDS
-from compare import Handed, table
+from compare import Handed, masks_of, table
 from machine import Here, Pi
 from namespace import UnavailableError
 from userland import made
@@ -73,9 +73,9 @@ def _checked(options: argparse.Namespace, userland: Path, folder: Path) -> list[
     handed = _handed(options, shared)
     pis = [Pi(name, userland, shared, state) for name in options.board or sorted(BOARDS)]
     pis[0].install(wheel, ",".join(("cv", *ENGINES.values())), constraints)
-    faults = []
+    own, faults = masks_of(here, handed), []
     for pi in pis:
-        lines, wrong = table(pi, here, handed, shared / pi.name)
+        lines, wrong = table(pi, here, own, handed)
         print("\n".join(lines), flush=True)  # noqa: T201
         faults += wrong
     return faults
@@ -99,6 +99,7 @@ def _handed(options: argparse.Namespace, shared: Path) -> Handed:
         Path(shutil.copy(options.bundle, shared)),
         Path(shutil.copytree(options.data, shared / "data")),
         images,
+        shared / "masks",
         {one.name: one.spec.precision for one in variants},
     )
 

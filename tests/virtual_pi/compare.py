@@ -26,33 +26,32 @@ class Handed:
         bundle: The file.
         data: A data set of its classes.
         images: Folder with one for each kind of images.
+        out: Folder for masks.
         precisions: By variant, of those whose engine is installed on both.
     """
 
     bundle: Path
     data: Path
     images: Path
+    out: Path
     precisions: dict[str, str]
 
 
-def masks_of(machine: Machine, handed: Handed, out: Path) -> dict[str, Masks]:
-    """Masks by variant, as `predict` writes them into `out`."""
+def masks_of(machine: Machine, handed: Handed) -> dict[str, Masks]:
+    """Masks by variant, as `predict` writes them."""
     found = {}
     for variant in handed.precisions:
-        into = out / machine.name / variant
-        for kind in KINDS:
-            if (handed.images / kind).is_dir():
-                order = (str(handed.bundle), str(handed.images / kind), "--out", str(into / kind), "--variant", variant)
-                machine.edgeseg("predict", *order)
+        into = handed.out / machine.name / variant
+        machine.edgeseg("predict", str(handed.bundle), str(handed.images), "--out", str(into), "--variant", variant)
         files = sorted(into.rglob("*.png"))
         found[variant] = {str(file.relative_to(into)): decode_png(file.read_bytes(), file.name) for file in files}
     return found
 
 
-def table(pi: Machine, here: Machine, handed: Handed, out: Path) -> tuple[list[str], list[str]]:
-    """Lines of Markdown for a board beside this machine, and what is wrong."""
+def table(pi: Machine, here: Machine, own: dict[str, Masks], handed: Handed) -> tuple[list[str], list[str]]:
+    """Lines of Markdown for a board beside this machine, whose masks are `own`, and what is wrong."""
     verified = {row["name"]: row for row in pi.edgeseg("verify", str(handed.bundle), ok=(0, 1, 3))["variants"]}
-    own, theirs = masks_of(here, handed, out), masks_of(pi, handed, out)
+    theirs = masks_of(pi, handed)
     kinds = [kind for kind in KINDS if (handed.images / kind).is_dir()]
     titles = " | ".join(f"{kind}: pixels that differ" for kind in kinds)
     lines = [f"| Variant | Engine | verify | {titles} |", f"|---|---|---|{'--:|' * len(kinds)}"]
@@ -86,14 +85,13 @@ def differing(masks: Masks, others: Masks, kind: str) -> tuple[int, int]:
 
 
 def _head(pi: Machine, here: Machine, handed: Handed) -> list[str]:
-    """What the board says it is, what it chooses, and what that scores on both."""
-    doctor = pi.edgeseg("doctor", str(handed.bundle))
-    chosen = doctor["bundle"]["chosen"]
-    order = ("evaluate", str(handed.bundle), "--data", str(handed.data), "--variant", chosen)
-    scores = [machine.edgeseg(*order)["accuracy"] for machine in (pi, here)]
-    there, own = (score["dice_mean"] for score in scores)
+    """What the board chooses, and what that scores on both."""
+    order = ("evaluate", str(handed.bundle), "--data", str(handed.data))
+    there = pi.edgeseg(*order)
+    chosen, score = there["variant"], there["accuracy"]
+    own = here.edgeseg(*order, "--variant", chosen)["accuracy"]
     return [
         "",
-        f"**{BOARDS[pi.name].title}**, `emulated`: {doctor['platform']}, Python {doctor['python']}. "
-        f"It chooses `{chosen}`: Dice {there:.4f} on {scores[0]['n_images']} images, {own:.4f} on this machine.",
+        f"**{BOARDS[pi.name].title}**, `emulated`. It chooses `{chosen}` in {there['engine']}: Dice "
+        f"{score['dice_mean']:.4f} on {score['n_images']} images, {own['dice_mean']:.4f} on this machine.",
     ]

@@ -19,14 +19,16 @@ from namespace import UnavailableError, run
 from edgeseg.runtime.user_cache import cache_folder
 
 SUITE = "bookworm"
-# With what a Raspberry Pi has for `python3 -m venv` and for a registry's certificate.
-INSTALLED = ("ca-certificates", "python3-venv")
+INSTALLED = ("python3-venv",)
 TOOLS = ("qemu-user-static", "debootstrap", "debian-archive-keyring")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # Of the host: its way to the network, and whom it trusts there.
-NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt")
-_ENVIRONMENT = ("HOME=/root", "LANG=C.UTF-8", "PIP_CERT=/etc/ssl/certs/ca-certificates.crt")
-_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TRUST = "/etc/ssl/certs/ca-certificates.crt"
+NETWORK = ("/etc/resolv.conf", "/etc/hosts", _TRUST)
+_ENVIRONMENT = (
+    *("HOME=/root", "LANG=C.UTF-8", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    *([f"PIP_CERT={_TRUST}"] if Path(_TRUST).is_file() else []),
+)
 
 # The head of an arm64 program and the bits of it that count, as qemu's own binfmt configuration has them.
 _MAGIC = r"\x7fELF\x02\x01\x01" + r"\x00" * 9 + r"\x02\x00\xb7\x00"
@@ -95,7 +97,7 @@ def entered(
     for bind in binds:
         there = root / str(bind.absolute())[1:]
         mounts += [f"mkdir -p {_q(there)}", f"mount --bind {_q(bind.absolute())} {_q(there)}"]
-    environment = (*_ENVIRONMENT, _PATH, f"QEMU_CPU={board.cpu}")
+    environment = (*_ENVIRONMENT, f"QEMU_CPU={board.cpu}")
     return [*mounts, f"exec chroot {_q(root)} env -i {shlex.join([*environment, *command])}"]
 
 
