@@ -8,6 +8,7 @@ Input, output and exit code are the command's own.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--bind", metavar="DIR", type=Path, action="append", default=[], help=there)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a userland half made is removed first
     try:
         lines = entered(made(), options.command, BOARDS[options.board], options.bind, options.state)
         return run(lines).returncode
