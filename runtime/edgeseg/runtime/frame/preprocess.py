@@ -20,6 +20,7 @@ from edgeseg.runtime.input_spec import Color, InputSpec, IntensityWindow, Interp
 
 _INTERPOLATION: dict[str, int] = {
     "area": cv2.INTER_AREA,
+    "halving": cv2.INTER_LINEAR,  # of what `_halved` leaves
     "linear": cv2.INTER_LINEAR,
     # INTER_NEAREST picks by the pixel's corner and shifts a mask by half a pixel; the exact kind picks by its centre.
     "nearest": cv2.INTER_NEAREST_EXACT,
@@ -123,7 +124,9 @@ def resize(
         image: (H, W) or (H, W, C), uint8 or float32.
         height_px: Height of the result [px].
         width_px: Width of the result [px].
-        interpolation: `nearest` for masks; `area` averages when shrinking; `linear` is the fastest.
+        interpolation: `nearest` for masks; `area` averages when shrinking; `halving` averages two by two pixels while a side is
+            at least twice as long as wanted, the rest is linear: nearly `area`, in a fraction of its time; `linear` is
+            the fastest, and takes two pixels of however many there are.
         out: Array of the result's shape and dtype to write to, or None for a new one.
 
     Returns:
@@ -131,7 +134,25 @@ def resize(
     """
     if image.shape[:2] == (height_px, width_px):
         return image
+    if interpolation == "halving":
+        image = _halved(image, height_px, width_px)
+        if image.shape[:2] == (height_px, width_px):
+            return image
     return cv2.resize(image, (width_px, height_px), dst=out, interpolation=_INTERPOLATION[interpolation])
+
+
+def _halved(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
+    """Halve each side as long as it is at least twice as long as wanted; an odd side to the whole number below."""
+    while True:
+        height, width = image.shape[:2]
+        down, across = (2 if height >= 2 * height_px else 1), (2 if width >= 2 * width_px else 1)
+        if down == across == 1:
+            return image
+        # Both say the mean of two by two pixels where both sides are even, and OpenCV is fast at it by this name. Along
+        # one side alone, or an odd one, it is fast at `linear`, which is the mean of two again, or close to it.
+        exact = down == across == 2 and height % 2 == width % 2 == 0
+        kind = cv2.INTER_AREA if exact else cv2.INTER_LINEAR
+        image = cv2.resize(image, (width // across, height // down), interpolation=kind)
 
 
 def check_frame(frame: object, window: IntensityWindow | None = None) -> None:
