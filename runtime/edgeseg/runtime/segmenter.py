@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +13,6 @@ import numpy as np
 
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
-from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.frame.postprocess import to_mask
 from edgeseg.runtime.frame.preprocess import Prepared, in_dtype, prepare
 from edgeseg.runtime.frame.scratch import Scratch
@@ -70,31 +68,9 @@ class Segmenter(Owned):
             BundleError: If the file is damaged or has no such variant.
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
-        from edgeseg.runtime.bundle import Bundle
-        from edgeseg.runtime.selection import open_best, wrong_here
-        from edgeseg.runtime.step_folder import open_step
-        from edgeseg.runtime.trt.built_engine import find_built
+        from edgeseg.runtime.open_model import open_model
 
-        if path.is_dir():
-            model, spec = open_step(path)
-            if variant not in (None, path.name):
-                raise BundleError(f"{path} is one model, no bundle: it has no variant {variant!r}. Leave it out.")
-            return cls(open_backend(model, spec, threads), path.name)
-        with Bundle.open(path) as bundle:
-            if variant is None:
-                entry, backend = open_best(bundle, threads)
-            elif variant not in {one.name for one in bundle.variants} and (
-                built := find_built(bundle.manifest, variant)
-            ):
-                return cls(open_backend(*built, threads), variant)
-            else:
-                entry = bundle.variant(variant)
-                backend = open_backend(bundle.read(entry.file), entry.spec, threads)
-                wrong = wrong_here(entry)
-                if wrong is not None:
-                    said = f"{path}: masks of {variant} may differ from those it was accepted for: {wrong}"
-                    warnings.warn(said, RuntimeWarning, stacklevel=2)
-        return cls(backend, entry.name)
+        return cls(*open_model(path, variant, threads))
 
     @classmethod
     def from_file(cls, model: Path, spec: ModelSpec, threads: int | None = None) -> Segmenter:

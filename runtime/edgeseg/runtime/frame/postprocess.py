@@ -254,4 +254,4 @@ def _enlarge_ids(
     if large.shape == mask.shape:
         mask[...] = large
     else:
-        resize(large, *mask.shape, "nearest", mask)
+        resize(large, mask.shape[0], mask.shape[1], "nearest", mask)
