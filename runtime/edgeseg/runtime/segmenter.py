@@ -176,6 +176,7 @@ class Segmenter(Owned):
 
     def _close(self) -> None:
         self._backend.close()
+        self._scratch.clear()
 
     @contextmanager
     def _lent(self) -> Iterator[Scratch]:
@@ -210,7 +211,7 @@ class Segmenter(Owned):
     def _infer(self, prepared: Prepared, scratch: Scratch) -> np.ndarray:
         tensor = prepared.tensor
         with FrameMemory(prepared.frame_shape):
-            per_call = tiles_per_call(prepared.grid.tile_px, self.spec.dynamic) if prepared.grid else 1
+            per_call = tiles_per_call(prepared.grid.tile_px, self.spec) if prepared.grid else 1
             first = self._run(tensor[:per_call], scratch)
             if len(tensor) <= per_call:
                 return first

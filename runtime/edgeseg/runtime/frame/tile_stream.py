@@ -122,7 +122,7 @@ class TileStream:
         spec, grid, scratch = self._spec, self._grid, self._scratch
         start = perf_counter_ns()
         pixels = self._pixels(top_px)
-        side, per_call = grid.tile_px, min(tiles_per_call(grid.tile_px, spec.dynamic), len(grid.lefts))
+        side, per_call = grid.tile_px, min(tiles_per_call(grid.tile_px, spec), len(grid.lefts))
         columns = kept_parts(grid.lefts, side, self._stride)
         self.times_ns[0] += perf_counter_ns() - start
         for first in range(0, len(columns), per_call):

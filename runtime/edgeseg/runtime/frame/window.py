@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 
 import cv2
@@ -45,6 +46,7 @@ class Window:
     shape: tuple[int, int]
 
 
+@lru_cache(maxsize=64)
 def whole_window(content_shape: tuple[int, int], frame_shape: tuple[int, int], stride_px: int) -> Window:
     """The window of a whole frame.
 
