@@ -40,6 +40,7 @@ from edgeseg.pipeline.commands.options import invocation as _invocation
 from edgeseg.pipeline.commands.pack import pack
 from edgeseg.pipeline.commands.predict import predict
 from edgeseg.pipeline.commands.run import Order, carry_out
+from edgeseg.pipeline.commands.unpack import unpack
 from edgeseg.runtime.errors import ERROR, GATE, OK
 from edgeseg.runtime.text import terminal
 
@@ -234,6 +235,8 @@ app.command(
     rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg predict part.edgeseg frames --out masks --overlay. {EXITS}"
 )(predict)
 
+
+app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg unpack part.edgeseg --out part. {EXITS}")(unpack)
 
 app.command(
     rich_help_panel=_BUNDLE,

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,33 @@ def replacing(path: Path | str) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # as on a read-only disk: the error above says so already
             tmp.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path | str) -> Iterator[Path]:
+    """Hands out a temporary folder that becomes `path` when the block ends without an exception.
+
+    Args:
+        path: A folder that is not there yet, or empty.
+
+    Yields:
+        An empty folder beside it.
+
+    Raises:
+        EdgesegError: Something is there already, the disk is full, or the place cannot be written.
+    """
+    path = Path(path)
+    tmp = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise EdgesegError(f"{path} is there already and not empty; choose another --out")
+        tmp.mkdir(parents=True)
+        yield tmp
+        os.replace(tmp, path)  # noqa: PTH105
+    except OSError as error:
+        raise _explained(error, path) from error
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

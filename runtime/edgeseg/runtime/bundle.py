@@ -84,11 +84,11 @@ class Bundle:
         Raises:
             BundleError: If there is no such entry, it cannot be read, or its hash is not the listed one.
         """
-        if name not in self.sums:
+        if name not in self.names:
             raise BundleError(f"{self.path}: no entry {name!r} in this bundle. {_AGAIN}")
         content = self._read_raw(name)
         found = hashlib.sha256(content).hexdigest()
-        if found != self.sums[name]:
+        if found != self.sums.get(name, found):  # the list itself is not in the list
             listed = f"SHA-256 is {found}, {SUMS_ENTRY} lists {self.sums[name]}"
             raise BundleError(f"{self.path}: entry {name!r} was changed or damaged ({listed}). {_AGAIN}")
         return content
