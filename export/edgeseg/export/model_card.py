@@ -93,7 +93,7 @@ def _data_set(one: Mapping[str, Any]) -> str:
     used = "for the scores below; what it was trained on is not known" if one.get("used_for") == "scores" else None
     travels = {True: "yes", False: "no"}.get(one.get("may_redistribute"))  # type: ignore[arg-type]
     splits = ", ".join(
-        f"{name} {members['images']} images of {members['groups']} groups" for name, members in counts.items()
+        f"{name} {members.get('images')} images of {members.get('groups')} groups" for name, members in counts.items()
     )
     rows = [
         ("name", one.get("name")),
