@@ -12,7 +12,7 @@ INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PACKAGES := train compress export runtime benchmarks pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest compat check format clean
+.PHONY: help setup demo test test-lowest compat sbom check format clean
 
 help: ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12] [TORCH_INDEX=URL]"
@@ -31,6 +31,9 @@ test-lowest: $(READY) ## run the device's tests on the lowest versions allowed, 
 
 compat: $(READY) ## compare the TFLite files of make demo's bundle in every interpreter; fetches TensorFlow, 2 GB on disk
 	$(BIN)/python benchmarks/compat.py $(RUNS)/demo/demo.edgeseg $(if $(DATA),--data $(DATA))
+
+sbom: $(READY) ## write the software bill of materials of every extra, CycloneDX, into build/sbom
+	$(BIN)/python .ci/sbom.py build/sbom
 
 check: $(READY) ## ruff, mypy, import-linter and the checks of the documentation
 	$(BIN)/ruff check .
