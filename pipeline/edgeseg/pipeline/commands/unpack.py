@@ -27,7 +27,8 @@ def unpack(
         from edgeseg.export import unpack as taking_apart
         from edgeseg.pipeline.commands.shown import show
         from edgeseg.runtime.bundle import Bundle
+        from edgeseg.runtime.trust.policy import ANY
 
-        with Bundle.open(bundle) as opened:
+        with Bundle.open(bundle, ANY) as opened:
             files = taking_apart.unpack(opened, out, variant)
         show({"folder": str(out), "files": list(files)}, Text(f"wrote {len(files)} files to {out}"), as_json=as_json)
