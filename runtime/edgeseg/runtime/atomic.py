@@ -118,6 +118,8 @@ def _explained(error: OSError, path: Path) -> OSError | EdgesegError:
         return EdgesegError(f"No space left on the disk while writing {path}: free some and run the same command again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return EdgesegError(f"No permission to write {path}: choose another output folder or change its rights")
+    if error.errno == errno.EFBIG:
+        return EdgesegError(f"Cannot write {path}: the file gets too large for this disk or for what you may write")
     if error.errno == errno.ENAMETOOLONG:
         return EdgesegError(f"Cannot write {path}: the name is too long for this disk, use a shorter one")
     if isinstance(error, (IsADirectoryError, NotADirectoryError, FileExistsError)):

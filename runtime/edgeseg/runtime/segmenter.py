@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.out_of_memory import FrameMemory
 from edgeseg.runtime.ownership import Owned
 from edgeseg.runtime.result import Result, times_ms
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.trust.policy import Policy
 
 __all__ = ["Result", "Segmenter"]
 
@@ -51,7 +55,9 @@ class Segmenter(Owned):
         self.name = name
 
     @classmethod
-    def open(cls, path: Path, variant: str | None = None, threads: int | None = None) -> Segmenter:
+    def open(
+        cls, path: Path, variant: str | None = None, threads: int | None = None, policy: Policy | None = None
+    ) -> Segmenter:
         """Open a bundle with the named variant, or the best one for this machine (see `selection.rank`).
 
         Without a name, a variant that its engine refuses is passed over for the next best, with a RuntimeWarning.
@@ -62,22 +68,27 @@ class Segmenter(Owned):
             variant: Name of a variant, e.g. `onnx-fp32`, or of an engine built on this machine from one of them, e.g.
                 `trt-int8`; None chooses among the variants.
             threads: Threads of the engine; None takes the default.
+            policy: What is asked of its version and signatures; None is this device's policy.
 
         Raises:
             BundleError: If the file is damaged or has no such variant.
+            RefusedError: If the policy does not take it.
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
         from edgeseg.runtime.bundle import Bundle
         from edgeseg.runtime.selection import open_best, wrong_here
         from edgeseg.runtime.step_folder import open_step
         from edgeseg.runtime.trt.built_engine import find_built
+        from edgeseg.runtime.trust.policy import device_policy
 
+        asked = device_policy() if policy is None else policy
         if path.is_dir():
+            asked.check_folder(path)
             model, spec = open_step(path)
             if variant not in (None, path.name):
                 raise BundleError(f"{path} is one model, no bundle: it has no variant {variant!r}. Leave it out.")
             return cls(open_backend(model, spec, threads), path.name)
-        with Bundle.open(path) as bundle:
+        with Bundle.open(path, asked) as bundle:
             if variant is None:
                 entry, backend = open_best(bundle, threads)
             elif variant not in {one.name for one in bundle.variants} and (

@@ -124,7 +124,7 @@ def pack_text(report: Mapping[str, Any]) -> RenderableType:
     return Group(
         simple_table(("variant", "engine", "bytes", "Dice val", "Dice test"), rows),
         Text(f"wrote {report['bundle']} ({report['bundle_id']}); then:"),
-        Verbatim(f"  {command('edgeseg', 'verify', report['bundle'])}"),
+        Verbatim(f"  {command('edgeseg', 'verify', report['bundle'], '--allow-unsigned')}"),
     )
 
 

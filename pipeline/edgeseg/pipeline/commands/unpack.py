@@ -32,9 +32,10 @@ def unpack(
         from edgeseg.pipeline.commands.shown import show
         from edgeseg.runtime.bundle import Bundle
         from edgeseg.runtime.errors import ConfigError
+        from edgeseg.runtime.trust.policy import ANY
 
         if with_code and variant is None:
             raise ConfigError("--with-code is of one variant; name it with --variant")
-        with Bundle.open(bundle) as opened:
+        with Bundle.open(bundle, ANY) as opened:
             files = taking_apart.unpack(opened, out, variant, with_code)
         show({"folder": str(out), "files": list(files)}, Text(f"wrote {len(files)} files to {out}"), as_json=as_json)
