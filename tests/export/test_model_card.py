@@ -47,7 +47,7 @@ def test_a_bundle_carries_its_card_under_its_hashes(packed: tuple[Path, Manifest
     path, manifest = packed
     with Bundle.open(path) as bundle:
         assert bundle.read(ENTRY).decode() == model_card(manifest)
-    assert verify_bundle(path)["ok"]
+    assert verify_bundle(path, allow_unsigned=True)["ok"]
 
 
 def test_the_card_states_use_data_weights_and_figures_with_their_interval(packed: tuple[Path, Manifest]) -> None:
