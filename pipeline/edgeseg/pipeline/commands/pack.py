@@ -26,6 +26,7 @@ def pack(
     data: Annotated[Path, typer.Option(help="Data set they are scored on, val and test.", metavar="DIR")],
     out: Annotated[Path, typer.Option(help="The .edgeseg file to write.", metavar="FILE")],
     intended_use: Annotated[str, typer.Option(help="What it is for, and what not.", metavar="TEXT")] = "not stated",
+    bundle_version: Annotated[str, typer.Option(help="Version by which devices may refuse older ones.")] = "1",
     as_json: Json = False,
 ) -> None:
     """Score model files and pack them into a bundle with golden masks; what the chain makes is packed by `run`."""
@@ -43,7 +44,7 @@ def pack(
         # Nobody says what the network was trained on: the data are those of the scores, whatever their pixels' size.
         scored_on = data_summary(opened) | {"used_for": "scores", "pixel_mm": None}
         info = packing.BundleInfo(
-            out.stem, "1", intended_use, input=first.input, decision=first.decision, data=(scored_on,)
+            out.stem, bundle_version, intended_use, input=first.input, decision=first.decision, data=(scored_on,)
         )
         manifest = packing.pack(out, info, sources, golden_frames(opened, 0))
         report = {

@@ -47,7 +47,7 @@ def bundle_info(recipe: RecipeIdentity, data: DataSet, spec: ModelSpec) -> Bundl
     """What a bundle says of the recipe and the images that it comes from; `spec` is of one of its variants."""
     return BundleInfo(
         name=recipe.name,
-        bundle_version="1",
+        bundle_version=recipe.bundle_version,
         intended_use=recipe.intended_use,
         input=spec.input,
         decision=spec.decision,
