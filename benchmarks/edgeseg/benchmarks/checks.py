@@ -35,7 +35,7 @@ def check(result: BenchResult) -> Iterator[Caution]:
 
 
 def _few_processes(result: BenchResult) -> Iterator[Caution]:
-    if result.config.processes < MIN_PROCESSES:
+    if result.config and result.config.processes < MIN_PROCESSES:
         yield Caution(
             "few processes",
             None,
@@ -91,7 +91,7 @@ def _stolen(result: BenchResult) -> Iterator[Caution]:
 def _threads(result: BenchResult) -> Iterator[Caution]:
     limits = [result.device.get("usable_cpus"), result.device.get("cpu_quota")]
     cores = min((limit for limit in limits if limit), default=None)
-    if cores is not None and result.config.threads > cores:
+    if cores is not None and result.config and result.config.threads > cores:
         yield Caution(
             "more threads than cores",
             None,
