@@ -1,17 +1,22 @@
 import json
 import subprocess
+import sys
 import threading
 import time
+import zipfile
 from dataclasses import replace
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
 
 from edgeseg.benchmarks.result_file import from_json, to_json
 from edgeseg.benchmarks.targets.measurement import job_id
 from edgeseg.benchmarks.targets.ssh import connection, on_device
 from edgeseg.benchmarks.targets.ssh.connection import LinkError
 from edgeseg.benchmarks.targets.ssh.target import SshTarget
-from edgeseg.runtime.errors import MeasureError
+from edgeseg.benchmarks.targets.target import Wishes
+from edgeseg.runtime.errors import ConfigError, MeasureError
 
 pytestmark = pytest.mark.slow
 CUTS = 10
@@ -49,8 +54,6 @@ def test_a_bench_on_a_board(board, make_job):
 
 
 def test_nothing_stays_where_that_is_asked(board, make_job):
-    from edgeseg.benchmarks.targets.target import Wishes
-
     with SshTarget(board.address(), Wishes(clean=True)) as target:
         target.run(make_job("a"), quiet)
     assert not board.root.exists()
@@ -226,3 +229,63 @@ def test_a_link_that_stays_away_ends_it(board, make_job, monkeypatch):
 
 def test_the_same_job_has_the_same_name():
     assert job_id({"a": 1, "b": 2}) == job_id({"b": 2, "a": 1}) != job_id({"a": 1})
+
+
+def wheel_of(name, folder):
+    """An installed package as the wheel it came from; only what pip needs."""
+    found = metadata.distribution(name)
+    tag = next(line.split(": ")[1] for line in found.read_text("WHEEL").splitlines() if line.startswith("Tag: "))
+    path = folder / f"{found.name.replace('-', '_').replace('.', '_')}-{found.version}-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in found.files:
+            if not str(file).startswith("..") and file.suffix != ".pyc" and file.locate().is_file():
+                archive.write(file.locate(), str(file))
+
+
+def needed_by(name, found):
+    """A package and what it requires, without extras."""
+    if name.lower() not in found:
+        found.add(name.lower())
+        for line in metadata.requires(name) or ():
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                needed_by(requirement.name, found)
+    return found
+
+
+def test_an_environment_of_its_own_without_a_network(board, make_job, tmp_path):
+    """The wheelhouse is carried; the device's Python brings nothing but itself."""
+    house = tmp_path / "wheels"
+    house.mkdir()
+    for name in {*needed_by("opencv-python-headless", set()), *needed_by("onnxruntime", set())}:
+        wheel_of(name, house)
+    told = []
+    address = board.address(python=sys._base_executable, venv=True)
+    with SshTarget(address, Wishes(wheelhouse=house)) as target:
+        result = target.run(make_job("a"), lambda _done, what: told.append(what))
+    assert [row.status for row in result.rows] == ["ok"], result.rows[0].reason
+    assert any("making an environment" in what for what in told)
+    (place,) = (board.root / "environments").iterdir()
+    assert (place / "venv/bin/python").exists() and (place / "ready").exists()
+    with SshTarget(address, Wishes(wheelhouse=house)) as target:  # and it serves again
+        again = []
+        target.run(make_job("b"), lambda _done, what: again.append(what))
+    assert not any("making an environment" in what for what in again)
+
+
+def test_an_environment_that_cannot_be_made_says_why(board, make_job, tmp_path):
+    house = tmp_path / "wheels"
+    house.mkdir()
+    wheel_of("packaging", house)
+    address = board.address(python=sys._base_executable, venv=True)
+    with (
+        SshTarget(address, Wishes(wheelhouse=house)) as target,
+        pytest.raises(MeasureError, match=r"pi: pip failed: ERROR.*numpy"),
+    ):
+        target.run(make_job("a"), quiet)
+    (tmp_path / "empty").mkdir()
+    with (
+        SshTarget(address, Wishes(wheelhouse=tmp_path / "empty")) as target,
+        pytest.raises(ConfigError, match="holds no wheels"),
+    ):
+        target.run(make_job("a"), quiet)
