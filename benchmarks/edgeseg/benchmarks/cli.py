@@ -20,6 +20,8 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.tensors import Sizes
 from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.machine_state import read_state
+from edgeseg.benchmarks.meters import METERS
+from edgeseg.benchmarks.meters.watch import METERED_S
 from edgeseg.benchmarks.progress import shown_progress
 from edgeseg.benchmarks.result_file import read_result
 from edgeseg.benchmarks.sources import EngineOnly, load_frame, open_source
@@ -74,7 +76,7 @@ def run(
         bool, typer.Option("--engine-only", help="Time the engine alone, also of files with a spec.json.")
     ] = False,
     seconds: Annotated[
-        float, typer.Option(help="Measuring time per variant, without warm-up, in seconds.")
+        float, typer.Option(help="Measuring time per variant, without warm-up, in seconds; 15 with --meter.")
     ] = _DEFAULT.seconds,
     min_samples: Annotated[
         int, typer.Option(help="Samples per variant, however long they take.")
@@ -111,6 +113,10 @@ def run(
         list[str] | None,
         typer.Option(help="adb: cpu, gpu, nnapi or external=/path/on/phone.so; may be repeated. Default: cpu and gpu."),
     ] = None,
+    meter: Annotated[
+        str | None,
+        typer.Option(help=f"Measure energy too: auto, {', '.join(METERS)} or csv:FILE.", metavar="NAME[:WHICH]"),
+    ] = None,
 ) -> None:
     """Measure pre, infer and post of every variant, in turns, over several fresh processes, here or on devices.
 
@@ -125,13 +131,14 @@ def run(
             threads=threads,
             processes=processes,
             blocks=blocks,
-            seconds=seconds,
+            seconds=METERED_S if meter and seconds == _DEFAULT.seconds else seconds,
             min_samples=min_samples,
             warmup_cap_s=warmup_cap,
             rewarm=rewarm,
             settle_cap_s=settle_cap,
             pause_s=pause,
             timeout_s=timeout,
+            meter=meter,
         )
         sizes = Sizes.parse(size, shape or [])
         alone = EngineOnly(engine_only, sizes, "zeros" if zeros else "random", timeout)

@@ -25,6 +25,7 @@ from edgeseg.benchmarks.evidence import evidence_here
 from edgeseg.benchmarks.job import AnySubject, Job
 from edgeseg.benchmarks.launch import ILLEGAL, WorkerDied, run_worker
 from edgeseg.benchmarks.machine_state import read_state
+from edgeseg.benchmarks.meters.watch import watching
 from edgeseg.benchmarks.result import BenchResult, ModelFile, Row, Status, TestFrame
 from edgeseg.benchmarks.result_file import process_from_json
 from edgeseg.benchmarks.samples import Cold, ProcessRun
@@ -63,7 +64,8 @@ def measure(
         One row per subject, in the order given. What cannot run is a row with its reason.
 
     Raises:
-        MeasureError: No subjects, a name twice, a file that is not there, or engines alone beside pipelines.
+        MeasureError: No subjects, a name twice, a file that is not there, engines alone beside pipelines, or the
+            meter is not there or cannot be used.
         FrameError: The frame is no uint8 image.
     """
     refuse_nonsense(subjects, frame)
@@ -72,8 +74,9 @@ def measure(
         before = read_state()
         frame_file = _saved(frame, Path(folder))
         run = _Run(list(subjects), frame_file, config, runner, progress or (lambda _done, _what: None))
-        run.measure_cold()
-        run.measure_timing()
+        with watching(config.meter, config.idle_s) as watched:
+            run.measure_cold()
+            run.measure_timing()
     result = BenchResult(
         created=created.isoformat(timespec="seconds"),
         evidence=evidence_here(),
@@ -85,6 +88,8 @@ def measure(
         after=read_state().to_json(),
         duration_s=round(time.perf_counter() - began, 3),
         rows=tuple(run.row(subject) for subject in subjects),
+        power=watched.trace,
+        no_power=watched.reason,
     )
     return result.with_warnings(tuple(check(result)))
 

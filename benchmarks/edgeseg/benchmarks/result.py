@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
+from edgeseg.benchmarks.meters.energy import Energy, energy_of
+from edgeseg.benchmarks.meters.trace import PowerTrace
 from edgeseg.benchmarks.samples import STAGES, Cold, ProcessRun
 from edgeseg.benchmarks.stats import Distribution, describe
 from edgeseg.benchmarks.told import Told
@@ -147,6 +149,8 @@ class BenchResult:
         duration_s: Wall time of the whole measurement [s].
         rows: One per subject, in the order they were given.
         warnings: What weakens the numbers.
+        power: Every reading of the power meter, `None` without one.
+        no_power: Why there is none.
     """
 
     created: str
@@ -160,11 +164,19 @@ class BenchResult:
     duration_s: float
     rows: tuple[Row, ...]
     warnings: tuple[Caution, ...] = ()
+    power: PowerTrace | None = None
+    no_power: str = "no power meter was named"
 
     @property
     def pipeline(self) -> Pipeline:
         """What a total is the time of."""
         return ENGINE_ONLY if self.frame is None else WHOLE_PIPELINE
+
+    def energy(self, row: Row) -> Energy | str:
+        """The energy per inference of one of the rows, or the reason why there is none."""
+        if self.power is None:
+            return self.no_power
+        return energy_of(row.processes, self.power) if row.processes else "nothing was measured"
 
     def row(self, name: str) -> Row:
         """The row of that name.

@@ -15,6 +15,8 @@ from typing import Any, get_args
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.foreign_json import read_json_file, whose
+from edgeseg.benchmarks.meters.energy import Energy
+from edgeseg.benchmarks.meters.trace import PowerTrace
 from edgeseg.benchmarks.result import (
     ENGINE_ONLY,
     SCHEMA_VERSION,
@@ -34,8 +36,6 @@ KIND = "edgeseg-benchmark"
 
 # Fields no part of this machine measures yet, with the reason that stands beside the null.
 _NOT_MEASURED = {
-    "energy_mj": "no power meter was named",
-    "power_w": "no power meter was named",
     "data_transfers": "no accelerator takes part",
     "cuda_graph": "no accelerator takes part",
     "layers": "layer times are not taken: a profiler in the engine would slow the samples",
@@ -69,6 +69,8 @@ def to_json(result: BenchResult) -> dict[str, Any]:
         "duration_s": result.duration_s,
         "rows": [_row_to_json(row, result) for row in result.rows],
         "warnings": [asdict(caution) for caution in result.warnings],
+        "power": result.power.to_json() if result.power else None,
+        "no_power": result.no_power,
     }
 
 
@@ -104,6 +106,8 @@ def from_json(obj: Any, source: str = "the result") -> BenchResult:
             duration_s=float(obj["duration_s"]),
             rows=tuple(_row_from_json(row, obj) for row in obj["rows"]),
             warnings=tuple(Caution(**caution) for caution in obj["warnings"]),
+            power=PowerTrace.from_json(obj["power"]) if obj.get("power") else None,
+            no_power=str(obj.get("no_power", BenchResult.no_power)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, EdgesegError) as error:
         missing = f"the key {error} is missing" if isinstance(error, KeyError) else f"{error!r}"
@@ -139,7 +143,10 @@ def _input_shape(row: Row, result: BenchResult) -> list[int | str] | None:
 
 
 def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
-    total, cold = row.distribution("total"), row.cold
+    total, cold, energy = row.distribution("total"), row.cold, result.energy(row)
+    missing = _NOT_MEASURED | (_NO_PIPELINE if result.frame is None else {})
+    if not isinstance(energy, Energy):
+        missing |= dict.fromkeys(("energy_mj", "power_w", "energy"), energy)
     stages = {stage: found.to_json() if (found := row.distribution(stage)) else None for stage in STAGES}
     return {
         "name": row.name,
@@ -166,7 +173,10 @@ def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
         "throughput_fps": 1e3 / total.p50 if total and row.engine_only is None else None,
         "memory_mib": {"baseline": cold.baseline_mib, "init": cold.init_mib, "peak": cold.peak_mib} if cold else None,
         **dict.fromkeys(_NOT_MEASURED),
-        "null_reasons": {**_NOT_MEASURED, **(_NO_PIPELINE if result.frame is None else {})},
+        "energy_mj": energy.gross_mj if isinstance(energy, Energy) else None,
+        "power_w": energy.power_w if isinstance(energy, Energy) else None,
+        "energy": energy.to_json() if isinstance(energy, Energy) else None,
+        "null_reasons": missing,
         "accuracy": dict(row.accuracy) if row.accuracy is not None else None,
         "engine_only": row.engine_only.to_json() if row.engine_only else None,
         "cold": asdict(cold) if cold else None,
@@ -222,4 +232,4 @@ def _block_from_json(obj: Mapping[str, Any]) -> Block:
         raise ValueError("a block needs equally many samples of every stage, and at least one")
     if not all(isinstance(value, int) and value >= 0 for stage in stages for value in stage):
         raise ValueError("a sample is no whole number of nanoseconds")
-    return Block(int(obj["start_ns"]), *stages)
+    return Block(int(obj["start_ns"]), stages[0], stages[1], stages[2], obj.get("end_ns"))

@@ -6,9 +6,11 @@ import csv
 import io
 from collections.abc import Sequence
 
+from edgeseg.benchmarks.meters.energy import Energy
 from edgeseg.benchmarks.result import ENGINE_ONLY, BenchResult, Row
 
 _ENGINE_ONLY = "engine only: the engine by itself on made-up inputs, nothing before or after it; no pipeline's time"
+_ENERGY = ("mJ", "net mJ", "W")
 COLUMNS = ("variant", "status", "MB", "Dice", "p50 ms", "p90 ms", "p99 ms", "n", "FPS")
 
 _CSV_COLUMNS = [
@@ -38,6 +40,12 @@ _CSV_COLUMNS = [
     "sha256",
     "pipeline",
     "evidence",
+    "energy_mj",
+    "energy_net_mj",
+    "energy_uncertainty_mj",
+    "power_w",
+    "meter",
+    "energy_reason",
 ]
 
 _MEANS = {
@@ -56,8 +64,12 @@ def table_rows(result: BenchResult) -> list[tuple[str, ...]]:
 def to_text(result: BenchResult) -> str:
     """The table with columns lined up, then the reasons and the warnings."""
     alone = result.pipeline == ENGINE_ONLY
-    columns = (*COLUMNS[:-1], "runs/s") if alone else COLUMNS
-    return "\n".join([*([_ENGINE_ONLY] if alone else []), align(columns, table_rows(result)), *_remarks(result)])
+    columns: tuple[str, ...] = (*COLUMNS[:-1], "runs/s") if alone else COLUMNS
+    rows = table_rows(result)
+    if _metered(result):
+        columns = (*columns, *_ENERGY)
+        rows = [(*cells, *_energy_cells(result, row)) for cells, row in zip(rows, result.rows, strict=True)]
+    return "\n".join([*([_ENGINE_ONLY] if alone else []), align(columns, rows), *_remarks(result)])
 
 
 def align(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -78,7 +90,8 @@ def to_csv(result: BenchResult) -> str:
     writer = csv.DictWriter(out, _CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in result.rows:
-        writer.writerow(_csv_values(row) | {"pipeline": result.pipeline, "evidence": result.evidence})
+        about = {"pipeline": result.pipeline, "evidence": result.evidence}
+        writer.writerow(_csv_values(row) | about | _csv_energy(result, row))
     return out.getvalue()
 
 
@@ -135,8 +148,48 @@ def _remarks(result: BenchResult) -> list[str]:
     ]
     fed = [f"{row.name}: fed {row.engine_only.words}" for row in result.rows if row.engine_only and row.processes]
     told = [f"{row.name}: {text}" for row in result.rows for text in _told_remarks(row)]
-    parts = [*_evidence(result), *fed, *told, *reasons, *cautions]
+    power = _power_remarks(result) if _metered(result) else []
+    parts = [*_evidence(result), *fed, *told, *power, *reasons, *cautions]
     return ["", *parts] if parts else []
+
+
+def _metered(result: BenchResult) -> bool:
+    """Whether a meter was asked for."""
+    return result.power is not None or result.no_power != BenchResult.no_power
+
+
+def _energy_cells(result: BenchResult, row: Row) -> tuple[str, ...]:
+    energy = result.energy(row)
+    if not isinstance(energy, Energy):
+        return ("-",) * len(_ENERGY)
+    return (f"{energy.gross_mj:.3g}", f"{energy.net_mj:.3g}", f"{energy.power_w:.2f}")
+
+
+def _power_remarks(result: BenchResult) -> list[str]:
+    """Where the energy comes from, or why it is missing."""
+    missing = [
+        f"{row.name}: no energy: {reason}" for row in result.rows if isinstance(reason := result.energy(row), str)
+    ]
+    if result.power is None:
+        return missing
+    sensor, trace = result.power.sensor, result.power
+    idle = [watts for watts in (trace.watts(trace.idle_before), trace.watts(trace.idle_after)) if watts is not None]
+    rates = f"{trace.rate_hz or 0:.1f} Hz, idle {' and '.join(f'{watts:.2f}' for watts in idle) or 'unknown'} W"
+    said = f"{sensor.sensor}, rails {' + '.join(sensor.rails)}, {rates}, evidence {sensor.evidence}"
+    return [f"mJ per inference by {said}: {sensor.covers}", *missing]
+
+
+def _csv_energy(result: BenchResult, row: Row) -> dict[str, object]:
+    energy = result.energy(row)
+    if not isinstance(energy, Energy):
+        return {"energy_reason": energy}
+    return {
+        "energy_mj": energy.gross_mj,
+        "energy_net_mj": energy.net_mj,
+        "energy_uncertainty_mj": energy.uncertainty_mj,
+        "power_w": energy.power_w,
+        "meter": result.power.sensor.meter if result.power else None,
+    }
 
 
 def _evidence(result: BenchResult) -> list[str]:

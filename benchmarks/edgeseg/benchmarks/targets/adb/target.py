@@ -50,6 +50,10 @@ class AdbTarget:
         """Time every TFLite file by every delegate, in turns, in several processes; then look at its masks."""
         refuse_nonsense(job.subjects, job.frame)
         program = self._program()
+        if job.config.meter is not None:
+            raise ConfigError(
+                f"{self.address.name}: --meter {job.config.meter}: no meter is read through adb; leave it out"
+            )
         with this_job(f"adb-{self.address.host}"), tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
             device, before = read_phone(self.phone), read_heat(self.phone)
             began, created = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
