@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -134,11 +135,10 @@ def board(sshd, monkeypatch, tmp_path) -> Iterator[Board]:
 
 @pytest.fixture
 def make_job(make_subject, frame, tiny_config) -> Callable[..., Measurement]:
-    def make(*names: str, config=tiny_config) -> Measurement:
+    """A short measurement of networks of these names."""
+
+    def make(*names: str, **changes) -> Measurement:
+        config = dataclasses.replace(tiny_config, **{"processes": 1, **changes})
         return Measurement(tuple(make_subject(name) for name in names), frame, "part.png", config)
 
     return make
-
-
-def quiet(_done: float, _what: str) -> None:
-    """Progress that nobody looks at."""

@@ -33,7 +33,8 @@ SERIAL = "127.0.0.1:5555"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not ROOT or not shutil.which("adb") or os.getuid() != 0, reason="needs EDGESEG_ADBD, adb and root"
+        not ROOT or not shutil.which("adb") or os.getuid() != 0,
+        reason="needs root, adb, and EDGESEG_ADBD: a folder with trixie's adbd and its libraries",
     ),
 ]
 

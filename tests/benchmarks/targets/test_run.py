@@ -1,7 +1,11 @@
+import ast
 import json
+import random
 import subprocess
 import sys
+import time
 import zipfile
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +18,7 @@ from edgeseg.benchmarks.targets import TARGETS, describe, open_target
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.parcel import check_wheel, make_wheel
 from edgeseg.benchmarks.targets.run import run_on
+from edgeseg.benchmarks.targets.ssh import connection, on_device
 from edgeseg.benchmarks.targets.target import Wishes
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
@@ -180,3 +185,70 @@ def test_power_sensors(tmp_path):
 def test_open_target_reaches_nothing(tmp_path):
     with open_target(Address("away", "ssh", "192.0.2.1")) as target:
         assert target.__class__.__name__ == "SshTarget"
+
+
+def test_what_is_sent_to_a_device_is_read_by_an_old_python():
+    source = Path(on_device.__file__).read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 8))
+    imported = {
+        word
+        for line in source.splitlines()
+        if (words := line.split()) and words[0] in ("import", "from")
+        for word in words[1:2]
+    }
+    assert imported <= set(sys.stdlib_module_names)
+    assert "'" not in connection._REMOTE.removeprefix("exec python3 -c '").removesuffix("'")  # any shell takes it
+
+
+class Simulated:
+    """A device that answers after a while, or not."""
+
+    def __init__(self, address, _wishes):
+        self.address = address
+
+    def run(self, job, progress):
+        for step in range(5):
+            time.sleep(random.Random(f"{self.address.name} {step}").uniform(0, 0.02))
+            progress(step / 5, "a")
+        if self.address.name in ("7", "13"):
+            raise MeasureError(f"{self.address.name} is away")
+        return job[self.address.name]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+def test_twenty_devices_side_by_side(monkeypatch, make_result, make_row):
+    monkeypatch.setattr("edgeseg.benchmarks.targets.run.open_target", Simulated)
+    names, told = [str(n) for n in range(20)], []
+    results = {name: make_result(make_row(name, [[[1.0]]])) for name in names}
+    found = run_on(
+        [Address(name, "ssh") for name in names], results, Wishes(), lambda done, what: told.append((done, what))
+    )
+    assert list(found) == names and isinstance(found["7"], MeasureError) and isinstance(found["13"], MeasureError)
+    assert all(found[name] is results[name] for name in names if name not in ("7", "13"))
+    assert told[-1][0] == pytest.approx(0.8) and [done for done, _ in told] == sorted(done for done, _ in told)
+    assert {what.partition(":")[0] for _, what in told} == set(names)
+
+
+def test_ctrl_c_ends_all_of_them(monkeypatch, make_result):
+    ended = []
+
+    class Endless(Simulated):
+        def run(self, _job, progress):
+            try:
+                while True:
+                    progress(0.5, "a")
+                    time.sleep(0.01)
+            except KeyboardInterrupt:
+                ended.append(self.address.name)
+                raise
+
+    monkeypatch.setattr("edgeseg.benchmarks.targets.run.open_target", Endless)
+    monkeypatch.setattr("concurrent.futures.Future.result", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run_on([Address(name, "ssh") for name in "ab"], {}, Wishes(), lambda *_: None)
+    assert sorted(ended) == ["a", "b"]

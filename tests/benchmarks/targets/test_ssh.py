@@ -4,7 +4,6 @@ import sys
 import threading
 import time
 import zipfile
-from dataclasses import replace
 from importlib import metadata
 
 import pytest
@@ -71,7 +70,7 @@ def test_cuts_of_the_link_lose_nothing(board, make_job, monkeypatch):
 
     monkeypatch.setattr(connection.Connection, "call", call)
     with SshTarget(board.address(), patience_s=120) as target:
-        result = target.run(make_job("a", "b"), lambda _done, _what: cuts.append(board.cut()))
+        result = target.run(make_job("a", "b", processes=2), lambda _done, _what: cuts.append(board.cut()))
     assert {"look", "have", "put", "start", "get", "clean"} <= begun and sum(map(bool, cuts)) >= CUTS
     assert all(len(row.processes) == 2 for row in result.rows)
     assert "resumed" not in {caution.check for caution in result.warnings}  # the device never noticed
@@ -88,28 +87,33 @@ def test_a_device_that_loses_its_power_goes_on_where_it_stopped(board, make_job)
 
     with SshTarget(board.address(), patience_s=60) as target:
         result = target.run(make_job("a", "b"), progress)
-    assert killed and all(len(row.processes) == 2 for row in result.rows)
+    assert killed and all(len(row.processes) == 1 for row in result.rows)
     (resumed,) = [caution for caution in result.warnings if caution.check == "resumed"]
     assert int(resumed.message.split()[0]) >= len(killed)
 
 
-def test_a_host_that_gave_up_finds_its_bench_again(board, make_job):
-    job = make_job("a", "b")
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_same_command_goes_on_with_its_bench(board, make_job, stopped):
+    """A host that was lost leaves its bench at work; Ctrl-C ends it, and keeps what it has."""
+    job, journal = make_job("a", "b"), []
 
-    def interrupt(_done, _what):
-        raise KeyboardInterrupt
+    def leave(_done, _what):
+        journal.extend(board.root.glob("runs/*/journal/*.json"))
+        if journal:
+            raise KeyboardInterrupt if stopped else RuntimeError
 
-    with SshTarget(board.address()) as target, pytest.raises(KeyboardInterrupt):
-        target.run(job, interrupt)
-    (run,) = (board.root / "runs").iterdir()
+    with SshTarget(board.address()) as target, pytest.raises(KeyboardInterrupt if stopped else RuntimeError):
+        target.run(job, leave)
+    assert bool(board.at_work()) is not stopped
     with SshTarget(board.address()) as target:
         result = target.run(job, quiet)
-    assert all(len(row.processes) == 2 for row in result.rows)
-    assert "resumed" not in {caution.check for caution in result.warnings} and not run.exists()
+    assert all(len(row.processes) == 1 for row in result.rows)
+    assert ("resumed" in {caution.check for caution in result.warnings}) is stopped
+    assert not list((board.root / "runs").iterdir())
 
 
-def test_one_bench_at_a_time(board, make_job, tiny_config):
-    long, short = make_job("a", config=replace(tiny_config, seconds=4.0, processes=5)), make_job("b")
+def test_one_bench_at_a_time(board, make_job):
+    long, short = make_job("a", seconds=4.0, processes=4), make_job("b")
     begun, first = threading.Event(), []
 
     def measure():
@@ -170,7 +174,7 @@ def test_a_disk_that_fills_up_meanwhile_costs_no_row(board, make_job, small_disk
 
     with SshTarget(board.address(), patience_s=60) as target:
         result = target.run(make_job("a", "b"), fill)
-    assert filled and all(len(row.processes) == 2 for row in result.rows)
+    assert filled and all(len(row.processes) == 1 for row in result.rows)
 
 
 def test_what_crashes_is_a_row(board, make_job, tmp_path):
@@ -213,7 +217,6 @@ def test_an_old_python_is_told_what_to_do(board, make_job, tmp_path):
 
 def test_a_link_that_stays_away_ends_it(board, make_job, monkeypatch):
     def cut(_done, _what):
-        monkeypatch.setenv("PATH", "/nonexistent")
         board.cut()
         target._device._ssh[0] = "/bin/false"
 

@@ -23,9 +23,12 @@ class _Told:
     n: int
     done: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def of(self, name: str) -> Progress:
         def told(done: float, what: str) -> None:
+            if self.stopped.is_set():  # Ctrl-C reaches the main thread alone
+                raise KeyboardInterrupt
             with self.lock:
                 self.done[name] = done
                 self.progress(sum(self.done.values()) / self.n, what if self.n == 1 else f"{name}: {what}")
@@ -52,11 +55,15 @@ def run_on(
         one.name: lambda one=one: _run(one, job, wishes, told.of(one.name))  # type: ignore[misc]
         for one in addresses
     }
-    elsewhere = [one.name for one in addresses if one.scheme != "local"]
+    # Sending files would disturb a measurement here, so this machine's comes after.
+    elsewhere = [one.name for one in addresses if one.scheme != "local"] if len(addresses) > 1 else []
     found: dict[str, BenchResult | EdgesegError] = {}
-    if elsewhere:  # sending files would disturb a measurement here, so this machine's comes after
-        with ThreadPoolExecutor(len(elsewhere)) as pool:
+    with ThreadPoolExecutor(max(1, len(elsewhere))) as pool:
+        try:
             found = dict(zip(elsewhere, pool.map(lambda name: work[name](), elsewhere), strict=True))
+        except KeyboardInterrupt:
+            told.stopped.set()
+            raise
     return {one.name: found[one.name] if one.name in found else work[one.name]() for one in addresses}
 
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ def main(values: dict[str, Any], data: BinaryIO) -> None:
     """Do one thing; `values["do"]` says what. Every answer is one JSON object a line, after the mark."""
     actions = {
         "look": look, "have": have, "put": put, "start": start, "follow": follow, "get": get, "clean": clean,
-        "describe": describe,
+        "describe": describe, "stop": stop,
     }  # fmt: skip
     try:
         ROOT.mkdir(parents=True, exist_ok=True)
@@ -108,7 +109,7 @@ def start(values: dict[str, Any], _data: BinaryIO) -> None:
     code = _code(values)
     log = os.open(str(folder / "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     command = [values["python"], "-m", "edgeseg.benchmarks.targets.ssh.work", str(folder), str(alive), str(bench)]
-    subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603
         command,
         env=dict(os.environ, PYTHONPATH=str(code)),
         stdin=subprocess.DEVNULL,
@@ -117,6 +118,7 @@ def start(values: dict[str, Any], _data: BinaryIO) -> None:
         start_new_session=True,
         pass_fds=(alive, bench),
     )
+    _write(folder / "pid", str(process.pid))
     say({"began": True})
 
 
@@ -140,6 +142,14 @@ def follow(values: dict[str, Any], _data: BinaryIO) -> None:
             time.sleep(_POLL_S)
 
 
+def stop(values: dict[str, Any], _data: BinaryIO) -> None:
+    """End a job that nobody waits for; what it has measured stays, for the same job's next start."""
+    folder = ROOT / "runs" / values["id"]
+    if not _dead(folder):  # else its number may be another's by now
+        os.killpg(int(_text(folder / "pid")), signal.SIGKILL)
+    say({"ok": True})
+
+
 def get(values: dict[str, Any], _data: BinaryIO) -> None:
     """The result, a JSON document."""
     text = (ROOT / "runs" / values["id"] / "result.json").read_text(encoding="utf-8")
@@ -156,7 +166,7 @@ def clean(values: dict[str, Any], _data: BinaryIO) -> None:
     for one in values["hashes"]:
         if (ROOT / "files" / one).exists():
             (ROOT / "files" / one).unlink()
-    if values["everything"]:
+    if values["everything"] and _locked(ROOT / "lock") is not None:  # no other bench uses it
         shutil.rmtree(str(ROOT), ignore_errors=True)
     say({"ok": True})
 
@@ -177,6 +187,7 @@ def describe(values: dict[str, Any], _data: BinaryIO) -> None:
         say({"told": json.loads(found[-1][len(MARK) :])} if found else {"error": text.strip()[-300:]})
     finally:
         shutil.rmtree(str(folder), ignore_errors=True)
+        (ROOT / "files" / values["wheel"]).unlink()
 
 
 def _lay_out(folder: Path, values: dict[str, Any]) -> None:

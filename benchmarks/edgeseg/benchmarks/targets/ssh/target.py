@@ -30,6 +30,8 @@ PATIENCE_S = 600.0
 _WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 # The first contact: a wrong name is told at once, a link that shakes is tried again [s].
 _FIRST_S = 5.0
+# A connection that lasted longer than this was one: trying to connect, and noticing a dead link, take less [s].
+_CONNECTED_S = 20.0
 _RESTARTS = 3
 
 
@@ -63,8 +65,13 @@ class SshTarget:
         files, wheels = job.files(self._folder), self._wheels()
         start = self._order(job, files, wheels)
         with this_job(start["id"]):
-            self._bring(start, (*files.values(), *wheels.values()))
-            result = self._followed(start, progress)
+            paths = (*files.values(), *wheels.values())
+            self._bring(start, paths)
+            try:
+                result = self._followed(start, paths, progress)
+            except KeyboardInterrupt:  # nobody waits for it any more; the same command goes on with it
+                self._device.call("stop", {"id": start["id"]})
+                raise
             hashes = sorted({*start["files"].values(), *start["wheels"].values()})
             self._again("clean", {"id": start["id"], "hashes": hashes, "everything": self.wishes.clean})
         return result
@@ -90,7 +97,7 @@ class SshTarget:
         return {"python": self.address.python, "venv": self.address.venv}
 
     def _check_python(self) -> None:
-        found = self._again("look", self._python(), patience_s=min(_FIRST_S, self.patience_s))
+        found = self._again("look", self._python(), patience_s=_FIRST_S)
         if tuple(found["python"]) < _OLDEST:
             raise MeasureError(f"{self.address.name}: {too_old('.'.join(map(str, found['python'])))}")
 
@@ -139,7 +146,7 @@ class SshTarget:
                 return
         raise MeasureError(f"{self.address.name}: files vanish there: does another bench clean up? Try again")
 
-    def _followed(self, start: dict[str, Any], progress: Progress) -> BenchResult:
+    def _followed(self, start: dict[str, Any], paths: tuple[Path, ...], progress: Progress) -> BenchResult:
         """The result of a job that was begun; where it ended without a word, as in a power cut, it is begun again."""
         offset, done, ended = 0, 0.0, None
         for _ in range(1 + _RESTARTS):
@@ -155,7 +162,7 @@ class SshTarget:
                     gone = event
             if ended is not None:
                 return self._result(start, ended)
-            self._again("start", start)
+            self._bring(start, paths)
         raise MeasureError(
             f"{self.address.name}: the bench ended {1 + _RESTARTS} times without a result: {gone['said']}"
         )
@@ -169,17 +176,21 @@ class SshTarget:
 
     def _events(self, job: str, offset: int) -> Iterator[dict[str, Any]]:
         """What the job says until it ends, over as many connections as it takes."""
-        last, waits = time.monotonic(), _waits()
+        lost, waits = 0.0, _waits()
         while True:
+            began = time.monotonic()
             try:
                 for event in self._device.answers("follow", {"id": job, "offset": offset}):
                     if "error" in event:
                         raise MeasureError(f"{self.address.name}: {event['error']}")
                     yield event
-                    offset, last, waits = event["offset"], time.monotonic(), _waits()
+                    offset, lost = event["offset"], 0.0
                 return
             except LinkError as error:
-                self._wait(error, last, next(waits), self.patience_s)
+                # A device that was silent for an hour was not away for an hour: its connection was there.
+                if not lost or time.monotonic() - began > _CONNECTED_S:
+                    lost, waits = time.monotonic(), _waits()
+                self._wait(error, lost, next(waits))
 
     def _again(
         self, do: str, values: dict[str, Any], file: Path | None = None, patience_s: float | None = None
@@ -190,13 +201,14 @@ class SshTarget:
             try:
                 return self._device.call(do, values, file)
             except LinkError as error:
-                self._wait(error, began, next(waits), patience_s or self.patience_s)
+                if patience_s is not None and time.monotonic() - began > patience_s:
+                    raise
+                self._wait(error, began, next(waits))
 
-    @staticmethod
-    def _wait(error: LinkError, since: float, wait_s: float, patience_s: float) -> None:
-        if time.monotonic() - since > patience_s:
+    def _wait(self, error: LinkError, since: float, wait_s: float) -> None:
+        if time.monotonic() - since > self.patience_s:
             raise LinkError(
-                f"{error}; nothing was heard for {patience_s:g} s. A bench that was begun goes on there: the same "
+                f"{error}; nothing was heard for {self.patience_s:g} s. A bench that was begun goes on there: the same "
                 "command finds it, and what it measured is kept"
             ) from error
         time.sleep(wait_s)
