@@ -15,9 +15,7 @@ from edgeseg.runtime.trt.built_engine import find_built
 from edgeseg.runtime.trust.policy import Policy, device_policy
 
 
-def open_model(
-    path: Path, variant: str | None, threads: int | None, policy: Policy | None
-) -> tuple[Backend, str]:
+def open_model(path: Path, variant: str | None, threads: int | None, policy: Policy | None) -> tuple[Backend, str]:
     """Return the open backend and what it is called; warns and raises as `Segmenter.open`, which calls it."""
     asked = device_policy() if policy is None else policy
     if path.is_dir():
