@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import re
 from collections.abc import Callable
@@ -247,6 +248,34 @@ def test_a_training_leaves_the_network_it_starts_from_alone(tmp_path: Path, reci
     before = fingerprint(model)
     trained = train(lab, "any", model, None, Effort(1, 1e-3))
     assert fingerprint(model) == before != fingerprint(trained.model)
+
+
+def test_a_search_makes_way_for_those_who_measure_and_holds_nobody_up_while_it_measures(
+    searched: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGESEG_TURNS", str(tmp_path))
+    run = searched[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    student, _ = load_checkpoint(run.root / "student")
+    lab.learn(student.arch, lab.measure(student))
+    seen: dict[str, set[bool]] = {"predict": set(), "measure": set()}
+
+    def watched(name: str, work: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def look(given: Any) -> Any:
+            with (tmp_path / "busy").open("a") as busy:
+                try:
+                    fcntl.flock(busy, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    seen[name].add(False)
+                except BlockingIOError:
+                    seen[name].add(True)
+            return work(given)
+
+        return look
+
+    lab.predictor.predict = watched("predict", lab.predictor.predict)  # type: ignore[method-assign]
+    lab.measure = watched("measure", lab.measure)  # type: ignore[method-assign]
+    cut_to(lab, "gives_way", student, None, Way("group_l2", False), {"latency_ms": 1.2 * lab.ceilings["latency_ms"]})
+    assert seen["measure"] == {False} and True in seen["predict"]
 
 
 def test_what_holds_the_budget_but_misses_the_aim_is_taken(searched: Any) -> None:

@@ -40,6 +40,7 @@ geometry: {mode: resize, height_px: 64, width_px: 64}
 train: {batch_size: 4, workers: 0, threads: 1, precision: float32}
 student: {init: imagenet, width: 0.5, depth: 0.5, stages: 4, epochs: 3, learning_rate: 4.0e-3}
 budget: {target: x86-ort, macs_ratio: 0.55}
+fit: {final_epochs: 2}
 """
 
 
@@ -118,6 +119,16 @@ def test_it_starts_from_the_weights_at_its_own_width(
     assert len(of_weights) > 20 and all(torch.equal(own[key], cut[name]) for key, name in of_weights.items())
     assert not torch.equal(own["head.weight"], other.state_dict()["head.weight"])
     assert torch.equal(own["conv_stem.weight"], other.state_dict()["conv_stem.weight"])
+
+
+@pytest.mark.parametrize("final_epochs, epochs", [(2, 3), (5, 5)])
+def test_it_is_trained_at_least_as_long_as_what_it_is_held_against(
+    final_epochs: int, epochs: int, lab_and_start: tuple[Lab, Start], begun: list[Any]
+) -> None:
+    lab, start = lab_and_start
+    lab.recipe = dataclasses.replace(lab.recipe, fit=dataclasses.replace(lab.recipe.fit, final_epochs=final_epochs))
+    thin_student(lab, start, True, Depth()).train(0)
+    assert [effort.epochs for *_, effort in begun] == [epochs]
 
 
 def test_both_thin_students_train_alike(lab_and_start: tuple[Lab, Start], begun: list[Any]) -> None:

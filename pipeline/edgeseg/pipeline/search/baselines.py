@@ -132,7 +132,9 @@ def _thin(name: str, lab: Lab, start: Start, taught: bool, parts: Depth, weights
     at, figures = largest_fitting(lab, name, archs)
 
     def run(seed: int) -> Trained:
-        effort = Effort(section.epochs, section.learning_rate, seed=seed)
+        # At least as long as what it is held against: one that was stopped earlier would prove little.
+        epochs = max(section.epochs, lab.recipe.fit.final_epochs)
+        effort = Effort(epochs, section.learning_rate, seed=seed)
         if weights is None:
             model = fresh(archs[at], seed)
         else:  # stages are counted through in the weights, so that all are filled before any goes

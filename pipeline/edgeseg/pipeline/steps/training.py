@@ -217,9 +217,11 @@ def look_at_gates(
     drawn = [batch for _, batch in zip(range(batches), training.loaders.train_dataloader(), strict=False)]
 
     def loss_of(batch: dict[str, torch.Tensor]) -> Callable[[SegmentationNet], torch.Tensor]:
+        turns.next_batch()
         return lambda _: module.compute_loss(batch["image"].float() / 255.0, batch["mask"].long())
 
-    return find_gates(model, map(loss_of, drawn))
+    with Turns().training() as turns:
+        return find_gates(model, map(loss_of, drawn))
 
 
 def train_config(section: TrainSection, budget: Budget) -> TrainConfig:
