@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ def in_fresh_process(root: Path, variant: VariantPlan) -> Export:
     return Export(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def markdown(found: dict[str, Sequence[Export]]) -> list[str]:
+def markdown(found: Mapping[str, Sequence[Export]]) -> list[str]:
     """Lines of the table: the median over processes, with the lowest and the highest of the time."""
     lines = [
         "| variant | processor [s] | by the clock [s] | peak memory [MiB] | before the export [MiB] | file [kB] |",
