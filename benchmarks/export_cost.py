@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,13 +91,13 @@ def export_once(root: Path, variant: VariantPlan, work: Path) -> Export:
     return Export(cpu, wall, loaded, peak_memory_mib(), path.stat().st_size, same)
 
 
-def _float(root: Path, variant: VariantPlan, path: Path) -> Any:
+def _float(root: Path, variant: VariantPlan, path: Path) -> Callable[[], object]:
     model, _ = load_checkpoint(_student(root))
     spec = read_spec(files_of(root, variant.step))
     return lambda: write_float(variant.format, model, path, spec.input, spec.classes, free=spec.dynamic)
 
 
-def _lower(root: Path, variant: VariantPlan, path: Path) -> Any:
+def _lower(root: Path, variant: VariantPlan, path: Path) -> Callable[[], object]:
     made_by = EXTREMES if variant.precision != "int8" else QAT if _status(root, QAT) == "ok" else RANGES
     stored = load_ranges(files_of(root, made_by), _student(root), "Finish the run first.")
     files = files_of(root, variant.parent)
@@ -150,24 +150,24 @@ def in_fresh_process(root: Path, variant: VariantPlan) -> Export:
     return Export(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def markdown(found: Mapping[str, Sequence[Export]]) -> list[str]:
-    """Lines of the table: the median over processes, with the lowest and the highest of the time."""
-    lines = [
-        "| variant | processor [s] | by the clock [s] | peak memory [MiB] | before the export [MiB] | file [kB] |",
-        "|---|--:|--:|--:|--:|--:|",
+HEAD = (
+    "| variant | processor [s] | by the clock [s] | peak memory [MiB] | before the export [MiB] | file [kB] |",
+    "|---|--:|--:|--:|--:|--:|",
+)
+
+
+def row_of(name: str, exports: Sequence[Export]) -> str:
+    """A variant's line of the table: medians over processes, of the time also the lowest and the highest."""
+    times = [one.cpu_s for one in exports]
+    cells = [
+        f"`{name}`" + ("" if all(one.same_as_run for one in exports) else " (not the run's bytes)"),
+        f"{statistics.median(times):.1f} ({min(times):.1f} to {max(times):.1f})",
+        f"{statistics.median(one.wall_s for one in exports):.1f}",
+        _median_mib([one.peak_mib for one in exports]),
+        _median_mib([one.loaded_mib for one in exports]),
+        f"{exports[0].bytes / 1e3:,.0f}",
     ]
-    for name, exports in found.items():
-        times = [one.cpu_s for one in exports]
-        cells = [
-            f"`{name}`" + ("" if all(one.same_as_run for one in exports) else " (not the run's bytes)"),
-            f"{statistics.median(times):.1f} ({min(times):.1f} to {max(times):.1f})",
-            f"{statistics.median(one.wall_s for one in exports):.1f}",
-            _median_mib([one.peak_mib for one in exports]),
-            _median_mib([one.loaded_mib for one in exports]),
-            f"{exports[0].bytes / 1e3:,.0f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    return f"| {' | '.join(cells)} |"
 
 
 def _median_mib(values: Sequence[float | None]) -> str:
@@ -192,12 +192,15 @@ def main() -> int:
             with tempfile.TemporaryDirectory(prefix="edgeseg-export-") as work:
                 print(json.dumps(asdict(export_once(asked.run, variant, Path(work)))))  # noqa: T201
             return 0
-        found = {one.name: [in_fresh_process(asked.run, one) for _ in range(asked.processes)] for one in variants}
+        found: dict[str, list[Export]] = {}
+        print("\n".join(HEAD))  # noqa: T201
+        for one in variants:
+            found[one.name] = [in_fresh_process(asked.run, one) for _ in range(asked.processes)]
+            print(row_of(one.name, found[one.name]), flush=True)  # noqa: T201
         if asked.json is not None:
             rows = {name: [asdict(one) for one in exports] for name, exports in found.items()}
             about = {"device": read_device().to_json(), "software": read_software()}
             write_json(asked.json, {"variants": rows, **about})
-        print("\n".join(markdown(found)))  # noqa: T201
     except EdgesegError as err:
         print(f"error: {err}", file=sys.stderr)  # noqa: T201
         return 2

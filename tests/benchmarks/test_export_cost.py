@@ -69,7 +69,7 @@ def test_what_is_no_run_and_what_fails_is_said(script: ModuleType, run: Path, tm
 
 def test_the_table_has_medians_and_a_dash_for_what_is_not_known(script: ModuleType) -> None:
     exports = [script.Export(cpu, 2 * cpu, 100.0, peak, 5000, True) for cpu, peak in ((1, 300), (9, 310), (2, 290))]
-    *_, row = script.markdown({"onnx-fp32": exports})
+    row = script.row_of("onnx-fp32", exports)
     assert row == "| `onnx-fp32` | 2.0 (1.0 to 9.0) | 4.0 | 300 | 100 | 5 |"
-    *_, row = script.markdown({"onnx-fp32": [script.Export(1, 1, None, None, 5000, True)]})
+    row = script.row_of("onnx-fp32", [script.Export(1, 1, None, None, 5000, True)])
     assert row == "| `onnx-fp32` | 1.0 (1.0 to 1.0) | 1.0 | – | – | 5 |"
