@@ -38,6 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_each_variant_is_written_in_a_process_of_its_own(script: ModuleType, run: Path) -> None:
     before = sorted(run.rglob("*"))
     done = subprocess.run(
