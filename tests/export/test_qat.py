@@ -34,8 +34,8 @@ def _logits(path, spec, images):
         ("x86-ort", "student_rgb", 0.3),
         ("x86-ort", "student_stride_8", 0.3),
         ("x86-ort", "unet_transposed", 0.5),
-        ("arm64-ort", "student", 0.6),
-        ("arm64-ort", "student_rgb", 0.6),
+        ("arm64-ort", "student", 0.5),
+        ("arm64-ort", "student_rgb", 0.5),
         ("x86-litert", "student", 0.5),
     ],
 )

@@ -83,8 +83,8 @@ def test_all_four_files_hold_the_numbers_of_one_plan(onnx_files, tflite_files, t
     files, lite = onnx_files("student"), tflite_files("student")
     plan = replace(files.plan, float_paths=paths)
     origin = (files.model, plan, files.fp32, files.fp32_spec)
-    x86 = pairs_by_operation(files, write_onnx(origin, tmp_path / "x86.onnx", u8s8_x86()))
-    s8 = pairs_by_operation(files, write_onnx(origin, tmp_path / "s8.onnx", s8_tensorrt()))
+    x86 = pairs_by_operation(files, write_onnx(origin, tmp_path / "x86.onnx", u8s8_x86()), u8s8_x86())
+    s8 = pairs_by_operation(files, write_onnx(origin, tmp_path / "s8.onnx", s8_tensorrt()), s8_tensorrt())
     write_int8_tflite(lite.model, plan, lite.fp32, lite.fp32_spec, tmp_path / "m.tflite")
     tflite = tflite_by_operation(lite, tmp_path / "m.tflite")
     keys = plan_onnx(*origin, s8_tensorrt()).keys
@@ -104,17 +104,19 @@ def write_onnx(origin, path: Path, placement: Placement) -> Path:
     return path
 
 
-def pairs_by_operation(files: Exported, path: Path) -> dict[str, Affine]:
+def pairs_by_operation(files: Exported, path: Path, placement: Placement) -> dict[str, Affine]:
     """Scale by operation of every Q node whose float tensor has an operation's name; inputs of `cat` left out."""
     graph = onnx.load(path).graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    keys = plan_onnx(files.model, files.plan, files.fp32, files.fp32_spec, s8_tensorrt()).keys
+    planned = plan_onnx(files.model, files.plan, files.fp32, files.fp32_spec, placement)
+    keys = planned.keys
     joined = {name for node in graph.node if node.op_type == "Concat" for name in node.input}
     feeds = {n.input[0] for n in graph.node if n.output[0] in joined}
     found = {}
     for node in graph.node:
         name = node.input[0].removesuffix(".float")
-        if node.op_type == "QuantizeLinear" and name in keys and node.output[0] not in feeds:
+        of_concat = node.output[0] in feeds or name in planned.joined
+        if node.op_type == "QuantizeLinear" and name in keys and not of_concat:
             found[keys[name][-1]] = Affine(float(constants[node.input[1]]), int(constants[node.input[2]]))
     return found
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeseg.export.score_file import score_file
 from edgeseg.runtime.data.dataset import DataSet, Sample
 from edgeseg.runtime.data.ignored import IGNORED
@@ -57,10 +59,18 @@ def mean_dice(scores: Sequence[ImageScore], data: DataSet) -> float | None:
 
 def agreement(a: Path, b: Path) -> float:
     """Share of equal pixels in [0, 1], of those that count, between two folders of masks of the same stems."""
-    equal = total = 0
-    for path in sorted(a.glob("*.png")):
-        first, second = read_mask_png(path), read_mask_png(b / path.name)
-        n_ignored = int((first == IGNORED).sum())  # the same pixels in both
-        equal += int((first == second).sum()) - n_ignored
-        total += first.size - n_ignored
-    return equal / max(1, total)
+    return float(agreements((a, b))[0, 1])
+
+
+def agreements(folders: Sequence[Path]) -> np.ndarray:
+    """Share of equal pixels, as `agreement` has it, between any two of several folders, float64 (n, n)."""
+    equal, total = np.zeros((len(folders), len(folders)), np.int64), 0
+    for path in sorted(folders[0].glob("*.png")):
+        masks = [read_mask_png(folder / path.name) for folder in folders]
+        n_ignored = int((masks[0] == IGNORED).sum())  # the same pixels in all
+        total += masks[0].size - n_ignored
+        for i, mask in enumerate(masks):
+            for j, other in enumerate(masks[i:], start=i):
+                equal[i, j] += int((mask == other).sum()) - n_ignored
+    shares: np.ndarray = np.maximum(equal, equal.T) / max(1, total)
+    return shares

@@ -22,6 +22,7 @@ from edgeseg.compress.graph.kinds import Kind, clamp_limit, kind_of, operation_o
 from edgeseg.compress.graph.pairs import Conv
 from edgeseg.compress.graph.trace import INPUT, PASSES, node_keys, trace
 from edgeseg.compress.int8.plan import Affine, Plan
+from edgeseg.compress.qat.concat import scales_of_parts
 from edgeseg.compress.qat.kernel import RoundedConv
 from edgeseg.compress.qat.rule import Rule
 from edgeseg.runtime.errors import ConfigError
@@ -101,12 +102,15 @@ class _Placing:
                 "quantize.float_paths and the target's rule keep every layer in float, so that there is nothing to "
                 "train for; take quantize.qat out"
             )
+        joined = [node for node in integer if self._kind(node) == "concat" and not self._rule.results]
+        scales = {reading: its for node in joined for reading, its in scales_of_parts(node, self._operation).items()}
         for node in integer:
             if isinstance(self._operation(node), Conv):
                 self._round_kernel(node)
             for source in self._read_as_integers(node):
-                shared = self._kind(node) == "concat" and not self._rule.results
-                node.replace_input_with(source, self._rounded(source, self._affine(node if shared else source)))
+                if source not in joined:  # all of its parts have its scale already
+                    affine = self._affine(scales.get((node, source), source))
+                    node.replace_input_with(source, self._rounded(source, affine))
             if self._rule.results:
                 self._round_result(node)
 

@@ -15,7 +15,7 @@ class Rule:
     Attributes:
         symmetric: Integers are signed with zero point 0; else there is a zero point.
         results: What layers return is rounded, the scores among it. Else only what they read is: of an addition the
-            skip alone, and all parts of a concatenation by the scale of its result.
+            skip alone, and all parts of a concatenation by one scale (see `concat`).
         min_channels: Convolutions with fewer input or output channels stay in float.
         min_pixel_channels: Convolutions of an image with fewer channels stay in float.
     """

@@ -24,7 +24,7 @@ class Placement:
         results: Quantise what operators return as well, the scores among them, so that nothing is left in float.
         biases: Write biases as int32; TensorRT wants them in float.
         skip_only: Of an addition quantise the skip alone, so that the other operand fuses with its convolution.
-        one_scale_concat: Give all inputs of a concatenation the scale of its result.
+        one_scale_concat: Give all inputs of a concatenation the scale of its result (see `level`).
         pixels: The uint8 image itself is the first quantised tensor (scale 1, zero point 0).
         float_weights: Keep kernels in float behind a pair of their own, as TensorRT up to 10 wants them.
         min_channels: Convolutions with fewer input or output channels stay in float.
@@ -54,17 +54,18 @@ class Placement:
             operands = {"Add": 2}.get(node.op_type, 1 if node.op_type in MOVES else 0)
             return operands > 0 and not any(name in constants for name in node.input[:operands])
         # A grouped transposed convolution has its output channels spread over two axes: no per-channel scale fits.
-        grouped = node.op_type == "ConvTranspose" and _groups(node) > 1
+        grouped = node.op_type == "ConvTranspose" and groups(node) > 1
         return min(channels(node, constants[node.input[1]].shape)) >= self.min_channels and not grouped
 
 
 def channels(node: onnx.NodeProto, kernel: tuple[int, ...]) -> tuple[int, int]:
     """Input and output channels of a convolution, by the shape of its kernel."""
-    a, b = kernel[0], kernel[1] * _groups(node)
+    a, b = kernel[0], kernel[1] * groups(node)
     return (b, a) if node.op_type == "Conv" else (a, b)
 
 
-def _groups(node: onnx.NodeProto) -> int:
+def groups(node: onnx.NodeProto) -> int:
+    """Groups of a convolution."""
     return next((a.i for a in node.attribute if a.name == "group"), 1)
 
 

@@ -5,7 +5,7 @@ Whoever writes from a plan and whoever reads back what was written ask the same 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from edgeseg.export.bind import bind, binding_image, torch_values, with_fused
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.fits import fixed_size
 from edgeseg.export.onnx.export import INPUT, quiet_session
+from edgeseg.export.onnx.level import level_concats
 from edgeseg.export.onnx.placement import CONVS, LAYOUT, MOVES, Placement
 from edgeseg.export.onnx.widen import widen_depthwise
 from edgeseg.export.read_back import Numbers
@@ -38,6 +39,7 @@ class PlannedOnnx:
         placement: How integers are made of it.
         keys: Operations of the network by tensor that holds their result; more than one where all of it is zeros.
         fused: The same, with the operations that were fused into these.
+        joined: By tensor, the concatenation whose scale it has.
     """
 
     model: onnx.ModelProto
@@ -45,6 +47,7 @@ class PlannedOnnx:
     placement: Placement
     keys: dict[str, tuple[str, ...]] = field(repr=False)
     fused: dict[str, tuple[str, ...]] = field(repr=False)
+    joined: dict[str, str] = field(default_factory=dict)
 
     def affine_of(self, name: str) -> Affine:
         """Scale and zero point of a tensor.
@@ -52,6 +55,7 @@ class PlannedOnnx:
         Raises:
             ExportError: If it is no operation's result, or the operation was not calibrated.
         """
+        name = self.joined.get(name, name)
         if name not in self.keys:
             raise ExportError(f"tensor {name} matches no operation of the network; was it exported from another one?")
         rule = self.plan.u8 if self.placement.activation == "uint8" else self.plan.s8_symmetric
@@ -99,7 +103,11 @@ def plan_onnx(model: nn.Module, plan: Plan, source: Path, spec: ModelSpec, place
     graph = DeployGraph(model)
     keys = bind_onnx(exported, graph, spec)
     shaped = widen_depthwise(exported, placement.depthwise_step)
-    return PlannedOnnx(shaped, plan, placement, keys, with_fused(graph, keys))
+    planned = PlannedOnnx(shaped, plan, placement, keys, with_fused(graph, keys))
+    if not placement.one_scale_concat:
+        return planned
+    levelled, joined = level_concats(shaped, planned.affine_of, planned.is_float)
+    return replace(planned, model=levelled, joined=joined)
 
 
 def load_fp32(source: Path) -> onnx.ModelProto:

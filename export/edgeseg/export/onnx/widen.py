@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, shape_inference
 
+from edgeseg.export.onnx.placement import groups
+
 _PASSES = {"Clip", "Relu", "Resize", "MaxPool"}  # channel by channel, and zero stays zero
 
 
@@ -67,7 +69,7 @@ class _Graph:
         if node.op_type != "Conv":
             return 0
         shape = self._array(node.input[1]).shape
-        return shape[0] if shape[1] == 1 and shape[0] == _groups(node) > 1 else 0
+        return shape[0] if shape[1] == 1 and shape[0] == groups(node) > 1 else 0
 
     def widen(self, node: onnx.NodeProto, more: int) -> None:
         growth = self._before(node.input[0])
@@ -98,7 +100,7 @@ class _Graph:
                     return _Growth(growth.source, before + growth.offset)
                 before += self._channels.get(part, 0)
             return None
-        if maker.op_type == "Conv" and _groups(maker) == 1 and self._own(maker):
+        if maker.op_type == "Conv" and groups(maker) == 1 and self._own(maker):
             return _Growth(maker, self._array(maker.input[1]).shape[0])
         return None
 
@@ -113,7 +115,7 @@ class _Graph:
                 if further is None:
                     return None
                 sinks += further
-            elif reader.op_type == "Conv" and _groups(reader) == 1 and self._own(reader):
+            elif reader.op_type == "Conv" and groups(reader) == 1 and self._own(reader):
                 sinks.append(reader)
             else:
                 return None
@@ -135,7 +137,3 @@ class _Graph:
 
     def _array(self, name: str) -> np.ndarray:
         return numpy_helper.to_array(self._constants[name])
-
-
-def _groups(conv: onnx.NodeProto) -> int:
-    return next((attribute.i for attribute in conv.attribute if attribute.name == "group"), 1)

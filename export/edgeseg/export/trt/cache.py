@@ -29,7 +29,7 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -42,13 +42,13 @@ from edgeseg.runtime.atomic import write_text
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.manifest import ModelSpec
 
-CACHE_SOURCE = "fp32.onnx"  # the float file that a cache is for, beside it
-
 Version = tuple[int, int, int]
 
 CACHE, CACHE_SOURCE = "calibration.cache", "fp32.onnx"  # in a step's folder: a cache, and the float file it is for
 JETPACK_5: Version = (8, 5, 2)  # of JetPack 5.1
 ALGORITHMS = ("EntropyCalibration2", "MinMaxCalibration")  # both calibrate before fusion
+# The file is FP32 as it was exported: nothing in it is scaled to a concatenation's range.
+_OF_THE_FILE = replace(s8_tensorrt(), one_scale_concat=False)
 _HEADER = re.compile(rf"TRT-([1-9]\d{{3}}|[1-9]\d{{5}})-({'|'.join(ALGORITHMS)})")
 _VALUE = re.compile(r"[0-9a-fA-F]{1,8}")  # TensorRT prints no leading zeros
 
@@ -126,7 +126,7 @@ def write_trt_cache(
         ExportError: If the file is not that network's, the plan lacks one of its operations, or TensorRT of this
             version has no calibrators.
     """
-    planned = plan_onnx(model, plan, source, spec, s8_tensorrt())
+    planned = plan_onnx(model, plan, source, spec, _OF_THE_FILE)
     cache = CalibrationCache({name: planned.affine_of(name).scale for name in _with_lines(planned)}, tensorrt)
     write_text(path, cache.to_text())
     return cache
@@ -151,7 +151,7 @@ def check_trt_cache(model: nn.Module, plan: Plan, source: Path, spec: ModelSpec,
     Raises:
         ExportError: If it cannot be read or differs from the plan; names the tensor, found and expected.
     """
-    planned = plan_onnx(model, plan, source, spec, s8_tensorrt())
+    planned = plan_onnx(model, plan, source, spec, _OF_THE_FILE)
     wanted = set(_with_lines(planned))
     scales = read_trt_cache(path).scales
     found = Numbers(

@@ -19,7 +19,7 @@ _EXPORT = _STEPS + "export:"
 
 RANGES_VERSION = 4  # of the step `ranges`, in a search too
 FLOAT_VERSION = 2  # of the steps that write the shipped float files
-INT8_VERSION = 6  # of the steps that write INT8 files, in a search too
+INT8_VERSION = 7  # of the steps that write INT8 files, in a search too
 
 EXTREMES = "extremes"  # step of the ranges that cut nothing off
 
