@@ -42,7 +42,10 @@ def test_it_makes_the_same_masks(script, make_model, spec, geometry, shape):
 
 
 def test_the_summary_is_of_the_whole_call(script, make_stages, clock, frame, tiny_config):
-    calls = {name: make_stages(name, [ns]) for name, ns in (("runtime", 2_000_000), ("plain", 6_000_000), ("low-res", 1_000_000))}
+    calls = {
+        name: make_stages(name, [ns])
+        for name, ns in (("runtime", 2_000_000), ("plain", 6_000_000), ("low-res", 1_000_000))
+    }
     subjects = {
         name: script.Whole(lambda one, stages=stages: stages.infer(one), stages.close) for name, stages in calls.items()
     }

@@ -6,7 +6,6 @@ A new engine is an entry of this table and its file in `backends/`; docs/archite
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -155,6 +154,8 @@ def installed_package(engine: str) -> str | None:
 
 def installed_version(engine: str) -> tuple[str, str] | None:
     """Return distribution and version of what `installed_package` finds, or None where nothing says."""
+    from importlib.metadata import PackageNotFoundError, version  # brings `email`, a third of opening a bundle
+
     module = installed_package(engine)
     for package in ENGINES[engine].packages:
         for distribution in package.distributions if package.module == module else ():

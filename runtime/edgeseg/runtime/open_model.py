@@ -12,16 +12,19 @@ from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.selection import open_best, wrong_here
 from edgeseg.runtime.step_folder import open_step
 from edgeseg.runtime.trt.built_engine import find_built
+from edgeseg.runtime.trust.policy import Policy, device_policy
 
 
-def open_model(path: Path, variant: str | None, threads: int | None) -> tuple[Backend, str]:
+def open_model(path: Path, variant: str | None, threads: int | None, policy: Policy | None) -> tuple[Backend, str]:
     """Return the open backend and what it is called; warns and raises as `Segmenter.open`, which calls it."""
+    asked = device_policy() if policy is None else policy
     if path.is_dir():
+        asked.check_folder(path)
         model, spec = open_step(path)
         if variant not in (None, path.name):
             raise BundleError(f"{path} is one model, no bundle: it has no variant {variant!r}. Leave it out.")
         return open_backend(model, spec, threads), path.name
-    with Bundle.open(path) as bundle:
+    with Bundle.open(path, asked) as bundle:
         if variant is None:
             entry, backend = open_best(bundle, threads)
             return backend, entry.name

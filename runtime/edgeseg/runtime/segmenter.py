@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.out_of_memory import FrameMemory
 from edgeseg.runtime.ownership import Owned
 from edgeseg.runtime.result import Result, times_ms
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.trust.policy import Policy
 
 __all__ = ["Result", "Segmenter"]
 
@@ -52,7 +56,9 @@ class Segmenter(Owned):
         self.name = name
 
     @classmethod
-    def open(cls, path: Path, variant: str | None = None, threads: int | None = None) -> Segmenter:
+    def open(
+        cls, path: Path, variant: str | None = None, threads: int | None = None, policy: Policy | None = None
+    ) -> Segmenter:
         """Open a bundle with the named variant, or the best one for this machine (see `selection.rank`).
 
         Without a name, a variant that its engine refuses is passed over for the next best, with a RuntimeWarning.
@@ -63,14 +69,16 @@ class Segmenter(Owned):
             variant: Name of a variant, e.g. `onnx-fp32`, or of an engine built on this machine from one of them, e.g.
                 `trt-int8`; None chooses among the variants.
             threads: Threads of the engine; None takes the default.
+            policy: What is asked of its version and signatures; None is this device's policy.
 
         Raises:
             BundleError: If the file is damaged or has no such variant.
+            RefusedError: If the policy does not take it.
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
         from edgeseg.runtime.open_model import open_model
 
-        return cls(*open_model(path, variant, threads))
+        return cls(*open_model(path, variant, threads, policy))
 
     @classmethod
     def from_file(cls, model: Path, spec: ModelSpec, threads: int | None = None) -> Segmenter:

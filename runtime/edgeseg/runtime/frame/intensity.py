@@ -6,12 +6,14 @@ One function maps them, for training, calibration, scoring and the device alike;
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeseg.runtime.input_spec import IntensityWindow
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # Looked up in blocks, since numpy makes an eight-byte index of every pixel.
 _BLOCK_PX = 1 << 16
