@@ -33,7 +33,7 @@ from edgeseg.benchmarks.samples import ProcessRun
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.benchmarks.subject import Frame, Stages
 from edgeseg.benchmarks.timing import time_subjects
-from edgeseg.runtime.backends.ort import OrtBackend
+from edgeseg.runtime.backends.ort import OrtBackend, open_session
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.golden import decode_png, differing_share
 from edgeseg.runtime.manifest import Geometry, ModelSpec
@@ -67,7 +67,7 @@ class Whole:
 
 
 class PlainScript:
-    """Five minutes of reading the specification, and then code.
+    """The script, for one model file.
 
     Args:
         content: The ONNX file.
@@ -79,7 +79,7 @@ class PlainScript:
     def __init__(self, content: bytes, spec: ModelSpec, threads: int, low_res: bool) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
-        self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(content, options)  # as the runtime does, so that the network takes as long
         self._name = self._session.get_inputs()[0].name
         self._spec, self._low_res = spec, low_res
 

@@ -23,7 +23,7 @@ Box = tuple[Span, Span]  # rows, columns
 # Cells around the foreground that its scores reach into when enlarged.
 REACH = 1
 # Below, looking for several windows takes about as long as one window of them all.
-_WORTH_SPLITTING_PX, _WORTH_SPLITTING_CELL_PX = 1 << 18, 8
+_WORTH_SPLITTING_PX, _WORTH_SPLITTING_CELL_PX = 1 << 17, 8
 _MOST_WINDOWS = 8
 
 
