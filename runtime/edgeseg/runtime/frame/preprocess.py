@@ -20,7 +20,8 @@ from edgeseg.runtime.input_spec import Color, InputSpec, IntensityWindow, Interp
 
 _INTERPOLATION: dict[str, int] = {
     "area": cv2.INTER_AREA,
-    "linear": cv2.INTER_LINEAR,
+    # Bit for bit the same on every processor: OpenCV's fast kind is a grey level off in a third of an arm64 board's pixels.
+    "linear": cv2.INTER_LINEAR_EXACT,
     # INTER_NEAREST picks by the pixel's corner and shifts a mask by half a pixel; the exact kind picks by its centre.
     "nearest": cv2.INTER_NEAREST_EXACT,
 }
