@@ -148,5 +148,6 @@ def test_memory_is_read_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_uses_opencv_s_fast_paths() -> None:
     frame = np.random.default_rng(4).integers(0, 256, (512, 534, 3), np.uint8)
     prepared = prepare(frame, InputSpec("gray", Geometry("resize", 256, 256), 32))
-    wanted = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (256, 256))
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    wanted = cv2.resize(gray, (256, 256), interpolation=cv2.INTER_LINEAR_EXACT)
     np.testing.assert_array_equal(prepared.tensor[0, :, :, 0], wanted)
