@@ -15,7 +15,7 @@ INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PACKAGES := train compress export runtime benchmarks pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest compat virtual-pi check format clean
+.PHONY: help setup demo test test-lowest compat virtual-pi sbom check format clean
 
 help: ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12] [TORCH_INDEX=URL]"
@@ -38,6 +38,9 @@ compat: $(READY) ## compare the TFLite files of make demo's bundle in every inte
 virtual-pi: $(READY) ## run the bundle of make demo on emulated Raspberry Pis, against this machine; says why where it cannot
 	@$(BIN)/python tests/virtual_pi/check.py $(RUNS)/demo/demo.edgeseg --data $(or $(DATA),$(RUNS)/demo/data/*) \
 	  $(if $(IMAGES),--images $(IMAGES)) || [ $$? = 77 ]
+
+sbom: $(READY) ## write the software bill of materials of every extra, CycloneDX, into build/sbom
+	$(BIN)/python .ci/sbom.py build/sbom
 
 check: $(READY) ## ruff, mypy, import-linter and the checks of the documentation
 	$(BIN)/ruff check .

@@ -60,6 +60,7 @@ class Engine:
         extra: Of pyproject.toml, which brings the preferred one; "" where none does.
         u8s8_needs: What an x86 processor must have (see `FEATURES`) for files of unsigned activations and
             signed weights to give the masks they were accepted for.
+        any_batch: It takes another number of frames in a call without setting itself up anew.
         needs_gpu: It runs on an NVIDIA GPU, and its files are built for that very one: no run writes them.
         install: Command that adds it, where no extra does.
     """
@@ -71,6 +72,7 @@ class Engine:
     packages: tuple[Package, ...]
     extra: str
     u8s8_needs: tuple[str, ...] = ()
+    any_batch: bool = False
     needs_gpu: bool = False
     install: str = ""
 
@@ -88,6 +90,7 @@ _TABLE = (
         backend=("edgeseg.runtime.backends.ort", "OrtBackend"),
         packages=(Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu")),),
         extra="ort",
+        any_batch=True,
     ),
     Engine(
         name="litert",
