@@ -178,7 +178,7 @@ def test_halving_is_nearly_area_and_shifts_nothing(shape: tuple[int, ...]) -> No
     area, halved, linear = (resize(image, 32, 40, kind).astype(int) for kind in ("area", "halving", "linear"))
     assert halved.shape == area.shape
     assert np.abs(halved - area).mean() < min(2.0, 0.7 * np.abs(linear - area).mean())
-    # A shift of half a source pixel would show as a slope times half of it; each halving along one side rounds halves up.
+    # A shift of half a source pixel would show as a slope times half of it; halving along one side rounds halves up.
     assert abs((halved - area).mean()) < 0.75
 
 
