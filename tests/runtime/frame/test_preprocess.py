@@ -74,6 +74,25 @@ def test_linear_agrees_with_pixel_centres_at_half_integers() -> None:
     np.testing.assert_allclose(wide[0], wanted, atol=1e-3)
 
 
+def test_linear_is_the_same_on_every_processor() -> None:
+    # OpenCV's INTER_LINEAR gives 218 and 200 on x86-64 where this has 219 and 201, and others again on arm64.
+    image = [
+        [255, 228, 34, 121, 243, 189, 6],
+        [131, 102, 168, 82, 193, 187, 150],
+        [81, 243, 205, 24, 236, 8, 246],
+        [164, 231, 36, 210, 111, 172, 210],
+        [174, 176, 218, 242, 169, 114, 205],
+        [63, 160, 47, 212, 79, 72, 112],
+    ]
+    wanted = [
+        [219, 119, 111, 214, 71],
+        [116, 201, 39, 157, 188],
+        [177, 136, 218, 138, 199],
+        [105, 119, 220, 94, 125],
+    ]
+    assert resize(np.array(image, np.uint8), 4, 5, "linear").tolist() == wanted
+
+
 def test_nearest_keeps_masks_centred() -> None:
     mask = np.array([[1, 2, 3, 4, 5, 6]], np.uint8)
     np.testing.assert_array_equal(resize(mask, 1, 2, "nearest"), [[2, 5]])
@@ -129,7 +148,8 @@ def test_memory_is_read_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_uses_opencv_s_fast_paths() -> None:
     frame = np.random.default_rng(4).integers(0, 256, (512, 534, 3), np.uint8)
     prepared = prepare(frame, InputSpec("gray", Geometry("resize", 256, 256), 32))
-    wanted = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (256, 256))
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    wanted = cv2.resize(gray, (256, 256), interpolation=cv2.INTER_LINEAR_EXACT)
     np.testing.assert_array_equal(prepared.tensor[0, :, :, 0], wanted)
 
 
@@ -158,8 +178,8 @@ def test_halving_is_nearly_area_and_shifts_nothing(shape: tuple[int, ...]) -> No
     area, halved, linear = (resize(image, 32, 40, kind).astype(int) for kind in ("area", "halving", "linear"))
     assert halved.shape == area.shape
     assert np.abs(halved - area).mean() < min(2.0, 0.7 * np.abs(linear - area).mean())
-    # A shift of half a source pixel would show as a slope times half of it.
-    assert abs((halved - area).mean()) < 0.5
+    # A shift of half a source pixel would show as a slope times half of it; halving along one side rounds halves up.
+    assert abs((halved - area).mean()) < 0.75
 
 
 def test_halving_enlarges_as_linear_does_and_area_is_opencv_s_own() -> None:
