@@ -28,7 +28,17 @@ _SAMPLER_SHARE = 0.02
 
 def check(result: BenchResult) -> Iterator[Caution]:
     """Every warning on `result`: on the machine first, then row by row."""
-    for look in (_few_processes, _busy, _governor, _throttled, _stolen, _threads, _idle_changed, _costly_meter):
+    for look in (
+        _quick_look,
+        _few_processes,
+        _busy,
+        _governor,
+        _throttled,
+        _stolen,
+        _threads,
+        _idle_changed,
+        _costly_meter,
+    ):
         yield from look(result)
     for row in result.rows:
         if row.processes:
@@ -36,8 +46,13 @@ def check(result: BenchResult) -> Iterator[Caution]:
                 yield from look_row(row)
 
 
+def _quick_look(result: BenchResult) -> Iterator[Caution]:
+    if result.config.quick:
+        yield Caution("quick look", None, "few samples in a short time: a look, no measurement", "leave --quick out")
+
+
 def _few_processes(result: BenchResult) -> Iterator[Caution]:
-    if result.config.processes < MIN_PROCESSES:
+    if result.config.processes < MIN_PROCESSES and result.config.scenario != "sustained":
         yield Caution(
             "few processes",
             None,

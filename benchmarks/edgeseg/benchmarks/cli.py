@@ -1,35 +1,54 @@
-"""The command line: `edgeseg bench run | compare | env`, by its second name `bench`.
+"""The command line: `edgeseg bench run | formats | compare | estimate | report | env`, by its second name `bench`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgeseg.benchmarks.commands.estimate import estimate
+from edgeseg.benchmarks.commands.failures import errors
+from edgeseg.benchmarks.commands.formats import formats
+from edgeseg.benchmarks.commands.report import report
 from edgeseg.benchmarks.compare import Comparison, compare_results, compare_rows
+from edgeseg.benchmarks.compare_text import comparison_text
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.tensors import Sizes
 from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.gates import Decision, raise_broken
 from edgeseg.benchmarks.harness import measure
+from edgeseg.benchmarks.junit import write_junit
 from edgeseg.benchmarks.machine_state import read_state
-from edgeseg.benchmarks.meters import METERS
-from edgeseg.benchmarks.meters.watch import METERED_S
+from edgeseg.benchmarks.options import (
+    DEFAULT,
+    Against,
+    DeadlineMs,
+    Gates,
+    Junit,
+    MeterName,
+    MinSamples,
+    Minutes,
+    Quick,
+    Rewarm,
+    ScenarioOption,
+    StartBelow,
+    Threads,
+    settled,
+)
 from edgeseg.benchmarks.progress import shown_progress
+from edgeseg.benchmarks.race import Pairs, Race
 from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.result_file import read_result, to_json, write_result
 from edgeseg.benchmarks.sources import EngineOnly, load_frame, open_source
-from edgeseg.benchmarks.table import align, to_csv, to_text
-from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError, MeasureError
+from edgeseg.benchmarks.table import to_csv, to_text
+from edgeseg.runtime.errors import ConfigError, GateError, MeasureError
 from edgeseg.runtime.text.terminal import put, put_json, say
 from edgeseg.runtime.text.terminal import run as run_command
-
-_DEFAULT = HarnessConfig()
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Measure runnable models, and say which of two is faster."
@@ -46,7 +65,7 @@ def run(
     ],
     *,
     variant: Annotated[str, typer.Option(help="'all', or names with commas between.")] = "all",
-    threads: Annotated[int, typer.Option(help="Threads of the engine.")] = _DEFAULT.threads,
+    threads: Threads = DEFAULT.threads,
     frame: Annotated[
         Path | None, typer.Option(help="Image to time on. Without: the bundle's first golden image, else noise.")
     ] = None,
@@ -67,45 +86,51 @@ def run(
     ] = False,
     seconds: Annotated[
         float, typer.Option(help="Measuring time per variant, without warm-up, in seconds; 15 with --meter.")
-    ] = _DEFAULT.seconds,
-    min_samples: Annotated[
-        int, typer.Option(help="Samples per variant, however long they take.")
-    ] = _DEFAULT.min_samples,
-    processes: Annotated[int, typer.Option(help="Fresh processes the samples are spread over.")] = _DEFAULT.processes,
-    blocks: Annotated[int, typer.Option(help="Blocks per variant and process, in turns.")] = _DEFAULT.blocks,
+    ] = DEFAULT.seconds,
+    min_samples: MinSamples = DEFAULT.min_samples,
+    processes: Annotated[
+        int, typer.Option(help="Fresh processes the samples are spread over; 10 with --gate.")
+    ] = DEFAULT.processes,
+    blocks: Annotated[int, typer.Option(help="Blocks per variant and process, in turns.")] = DEFAULT.blocks,
     warmup_cap: Annotated[
         float, typer.Option(help="Longest warm-up per variant, all processes together, in seconds.")
-    ] = _DEFAULT.warmup_cap_s,
-    rewarm: Annotated[int, typer.Option(help="Untimed calls before each block.")] = _DEFAULT.rewarm,
+    ] = DEFAULT.warmup_cap_s,
+    rewarm: Rewarm = DEFAULT.rewarm,
     settle_cap: Annotated[
         float, typer.Option(help="Longest wait for idle threads before each block, in seconds.")
-    ] = _DEFAULT.settle_cap_s,
+    ] = DEFAULT.settle_cap_s,
     pause: Annotated[
         float, typer.Option(help="Idle time between processes, for a hot device, in seconds.")
-    ] = _DEFAULT.pause_s,
+    ] = DEFAULT.pause_s,
     timeout: Annotated[
         float, typer.Option(help="End a process that is silent for longer, in seconds.")
-    ] = _DEFAULT.timeout_s,
-    meter: Annotated[
-        str | None,
-        typer.Option(help=f"Measure energy too: auto, {', '.join(METERS)} or csv:FILE.", metavar="NAME[:WHICH]"),
-    ] = None,
+    ] = DEFAULT.timeout_s,
+    quick: Quick = False,
+    meter: MeterName = None,
+    scenario: ScenarioOption = "single-stream",
+    minutes: Minutes = 10.0,
+    start_below: StartBelow = None,
+    deadline: DeadlineMs = None,
+    gate: Gates = None,
+    against: Against = None,
+    junit: Junit = None,
 ) -> None:
     """Measure pre, infer and post of every variant, in turns, over several fresh processes.
 
     Of .onnx and .tflite files without a spec.json the engine alone is timed, on made-up inputs, and the result says so.
-    A variant that cannot run here is a row with its reason. Exit code 1 if a variant failed or none could run.
+    Several bundles, folders or files take turns in one run. A variant that cannot run here is a row with its reason.
+    Exit code 1 if a variant failed or none could run, 3 if a gate was broken.
     """
-    with _errors():
+    with errors():
         if as_json and as_csv:
             raise ConfigError("--json and --csv exclude each other: choose one, and --out FILE.json beside it")
         if out is not None:
-            _check_out(out, (*models, frame), overwrite=overwrite)
+            _check_out(out, (*models, frame, against), overwrite=overwrite)
         config = HarnessConfig(
             threads=threads,
             processes=processes,
             blocks=blocks,
-            seconds=METERED_S if meter and seconds == _DEFAULT.seconds else seconds,
+            seconds=seconds,
             min_samples=min_samples,
             warmup_cap_s=warmup_cap,
             rewarm=rewarm,
@@ -113,10 +138,16 @@ def run(
             pause_s=pause,
             timeout_s=timeout,
             meter=meter,
+            scenario=scenario,
+            sustained_s=60 * minutes,
+            start_below_c=start_below,
+            deadline_ms=deadline,
         )
+        config = settled(config, quick, gated=bool(gate))
         sizes = Sizes.parse(size, shape or [])
         alone = EngineOnly(engine_only, sizes, "zeros" if zeros else "random", timeout)
-        result = _measure(models, variant, frame, config, alone)
+        race = Race.parse(gate or [], against, models)
+        result, pairs = _measure(race, variant, frame, config, alone)
         try:
             if out is not None:
                 write_result(result, out)
@@ -125,8 +156,17 @@ def run(
                 put_json(to_json(result), indent=None)
             else:
                 put((to_csv(result) if as_csv else to_text(result)).removesuffix("\n"))
+        decisions: list[Decision] = []
+        try:
+            decisions = race.decide(result, pairs)
+        finally:
+            if junit is not None:
+                write_junit(junit, result, decisions)
+        for decision in decisions:
+            say(decision.sentence)
         if any(row.status == "failed" for row in result.rows) or not any(row.processes for row in result.rows):
             raise typer.Exit(1)
+        raise_broken(decisions)
 
 
 @app.command(epilog="Example: edgeseg bench compare result.json --a onnx-fp32 --b onnx-int8-x86")
@@ -144,15 +184,21 @@ def compare(
     Two variants of one result took turns and compare well. Two files are two draws of everything: below the floor by
     which runs differ anyway they are inconclusive, and files of other machines or frames are refused.
     """
-    with _errors():
+    with errors():
         found = _compare(results, a, b)
         if as_json:
             put_json([comparison.to_json() for comparison in found], indent=None)
         else:
-            put(_comparison_text(found))
+            put(comparison_text(found))
         slower = [comparison.b for comparison in found if comparison.verdict == "slower"]
         if fail_if_slower and slower:
             raise GateError(f"slower than the reference: {', '.join(slower)}")
+
+
+app.command(epilog="Example: edgeseg bench formats part.edgeseg")(formats)
+app.command("benchmark", hidden=True)(formats)
+app.command(epilog="Example: edgeseg bench estimate part.edgeseg --device pi5")(estimate)
+app.command(epilog="Example: edgeseg bench report pi.json jetson.json -o report.html")(report)
 
 
 @app.command(epilog="Example: edgeseg bench env --json")
@@ -173,11 +219,12 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] 
 
 
 def _measure(
-    models: list[Path], variant: str, frame: Path | None, config: HarnessConfig, alone: EngineOnly
-) -> BenchResult:
-    with open_source(models, variant, alone) as source, shown_progress() as progress:
+    race: Race, variant: str, frame: Path | None, config: HarnessConfig, alone: EngineOnly
+) -> tuple[BenchResult, Pairs]:
+    with open_source(race.paths, variant, alone) as source, shown_progress() as progress:
+        pairs = race.pairs(source.origins, config)
         pixels, name = load_frame(frame, source)
-        return measure(source.subjects, pixels, config, frame_name=name, progress=progress)
+        return measure(source.subjects, pixels, config, frame_name=name, progress=progress), pairs
 
 
 def _check_out(out: Path, inputs: tuple[Path | None, ...], *, overwrite: bool) -> None:
@@ -207,34 +254,10 @@ def _compare(results: list[Path], a: str | None, b: str | None) -> list[Comparis
     raise ConfigError(f"{len(results)} results are given: compare takes one or two")
 
 
-def _comparison_text(found: list[Comparison]) -> str:
-    rows = [
-        (c.a, c.b, f"{c.a_p50_ms:.3f}", f"{c.b_p50_ms:.3f}", f"{c.ratio:.3f}", _interval(c), c.verdict) for c in found
-    ]
-    columns = ("A", "B", "A p50 ms", "B p50 ms", "A/B", "95 % interval", "verdict on B")
-    notes = dict.fromkeys(note for comparison in found for note in comparison.notes)
-    reasons = [f"{c.b}: {c.verdict}: {c.reason}" for c in found]
-    return "\n".join([align(columns, rows), "", *reasons, *(f"note: {note}" for note in notes)])
-
-
-def _interval(comparison: Comparison) -> str:
-    return "-" if comparison.lo95 is None else f"{comparison.lo95:.3f} to {comparison.hi95:.3f}"
-
-
 def _shown(value: object) -> str:
     if value is None or value in ((), [], {}):
         return "not told by this machine"
     return " ".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn our errors into a line on stderr and the exit code that belongs to them."""
-    try:
-        yield
-    except EdgesegError as error:
-        say(f"error: {error}")
-        raise typer.Exit(error.exit_code) from error
 
 
 if __name__ == "__main__":
