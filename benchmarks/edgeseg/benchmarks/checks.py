@@ -47,16 +47,17 @@ def check(result: BenchResult) -> Iterator[Caution]:
 
 
 def _quick_look(result: BenchResult) -> Iterator[Caution]:
-    if result.config.quick:
+    if result.config and result.config.quick:
         yield Caution("quick look", None, "few samples in a short time: a look, no measurement", "leave --quick out")
 
 
 def _few_processes(result: BenchResult) -> Iterator[Caution]:
-    if result.config.processes < MIN_PROCESSES and result.config.scenario != "sustained":
+    config = result.config
+    if config and config.processes < MIN_PROCESSES and config.scenario != "sustained":
         yield Caution(
             "few processes",
             None,
-            f"{result.config.processes} worker processes say too little about another run",
+            f"{config.processes} worker processes say too little about another run",
             f"--processes {MIN_PROCESSES} or more",
         )
 
@@ -108,7 +109,7 @@ def _stolen(result: BenchResult) -> Iterator[Caution]:
 def _threads(result: BenchResult) -> Iterator[Caution]:
     limits = [result.device.get("usable_cpus"), result.device.get("cpu_quota")]
     cores = min((limit for limit in limits if limit), default=None)
-    if cores is not None and result.config.threads > cores:
+    if cores is not None and result.config and result.config.threads > cores:
         yield Caution(
             "more threads than cores",
             None,

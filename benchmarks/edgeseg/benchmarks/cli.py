@@ -1,4 +1,4 @@
-"""The command line: `edgeseg bench run | formats | compare | estimate | report | env`, by its second name `bench`.
+"""The command line: `edgeseg bench run | formats | compare | devices | import | estimate | report | env`, also `bench`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed.
 """
@@ -11,43 +11,54 @@ from typing import Annotated
 
 import typer
 
+from edgeseg.benchmarks.commands.devices import devices
 from edgeseg.benchmarks.commands.estimate import estimate
 from edgeseg.benchmarks.commands.failures import errors
 from edgeseg.benchmarks.commands.formats import formats
+from edgeseg.benchmarks.commands.import_ import import_
 from edgeseg.benchmarks.commands.report import report
+from edgeseg.benchmarks.commands.results import Output
 from edgeseg.benchmarks.compare import Comparison, compare_results, compare_rows
 from edgeseg.benchmarks.compare_text import comparison_text
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.tensors import Sizes
 from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.gates import Decision, raise_broken
-from edgeseg.benchmarks.harness import measure
-from edgeseg.benchmarks.junit import write_junit
 from edgeseg.benchmarks.machine_state import read_state
 from edgeseg.benchmarks.options import (
     DEFAULT,
     Against,
+    BenchmarkModel,
+    Clean,
     DeadlineMs,
+    Delegates,
     Gates,
     Junit,
     MeterName,
     MinSamples,
     Minutes,
+    Offline,
+    On,
     Quick,
     Rewarm,
     ScenarioOption,
     StartBelow,
     Threads,
+    Wheel,
+    refuse_elsewhere,
     settled,
 )
 from edgeseg.benchmarks.progress import shown_progress
-from edgeseg.benchmarks.race import Pairs, Race
+from edgeseg.benchmarks.race import Race
 from edgeseg.benchmarks.result import BenchResult
-from edgeseg.benchmarks.result_file import read_result, to_json, write_result
+from edgeseg.benchmarks.result_file import read_result
 from edgeseg.benchmarks.sources import EngineOnly, load_frame, open_source
-from edgeseg.benchmarks.table import to_csv, to_text
-from edgeseg.runtime.errors import ConfigError, GateError, MeasureError
-from edgeseg.runtime.text.terminal import put, put_json, say
+from edgeseg.benchmarks.targets.address import find_address
+from edgeseg.benchmarks.targets.measurement import Measurement
+from edgeseg.benchmarks.targets.parcel import check_wheel
+from edgeseg.benchmarks.targets.run import run_on
+from edgeseg.benchmarks.targets.target import Wishes
+from edgeseg.runtime.errors import ConfigError, GateError
+from edgeseg.runtime.text.terminal import put, put_json
 from edgeseg.runtime.text.terminal import run as run_command
 
 app = typer.Typer(
@@ -65,6 +76,7 @@ def run(
     ],
     *,
     variant: Annotated[str, typer.Option(help="'all', or names with commas between.")] = "all",
+    on: On = None,
     threads: Threads = DEFAULT.threads,
     frame: Annotated[
         Path | None, typer.Option(help="Image to time on. Without: the bundle's first golden image, else noise.")
@@ -105,6 +117,11 @@ def run(
     timeout: Annotated[
         float, typer.Option(help="End a process that is silent for longer, in seconds.")
     ] = DEFAULT.timeout_s,
+    wheel: Wheel = None,
+    offline: Offline = None,
+    clean: Clean = False,
+    benchmark_model: BenchmarkModel = None,
+    delegate: Delegates = None,
     quick: Quick = False,
     meter: MeterName = None,
     scenario: ScenarioOption = "single-stream",
@@ -115,17 +132,17 @@ def run(
     against: Against = None,
     junit: Junit = None,
 ) -> None:
-    """Measure pre, infer and post of every variant, in turns, over several fresh processes.
+    """Measure pre, infer and post of every variant, in turns, over several fresh processes, here or on devices.
 
     Of .onnx and .tflite files without a spec.json the engine alone is timed, on made-up inputs, and the result says so.
     Several bundles, folders or files take turns in one run. A variant that cannot run here is a row with its reason.
     Exit code 1 if a variant failed or none could run, 3 if a gate was broken.
     """
     with errors():
-        if as_json and as_csv:
-            raise ConfigError("--json and --csv exclude each other: choose one, and --out FILE.json beside it")
-        if out is not None:
-            _check_out(out, (*models, frame, against), overwrite=overwrite)
+        addresses = [find_address(name) for name in dict.fromkeys(on or ["local"])]
+        output = Output(out, as_json, as_csv, overwrite)
+        output.check((*models, frame, against), tuple(one.name for one in addresses))
+        race = Race.parse(gate or [], against, models)
         config = HarnessConfig(
             threads=threads,
             processes=processes,
@@ -146,27 +163,17 @@ def run(
         config = settled(config, quick, gated=bool(gate))
         sizes = Sizes.parse(size, shape or [])
         alone = EngineOnly(engine_only, sizes, "zeros" if zeros else "random", timeout)
-        race = Race.parse(gate or [], against, models)
-        result, pairs = _measure(race, variant, frame, config, alone)
+        wishes = Wishes(wheel and check_wheel(wheel), offline, clean, benchmark_model, tuple(delegate or ()))
+        refuse_elsewhere(config, junit, [one.name for one in addresses if one.scheme != "local"])
+        with open_source(race.paths, variant, alone) as source, shown_progress() as progress:
+            pairs = race.pairs(source.origins, config)
+            pixels, name = load_frame(frame, source)
+            job = Measurement(source.subjects, pixels, name, config, source.golden)
+            found = run_on(addresses, job, wishes, progress)
         try:
-            if out is not None:
-                write_result(result, out)
-        finally:  # a full disk does not cost the numbers
-            if as_json:
-                put_json(to_json(result), indent=None)
-            else:
-                put((to_csv(result) if as_csv else to_text(result)).removesuffix("\n"))
-        decisions: list[Decision] = []
-        try:
-            decisions = race.decide(result, pairs)
+            output.show(found)
         finally:
-            if junit is not None:
-                write_junit(junit, result, decisions)
-        for decision in decisions:
-            say(decision.sentence)
-        if any(row.status == "failed" for row in result.rows) or not any(row.processes for row in result.rows):
-            raise typer.Exit(1)
-        raise_broken(decisions)
+            race.conclude([one for one in found.values() if isinstance(one, BenchResult)], pairs, junit)
 
 
 @app.command(epilog="Example: edgeseg bench compare result.json --a onnx-fp32 --b onnx-int8-x86")
@@ -199,6 +206,10 @@ app.command(epilog="Example: edgeseg bench formats part.edgeseg")(formats)
 app.command("benchmark", hidden=True)(formats)
 app.command(epilog="Example: edgeseg bench estimate part.edgeseg --device pi5")(estimate)
 app.command(epilog="Example: edgeseg bench report pi.json jetson.json -o report.html")(report)
+app.command(name="devices", epilog="Example: edgeseg bench devices --on ssh://pi@raspberrypi.local")(devices)
+app.command(name="import", epilog="Example: edgeseg bench import trtexec.log --device 'Jetson Nano' --out nano.json")(
+    import_
+)
 
 
 @app.command(epilog="Example: edgeseg bench env --json")
@@ -216,32 +227,6 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] 
         put(part)
         for key, value in values.items():
             put(f"  {key:16} {_shown(value)}")
-
-
-def _measure(
-    race: Race, variant: str, frame: Path | None, config: HarnessConfig, alone: EngineOnly
-) -> tuple[BenchResult, Pairs]:
-    with open_source(race.paths, variant, alone) as source, shown_progress() as progress:
-        pairs = race.pairs(source.origins, config)
-        pixels, name = load_frame(frame, source)
-        return measure(source.subjects, pixels, config, frame_name=name, progress=progress), pairs
-
-
-def _check_out(out: Path, inputs: tuple[Path | None, ...], *, overwrite: bool) -> None:
-    """Refuse, before anything is measured, a file that is not ours to replace."""
-    if out.is_dir():
-        raise ConfigError(f"--out {out} is a folder: name a file in it")
-    if not out.exists():
-        return
-    if any(one is not None and one.exists() and one.samefile(out) for one in inputs):
-        raise ConfigError(f"--out {out} would replace what is measured: name another file")
-    try:
-        read_result(out)
-    except MeasureError as error:
-        if not overwrite:
-            raise ConfigError(
-                f"--out {out} exists and is no bench result: name another file, or say --overwrite"
-            ) from error
 
 
 def _compare(results: list[Path], a: str | None, b: str | None) -> list[Comparison]:

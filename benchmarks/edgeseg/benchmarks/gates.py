@@ -139,7 +139,9 @@ def _dice(gate: Gate, result: BenchResult, old: Row, new: Row) -> Change:
 
 
 def _size(gate: Gate, result: BenchResult, old: Row, new: Row) -> Change:
-    del gate, result
+    del result
+    if not old.model.bytes or new.model.bytes is None:
+        raise MeasureError(f"--gate {gate.text}: the size of {old.name} or {new.name} is not known")
     return (new.model.bytes / old.model.bytes - 1,) * 3
 
 

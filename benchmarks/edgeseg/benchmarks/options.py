@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from edgeseg.benchmarks.config import HarnessConfig, quick
 from edgeseg.benchmarks.meters import METERS
 from edgeseg.benchmarks.meters.watch import METERED_S
 from edgeseg.benchmarks.scenario import SCENARIOS
+from edgeseg.runtime.errors import ConfigError
 
 # p99 has a bound from 662 samples on.
 DEFAULT = HarnessConfig(min_samples=662)
@@ -48,6 +50,39 @@ Gates = Annotated[
 ]
 Against = Annotated[Path | None, typer.Option(help="The old bundle or file, measured beside the new ones.")]
 Junit = Annotated[Path | None, typer.Option(help="Write rows and gates to this JUnit file.")]
+On = Annotated[
+    list[str] | None,
+    typer.Option(help="Where: local, ssh://user@host, adb://serial or a name of devices.yaml; may be repeated."),
+]
+Wheel = Annotated[
+    Path | None, typer.Option(help="ssh: edgeseg's wheel for the device. Without: the code that runs here.")
+]
+Offline = Annotated[
+    Path | None,
+    typer.Option(help="ssh: the device has no network: take wheels from this folder.", metavar="WHEELS"),
+]
+Clean = Annotated[bool, typer.Option("--clean", help="ssh: leave nothing on the device, its environment neither.")]
+BenchmarkModel = Annotated[Path | None, typer.Option(help="adb: LiteRT's benchmark_model for the phone's processor.")]
+Delegates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--delegate",
+        help="adb: cpu, gpu, nnapi or external=/path/on/phone.so; may be repeated. Default: cpu and gpu.",
+    ),
+]
+
+
+def refuse_elsewhere(config: HarnessConfig, junit: Path | None, elsewhere: Sequence[str]) -> None:
+    """Refuse what only works where this command runs.
+
+    Raises:
+        ConfigError: A meter's file, or one JUnit file, of devices.
+    """
+    name = (config.meter or "").partition(":")[0]
+    if elsewhere and name in ("csv", "replay"):
+        raise ConfigError(f"--meter {name} reads a file of this machine, not of {elsewhere[0]}: run the bench there")
+    if elsewhere and junit is not None:
+        raise ConfigError("--junit is of one measurement on this machine: leave --on out")
 
 
 def settled(config: HarnessConfig, look: bool, gated: bool) -> HarnessConfig:

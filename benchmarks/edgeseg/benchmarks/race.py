@@ -8,10 +8,12 @@ from pathlib import Path
 
 from edgeseg.benchmarks.checks import MIN_PROCESSES
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.gates import SHARES, Decision, Gate, decide
+from edgeseg.benchmarks.gates import SHARES, Decision, Gate, decide, raise_broken
+from edgeseg.benchmarks.junit import write_junit
 from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.sources import Origin
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.text.terminal import say
 
 # Places of the old and of the new subject, in the order of the rows.
 Pairs = Sequence[tuple[int, int]]
@@ -73,6 +75,24 @@ class Race:
         """
         names = [row.name for row in result.rows]
         return [decide(gate, result, names[old], names[new]) for gate in self.gates for old, new in pairs]
+
+    def conclude(self, results: Sequence[BenchResult], pairs: Pairs, junit: Path | None) -> None:
+        """Decide, tell, and write the JUnit file, which also has the rows that failed.
+
+        Raises:
+            MeasureError: As `decide`.
+            GateError: A gate was broken.
+        """
+        decisions: list[Decision] = []
+        try:
+            for result in results:
+                decisions += self.decide(result, pairs)
+        finally:
+            if junit is not None and results:
+                write_junit(junit, results[0], decisions)
+        for decision in decisions:
+            say(decision.sentence)
+        raise_broken(decisions)
 
 
 def _pairs_of(origins: Sequence[Origin], old: Origin) -> list[tuple[int, int]]:

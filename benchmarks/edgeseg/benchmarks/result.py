@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import median_low
 from typing import Any, Literal
 
 import numpy as np
@@ -17,9 +18,11 @@ from edgeseg.benchmarks.samples import STAGES, Cold, ProcessRun
 from edgeseg.benchmarks.scenario import deadline_of, outcome
 from edgeseg.benchmarks.stats import Distribution, describe
 from edgeseg.benchmarks.sustained import sustained_of
+from edgeseg.benchmarks.told import Told
 from edgeseg.runtime.errors import MeasureError
 
-SCHEMA_VERSION = 1
+# 2: every row says its evidence; another tool's figures, without samples, have a place (`told`). Reads 1 as well.
+SCHEMA_VERSION = 2
 
 Status = Literal["ok", "unsupported", "failed"]
 Evidence = Literal["device", "emulated", "replayed", "estimate", "imported"]
@@ -41,10 +44,10 @@ class TestFrame:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The file that was measured; hash and bytes are of that very file."""
+    """The file that was measured; hash and bytes are of that very file, `None` where another tool measured it."""
 
-    sha256: str
-    bytes: int
+    sha256: str | None
+    bytes: int | None
     params: int | None = None
     macs: int | None = None
 
@@ -65,6 +68,7 @@ class Row:
         processes: The samples, one entry per fresh process.
         accuracy: What the bundle says of this file.
         engine_only: What the engine was fed where it was timed alone; `None` in a pipeline.
+        told: Another tool's figures in the place of samples, one entry per process.
     """
 
     name: str
@@ -73,11 +77,23 @@ class Row:
     model: ModelFile
     backend: str
     precision: str | None
-    threads: int
+    threads: int | None
     cold: Cold | None = None
     processes: tuple[ProcessRun, ...] = ()
     accuracy: Mapping[str, object] | None = None
     engine_only: EngineSpec | None = None
+    told: tuple[Told, ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are times, samples or another tool's figures."""
+        return bool(self.processes or self.told)
+
+    @property
+    def told_ms(self) -> float | None:
+        """The typical time that another tool told [ms]: of its processes' the median one."""
+        typical = [time for one in self.told if (time := one.typical_ms) is not None]
+        return median_low(typical) if typical else None
 
     def nested_ms(self, stage: str = "total") -> list[list[npt.NDArray[np.float64]]]:
         """Samples of a stage [ms] by process and block."""
@@ -126,7 +142,7 @@ class BenchResult:
     Attributes:
         created: Date and time, UTC, ISO 8601.
         evidence: Where the numbers come from; `device` = measured on the machine of `device`.
-        config: The settings.
+        config: The settings; `None` where another tool measured.
         frame: The test frame; `None` where engines were timed alone, each on made-up inputs.
         device: The machine (`environment.Device` as JSON).
         software: Versions.
@@ -141,7 +157,7 @@ class BenchResult:
 
     created: str
     evidence: Evidence
-    config: HarnessConfig
+    config: HarnessConfig | None
     frame: TestFrame | None
     device: Mapping[str, Any]
     software: Mapping[str, str]
@@ -166,7 +182,7 @@ class BenchResult:
 
     def scenario_values(self, row: Row) -> dict[str, Any]:
         """The keys `scenario` and `deadline` of a row, JSON-able."""
-        if not row.processes:
+        if not row.processes or self.config is None:
             return {"scenario": None, "deadline": None}
         found = outcome(self.config.scenario, row.processes)
         if self.config.scenario == "sustained":

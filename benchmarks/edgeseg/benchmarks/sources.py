@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeseg.benchmarks.engine_only.files import distinct_names, engine_subjects
 from edgeseg.benchmarks.engine_only.tensors import Sizes, Values
+from edgeseg.benchmarks.golden import GoldenFrame, golden_frames
 from edgeseg.benchmarks.job import AnySubject
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.bundle import Bundle
@@ -52,11 +53,13 @@ class Source:
         subjects: In the order given.
         frame: The frame that came with them (pixels and name), if any.
         origins: By subject, in the same order.
+        golden: Frames with accepted masks, of a single bundle.
     """
 
     subjects: tuple[AnySubject, ...]
     frame: tuple[Frame, str] | None
     origins: tuple[Origin, ...] = ()
+    golden: tuple[GoldenFrame, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,9 @@ def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineO
         wanted = choose(list(dict.fromkeys(item.origin.variant for item in items)), variant)
         items = [item for item in items if item.origin.variant in wanted]
         frame = next((item.frame for item in items if item.frame is not None), None)
-        yield Source(tuple(_subjects(items, alone)), frame, tuple(item.origin for item in items))
+        # Their masks are known by the names of variants, which several bundles share.
+        golden = items[0].golden if len(paths) == 1 else ()
+        yield Source(tuple(_subjects(items, alone)), frame, tuple(item.origin for item in items), golden)
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ class _Item:
     subject: Subject | None
     frame: tuple[Frame, str] | None = None
     engine_name: str | None = None  # a temporary file's own name says nothing
+    golden: tuple[GoldenFrame, ...] = ()
 
 
 def _items(paths: Sequence[Path], folder: Path, engine_only: bool) -> list[_Item]:
@@ -137,12 +143,13 @@ def _of_bundle(path: Path, prefix: str, folder: Path) -> list[_Item]:
     with Bundle.open(path) as bundle:
         data = [(str(one.get("content_sha256")), str(one.get("split_sha256"))) for one in bundle.manifest.data]
         scored_on = tuple(part for pair in data for part in pair) or None
-        frame = _golden_frame(bundle)
+        golden = golden_frames(bundle)
+        frame = (golden[0].frame, bundle.manifest.golden[0].input) if golden else None
         items = []
         for entry in bundle.manifest.variants:
             subject = _unpacked(bundle, entry.name, prefix, folder)
             origin = Origin(path, entry.name, bundle.manifest.classes, scored_on if entry.accuracy else None)
-            items.append(_Item(origin, subject.model, subject, frame, subject.name))
+            items.append(_Item(origin, subject.model, subject, frame, subject.name, golden))
         return items
 
 
@@ -168,15 +175,6 @@ def _unpacked(bundle: Bundle, name: str, prefix: str, folder: Path) -> Subject:
     model.parent.mkdir(parents=True)
     model.write_bytes(bundle.read(entry.file))
     return Subject(prefix + name, model, entry.spec, accuracy=entry.accuracy or None)
-
-
-def _golden_frame(bundle: Bundle) -> tuple[Frame, str] | None:
-    if not bundle.manifest.golden:
-        return None
-    from edgeseg.runtime.golden import decode_png
-
-    name = bundle.manifest.golden[0].input
-    return decode_png(bundle.read(name), name), name
 
 
 def subject_from_folder(folder: Path, name: str | None = None) -> Subject:

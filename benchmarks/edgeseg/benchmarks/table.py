@@ -40,6 +40,7 @@ _CSV_COLUMNS = [
     "peak_memory_mib",
     "sha256",
     "pipeline",
+    "evidence",
     "energy_mj",
     "energy_net_mj",
     "energy_uncertainty_mj",
@@ -47,6 +48,13 @@ _CSV_COLUMNS = [
     "meter",
     "energy_reason",
 ]
+
+_MEANS = {
+    "emulated": "it runs there; the times mean nothing",
+    "replayed": "a recording of a device, read again",
+    "estimate": "computed, not measured",
+    "imported": "another tool measured, elsewhere",
+}
 
 
 def table_rows(result: BenchResult) -> list[tuple[str, ...]]:
@@ -83,7 +91,8 @@ def to_csv(result: BenchResult) -> str:
     writer = csv.DictWriter(out, _CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in result.rows:
-        writer.writerow(_csv_values(row) | {"pipeline": result.pipeline} | _csv_energy(result, row))
+        about = {"pipeline": result.pipeline, "evidence": result.evidence}
+        writer.writerow(_csv_values(row) | about | _csv_energy(result, row))
     return out.getvalue()
 
 
@@ -103,7 +112,10 @@ def dice_of(row: Row) -> tuple[float | None, str | None]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     total, dice = row.distribution(), dice_of(row)[0]
-    size, accuracy = f"{row.model.bytes / 1e6:.2f}", "-" if dice is None else f"{dice:.3f}"
+    size = "-" if row.model.bytes is None else f"{row.model.bytes / 1e6:.2f}"
+    accuracy = "-" if dice is None else f"{dice:.3f}"
+    if total is None and row.told_ms is not None:
+        return (row.name, row.status, size, accuracy, *_told_cells(row, row.told_ms))
     if total is None:
         return (row.name, row.status, size, accuracy, "-", "-", "-", "-", "-")
     p99 = f"{total.p99:.2f}" if total.n >= 100 else "-"
@@ -120,14 +132,26 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def _told_cells(row: Row, typical_ms: float) -> tuple[str, ...]:
+    """Another tool's figures: a mean is marked as one, percentiles are left out where it has none."""
+    one = row.told[0] if len(row.told) == 1 else None
+    p90, p99 = (f"{value:.2f}" if one and (value := getattr(one, name)) is not None else "-" for name in ("p90", "p99"))
+    n = [told.n for told in row.told]
+    runs = str(sum(filter(None, n))) if all(n) else "-"
+    mark = "" if row.told[0].p50 is not None else "~"
+    return (f"{mark}{typical_ms:.2f}", p90, p99, runs, f"{1e3 / typical_ms:.1f}" if typical_ms else "-")
+
+
 def _remarks(result: BenchResult) -> list[str]:
     reasons = [f"{row.name}: {row.status}: {row.reason}" for row in result.rows if row.status != "ok"]
     cautions = [
         f"warning: {caution.subject or 'machine'}: {caution.message} ({caution.remedy})" for caution in result.warnings
     ]
     fed = [f"{row.name}: fed {row.engine_only.words}" for row in result.rows if row.engine_only and row.processes]
+    told = [f"{row.name}: {text}" for row in result.rows for text in _told_remarks(row)]
     power = [*(_power_remarks(result) if _metered(result) else []), *_scenario_remarks(result)]
-    return ["", *fed, *power, *reasons, *cautions] if fed or power or reasons or cautions else []
+    parts = [*_evidence(result), *fed, *told, *power, *reasons, *cautions]
+    return ["", *parts] if parts else []
 
 
 def _metered(result: BenchResult) -> bool:
@@ -204,6 +228,29 @@ def _csv_energy(result: BenchResult, row: Row) -> dict[str, object]:
     }
 
 
+def _evidence(result: BenchResult) -> list[str]:
+    """Said of all that is no measurement of the device."""
+    return [] if result.evidence == "device" else [f"evidence: {result.evidence}: {_MEANS[result.evidence]}"]
+
+
+def _told_remarks(row: Row) -> list[str]:
+    """What must be known of another tool's figures."""
+    texts = []
+    for one in row.told[:1]:
+        mean = ", its mean (~)" if one.p50 is None else ""
+        settings = ", ".join(f"{name} {value}" for name, value in one.settings.items())
+        texts.append(f"{one.stage} by {one.tool}{mean}{f' ({settings})' if settings else ''}")
+        texts += [one.placement.words] if one.placement else []
+    return texts
+
+
+def _told(row: Row, name: str) -> float | None:
+    """Another tool's figure of that name, of its only process."""
+    if name == "p50":
+        return row.told_ms
+    return getattr(row.told[0], name, None) if len(row.told) == 1 else None
+
+
 def _csv_values(row: Row) -> dict[str, object]:
     total, cold = row.distribution(), row.cold
     dice, split = dice_of(row)
@@ -219,12 +266,12 @@ def _csv_values(row: Row) -> dict[str, object]:
         "engine": cold.engine if cold else None,
         "precision": row.precision,
         "threads": row.threads,
-        "size_mb": row.model.bytes / 1e6,
+        "size_mb": None if row.model.bytes is None else row.model.bytes / 1e6,
         "dice_mean": dice,
         "dice_split": split,
         **stages,
-        **{f"{name}_ms": getattr(total, name) if total else None for name in names},
-        "n": total.n if total else 0,
+        **{f"{name}_ms": getattr(total, name) if total else _told(row, name) for name in names},
+        "n": total.n if total else sum(one.n or 0 for one in row.told),
         "fps": 1e3 / total.p50 if total and row.engine_only is None else None,
         "first_inference_ms": cold.first_inference_ms if cold else None,
         "load_ms": cold.load_ms if cold else None,

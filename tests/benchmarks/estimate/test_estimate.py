@@ -98,5 +98,11 @@ def test_the_command_says_estimate_everywhere(bundle, tmp_path, make_result, mak
 
 
 def test_this_machine_s_own_peak_is_measured():
-    peak = peak_of("here")
+    peak = peak_of("here", lambda: 0.0)
     assert peak.gflops["fp32"] > 0.1 and peak.gb_s > 0.1 and peak.cores >= 1
+
+
+def test_a_busy_machine_s_peak_is_not_seen():
+    taken = iter(range(0, 1_000_000, 1000))
+    with pytest.raises(MeasureError, match="so its peak cannot be seen"):
+        peak_of("here", lambda: float(next(taken)))

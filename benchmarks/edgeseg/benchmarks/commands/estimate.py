@@ -94,5 +94,5 @@ def _lines(found: Sequence[Estimate], peak: Peak) -> str:
 
 
 def _measured_ms(path: Path, names: dict[str, str]) -> dict[str, float]:
-    rows = [row for row in read_result(path).rows if row.model.sha256 in names]
-    return {names[row.model.sha256]: found.p50 for row in rows if (found := row.distribution("infer"))}
+    rows = [(names.get(row.model.sha256 or ""), row.distribution("infer")) for row in read_result(path).rows]
+    return {name: found.p50 for name, found in rows if name and found}

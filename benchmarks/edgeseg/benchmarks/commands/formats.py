@@ -60,4 +60,4 @@ def _cells(row: Row) -> tuple[str, ...]:
     miou = values.get("miou") if isinstance(values, dict) else None
     time = (f"{total.p50:.2f}", f"{1e3 / total.p50:.1f}") if total else ("-", "-")
     accuracy = ["-" if value is None else f"{value:.3f}" for value in (dice, miou)]
-    return (row.name, row.status, f"{row.model.bytes / 1e6:.2f}", *accuracy, *time)
+    return (row.name, row.status, f"{(row.model.bytes or 0) / 1e6:.2f}", *accuracy, *time)

@@ -6,12 +6,14 @@ Figures of makers and of others' measurements, collected in 2026; none was measu
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgeseg.benchmarks.environment import read_device
-from edgeseg.runtime.errors import ConfigError
+from edgeseg.benchmarks.others import BUSY, foreign_seconds, quietly
+from edgeseg.runtime.errors import ConfigError, MeasureError
 
 # Achieved shares of the peak, worst and best: convolutions on a CPU, and at batch 1 on a GPU's tensor cores.
 _CPU, _GPU = (0.3, 0.7), (0.2, 0.45)
@@ -68,14 +70,25 @@ DEVICES: dict[str, Peak] = {
 HERE = "here"
 
 
-def peak_of(name: str) -> Peak:
+def peak_of(name: str, foreign: Callable[[], float | None] = foreign_seconds) -> Peak:
     """The device of a name; `here` is this machine, measured by a matrix product and a copy.
+
+    Args:
+        name: Of the device.
+        foreign: CPU time that other programs took so far [s], as `others.foreign_seconds`.
 
     Raises:
         ConfigError: There is none of that name.
+        MeasureError: Other programs kept this machine busy, so that its peak cannot be seen.
     """
     if name == HERE:
-        return _measured()
+        peak, taken = quietly(_measured, foreign)
+        if taken is not None and taken > BUSY:
+            raise MeasureError(
+                f"--device {HERE}: other programs took {taken:.0%} of this machine, so its peak cannot be seen: "
+                "end them"
+            )
+        return peak
     if name not in DEVICES:
         raise ConfigError(f"--device {name}: there is no such device; there are {', '.join((*DEVICES, HERE))}")
     return DEVICES[name]
@@ -95,8 +108,7 @@ def _measured() -> Peak:
     return Peak(rates, 2 * source.nbytes / copy_s / 1e9, device.usable_cpus or 1, "measured: matrix product and copy")
 
 
-def _best_s(work: object) -> float:
-    assert callable(work)
+def _best_s(work: Callable[[], object]) -> float:
     times = []
     for _ in range(8):
         start = time.perf_counter()

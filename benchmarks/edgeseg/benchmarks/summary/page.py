@@ -83,14 +83,14 @@ def _table(entries: Sequence[Entry]) -> Markup:
 def _cells(entry: Entry) -> list[Value]:
     row, total, energy = entry.row, entry.row.distribution(), entry.result.energy(entry.row)
     state = badge(row.status) if row.status == "ok" else join([badge(row.status), row.reason], " ")
-    shown = [total.p50, total.p90, total.p99 if total.n >= 100 else None] if total else [None] * 3
+    shown = [entry.p50_ms, *([total.p90, total.p99 if total.n >= 100 else None] if total else [None, None])]
     cold = row.cold
     return [
         entry.machine,
         row.name,
         entry.result.evidence,
         state,
-        f"{row.model.bytes / 1e6:.2f}",
+        _number(None if row.model.bytes is None else row.model.bytes / 1e6, 2),
         _number(entry.dice, 3),
         *(_number(value, 2) for value in shown),
         _number(cold.first_inference_ms if cold else None, 1),
@@ -140,9 +140,7 @@ def _distributions(entries: Sequence[Entry]) -> list[Markup]:
 
 
 def _sustained(entries: Sequence[Entry]) -> list[Markup]:
-    held = [
-        (e, e.result.scenario_values(e.row)["scenario"]) for e in entries if e.result.config.scenario == "sustained"
-    ]
+    held = [(e, e.result.scenario_values(e.row)["scenario"]) for e in entries if _scenario(e) == "sustained"]
     held = [(entry, found) for entry, found in held if found]
     if not held:
         return []
@@ -161,6 +159,10 @@ def _sustained(entries: Sequence[Entry]) -> list[Markup]:
         for e, found in held
     ]
     return [heading("Under load"), side_by_side(*plots), items(marks)]
+
+
+def _scenario(entry: Entry) -> str | None:
+    return entry.result.config.scenario if entry.result.config else None
 
 
 def _stages(entries: Sequence[Entry]) -> list[Markup]:

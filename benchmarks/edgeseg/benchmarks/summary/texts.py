@@ -37,7 +37,7 @@ def to_prometheus(results: Sequence[BenchResult]) -> str:
             "variant": entry.row.name,
             "evidence": entry.result.evidence,
             "pipeline": entry.result.pipeline,
-            "sha256": entry.row.model.sha256,
+            "sha256": entry.row.model.sha256 or "",
         }
         total, cold = entry.row.distribution(), entry.row.cold
         for share, ms in (("0.5", total.p50), ("0.9", total.p90), ("0.99", total.p99)) if total else ():
@@ -66,10 +66,10 @@ def _sample(name: str, labels: dict[str, str], value: float) -> str:
 
 def _cells(entry: Entry) -> list[str]:
     total, row = entry.row.distribution(), entry.row
-    times = [f"{total.p50:.2f}", f"{total.p90:.2f}"] if total else ["-", "-"]
+    times = ["-" if ms is None else f"{ms:.2f}" for ms in (entry.p50_ms, total.p90 if total else None)]
     dice = "-" if entry.dice is None else f"{entry.dice:.3f}"
     energy = "-" if entry.energy_mj is None else f"{entry.energy_mj:.3g}"
-    size = f"{row.model.bytes / 1e6:.2f}"
+    size = "-" if row.model.bytes is None else f"{row.model.bytes / 1e6:.2f}"
     return [
         entry.machine,
         row.name,
