@@ -68,7 +68,8 @@ def front_of(entries: Sequence[Entry]) -> list[Entry]:
 
 def best_of(entries: Sequence[Entry]) -> Entry | None:
     """The fastest of those whose Dice is within a point of the best; without any Dice the fastest."""
-    timed = [entry for entry in entries if entry.p50_ms is not None and entry.result.evidence != "estimate"]
+    # An emulator's times, a recording's and an estimate are no reason to choose a file.
+    timed = [entry for entry in entries if entry.p50_ms is not None and entry.result.evidence in ("device", "imported")]
     top = max((entry.dice for entry in timed if entry.dice is not None), default=None)
     close = [entry for entry in timed if top is None or (entry.dice is not None and entry.dice >= top - CLOSE)]
     return min(close, key=lambda entry: entry.p50_ms or 0.0, default=None)
