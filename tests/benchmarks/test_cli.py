@@ -149,3 +149,20 @@ def test_help_states_the_defaults():
     text = " ".join(bench("run", "--help").stdout.split())
     for default in ("[default: all]", "[default: 2]", "[default: 5]", "[default: 10.0]", "[default: 30.0]"):
         assert default in text
+
+
+def test_formats_is_a_line_each(bundle):
+    for name in ("formats", "benchmark"):
+        done = bench(name, bundle, "--threads", "1")
+        assert done.exit_code == 0, done.output
+        lines = done.stdout.splitlines()
+        assert lines[0].split() == ["format", "status", "MB", "Dice", "mIoU", "ms", "FPS"]
+        assert lines[1].startswith("onnx-fp32") and "0.750" in lines[1] and lines[2].startswith("onnx-wide")
+
+
+def test_a_quick_look_says_so_and_other_tools_names_are_taken(bundle):
+    names = ["--num_threads", "1", "--num_runs", "8", "--warmup_runs", "1"]
+    done = bench("run", bundle, "--variant", "onnx-fp32", "--quick", *names, "--json")
+    document = json.loads(done.stdout)
+    assert document["config"]["quick"] and document["config"]["threads"] == 1 and document["config"]["rewarm"] == 1
+    assert "quick look" in [warning["check"] for warning in document["warnings"]]

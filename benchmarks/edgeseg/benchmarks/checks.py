@@ -28,7 +28,17 @@ _SAMPLER_SHARE = 0.02
 
 def check(result: BenchResult) -> Iterator[Caution]:
     """Every warning on `result`: on the machine first, then row by row."""
-    for look in (_few_processes, _busy, _governor, _throttled, _stolen, _threads, _idle_changed, _costly_meter):
+    for look in (
+        _quick_look,
+        _few_processes,
+        _busy,
+        _governor,
+        _throttled,
+        _stolen,
+        _threads,
+        _idle_changed,
+        _costly_meter,
+    ):
         yield from look(result)
     for row in result.rows:
         if row.processes:
@@ -36,12 +46,18 @@ def check(result: BenchResult) -> Iterator[Caution]:
                 yield from look_row(row)
 
 
+def _quick_look(result: BenchResult) -> Iterator[Caution]:
+    if result.config and result.config.quick:
+        yield Caution("quick look", None, "few samples in a short time: a look, no measurement", "leave --quick out")
+
+
 def _few_processes(result: BenchResult) -> Iterator[Caution]:
-    if result.config and result.config.processes < MIN_PROCESSES:
+    config = result.config
+    if config and config.processes < MIN_PROCESSES and config.scenario != "sustained":
         yield Caution(
             "few processes",
             None,
-            f"{result.config.processes} worker processes say too little about another run",
+            f"{config.processes} worker processes say too little about another run",
             f"--processes {MIN_PROCESSES} or more",
         )
 

@@ -1,4 +1,4 @@
-"""The command line: `edgeseg bench run | compare | devices | import | env`, by its second name `bench`.
+"""The command line: `edgeseg bench run | formats | compare | devices | import | estimate | report | env`, also `bench`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed.
 """
@@ -12,20 +12,46 @@ from typing import Annotated
 import typer
 
 from edgeseg.benchmarks.commands.devices import devices
+from edgeseg.benchmarks.commands.estimate import estimate
 from edgeseg.benchmarks.commands.failures import errors
+from edgeseg.benchmarks.commands.formats import formats
 from edgeseg.benchmarks.commands.import_ import import_
+from edgeseg.benchmarks.commands.report import report
 from edgeseg.benchmarks.commands.results import Output
 from edgeseg.benchmarks.compare import Comparison, compare_results, compare_rows
+from edgeseg.benchmarks.compare_text import comparison_text
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.tensors import Sizes
 from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.machine_state import read_state
-from edgeseg.benchmarks.meters import METERS
-from edgeseg.benchmarks.meters.watch import METERED_S
+from edgeseg.benchmarks.options import (
+    DEFAULT,
+    Against,
+    BenchmarkModel,
+    Clean,
+    DeadlineMs,
+    Delegates,
+    Gates,
+    Junit,
+    MeterName,
+    MinSamples,
+    Minutes,
+    Offline,
+    On,
+    Quick,
+    Rewarm,
+    ScenarioOption,
+    StartBelow,
+    Threads,
+    Wheel,
+    refuse_elsewhere,
+    settled,
+)
 from edgeseg.benchmarks.progress import shown_progress
+from edgeseg.benchmarks.race import Race
+from edgeseg.benchmarks.result import BenchResult
 from edgeseg.benchmarks.result_file import read_result
 from edgeseg.benchmarks.sources import EngineOnly, load_frame, open_source
-from edgeseg.benchmarks.table import align
 from edgeseg.benchmarks.targets.address import find_address
 from edgeseg.benchmarks.targets.measurement import Measurement
 from edgeseg.benchmarks.targets.parcel import check_wheel
@@ -34,8 +60,6 @@ from edgeseg.benchmarks.targets.target import Wishes
 from edgeseg.runtime.errors import ConfigError, GateError
 from edgeseg.runtime.text.terminal import put, put_json
 from edgeseg.runtime.text.terminal import run as run_command
-
-_DEFAULT = HarnessConfig()
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Measure runnable models, and say which of two is faster."
@@ -52,11 +76,8 @@ def run(
     ],
     *,
     variant: Annotated[str, typer.Option(help="'all', or names with commas between.")] = "all",
-    on: Annotated[
-        list[str] | None,
-        typer.Option(help="Where: local, ssh://user@host, adb://serial or a name of devices.yaml; may be repeated."),
-    ] = None,
-    threads: Annotated[int, typer.Option(help="Threads of the engine.")] = _DEFAULT.threads,
+    on: On = None,
+    threads: Threads = DEFAULT.threads,
     frame: Annotated[
         Path | None, typer.Option(help="Image to time on. Without: the bundle's first golden image, else noise.")
     ] = None,
@@ -77,61 +98,56 @@ def run(
     ] = False,
     seconds: Annotated[
         float, typer.Option(help="Measuring time per variant, without warm-up, in seconds; 15 with --meter.")
-    ] = _DEFAULT.seconds,
-    min_samples: Annotated[
-        int, typer.Option(help="Samples per variant, however long they take.")
-    ] = _DEFAULT.min_samples,
-    processes: Annotated[int, typer.Option(help="Fresh processes the samples are spread over.")] = _DEFAULT.processes,
-    blocks: Annotated[int, typer.Option(help="Blocks per variant and process, in turns.")] = _DEFAULT.blocks,
+    ] = DEFAULT.seconds,
+    min_samples: MinSamples = DEFAULT.min_samples,
+    processes: Annotated[
+        int, typer.Option(help="Fresh processes the samples are spread over; 10 with --gate.")
+    ] = DEFAULT.processes,
+    blocks: Annotated[int, typer.Option(help="Blocks per variant and process, in turns.")] = DEFAULT.blocks,
     warmup_cap: Annotated[
         float, typer.Option(help="Longest warm-up per variant, all processes together, in seconds.")
-    ] = _DEFAULT.warmup_cap_s,
-    rewarm: Annotated[int, typer.Option(help="Untimed calls before each block.")] = _DEFAULT.rewarm,
+    ] = DEFAULT.warmup_cap_s,
+    rewarm: Rewarm = DEFAULT.rewarm,
     settle_cap: Annotated[
         float, typer.Option(help="Longest wait for idle threads before each block, in seconds.")
-    ] = _DEFAULT.settle_cap_s,
+    ] = DEFAULT.settle_cap_s,
     pause: Annotated[
         float, typer.Option(help="Idle time between processes, for a hot device, in seconds.")
-    ] = _DEFAULT.pause_s,
+    ] = DEFAULT.pause_s,
     timeout: Annotated[
         float, typer.Option(help="End a process that is silent for longer, in seconds.")
-    ] = _DEFAULT.timeout_s,
-    wheel: Annotated[
-        Path | None, typer.Option(help="ssh: edgeseg's wheel for the device. Without: the code that runs here.")
-    ] = None,
-    offline: Annotated[
-        Path | None,
-        typer.Option(help="ssh: the device has no network: take wheels from this folder.", metavar="WHEELS"),
-    ] = None,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="ssh: leave nothing on the device, its environment neither.")
-    ] = False,
-    benchmark_model: Annotated[
-        Path | None, typer.Option(help="adb: LiteRT's benchmark_model for the phone's processor.")
-    ] = None,
-    delegate: Annotated[
-        list[str] | None,
-        typer.Option(help="adb: cpu, gpu, nnapi or external=/path/on/phone.so; may be repeated. Default: cpu and gpu."),
-    ] = None,
-    meter: Annotated[
-        str | None,
-        typer.Option(help=f"Measure energy too: auto, {', '.join(METERS)} or csv:FILE.", metavar="NAME[:WHICH]"),
-    ] = None,
+    ] = DEFAULT.timeout_s,
+    wheel: Wheel = None,
+    offline: Offline = None,
+    clean: Clean = False,
+    benchmark_model: BenchmarkModel = None,
+    delegate: Delegates = None,
+    quick: Quick = False,
+    meter: MeterName = None,
+    scenario: ScenarioOption = "single-stream",
+    minutes: Minutes = 10.0,
+    start_below: StartBelow = None,
+    deadline: DeadlineMs = None,
+    gate: Gates = None,
+    against: Against = None,
+    junit: Junit = None,
 ) -> None:
     """Measure pre, infer and post of every variant, in turns, over several fresh processes, here or on devices.
 
     Of .onnx and .tflite files without a spec.json the engine alone is timed, on made-up inputs, and the result says so.
-    A variant that cannot run here is a row with its reason. Exit code 1 if a variant failed or none could run.
+    Several bundles, folders or files take turns in one run. A variant that cannot run here is a row with its reason.
+    Exit code 1 if a variant failed or none could run, 3 if a gate was broken.
     """
     with errors():
         addresses = [find_address(name) for name in dict.fromkeys(on or ["local"])]
         output = Output(out, as_json, as_csv, overwrite)
-        output.check((*models, frame), tuple(one.name for one in addresses))
+        output.check((*models, frame, against), tuple(one.name for one in addresses))
+        race = Race.parse(gate or [], against, models)
         config = HarnessConfig(
             threads=threads,
             processes=processes,
             blocks=blocks,
-            seconds=METERED_S if meter and seconds == _DEFAULT.seconds else seconds,
+            seconds=seconds,
             min_samples=min_samples,
             warmup_cap_s=warmup_cap,
             rewarm=rewarm,
@@ -139,15 +155,25 @@ def run(
             pause_s=pause,
             timeout_s=timeout,
             meter=meter,
+            scenario=scenario,
+            sustained_s=60 * minutes,
+            start_below_c=start_below,
+            deadline_ms=deadline,
         )
+        config = settled(config, quick, gated=bool(gate))
         sizes = Sizes.parse(size, shape or [])
         alone = EngineOnly(engine_only, sizes, "zeros" if zeros else "random", timeout)
         wishes = Wishes(wheel and check_wheel(wheel), offline, clean, benchmark_model, tuple(delegate or ()))
-        with open_source(models, variant, alone) as source, shown_progress() as progress:
+        refuse_elsewhere(config, junit, [one.name for one in addresses if one.scheme != "local"])
+        with open_source(race.paths, variant, alone) as source, shown_progress() as progress:
+            pairs = race.pairs(source.origins, config)
             pixels, name = load_frame(frame, source)
             job = Measurement(source.subjects, pixels, name, config, source.golden)
             found = run_on(addresses, job, wishes, progress)
-        output.show(found)
+        try:
+            output.show(found)
+        finally:
+            race.conclude([one for one in found.values() if isinstance(one, BenchResult)], pairs, junit)
 
 
 @app.command(epilog="Example: edgeseg bench compare result.json --a onnx-fp32 --b onnx-int8-x86")
@@ -170,12 +196,16 @@ def compare(
         if as_json:
             put_json([comparison.to_json() for comparison in found], indent=None)
         else:
-            put(_comparison_text(found))
+            put(comparison_text(found))
         slower = [comparison.b for comparison in found if comparison.verdict == "slower"]
         if fail_if_slower and slower:
             raise GateError(f"slower than the reference: {', '.join(slower)}")
 
 
+app.command(epilog="Example: edgeseg bench formats part.edgeseg")(formats)
+app.command("benchmark", hidden=True)(formats)
+app.command(epilog="Example: edgeseg bench estimate part.edgeseg --device pi5")(estimate)
+app.command(epilog="Example: edgeseg bench report pi.json jetson.json -o report.html")(report)
 app.command(name="devices", epilog="Example: edgeseg bench devices --on ssh://pi@raspberrypi.local")(devices)
 app.command(name="import", epilog="Example: edgeseg bench import trtexec.log --device 'Jetson Nano' --out nano.json")(
     import_
@@ -207,20 +237,6 @@ def _compare(results: list[Path], a: str | None, b: str | None) -> list[Comparis
     if len(results) == 2:
         return compare_results(read_result(results[0]), read_result(results[1]), a, b)
     raise ConfigError(f"{len(results)} results are given: compare takes one or two")
-
-
-def _comparison_text(found: list[Comparison]) -> str:
-    rows = [
-        (c.a, c.b, f"{c.a_p50_ms:.3f}", f"{c.b_p50_ms:.3f}", f"{c.ratio:.3f}", _interval(c), c.verdict) for c in found
-    ]
-    columns = ("A", "B", "A p50 ms", "B p50 ms", "A/B", "95 % interval", "verdict on B")
-    notes = dict.fromkeys(note for comparison in found for note in comparison.notes)
-    reasons = [f"{c.b}: {c.verdict}: {c.reason}" for c in found]
-    return "\n".join([align(columns, rows), "", *reasons, *(f"note: {note}" for note in notes)])
-
-
-def _interval(comparison: Comparison) -> str:
-    return "-" if comparison.lo95 is None else f"{comparison.lo95:.3f} to {comparison.hi95:.3f}"
 
 
 def _shown(value: object) -> str:

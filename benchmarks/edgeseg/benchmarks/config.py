@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edgeseg.benchmarks.scenario import SCENARIOS
 from edgeseg.runtime.errors import ConfigError
 
 
@@ -26,6 +27,11 @@ class HarnessConfig:
         pause_s: Idle time before each process, for a device that gets hot [s].
         timeout_s: A worker silent for longer is ended and its subject is a failed row [s].
         meter: What measures the energy: `auto`, or a meter's NAME or NAME:WHICH; `None` = nothing does.
+        scenario: What the samples are taken for; `sustained` takes one process a subject instead of turns.
+        sustained_s: How long `sustained` lasts [s].
+        start_below_c: `sustained` waits until the hottest zone is below this [C]; `None` does not wait.
+        quick: Measured for a look alone, which the result says.
+        deadline_ms: What a call may take, for counting those that took longer [ms]; `None` does not count.
         idle_s: How long the meter reads the idle machine before and after, and at least 20 readings [s].
     """
 
@@ -42,6 +48,11 @@ class HarnessConfig:
     timeout_s: float = 300.0
     meter: str | None = None
     idle_s: float = 5.0
+    scenario: str = "single-stream"
+    sustained_s: float = 600.0
+    start_below_c: float | None = None
+    deadline_ms: float | None = None
+    quick: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that would measure nothing.
@@ -52,12 +63,22 @@ class HarnessConfig:
         for name in ("threads", "processes", "blocks", "min_samples"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        for name in ("seconds", "timeout_s", "warmup_tolerance"):
+        for name in ("seconds", "timeout_s", "warmup_tolerance", "sustained_s"):
             if not getattr(self, name) > 0 or not math.isfinite(getattr(self, name)):
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be above 0")
         for name in ("warmup_cap_s", "rewarm", "settle_cap_s", "pause_s", "idle_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+
+        if self.scenario not in SCENARIOS:
+            raise ConfigError(f"scenario is {self.scenario!r}: it is one of {', '.join(SCENARIOS)}")
+        if self.deadline_ms is not None and not 0 < self.deadline_ms < math.inf:
+            raise ConfigError(f"deadline_ms is {self.deadline_ms}: it must be above 0")
+
+    @property
+    def sustained_block_s(self) -> float:
+        """A block of `sustained`: a minute, or a tenth of what is shorter than ten [s]."""
+        return min(60.0, self.sustained_s / 10)
 
     @property
     def block_s(self) -> float:
@@ -66,8 +87,9 @@ class HarnessConfig:
 
     @property
     def min_block_samples(self) -> int:
-        """Samples every block takes at least."""
-        return math.ceil(self.min_samples / (self.processes * self.blocks))
+        """Samples every block takes at least, in whole queries."""
+        calls = SCENARIOS[self.scenario].calls
+        return math.ceil(self.min_samples / (self.processes * self.blocks) / calls) * calls
 
     @property
     def process_warmup_cap_s(self) -> float:

@@ -30,6 +30,7 @@ from edgeseg.benchmarks.result import BenchResult, ModelFile, Row, Status, TestF
 from edgeseg.benchmarks.result_file import process_from_json
 from edgeseg.benchmarks.samples import Cold, ProcessRun
 from edgeseg.benchmarks.subject import Frame, Subject
+from edgeseg.benchmarks.sustained import cool_down
 from edgeseg.benchmarks.turns import Turns
 from edgeseg.runtime.errors import FrameError, MeasureError
 
@@ -76,7 +77,10 @@ def measure(
         run = _Run(list(subjects), frame_file, config, runner, progress or (lambda _done, _what: None))
         with watching(config.meter, config.idle_s) as watched:
             run.measure_cold()
-            run.measure_timing()
+            if config.scenario == "sustained":
+                run.measure_sustained()
+            else:
+                run.measure_timing()
     result = BenchResult(
         created=created.isoformat(timespec="seconds"),
         evidence=evidence_here(),
@@ -130,6 +134,15 @@ class _Run:
                 values = self._accepted(subject.name, reply)
                 if values is not None:
                     self.runs.setdefault(subject.name, []).append(process_from_json(values))
+
+    def measure_sustained(self) -> None:
+        """Each subject by itself, in one process, from a cool device on."""
+        for subject in self._running():
+            if self.config.start_below_c is not None:
+                cool_down(self.config.start_below_c)
+            values = self._accepted(subject.name, self._ask(Job("timing", (subject,), self.frame_file, self.config)))
+            if values is not None:
+                self.runs[subject.name] = [process_from_json(values)]
 
     def row(self, subject: AnySubject) -> Row:
         """What became of `subject`."""

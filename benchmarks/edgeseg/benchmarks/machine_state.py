@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ class MachineState:
         frequencies_mhz: Current clock of each core [MHz].
         stolen_ticks: Clock ticks the hypervisor gave to others, all cores since boot.
         total_ticks: All clock ticks, all cores since boot.
+        throttled_flags: What a Raspberry Pi's firmware says it does now: 1 too little voltage, 2 clock capped, 4 slowed
+            down, 8 soft limit of temperature. 0 = nothing.
     """
 
     load_1_min: float | None
@@ -27,6 +31,7 @@ class MachineState:
     frequencies_mhz: tuple[float, ...]
     stolen_ticks: int | None
     total_ticks: int | None
+    throttled_flags: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON."""
@@ -50,6 +55,7 @@ def read_state(root: Path = Path("/")) -> MachineState:
         frequencies_mhz=tuple(clock / 1000 for clock in clocks if clock is not None),
         stolen_ticks=stolen,
         total_ticks=total,
+        throttled_flags=_throttled_flags(),
     )
 
 
@@ -60,6 +66,19 @@ def stolen_share(before: MachineState, after: MachineState) -> float | None:
         return None
     stolen_0, stolen_1, total_0, total_1 = (int(value) for value in values if value is not None)
     return (stolen_1 - stolen_0) / (total_1 - total_0) if total_1 > total_0 else None
+
+
+def _throttled_flags() -> int | None:
+    """The low bits of `vcgencmd get_throttled`; the high ones tell of any time since boot."""
+    program = shutil.which("vcgencmd")
+    if program is None:
+        return None
+    try:
+        said = subprocess.run((program, "get_throttled"), capture_output=True, text=True, timeout=5, check=False).stdout  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)\s*", said)
+    return int(found.group(1), 16) & 0xF if found else None
 
 
 def _temperatures(root: Path) -> dict[str, float]:

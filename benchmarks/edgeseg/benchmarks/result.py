@@ -15,7 +15,9 @@ from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.meters.energy import Energy, energy_of
 from edgeseg.benchmarks.meters.trace import PowerTrace
 from edgeseg.benchmarks.samples import STAGES, Cold, ProcessRun
+from edgeseg.benchmarks.scenario import deadline_of, outcome
 from edgeseg.benchmarks.stats import Distribution, describe
+from edgeseg.benchmarks.sustained import sustained_of
 from edgeseg.benchmarks.told import Told
 from edgeseg.runtime.errors import MeasureError
 
@@ -177,6 +179,16 @@ class BenchResult:
         if self.power is None:
             return self.no_power
         return energy_of(row.processes, self.power) if row.processes else "nothing was measured"
+
+    def scenario_values(self, row: Row) -> dict[str, Any]:
+        """The keys `scenario` and `deadline` of a row, JSON-able."""
+        if not row.processes or self.config is None:
+            return {"scenario": None, "deadline": None}
+        found = outcome(self.config.scenario, row.processes)
+        if self.config.scenario == "sustained":
+            found |= sustained_of(row.processes[0], self.power)
+        late = deadline_of(row.samples_ms(), self.config.deadline_ms) if self.config.deadline_ms else None
+        return {"scenario": found, "deadline": late.to_json() if late else None}
 
     def row(self, name: str) -> Row:
         """The row of that name.

@@ -27,7 +27,7 @@ from edgeseg.benchmarks.result import (
     Row,
     TestFrame,
 )
-from edgeseg.benchmarks.samples import STAGES, Block, Cold, ProcessRun
+from edgeseg.benchmarks.samples import STAGES, Block, Cold, Look, ProcessRun
 from edgeseg.benchmarks.told import FIGURES, Told
 from edgeseg.runtime.atomic import write_json_text
 from edgeseg.runtime.errors import EdgesegError, MeasureError
@@ -179,6 +179,7 @@ def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
         "null_reasons": missing,
         "accuracy": dict(row.accuracy) if row.accuracy is not None else None,
         "engine_only": row.engine_only.to_json() if row.engine_only else None,
+        **result.scenario_values(row),
         "cold": asdict(cold) if cold else None,
         "processes": [asdict(process) for process in row.processes],
         "told": [one.to_json() for one in row.told],
@@ -221,8 +222,11 @@ def _row_from_json(obj: Mapping[str, Any], document: Mapping[str, Any]) -> Row:
 
 def process_from_json(obj: Mapping[str, Any]) -> ProcessRun:
     """One process' samples, from a result file or from a worker's reply (whose `status` is passed over)."""
-    fields = {key: value for key, value in obj.items() if key not in ("blocks", "status")}
-    return ProcessRun(**fields, blocks=tuple(_block_from_json(block) for block in obj["blocks"]))
+    fields = {key: value for key, value in obj.items() if key not in ("blocks", "looks", "status")}
+    blocks, looks = (obj.get(key, ()) for key in ("blocks", "looks"))
+    return ProcessRun(
+        **fields, blocks=tuple(map(_block_from_json, blocks)), looks=tuple(Look(**look) for look in looks)
+    )
 
 
 def _block_from_json(obj: Mapping[str, Any]) -> Block:

@@ -34,6 +34,21 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Look:
+    """The machine while a subject is under load: time since the process' origin [ns]; `None` = not told by it.
+
+    `temperature_c` is that of its hottest zone, `frequency_mhz` that of its fastest core, `throttle_events` counts
+    since boot, `throttled_flags` are those bits of a Raspberry Pi's firmware that say what it does now.
+    """
+
+    t_ns: int
+    temperature_c: float | None
+    throttle_events: int | None
+    throttled_flags: int | None
+    frequency_mhz: float | None
+
+
+@dataclass(frozen=True)
 class ProcessRun:
     """What one fresh process measured of one subject.
 
@@ -46,6 +61,7 @@ class ProcessRun:
         blocks: The samples.
         origin_ns: What blocks count from, on the machine's monotonic clock [ns]; `None` in results of before there
             were meters.
+        looks: The machine meanwhile, in the scenario `sustained`.
     """
 
     warmup_runs: int
@@ -55,6 +71,7 @@ class ProcessRun:
     mask_sha256: str
     blocks: tuple[Block, ...]
     origin_ns: int | None = None
+    looks: tuple[Look, ...] = ()
 
 
 @dataclass(frozen=True)

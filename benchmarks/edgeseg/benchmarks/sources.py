@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,11 +29,36 @@ _BUNDLES = {"bundle", "missing", "empty", "unreadable", "zip"}
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a subject came from: what pairs it with one of another bundle, and what its accuracy is of.
+
+    Attributes:
+        path: What the user named.
+        variant: Its name within that, the same in an older and a newer bundle.
+        classes: Names by class id; empty of a foreign file.
+        scored_on: Hashes of the data and the split that its accuracy is of, `None` where nothing says.
+    """
+
+    path: Path
+    variant: str
+    classes: tuple[str, ...] = ()
+    scored_on: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Source:
-    """What there is to measure: subjects, the frame that came with them (pixels and name) if any, golden frames."""
+    """What there is to measure.
+
+    Attributes:
+        subjects: In the order given.
+        frame: The frame that came with them (pixels and name), if any.
+        origins: By subject, in the same order.
+        golden: Frames with accepted masks, of a single bundle.
+    """
 
     subjects: tuple[AnySubject, ...]
     frame: tuple[Frame, str] | None
+    origins: tuple[Origin, ...] = ()
     golden: tuple[GoldenFrame, ...] = ()
 
 
@@ -56,65 +81,100 @@ class EngineOnly:
 
 @contextmanager
 def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineOnly()) -> Iterator[Source]:
-    """Make the subjects of a bundle (its variants), of steps' folders or of model files ready to be measured.
+    """Make the subjects of bundles (their variants), of steps' folders and of model files ready to be measured.
 
     Args:
-        paths: One bundle; or folders and model files. A model file with `spec.json` beside it is its folder's step;
-            one without is foreign, and its engine is timed alone.
-        variant: `all`, or names with commas between.
+        paths: Bundles, folders and model files. A model file with `spec.json` beside it is its folder's step; one
+            without is foreign, and its engine is timed alone.
+        variant: `all`, or names with commas between; of several bundles each name is taken from every one that has it.
         alone: How foreign files are timed.
 
     Yields:
-        The subjects. Those of a bundle lie in a temporary folder, byte for byte, until the block ends.
+        The subjects. Those of bundles lie in a temporary folder, byte for byte, until the block ends. Of several paths
+        the variants of a bundle are named `BUNDLE:VARIANT`.
 
     Raises:
         ConfigError: A variant is asked for that is not there, or pipelines and foreign files are mixed.
         BundleError, ManifestError, MeasureError: A bundle, folder or file is not usable.
     """
-    kinds = {kind_of(path).key for path in paths}
-    if len(paths) > 1 and "bundle" in kinds:
-        raise ConfigError("a bundle is measured by itself: give one bundle, or folders and model files")
-    if len(paths) > 1 or not kinds & _BUNDLES:
-        subjects = _from_files(paths, alone)
-        wanted = choose([subject.name for subject in subjects], variant)
-        yield Source(tuple(subject for subject in subjects if subject.name in wanted), None)
-        return
-    if alone.asked:
-        raise ConfigError(f"--engine-only is for model files and folders; {paths[0].name} is a bundle: unzip it first")
-    with Bundle.open(paths[0]) as bundle, TemporaryDirectory(prefix="edgeseg-bench-") as folder:
-        wanted = choose([entry.name for entry in bundle.variants], variant)
-        subjects = tuple(_unpacked(bundle, name, Path(folder)) for name in wanted)
+    with TemporaryDirectory(prefix="edgeseg-bench-") as folder:
+        items = _items(paths, Path(folder), alone.asked)
+        wanted = choose(list(dict.fromkeys(item.origin.variant for item in items)), variant)
+        items = [item for item in items if item.origin.variant in wanted]
+        frame = next((item.frame for item in items if item.frame is not None), None)
+        # Their masks are known by the names of variants, which several bundles share.
+        golden = items[0].golden if len(paths) == 1 else ()
+        yield Source(tuple(_subjects(items, alone)), frame, tuple(item.origin for item in items), golden)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One thing to be measured, before it is known how: a pipeline's subject where it has a spec, and its file."""
+
+    origin: Origin
+    model: Path
+    subject: Subject | None
+    frame: tuple[Frame, str] | None = None
+    engine_name: str | None = None  # a temporary file's own name says nothing
+    golden: tuple[GoldenFrame, ...] = ()
+
+
+def _items(paths: Sequence[Path], folder: Path, engine_only: bool) -> list[_Item]:
+    kinds = [kind_of(path).key for path in paths]
+    bundles = [kind == "bundle" or (len(paths) == 1 and kind in _BUNDLES) for kind in kinds]
+    steps = [path.is_dir() or (path.name in MODEL_NAMES and (path.parent / SPEC).is_file()) for path in paths]
+    places = [path.parent if step and not path.is_dir() else path for path, step in zip(paths, steps, strict=True)]
+    names = [places[0].name] if len(places) == 1 else distinct_names(places)
+    items: list[_Item] = []
+    for index, (path, name) in enumerate(zip(places, names, strict=True)):
+        if bundles[index]:
+            items += _of_bundle(path, f"{name}:" if len(paths) > 1 else "", folder / str(index))
+        elif engine_only and path.is_dir() and not (path / SPEC).is_file():
+            items.append(_Item(Origin(path, name), model_in(path), None))
+        elif steps[index]:
+            subject = subject_from_folder(path, name)
+            items.append(_Item(Origin(paths[index], name, subject.spec.classes), subject.model, subject))
+        else:
+            items.append(_Item(Origin(path, name), path, None))
+    return items
+
+
+def _of_bundle(path: Path, prefix: str, folder: Path) -> list[_Item]:
+    with Bundle.open(path) as bundle:
+        data = [(str(one.get("content_sha256")), str(one.get("split_sha256"))) for one in bundle.manifest.data]
+        scored_on = tuple(part for pair in data for part in pair) or None
         golden = golden_frames(bundle)
         frame = (golden[0].frame, bundle.manifest.golden[0].input) if golden else None
-        yield Source(subjects, frame, golden)
+        items = []
+        for entry in bundle.manifest.variants:
+            subject = _unpacked(bundle, entry.name, prefix, folder)
+            origin = Origin(path, entry.name, bundle.manifest.classes, scored_on if entry.accuracy else None)
+            items.append(_Item(origin, subject.model, subject, frame, subject.name, golden))
+        return items
 
 
-def _from_files(paths: Sequence[Path], alone: EngineOnly) -> Sequence[AnySubject]:
-    """Subjects of folders and model files, all of them pipelines or all of them engines alone."""
-    folders = [path if path.is_dir() else path.parent for path in paths]
-    steps = [path.is_dir() or (path.name in MODEL_NAMES and (path.parent / SPEC).is_file()) for path in paths]
-    if alone.asked:
-        files = [model_in(path) if path.is_dir() else path for path in paths]
-        return engine_subjects(files, alone.sizes, alone.values, alone.timeout_s)
-    if not any(steps):
-        return engine_subjects(paths, alone.sizes, alone.values, alone.timeout_s)
-    if not all(steps):
-        foreign = paths[steps.index(False)]
+def _subjects(items: Sequence[_Item], alone: EngineOnly) -> Sequence[AnySubject]:
+    """All of them pipelines, or all of them engines alone."""
+    pipelines = [item.subject for item in items if item.subject is not None]
+    if not alone.asked and len(pipelines) == len(items):
+        return pipelines
+    if not alone.asked and pipelines:
+        foreign = next(item for item in items if item.subject is None)
         raise ConfigError(
-            f"{foreign} has no spec.json beside it, so its engine alone can be timed, but {paths[steps.index(True)]} "
-            "is a pipeline: they are never compared. --engine-only times the engines of all"
+            f"{foreign.origin.path} has no spec.json beside it, so its engine alone can be timed, but "
+            f"{pipelines[0].name} is a pipeline: they are never compared. --engine-only times the engines of all"
         )
-    names = [folders[0].name] if len(folders) == 1 else distinct_names(folders)
-    return [subject_from_folder(folder, name) for folder, name in zip(folders, names, strict=True)]
+    found = engine_subjects([item.model for item in items], alone.sizes, alone.values, alone.timeout_s)
+    return [replace(subject, name=item.engine_name or subject.name) for subject, item in zip(found, items, strict=True)]
 
 
-def _unpacked(bundle: Bundle, name: str, folder: Path) -> Subject:
+def _unpacked(bundle: Bundle, name: str, prefix: str, folder: Path) -> Subject:
     entry = bundle.variant(name)
     # A suffix stays, since engines and people know files by it; the folder keeps equal names apart.
     model = folder / name / Path(entry.file).name
-    model.parent.mkdir()
+    model.parent.mkdir(parents=True)
     model.write_bytes(bundle.read(entry.file))
-    return Subject(name, model, entry.spec, accuracy=entry.accuracy or None)
+    return Subject(prefix + name, model, entry.spec, accuracy=entry.accuracy or None)
 
 
 def subject_from_folder(folder: Path, name: str | None = None) -> Subject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from typing import Any
 
 from edgeseg.benchmarks.meters.energy import Energy
 from edgeseg.benchmarks.result import ENGINE_ONLY, BenchResult, Row
@@ -148,7 +149,7 @@ def _remarks(result: BenchResult) -> list[str]:
     ]
     fed = [f"{row.name}: fed {row.engine_only.words}" for row in result.rows if row.engine_only and row.processes]
     told = [f"{row.name}: {text}" for row in result.rows for text in _told_remarks(row)]
-    power = _power_remarks(result) if _metered(result) else []
+    power = [*(_power_remarks(result) if _metered(result) else []), *_scenario_remarks(result)]
     parts = [*_evidence(result), *fed, *told, *power, *reasons, *cautions]
     return ["", *parts] if parts else []
 
@@ -177,6 +178,41 @@ def _power_remarks(result: BenchResult) -> list[str]:
     rates = f"{trace.rate_hz or 0:.1f} Hz, idle {' and '.join(f'{watts:.2f}' for watts in idle) or 'unknown'} W"
     said = f"{sensor.sensor}, rails {' + '.join(sensor.rails)}, {rates}, evidence {sensor.evidence}"
     return [f"mJ per inference by {said}: {sensor.covers}", *missing]
+
+
+def _scenario_remarks(result: BenchResult) -> list[str]:
+    """What a scenario or a deadline says beyond the columns, a line a row."""
+    lines = []
+    for row in result.rows:
+        found = result.scenario_values(row)
+        scenario, late = found["scenario"], found["deadline"]
+        if scenario and scenario["name"] != "single-stream":
+            lines.append(f"{row.name}: {_scenario_words(scenario)}")
+        if late:
+            upper = f"at most {late['late_upper95']:.2%} with 95 % confidence"
+            lines.append(
+                f"{row.name}: {late['late']} of {late['n']} calls took longer than {late['ms']:g} ms ({upper})"
+            )
+    return lines
+
+
+def _scenario_words(scenario: dict[str, Any]) -> str:
+    if scenario["name"] == "offline":
+        return f"offline: {scenario['samples_per_s']:.1f} samples/s over {scenario['queries']} samples"
+    if scenario["name"] == "multi-stream":
+        bound = "-" if scenario["p99_upper_ms"] is None else f"{scenario['p99_upper_ms']:.2f} ms"
+        return f"multi-stream: {scenario['queries']} queries of 8, p99 {scenario['p99_ms']:.2f} ms, bound {bound}"
+    first, last = scenario["minutes"][0], scenario["minutes"][-1]
+    changes = [
+        f"{first[key]:.2f} to {last[key]:.2f} {unit}"
+        for key, unit in (("p50_ms", "ms"), ("temperature_c", "C"), ("power_w", "W"))
+        if first[key] is not None and last[key] is not None
+    ]
+    slowed = {None: "throttling not told", False: "not throttled"}.get(
+        scenario["throttled"], f"throttled after {scenario['time_to_throttle_s'] or 0:.0f} s"
+    )
+    took = last["start_s"] + first["start_s"] + scenario["window_s"] / len(scenario["minutes"])
+    return f"sustained {took:.0f} s: {', '.join(changes)}; {slowed}"
 
 
 def _csv_energy(result: BenchResult, row: Row) -> dict[str, object]:

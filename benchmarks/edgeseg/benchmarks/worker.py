@@ -22,6 +22,7 @@ from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.events import event, failure
 from edgeseg.benchmarks.job import AnySubject, Job
 from edgeseg.benchmarks.subject import Frame, Stages
+from edgeseg.benchmarks.sustained import time_sustained
 from edgeseg.benchmarks.timing import time_subjects
 
 Opener = Callable[[AnySubject, int], Stages]
@@ -67,7 +68,10 @@ def _timing(job: Job, frame: Frame, open_subject: Opener, clock: Clock, report: 
             opened[subject.name] = open_subject(subject, job.config.threads)
         except Exception as error:  # as above
             reply[subject.name] = failure(error)
-    runs = time_subjects(opened, frame, job.config, clock, report)
+    if job.config.scenario == "sustained":
+        runs = {name: time_sustained(name, one, frame, job.config, clock, report) for name, one in opened.items()}
+    else:
+        runs = time_subjects(opened, frame, job.config, clock, report)
     for name, run in runs.items():
         reply[name] = {"status": "ok", **asdict(run)}
     for stages in opened.values():

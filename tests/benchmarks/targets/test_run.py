@@ -103,7 +103,7 @@ def test_the_wheel_is_the_code_that_runs_here(tmp_path):
 
 
 def test_the_wheel_describes_a_machine_without_numpy(tmp_path):
-    """A board that has nothing but Python says what it is."""
+    """A board that has nothing but Python says what it is, and can begin to make its environment."""
     with zipfile.ZipFile(make_wheel(tmp_path)) as archive:
         archive.extractall(tmp_path / "code")
     done = subprocess.run(
@@ -112,6 +112,8 @@ def test_the_wheel_describes_a_machine_without_numpy(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.partition(" ")[2])
+    work = [sys.executable, "-S", "-c", "import edgeseg.benchmarks.targets.ssh.work"]
+    subprocess.run(work, env={"PYTHONPATH": str(tmp_path / "code")}, check=True)
     assert told["device"]["arch"] and told["engines"] == {} and told["evidence"] == "device"
 
 

@@ -18,7 +18,7 @@ from edgeseg.benchmarks.targets.target import Wishes
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
 pytestmark = pytest.mark.slow
-CUTS = 10
+CUTS = 5
 
 
 def quiet(_done, _what):

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from edgeseg.benchmarks.result import BenchResult
-from edgeseg.benchmarks.targets.measurement import Measurement
+if TYPE_CHECKING:  # a device that has no numpy yet imports this room, to make its environment
+    from edgeseg.benchmarks.result import BenchResult
+    from edgeseg.benchmarks.targets.measurement import Measurement
 
 
 @dataclass(frozen=True)

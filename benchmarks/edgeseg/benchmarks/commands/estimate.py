@@ -1,0 +1,98 @@
+"""`bench estimate`: the variants of a bundle on a device that is not at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from edgeseg.benchmarks.commands.failures import errors
+from edgeseg.benchmarks.estimate.devices import DEVICES, HERE, Peak, peak_of
+from edgeseg.benchmarks.estimate.graph import layers_of
+from edgeseg.benchmarks.estimate.roofline import Estimate, calibrated, network_time
+from edgeseg.benchmarks.result_file import read_result
+from edgeseg.benchmarks.table import align
+from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.errors import ConfigError, MeasureError
+from edgeseg.runtime.golden import decode_png
+from edgeseg.runtime.text.terminal import put, put_json
+
+_COLUMNS = ("variant", "precision", "ms", "low", "high", "bound by", "evidence")
+_REMARK = "estimate, not measured: the engine alone (of one tile), by its layers and the device's peaks ({source})"
+
+
+def estimate(
+    bundle: Annotated[Path, typer.Argument(help="A .edgeseg bundle with an FP32 ONNX variant.")],
+    *,
+    device: Annotated[str, typer.Option(help=f"{', '.join(DEVICES)}; or {HERE}.")],
+    threads: Annotated[int, typer.Option("--threads", "--num_threads", help="Cores of the device that are used.")] = 4,
+    measured: Annotated[Path | None, typer.Option(help="A result of that device, to scale by.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Estimate how long a bundle's variants take on a device that is not at hand: no measurement, with error bars."""
+    with errors():
+        if threads < 1:
+            raise ConfigError(f"--threads {threads}: it must be at least 1")
+        peak = peak_of(device)
+        found = estimates_of(bundle, peak, threads, measured)
+        if as_json:
+            put_json({"device": device, "source": peak.source, "rows": [one.to_json() for one in found]}, indent=None)
+        else:
+            put(_lines(found, peak))
+
+
+def estimates_of(path: Path, peak: Peak, threads: int, measured: Path | None = None) -> list[Estimate]:
+    """Every variant of a bundle by the layers of its FP32 ONNX file.
+
+    Args:
+        path: The bundle.
+        peak: The device.
+        threads: Of its cores.
+        measured: A result of that device in which some of these very files were measured.
+
+    Raises:
+        ConfigError: The bundle has no FP32 ONNX file.
+        MeasureError: Its layers cannot be counted, or the result has none of these files.
+    """
+    with Bundle.open(path) as bundle, TemporaryDirectory(prefix="edgeseg-estimate-") as folder:
+        entries = bundle.manifest.variants
+        plain = next((v for v in entries if v.file.endswith(".onnx") and v.spec.precision == "fp32"), None)
+        if plain is None:
+            raise ConfigError(f"{path} has no FP32 ONNX variant, whose layers an estimate counts: pack onnx-fp32 too")
+        geometry = plain.spec.input.geometry
+        height, width = geometry.height_px or geometry.tile_px, geometry.width_px or geometry.tile_px
+        if height is None or width is None:
+            if not bundle.manifest.golden:
+                raise ConfigError(f"{path} takes frames of any size and has no golden frame to take the size of")
+            name = bundle.manifest.golden[0].input
+            height, width = decode_png(bundle.read(name), name).shape[:2]
+        file = Path(folder) / "model.onnx"
+        file.write_bytes(bundle.read(plain.file))
+        stride = plain.spec.input.stride_px or 1
+        sides = [-(-side // stride) * stride for side in (height, width)]
+        layers = layers_of(file, (1, *sides, 1 if plain.spec.input.color == "gray" else 3))
+        found = [network_time(v.name, layers, v.spec.precision or "fp32", peak, threads) for v in entries]
+        if measured is None:
+            return found
+        times = _measured_ms(measured, {v.sha256: v.name for v in entries})
+    if not times:
+        raise MeasureError(f"{measured} has measured none of the files of {path}, so it calibrates nothing")
+    return calibrated(found, times)
+
+
+def _lines(found: Sequence[Estimate], peak: Peak) -> str:
+    """The table and what it is."""
+    rows = [
+        (one.name, one.precision, *(f"{ms:.2f}" for ms in (one.ms, one.low_ms, one.high_ms)), one.bound_by, "estimate")
+        for one in found
+    ]
+    scaled = f"; scaled by {found[0].calibrated_by} measured rows" if found and found[0].calibrated_by else ""
+    return "\n".join([align(_COLUMNS, rows), "", _REMARK.format(source=peak.source) + scaled])
+
+
+def _measured_ms(path: Path, names: dict[str, str]) -> dict[str, float]:
+    rows = [(names.get(row.model.sha256 or ""), row.distribution("infer")) for row in read_result(path).rows]
+    return {name: found.p50 for name, found in rows if name and found}

@@ -1,0 +1,105 @@
+"""Options of `bench run` that have more to say than a line; names that users of other tools know beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.benchmarks.config import HarnessConfig, quick
+from edgeseg.benchmarks.meters import METERS
+from edgeseg.benchmarks.meters.watch import METERED_S
+from edgeseg.benchmarks.scenario import SCENARIOS
+from edgeseg.runtime.errors import ConfigError
+
+# p99 has a bound from 662 samples on.
+DEFAULT = HarnessConfig(min_samples=662)
+GATE_PROCESSES = 10
+
+Threads = Annotated[int, typer.Option("--threads", "--num_threads", help="Threads of the engine.")]
+MinSamples = Annotated[
+    int,
+    typer.Option(
+        "--min-samples",
+        "--num_runs",
+        "--iterations",
+        help="Samples per variant, however long they take; p99 needs 662.",
+    ),
+]
+Rewarm = Annotated[int, typer.Option("--rewarm", "--warmup_runs", help="Untimed calls before each block.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A look in seconds: few samples, and the result says so.")]
+MeterName = Annotated[
+    str | None,
+    typer.Option(help=f"Measure energy too: auto, {', '.join(METERS)} or csv:FILE.", metavar="NAME[:WHICH]"),
+]
+ScenarioOption = Annotated[str, typer.Option(help=f"MLPerf's {', '.join(SCENARIOS)}.")]
+Minutes = Annotated[float, typer.Option(help="How long 'sustained' takes, per variant.")]
+StartBelow = Annotated[
+    float | None, typer.Option(help="'sustained' waits until the hottest zone is below this.", metavar="CELSIUS")
+]
+DeadlineMs = Annotated[float | None, typer.Option("--deadline", help="Count calls that take longer.", metavar="MS")]
+Gates = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What a new model must keep: latency_p50, latency_p90, size or energy=+5%, dice=-0.2 points.",
+        metavar="METRIC=LIMIT",
+    ),
+]
+Against = Annotated[Path | None, typer.Option(help="The old bundle or file, measured beside the new ones.")]
+Junit = Annotated[Path | None, typer.Option(help="Write rows and gates to this JUnit file.")]
+On = Annotated[
+    list[str] | None,
+    typer.Option(help="Where: local, ssh://user@host, adb://serial or a name of devices.yaml; may be repeated."),
+]
+Wheel = Annotated[
+    Path | None, typer.Option(help="ssh: edgeseg's wheel for the device. Without: the code that runs here.")
+]
+Offline = Annotated[
+    Path | None,
+    typer.Option(help="ssh: the device has no network: take wheels from this folder.", metavar="WHEELS"),
+]
+Clean = Annotated[bool, typer.Option("--clean", help="ssh: leave nothing on the device, its environment neither.")]
+BenchmarkModel = Annotated[Path | None, typer.Option(help="adb: LiteRT's benchmark_model for the phone's processor.")]
+Delegates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--delegate",
+        help="adb: cpu, gpu, nnapi or external=/path/on/phone.so; may be repeated. Default: cpu and gpu.",
+    ),
+]
+
+
+def refuse_elsewhere(config: HarnessConfig, junit: Path | None, elsewhere: Sequence[str]) -> None:
+    """Refuse what only works where this command runs.
+
+    Raises:
+        ConfigError: A meter's file, or one JUnit file, of devices.
+    """
+    name = (config.meter or "").partition(":")[0]
+    if elsewhere and name in ("csv", "replay"):
+        raise ConfigError(f"--meter {name} reads a file of this machine, not of {elsewhere[0]}: run the bench there")
+    if elsewhere and junit is not None:
+        raise ConfigError("--junit is of one measurement on this machine: leave --on out")
+
+
+def settled(config: HarnessConfig, look: bool, gated: bool) -> HarnessConfig:
+    """What follows from options together, where the user did not say it.
+
+    Args:
+        config: As typed.
+        look: `--quick`, which measures little.
+        gated: Gates are to be decided. With five processes a slowdown of 5 % is found in nine of ten runs, with ten in
+            all of a hundred (`benchmarks/verdict_rates.py`).
+    """
+    if gated and config.processes == DEFAULT.processes:
+        config = replace(config, processes=GATE_PROCESSES)
+    if look:
+        short = quick(config.threads)
+        names = ("blocks", "seconds", "min_samples", "warmup_cap_s")
+        return replace(config, quick=True, **{name: getattr(short, name) for name in names})
+    if config.meter and config.seconds == DEFAULT.seconds:
+        return replace(config, seconds=METERED_S)
+    return config

@@ -1,0 +1,1 @@
+"""Several results on one page, or as a text that another program reads."""

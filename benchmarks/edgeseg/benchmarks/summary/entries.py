@@ -1,0 +1,82 @@
+"""The rows of several results side by side: which machine, which variant, and who is on the Pareto front."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeseg.benchmarks.meters.energy import Energy
+from edgeseg.benchmarks.result import BenchResult, Row
+from edgeseg.benchmarks.table import dice_of
+
+# Dice that may be lost for speed before a row stops being the one to name: a point.
+CLOSE = 0.01
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row, the result it is of, and what its machine is called on the page."""
+
+    machine: str
+    result: BenchResult
+    row: Row
+
+    @property
+    def name(self) -> str:
+        """The variant and its machine."""
+        return f"{self.row.name} on {self.machine}"
+
+    @property
+    def p50_ms(self) -> float | None:
+        """Median of the total, or what another tool says is typical [ms]."""
+        found = self.row.distribution()
+        return found.p50 if found else self.row.told_ms
+
+    @property
+    def dice(self) -> float | None:
+        """Mean Dice of the file."""
+        return dice_of(self.row)[0]
+
+    @property
+    def energy_mj(self) -> float | None:
+        """Gross energy of an inference [mJ]."""
+        energy = self.result.energy(self.row)
+        return energy.gross_mj if isinstance(energy, Energy) else None
+
+
+def entries_of(results: Sequence[BenchResult]) -> list[Entry]:
+    """All rows; results of one machine and of one evidence share a name, others of that name get a number."""
+    machines: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    found = []
+    for result in results:
+        key = json.dumps([result.evidence, result.device], sort_keys=True, default=str)
+        if key not in machines:
+            name = str(result.device.get("name") or result.device.get("arch") or "unknown machine")
+            counts[name] = counts.get(name, 0) + 1
+            machines[key] = name if counts[name] == 1 else f"{name} ({counts[name]})"
+        found += [Entry(machines[key], result, row) for row in result.rows]
+    return found
+
+
+def front_of(entries: Sequence[Entry]) -> list[Entry]:
+    """Those of one machine and pipeline that none other beats in both Dice and time."""
+    known = [entry for entry in entries if entry.dice is not None and entry.p50_ms is not None]
+    return [entry for entry in known if not any(_beats(other, entry) for other in known)]
+
+
+def best_of(entries: Sequence[Entry]) -> Entry | None:
+    """The fastest of those whose Dice is within a point of the best; without any Dice the fastest."""
+    # An emulator's times, a recording's and an estimate are no reason to choose a file.
+    timed = [entry for entry in entries if entry.p50_ms is not None and entry.result.evidence in ("device", "imported")]
+    top = max((entry.dice for entry in timed if entry.dice is not None), default=None)
+    close = [entry for entry in timed if top is None or (entry.dice is not None and entry.dice >= top - CLOSE)]
+    return min(close, key=lambda entry: entry.p50_ms or 0.0, default=None)
+
+
+def _beats(one: Entry, other: Entry) -> bool:
+    if (one.machine, one.result.pipeline) != (other.machine, other.result.pipeline):
+        return False
+    values = [(one.p50_ms or 0.0, -(one.dice or 0.0)), (other.p50_ms or 0.0, -(other.dice or 0.0))]
+    return values[0] != values[1] and all(a <= b for a, b in zip(*values, strict=True))

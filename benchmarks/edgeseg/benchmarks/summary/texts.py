@@ -1,0 +1,91 @@
+"""Results as Markdown for people, and as Prometheus' text for a server that keeps curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgeseg.benchmarks.result import BenchResult
+from edgeseg.benchmarks.summary.entries import Entry, entries_of
+
+_COLUMNS = ("machine", "variant", "evidence", "status", "MB", "Dice", "p50 ms", "p90 ms", "mJ", "n")
+_HELP = {
+    "latency_seconds": "Time of one call, pre + infer + post, or the engine alone as its label says.",
+    "energy_joules": "Gross energy of one inference.",
+    "model_bytes": "Size of the file that was measured.",
+    "dice_ratio": "Mean Dice of that file.",
+    "peak_memory_bytes": "Highest resident memory of a process that runs it.",
+}
+
+
+def to_markdown(results: Sequence[BenchResult]) -> str:
+    """A table with a line per row, then the reasons of those that have no time and what weakens the others."""
+    entries = entries_of(results)
+    lines = [_line(_COLUMNS), _line(["---"] * 4 + ["--:"] * 6), *(_line(_cells(entry)) for entry in entries)]
+    reasons = [f"- {e.name}: {e.row.status}: {e.row.reason}" for e in entries if e.row.status != "ok"]
+    warnings = [
+        f"- {one.subject or 'machine'}: {one.message} ({one.remedy})" for result in results for one in result.warnings
+    ]
+    return "\n".join([*lines, *([""] if reasons or warnings else []), *map(_escaped, (*reasons, *warnings))]) + "\n"
+
+
+def to_prometheus(results: Sequence[BenchResult]) -> str:
+    """Gauges of each row. A value that is missing has no line, as Prometheus has it."""
+    values: dict[str, list[str]] = {name: [] for name in _HELP}
+    for entry in entries_of(results):
+        labels = {
+            "machine": entry.machine,
+            "variant": entry.row.name,
+            "evidence": entry.result.evidence,
+            "pipeline": entry.result.pipeline,
+            "sha256": entry.row.model.sha256 or "",
+        }
+        total, cold = entry.row.distribution(), entry.row.cold
+        for share, ms in (("0.5", total.p50), ("0.9", total.p90), ("0.99", total.p99)) if total else ():
+            values["latency_seconds"].append(_sample("latency_seconds", labels | {"quantile": share}, ms / 1e3))
+        plain = {
+            "energy_joules": entry.energy_mj / 1e3 if entry.energy_mj is not None else None,
+            "model_bytes": entry.row.model.bytes,
+            "dice_ratio": entry.dice,
+            "peak_memory_bytes": cold.peak_mib * 2**20 if cold and cold.peak_mib else None,
+        }
+        for name, value in plain.items():
+            if value is not None:
+                values[name].append(_sample(name, labels, value))
+    lines = []
+    for name, samples in values.items():
+        if samples:
+            lines += [f"# HELP edgeseg_{name} {_HELP[name]}", f"# TYPE edgeseg_{name} gauge", *samples]
+    return "\n".join(lines) + "\n"
+
+
+def _sample(name: str, labels: dict[str, str], value: float) -> str:
+    escaped = {key: text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for key, text in labels.items()}
+    inside = ",".join(f'{key}="{text}"' for key, text in escaped.items())
+    return f"edgeseg_{name}{{{inside}}} {value!r}"
+
+
+def _cells(entry: Entry) -> list[str]:
+    total, row = entry.row.distribution(), entry.row
+    times = ["-" if ms is None else f"{ms:.2f}" for ms in (entry.p50_ms, total.p90 if total else None)]
+    dice = "-" if entry.dice is None else f"{entry.dice:.3f}"
+    energy = "-" if entry.energy_mj is None else f"{entry.energy_mj:.3g}"
+    size = "-" if row.model.bytes is None else f"{row.model.bytes / 1e6:.2f}"
+    return [
+        entry.machine,
+        row.name,
+        entry.result.evidence,
+        row.status,
+        size,
+        dice,
+        *times,
+        energy,
+        str(total.n if total else 0),
+    ]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell if set(cell) <= set('-:') else _escaped(cell) for cell in cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

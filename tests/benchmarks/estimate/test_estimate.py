@@ -1,0 +1,108 @@
+"""An estimate: layers counted by hand, the roofline's arithmetic, what a measured row changes."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from edgeseg.benchmarks.cli import app
+from edgeseg.benchmarks.estimate.devices import DEVICES, Peak, peak_of
+from edgeseg.benchmarks.estimate.graph import Layer, layers_of
+from edgeseg.benchmarks.estimate.roofline import calibrated, network_time
+from edgeseg.benchmarks.result import ModelFile
+from edgeseg.benchmarks.result_file import write_result
+from edgeseg.export.pack import BundleInfo, VariantSource, pack
+from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.errors import ConfigError, MeasureError
+
+
+def test_layers_of_the_tiny_network_by_hand(make_model):
+    """3x3 from 1 to 4 channels with stride 2 on 48x64, 3x3 from 4 to 3 on 24x32; the rest is folded or free."""
+    layers = layers_of(make_model("a", 4), (1, 48, 64, 1))
+    convolutions = [layer for layer in layers if layer.op == "Conv"]
+    assert [layer.macs for layer in convolutions] == [24 * 32 * 4 * 9, 24 * 32 * 3 * 4 * 9]
+    assert [layer.weights for layer in convolutions] == [4 * 9, 3 * 4 * 9]
+    assert convolutions[0].activations == 48 * 64 + 24 * 32 * 4
+    assert {layer.op for layer in layers} == {"Conv", "Transpose"}
+
+
+def test_a_shape_that_does_not_fit_is_told(make_model, tmp_path):
+    with pytest.raises(MeasureError, match=r"layers of model\.onnx cannot be counted"):
+        layers_of(make_model("a"), (1, 3, 8))
+    (tmp_path / "no.onnx").write_bytes(b"no model")
+    with pytest.raises(MeasureError, match="cannot be counted"):
+        layers_of(tmp_path / "no.onnx", (1, 8, 8, 1))
+
+
+PEAK = Peak({"fp32": 100, "int8": 400}, 10, 4, "made up", (0.5, 1.0), (0.5, 1.0), (0.0, 0.0))
+
+
+def test_the_roofline():
+    heavy = Layer("Conv", 5_000_000_000, 1000, 1000)  # 10 GFLOP at 100 GFLOP/s
+    wide = Layer("Add", 0, 250_000_000, 0)  # 1 GB of float32 at 10 GB/s
+    found = network_time("a", [heavy, wide], "fp32", PEAK, 4)
+    assert (found.low_ms, found.high_ms) == (pytest.approx(200), pytest.approx(400))
+    assert found.low_ms < found.ms < found.high_ms and found.to_json()["evidence"] == "estimate"
+    assert network_time("a", [heavy], "fp32", PEAK, 1).low_ms == pytest.approx(400)  # one of four cores
+    assert network_time("a", [heavy], "fp32", PEAK, 8).low_ms == pytest.approx(100)
+    assert network_time("a", [heavy], "int8", PEAK, 4).low_ms == pytest.approx(25)
+    assert network_time("a", [wide], "int8", PEAK, 4).low_ms == pytest.approx(25)
+    assert network_time("a", [heavy], "fp16", PEAK, 4).low_ms == pytest.approx(100)  # no fp16: computed in fp32
+    assert network_time("a", [heavy], "fp32", PEAK, 4).bound_by == "compute"
+    assert network_time("a", [wide], "fp32", PEAK, 4).bound_by == "memory"
+
+
+def test_measured_rows_scale_the_others_and_set_the_bars():
+    layers = [Layer("Conv", 10**9, 10**5, 10**4)]
+    found = [network_time(name, layers, kind, PEAK, 4) for name, kind in (("a", "fp32"), ("b", "int8"), ("c", "fp32"))]
+    one = calibrated(found, {"a": 2 * found[0].ms})
+    assert one[0].ms == pytest.approx(2 * found[0].ms) and one[1].ms == pytest.approx(2 * found[1].ms)
+    assert one[1].low_ms < one[1].ms < one[1].high_ms and one[1].calibrated_by == 1
+    two = calibrated(found, {"a": 2 * found[0].ms, "c": 8 * found[2].ms})
+    assert two[1].ms == pytest.approx(4 * found[1].ms)
+    assert two[1].low_ms <= 2 * found[1].ms and two[1].high_ms >= 8 * found[1].ms
+    assert calibrated(found, {}) == found
+
+
+def test_every_device_is_faster_in_its_narrower_types():
+    for name, peak in DEVICES.items():
+        assert peak.rate("int8", 4) >= peak.rate("fp32", 4) and peak.source, name
+    with pytest.raises(ConfigError, match="there are pi-zero-2w, pi4, pi5"):
+        peak_of("pi6")
+
+
+@pytest.fixture
+def bundle(tmp_path, make_model, spec, frame):
+    variants = [VariantSource("onnx-fp32", make_model("a", 16), spec)]
+    pack(tmp_path / "part.edgeseg", BundleInfo("part", "1", "tests only", spec.input), variants, [frame])
+    return tmp_path / "part.edgeseg"
+
+
+def test_the_command_says_estimate_everywhere(bundle, tmp_path, make_result, make_row):
+    run = CliRunner()
+    done = run.invoke(app, ["estimate", str(bundle), "--device", "pi5"])
+    assert done.exit_code == 0, done.output
+    assert "estimate, not measured" in done.stdout and done.stdout.splitlines()[1].endswith("estimate")
+    plain = json.loads(run.invoke(app, ["estimate", str(bundle), "--device", "pi5", "--json"]).stdout)
+    assert plain["rows"][0]["evidence"] == "estimate" and plain["rows"][0]["calibrated_by"] == 0
+    with Bundle.open(bundle) as opened:
+        sha256 = opened.manifest.variants[0].sha256
+    write_result(make_result(make_row("onnx-fp32", [[[7.15]]], model=ModelFile(sha256, 1))), tmp_path / "pi.json")
+    command = ["estimate", str(bundle), "--device", "pi5", "--measured", str(tmp_path / "pi.json"), "--json"]
+    (row,) = json.loads(run.invoke(app, command).stdout)["rows"]
+    assert row["ms"] == pytest.approx(7.0) and row["calibrated_by"] == 1  # infer of 7.15 ms in all
+    write_result(make_result(make_row("x", [[[7.0]]])), tmp_path / "other.json")
+    command[5] = str(tmp_path / "other.json")
+    done = run.invoke(app, command)
+    assert done.exit_code == 1 and "calibrates nothing" in done.stderr
+
+
+def test_this_machine_s_own_peak_is_measured():
+    peak = peak_of("here", lambda: 0.0)
+    assert peak.gflops["fp32"] > 0.1 and peak.gb_s > 0.1 and peak.cores >= 1
+
+
+def test_a_busy_machine_s_peak_is_not_seen():
+    taken = iter(range(0, 1_000_000, 1000))
+    with pytest.raises(MeasureError, match="so its peak cannot be seen"):
+        peak_of("here", lambda: float(next(taken)))

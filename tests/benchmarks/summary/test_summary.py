@@ -1,0 +1,104 @@
+"""Several results on one page and as text."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from edgeseg.benchmarks.cli import app
+from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.result_file import write_result
+from edgeseg.benchmarks.samples import Look
+from edgeseg.benchmarks.summary.entries import best_of, entries_of, front_of
+from edgeseg.benchmarks.summary.page import to_html
+from edgeseg.benchmarks.summary.texts import to_markdown, to_prometheus
+
+
+@pytest.fixture
+def results(make_result, make_row, noisy):
+    def row(name, ms, dice, seed):
+        return make_row(name, noisy(ms, seed), accuracy={"test": {"dice_mean": dice}})
+
+    pi = make_result(
+        row("fp32", 20.0, 0.800, 1),
+        row("int8", 8.0, 0.795, 2),
+        row("tiny", 3.0, 0.700, 3),
+        row("slow", 30.0, 0.790, 4),
+        make_row("trt", [], status="unsupported", reason="no TensorRT | <here>"),
+    )
+    pi = dataclasses.replace(pi, device={**pi.device, "name": "Raspberry Pi 5"})
+    jetson = make_result(row("fp32", 4.0, 0.800, 5), evidence="replayed")
+    return [pi, dataclasses.replace(jetson, device={**jetson.device, "name": "Jetson"})]
+
+
+def test_the_one_to_name_is_fast_and_close_to_the_best(results):
+    entries = entries_of(results[:1])
+    assert best_of(entries).row.name == "int8"  # half a point behind, and more than twice as fast
+    assert [entry.row.name for entry in front_of(entries)] == ["fp32", "int8", "tiny"]
+    assert best_of(entries_of(results)).machine == "Jetson"
+
+
+def test_unlike_machines_of_one_name_are_told_apart(make_result, make_row):
+    first = make_result(make_row("a", [[[1.0]]]))
+    second = dataclasses.replace(first, device={**first.device, "memory_mib": 1})
+    names = [entry.machine for entry in entries_of([first, second, first])]
+    assert names[0] == names[2] and names[1] == f"{names[0]} (2)"
+
+
+def test_the_page_has_its_parts_and_fetches_nothing(results):
+    page = to_html(results, ["edgeseg bench report a.json"])
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings == ["Accuracy against cost", "Distributions", "Stages", "Environment", "Commands"]
+    assert "fp32 takes" in page and "on Jetson" in page and "evidence: replayed" in page
+    assert "no TensorRT | &lt;here&gt;" in page and "none: no power meter was named" in page
+    assert not re.search(r'(?:src|href)="http|<script', page)
+
+
+def test_a_sustained_run_has_its_curves(make_result, make_row):
+    row = make_row("a", [[np.full(5, 4.0), np.full(5, 5.0)]])
+    blocks = tuple(
+        dataclasses.replace(block, start_ns=k * 60 * 10**9, end_ns=(k + 1) * 60 * 10**9)
+        for k, block in enumerate(row.processes[0].blocks)
+    )
+    looks = (Look(0, 50.0, 0, None, None), Look(70 * 10**9, 80.0, 1, None, None))
+    process = dataclasses.replace(row.processes[0], blocks=blocks, origin_ns=0, looks=looks)
+    result = make_result(dataclasses.replace(row, processes=(process,)), config=HarnessConfig(scenario="sustained"))
+    page = to_html([result])
+    assert "Under load" in page and "last minute / first 1.250; throttled after 70 s" in page
+
+
+def test_markdown_and_prometheus(results):
+    lines = to_markdown(results).splitlines()
+    assert lines[0].startswith("| machine | variant | evidence |") and lines[1].startswith("| --- |")
+    assert len([line for line in lines if line.startswith("| ")]) == 2 + 6
+    assert "- trt on Raspberry Pi 5: unsupported: no TensorRT \\| &lt;here>" in lines
+    text = to_prometheus(results)
+    found = re.findall(r'^edgeseg_latency_seconds\{.*variant="int8".*quantile="0.5"\} (\S+)$', text, re.MULTILINE)
+    assert float(found[0]) == pytest.approx(0.008, rel=0.05)
+    assert "# TYPE edgeseg_dice_ratio gauge" in text and "energy_joules" not in text
+    assert all(re.fullmatch(r"# .*|edgeseg_\w+\{[^{}]*\} \S+", line) for line in text.splitlines())
+
+
+def test_the_ending_says_what_is_written(results, tmp_path):
+    paths = [tmp_path / f"{n}.json" for n in range(2)]
+    for result, path in zip(results, paths, strict=True):
+        write_result(result, path)
+    run = CliRunner()
+    for ending, start in (
+        (".html", "<!doctype html>"),
+        (".md", "| machine"),
+        (".csv", "variant,"),
+        (".prom", "# HELP"),
+    ):
+        out = tmp_path / f"report{ending}"
+        done = run.invoke(app, ["report", *map(str, paths), "-o", str(out)])
+        assert done.exit_code == 0 and out.read_text().startswith(start), done.output
+    assert len((tmp_path / "report.csv").read_text().splitlines()) == 1 + 6
+    assert run.invoke(app, ["report", str(paths[0]), "-o", str(tmp_path / "r.xml")]).exit_code == 0
+    assert 'skipped="1"' in (tmp_path / "r.xml").read_text()
+    for wrong, reason in ((tmp_path / "r.pdf", "end its name in one of .html"), (tmp_path / "two.xml", "2 are given")):
+        done = run.invoke(app, ["report", *map(str, paths), "-o", str(wrong)])
+        assert done.exit_code == 2 and reason in done.stderr and not wrong.exists()
+    assert run.invoke(app, ["report", str(paths[0])]).stdout.startswith("| machine")
