@@ -167,6 +167,13 @@ def test_a_phone_that_charges_is_refused_and_the_unit_is_said(board):
         open_meter("battery", root)
 
 
+def test_half_a_driver_is_told_without_a_traceback(board):
+    root = board("orin_nx_jp5")
+    (root / "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3/update_interval").write_text("fast\n")
+    with pytest.raises(MeasureError, match=r"jetson-ina3221 is there and cannot be read.*fast"):
+        open_meter("auto", root)
+
+
 def test_an_unknown_meter_is_refused():
     with pytest.raises(ConfigError, match="jetson-ina3221"):
         open_meter("joulescope")

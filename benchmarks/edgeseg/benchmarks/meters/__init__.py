@@ -47,7 +47,12 @@ def open_meter(spec: str, root: Path = Path("/")) -> Meter:
     known_meter(spec)
     names = _BY_ITSELF if name == AUTO else [name]
     for one in names:
-        meter = METERS[one](root, argument)
+        try:
+            meter = METERS[one](root, argument)
+        except (OSError, ValueError) as error:  # half a driver, or a file that holds no number
+            raise MeasureError(
+                f"the meter {one} is there and cannot be read: {error}; name another by --meter"
+            ) from error
         if meter is not None:
             return meter
     looked = f"none of {', '.join(_BY_ITSELF)}" if name == AUTO else f"no {spec}"

@@ -69,11 +69,13 @@ class _Process:
 
     def __init__(self, meter: str, root: Path) -> None:
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(_SAMPLER, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
+        # In a session of its own: Ctrl-C is for the parent, whose end closes the pipe.
+        self._process = subprocess.Popen(_SAMPLER, stdin=pipe, stdout=pipe, text=True, start_new_session=True)  # noqa: S603
         assert self._process.stdin and self._process.stdout
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._stdin.write(json.dumps({"meter": meter, "root": str(root)}) + "\n")
-        self._stdin.flush()
+        with suppress(BrokenPipeError):  # it ended at once; what follows says so
+            self._stdin.write(json.dumps({"meter": meter, "root": str(root)}) + "\n")
+            self._stdin.flush()
         found = self._line()
         if "sensor" not in found:
             self.stop()
