@@ -97,7 +97,7 @@ def start(values: dict[str, Any], _data: BinaryIO) -> None:
     folder = ROOT / "runs" / values["id"]
     folder.mkdir(parents=True, exist_ok=True)
     alive = _locked(folder / "alive")
-    if alive is None:  # this very job is at work already
+    if alive is None or (folder / "result.json").is_file():  # this very job is at work already, or done
         say({"began": False})
         return
     bench = _locked(ROOT / "lock")
