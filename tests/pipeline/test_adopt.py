@@ -88,7 +88,9 @@ def test_it_is_packed_verified_and_run(folder: Path, data: DataSet, tmp_path: Pa
     with Bundle.open(bundle) as opened:
         (variant,) = opened.variants
         assert opened.read(variant.file) == (folder / "model.onnx").read_bytes()
-        assert variant.accuracy["test"]["dice_mean"] > 0.9
+        test = variant.accuracy["test"]
+        assert test["dice_mean"] > 0.9
+        assert test["dice_interval"]["lo95"] <= test["dice_mean"] <= test["dice_interval"]["hi95"]
         assert opened.manifest.data[0]["used_for"] == "scores"
         assert opened.manifest.bundle_version == "1.4"
     assert edgeseg("verify", bundle, "--allow-unsigned").exit_code == 0

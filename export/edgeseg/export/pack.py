@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from edgeseg.export.model_card import ENTRY as CARD_ENTRY
+from edgeseg.export.model_card import model_card
 from edgeseg.runtime.archive.layout import chunks
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.backends import open_backend
@@ -124,6 +126,7 @@ def pack(path: Path, info: BundleInfo, variants: Sequence[VariantSource], golden
     # The identity covers every file, since the manifest holds the hash of each variant and the golden ones follow.
     digest = hashlib.sha256(_to_bytes(manifest) + _sums(entries)).hexdigest()
     manifest = replace(manifest, bundle_id=f"{info.name}-{digest[:16]}")
+    entries[CARD_ENTRY] = model_card(manifest).encode()
     _write(Path(path), {MANIFEST_ENTRY: _to_bytes(manifest), **entries})
     return manifest
 

@@ -15,6 +15,7 @@ import typer
 from edgeseg.pipeline.commands.adopt import adopt
 from edgeseg.pipeline.commands.build import build
 from edgeseg.pipeline.commands.crossval import crossval
+from edgeseg.pipeline.commands.diff import diff
 from edgeseg.pipeline.commands.doctor import doctor_app
 from edgeseg.pipeline.commands.export import export_app
 from edgeseg.pipeline.commands.failures import Stop, reported
@@ -243,6 +244,11 @@ app.command(
     rich_help_panel=_BUNDLE,
     epilog=f"Example: edgeseg build part.edgeseg --variant trt-int8 --capability sm86 --out engines. {EXITS}",
 )(build)
+
+
+app.command(
+    rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg diff old.edgeseg new.edgeseg --data data/parts. {EXITS}"
+)(diff)
 
 
 @app.command(

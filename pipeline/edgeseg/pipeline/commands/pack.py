@@ -86,6 +86,7 @@ def variants(folders: list[Path], data: DataSet) -> list[VariantSource]:
     from edgeseg.pipeline.commands.progress import count_progress
     from edgeseg.runtime.errors import ConfigError
     from edgeseg.runtime.hashes import sha256_file
+    from edgeseg.runtime.score.intervals import dice_interval
     from edgeseg.runtime.score.metrics import summarize
     from edgeseg.runtime.step_folder import open_step
 
@@ -104,6 +105,7 @@ def variants(folders: list[Path], data: DataSet) -> list[VariantSource]:
             with count_progress(f"scoring {name} on {split}") as progress:
                 scores = score_file(model, spec, data, data.split(split), progress=progress)
             accuracy[split] = summarize(scores, data.classes)
+        accuracy["test"]["dice_interval"] = dice_interval(scores)
         found[name] = VariantSource(name, model, spec, accuracy, sha256)
     return list(found.values())
 
