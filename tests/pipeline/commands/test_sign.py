@@ -95,3 +95,8 @@ def test_signing_on_another_machine(bundle: Path, key: Path, tmp_path: Path) -> 
 def test_one_way_of_signing_at_a_time(bundle: Path, words: list[str]) -> None:
     done = edgeseg("sign", bundle, *words)
     assert done.exit_code == 2 and "give --key, or --digest-out" in done.stderr
+
+
+def test_a_role_cannot_be_changed_when_attaching(bundle: Path) -> None:
+    done = edgeseg("sign", bundle, "--attach", "x", "--statement", "y", "--role", "quality")
+    assert done.exit_code == 2 and "stands in the statement" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,20 @@ def test_a_size_that_is_not_there_is_not_believed(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_two_entries_of_one_name_are_refused_though_the_directory_has_both(tmp_path: Path) -> None:
+    entries = [layout.Entry("a", zlib.crc32(content), len(content)) for content in (b"one", b"two")]
+    pieces = [layout.local_header(entry) + content for entry, content in zip(entries, (b"one", b"two"), strict=True)]
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"".join(pieces) + layout.directory(entries))
+    with pytest.raises(ArchiveError, match="'a' is there twice"):
+        Archive.open(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x05\x06" + bytes(18), b"PK\x01\x02" + bytes(60), bytes(100)])
+def test_what_holds_no_entry_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="no entry begins at byte 0"):
+        Archive.open(path)

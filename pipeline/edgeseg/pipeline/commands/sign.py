@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from edgeseg.runtime.trust.signature import Statement
 
 
+_ROLE = "release"
+
+
 def keygen(
     key: Annotated[Path, typer.Argument(help="The private key to write; the public one gets .pub.", metavar="FILE")],
     as_json: Json = False,
@@ -35,7 +38,9 @@ def keygen(
 def sign(
     bundle: BundleFile,
     key: Annotated[Path | None, typer.Option(help="Private key to sign with.", metavar="FILE")] = None,
-    role: Annotated[str, typer.Option(help="What the signer stands for.", metavar="ROLE")] = "release",
+    role: Annotated[
+        str | None, typer.Option(help=f"What the signer stands for. Default: {_ROLE}.", metavar="ROLE")
+    ] = None,
     digest_out: Annotated[
         Path | None,
         typer.Option(help="Write what is to be signed elsewhere, as by an HSM; needs --public.", metavar="FILE"),
@@ -64,10 +69,15 @@ def sign(
         given = [name for name, value in (("key", key), ("out", digest_out), ("attach", attach)) if value is not None]
         if len(given) != 1 or (digest_out is None) != (public is None) or (attach is None) != (statement is None):
             raise typer.BadParameter("give --key, or --digest-out with --public, or --attach with --statement")
+        if attach is not None and role is not None:
+            raise typer.BadParameter("--role stands in the statement that was signed; leave it out with --attach")
         if key is not None:
-            found, words = _sign(bundle, key, role), f"signed {bundle}"
+            found, words = _sign(bundle, key, role or _ROLE), f"signed {bundle}"
         elif digest_out is not None and public is not None:
-            found, words = _digest(bundle, public, role, digest_out), f"wrote {digest_out}, to be signed as it is,"
+            found, words = (
+                _digest(bundle, public, role or _ROLE, digest_out),
+                f"wrote {digest_out}, to be signed as it is,",
+            )
         else:
             assert attach is not None and statement is not None
             found, words = _attach(bundle, statement, attach), f"signed {bundle}"
