@@ -2,7 +2,7 @@
 
     python demo/make.py build      # trains in build/demo for a few minutes; again, it packs what is there
 
-The parts of the encoder that these surfaces do not need are taken out after the training: without them it sees the same.
+Parts of the encoder that these surfaces do not need are taken out after the training: without them it sees the same.
 Nothing is timed: a time of the machine that packs says nothing of the one that the bundle is tried on.
 """
 
