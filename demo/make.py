@@ -71,8 +71,8 @@ def export(run: Path, recipe: Recipe, data: DataSet) -> list[Path]:
         read_image(one.image, data.color)[None, ..., None] for one in data.split("train")[: recipe.quantize.images]
     ]
     plan = make_plan(folded, collect_ranges(folded, images))
-    written = write_quantised("tflite", Origin(model, plan, source, origin_spec), tflite / "model.tflite")
-    _describe(tflite, written.spec)
+    int8, _ = write_quantised("tflite", Origin(model, plan, source, origin_spec), tflite / "model.tflite")
+    _describe(tflite, int8)
     return [onnx, tflite]
 
 
