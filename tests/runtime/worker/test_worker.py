@@ -27,6 +27,7 @@ from edgeseg.runtime.errors import (
     LateError,
     WorkerError,
 )
+from edgeseg.runtime.worker import shared
 from edgeseg.runtime.worker.answer import Answer
 
 VARIANT = "onnx-fp32"
@@ -226,6 +227,36 @@ def test_more_memory_than_allowed_is_an_error_of_that_frame(tmp_path: Path, tiny
         assert worker(small).status == "ok"
     with Worker.open(step, None, 1) as unlimited:
         assert unlimited(large).status == "ok"
+
+
+def test_a_frame_larger_than_memory_is_refused_before_it_is_copied(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "available_mib", lambda: 100)
+    with pytest.raises(FrameError, match="100 MiB are free"):
+        worker(np.broadcast_to(np.zeros((1, 1), np.uint8), (100_000, 100_000)))  # 10 gigapixels in one byte
+    assert worker(FRAMES[0]).status == "ok"
+
+
+def test_a_call_that_is_interrupted_leaves_its_mask_to_nobody_else(tiny_bundle: Path, segmenter: Segmenter) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise StopError
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        with Worker.open(tiny_bundle, VARIANT, 1) as worker:
+            assert worker.pid is not None
+            for _ in range(5):
+                with pytest.raises(StopError):
+                    in_the_middle(worker, FRAMES[0], lambda pid: os.kill(os.getpid(), signal.SIGUSR1))
+                os.kill(worker.pid, signal.SIGCONT)
+                np.testing.assert_array_equal(mask_of(worker(FRAMES[-2])), segmenter(FRAMES[-2]).mask)
+            assert worker.counts.restarts == 0
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_bundle_that_is_replaced_is_served_as_it_was(tmp_path: Path, tiny_bundle: Path, tiny_onnx) -> None:

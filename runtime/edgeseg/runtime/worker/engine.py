@@ -78,8 +78,9 @@ class RestartingEngine:
         assert self._process is not None
         self._frames.array(frame.shape, frame.dtype.name)[...] = frame
         request = {"shape": frame.shape, "dtype": frame.dtype.name}
-        self._process.send({**request, "probability": extras[0], "regions": extras[1]})
+        # Before it is asked: whatever interrupts this, the next call waits for the answer to this one.
         self._hangs_at_s = monotonic() + self._config.hang_s
+        self._process.send({**request, "probability": extras[0], "regions": extras[1]})
         message = self._await(due_s)
         if "error" in message:
             error = take_error(message)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.errors import FrameError
+from edgeseg.runtime.out_of_memory import available_mib
 
 _PAGE = mmap.PAGESIZE
 
@@ -46,13 +47,19 @@ class SharedMemory:
 
     def _grow(self, needed: int) -> None:
         size = max(os.fstat(self.descriptor).st_size, -(-needed // _PAGE) * _PAGE)
+        free_mib = available_mib()
+        if free_mib is not None and needed >> 20 > free_mib:
+            raise _too_large(size, f"{free_mib} MiB are free")
         try:
             # Taken at once: a page that is not there when it is first written to would end the process.
             os.posix_fallocate(self.descriptor, 0, size)
             self._map = mmap.mmap(self.descriptor, size)  # the last one goes with its last view
         except OSError as error:
-            found = f"Memory ran out where {size >> 20} MiB were needed to hand over a frame ({error.strerror})"
-            raise FrameError(f"{found}. Use a smaller frame.") from error
+            raise _too_large(size, str(error.strerror)) from error
+
+
+def _too_large(size: int, why: str) -> FrameError:
+    return FrameError(f"{size >> 20} MiB of memory are needed to hand over a frame ({why}). Use a smaller frame.")
 
 
 def _nameless() -> int:
