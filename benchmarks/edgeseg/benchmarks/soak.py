@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.runtime import Segmenter, Worker
+from edgeseg.runtime import Segmenter, Worker, WorkerConfig
 
 _POINTS = 20  # times that it is looked at
 _KILLS = 10
@@ -89,7 +89,9 @@ def main() -> int:
     n, here, found = arguments.frames, os.getpid(), dict[str, list[Look]]()
     with Segmenter.open(arguments.bundle, arguments.variant, threads=1) as segmenter:
         (found[f"Segmenter, {segmenter.name}"],) = soak(segmenter, n, [here])
-    with Worker.open(arguments.bundle, arguments.variant, threads=1) as worker:
+    # A machine that holds this process still for a while must not be taken for an engine that hangs.
+    patient = WorkerConfig(hang_s=3600, start_s=3600)
+    with Worker.open(arguments.bundle, arguments.variant, threads=1, config=patient) as worker:
         assert worker.pid is not None
         caller, engine = soak(worker, n, [here, worker.pid])
         found |= {"Worker: who calls": caller, "Worker: its engine": engine}

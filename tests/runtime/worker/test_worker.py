@@ -31,13 +31,15 @@ from edgeseg.runtime.worker import shared
 from edgeseg.runtime.worker.answer import Answer
 
 VARIANT = "onnx-fp32"
-REJECT = WorkerConfig(on_late="reject", on_error="reject")
+PATIENT_S = 600.0  # a machine that holds everything still for a while must not look like an engine that hangs
+PATIENT = WorkerConfig(hang_s=PATIENT_S)
+REJECT = WorkerConfig(hang_s=PATIENT_S, on_late="reject", on_error="reject")
 FRAMES = [np.full((40 + n, 50, *channels), 20 + 40 * n, np.uint8) for n in range(6) for channels in ((), (3,))]
 
 
 @pytest.fixture(scope="module")
 def worker(tiny_bundle: Path) -> Iterator[Worker]:
-    with Worker.open(tiny_bundle, VARIANT, 1) as opened:
+    with Worker.open(tiny_bundle, VARIANT, 1, PATIENT) as opened:
         yield opened
 
 
@@ -113,12 +115,16 @@ def test_a_mask_is_the_caller_s_own(worker: Worker) -> None:
     np.testing.assert_array_equal(first, kept)
 
 
-@pytest.mark.parametrize("strike", [kill, crash, nothing], ids=["SIGKILL", "SIGSEGV", "SIGSTOP"])
+@pytest.mark.parametrize(
+    ("strike", "hang_s"),
+    [(kill, PATIENT_S), (crash, PATIENT_S), (nothing, 3)],
+    ids=["SIGKILL", "SIGSEGV", "SIGSTOP"],
+)
 def test_a_crash_in_the_middle_of_a_thousand_frames_costs_none(
-    tiny_bundle: Path, segmenter: Segmenter, strike: Callable[[int], None]
+    tiny_bundle: Path, segmenter: Segmenter, strike: Callable[[int], None], hang_s: float
 ) -> None:
     right = [segmenter(frame).mask for frame in FRAMES]
-    with Worker.open(tiny_bundle, VARIANT, 1, WorkerConfig(hang_s=2)) as worker:
+    with Worker.open(tiny_bundle, VARIANT, 1, WorkerConfig(hang_s=hang_s)) as worker:
         tries = []
         for number in range(1000):
             index = number % len(FRAMES)
@@ -150,7 +156,7 @@ def test_a_frame_that_crashes_the_engine_twice_is_reported_and_the_others_are_se
 
 
 def test_a_frame_is_late_and_the_next_gets_its_own_mask(tiny_bundle: Path, segmenter: Segmenter) -> None:
-    config = WorkerConfig(deadline_ms=300, on_late="reject", on_error="raise")
+    config = WorkerConfig(deadline_ms=300, hang_s=PATIENT_S, on_late="reject")
     with Worker.open(tiny_bundle, VARIANT, 1, config) as worker:
         late = in_the_middle(worker, FRAMES[0], nothing)
         assert (late.status, late.result, late.decision) == ("late", None, "reject")
@@ -167,7 +173,7 @@ def test_a_frame_is_late_and_the_next_gets_its_own_mask(tiny_bundle: Path, segme
 
 
 def test_late_frames_can_be_errors(tiny_bundle: Path) -> None:
-    with Worker.open(tiny_bundle, VARIANT, 1, WorkerConfig(deadline_ms=50)) as worker:
+    with Worker.open(tiny_bundle, VARIANT, 1, WorkerConfig(deadline_ms=50, hang_s=PATIENT_S)) as worker:
         with pytest.raises(LateError, match="50 ms"):
             in_the_middle(worker, FRAMES[0], nothing)
         assert worker.counts.late == 1
@@ -218,14 +224,14 @@ def test_a_config_that_means_nothing_is_refused(changes: dict) -> None:
 
 def test_more_memory_than_allowed_is_an_error_of_that_frame(tmp_path: Path, tiny_onnx) -> None:
     step = step_folder(tmp_path, tiny_onnx())
-    with Worker.open(step, None, 1, WorkerConfig(memory_mib=300, on_error="reject")) as worker:
+    with Worker.open(step, None, 1, WorkerConfig(hang_s=PATIENT_S, memory_mib=300, on_error="reject")) as worker:
         small, large = np.zeros((64, 64), np.uint8), np.zeros((4000, 4000), np.uint8)
         assert worker(small).status == "ok"
         answer = worker(large)  # its float copies take more than 64 MiB each, several at once
         assert answer.status == "error" and "emory" in str(answer.reason), answer
         assert answer.tries == 2  # it might have lost its memory bit by bit
         assert worker(small).status == "ok"
-    with Worker.open(step, None, 1) as unlimited:
+    with Worker.open(step, None, 1, PATIENT) as unlimited:
         assert unlimited(large).status == "ok"
 
 
@@ -247,7 +253,7 @@ def test_a_call_that_is_interrupted_leaves_its_mask_to_nobody_else(tiny_bundle: 
 
     before = signal.signal(signal.SIGUSR1, stop)
     try:
-        with Worker.open(tiny_bundle, VARIANT, 1) as worker:
+        with Worker.open(tiny_bundle, VARIANT, 1, PATIENT) as worker:
             assert worker.pid is not None
             for _ in range(5):
                 with pytest.raises(StopError):
@@ -262,7 +268,7 @@ def test_a_call_that_is_interrupted_leaves_its_mask_to_nobody_else(tiny_bundle: 
 def test_a_bundle_that_is_replaced_is_served_as_it_was(tmp_path: Path, tiny_bundle: Path, tiny_onnx) -> None:
     path, other = tmp_path / "line.edgeseg", tmp_path / "new.edgeseg"
     shutil.copy(tiny_bundle, path)
-    with Worker.open(path, VARIANT, 1) as worker, Segmenter.open(path, VARIANT, 1) as segmenter:
+    with Worker.open(path, VARIANT, 1, PATIENT) as worker, Segmenter.open(path, VARIANT, 1) as segmenter:
         before = segmenter(FRAMES[4]).mask
         other.write_bytes(b"another bundle")
         other.replace(path)
@@ -282,9 +288,21 @@ def test_a_file_that_is_written_over_is_never_served_by_a_restart(tmp_path: Path
         assert answer.status == "error" and "replaced" in str(answer.reason)
 
 
+def test_a_core_count_that_changes_is_no_other_model(tiny_bundle: Path) -> None:
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        pytest.skip("this process may run on one core only")
+    with Worker.open(tiny_bundle, VARIANT, None, PATIENT) as worker:
+        os.sched_setaffinity(0, {min(cores)})  # and of what is started from here
+        try:
+            assert in_the_middle(worker, FRAMES[0], kill).tries == 2
+        finally:
+            os.sched_setaffinity(0, cores)
+
+
 def test_two_processes_and_two_threads_on_one_bundle(tiny_bundle: Path, segmenter: Segmenter) -> None:
     right = [segmenter(frame).mask for frame in FRAMES]
-    with Worker.open(tiny_bundle, VARIANT, 1) as one, Worker.open(tiny_bundle, VARIANT, 1) as other:
+    with Worker.open(tiny_bundle, VARIANT, 1, PATIENT) as one, Worker.open(tiny_bundle, VARIANT, 1, PATIENT) as other:
         assert one.pid != other.pid
 
         def work(number: int) -> None:
@@ -329,7 +347,7 @@ def test_nothing_is_left_behind(tiny_bundle: Path) -> None:
 
 
 def test_a_restart_is_logged_with_its_facts(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with Worker.open(tiny_bundle, VARIANT, 1) as worker, caplog.at_level("INFO", "edgeseg.runtime"):
+    with Worker.open(tiny_bundle, VARIANT, 1, PATIENT) as worker, caplog.at_level("INFO", "edgeseg.runtime"):
         pid = worker.pid
         in_the_middle(worker, FRAMES[0], kill)
     told = {record.event: record for record in caplog.records}  # type: ignore[attr-defined]
@@ -372,11 +390,10 @@ def test_the_engine_ends_with_who_started_it(tiny_bundle: Path, how: str, sent: 
     assert gone(pid)
 
 
-def test_an_engine_that_crashes_while_opening_is_an_error(tiny_bundle: Path) -> None:
-    # What a hostile model file does to an engine, in the one way that works with each: no memory to open it in.
-    with pytest.raises((WorkerError, BackendError)) as caught:
+def test_a_process_that_ends_while_it_opens_is_an_error(tiny_bundle: Path) -> None:
+    # As a hostile model file may end it; here for want of memory to load its libraries, which works with any engine.
+    with pytest.raises(WorkerError, match=r"tiny\.edgeseg: opening it failed twice.*memory_mib \(1\)"):
         Worker.open(tiny_bundle, VARIANT, 1, WorkerConfig(memory_mib=1))
-    assert str(tiny_bundle) in str(caught.value) or "emory" in str(caught.value)
 
 
 def step_folder(tmp_path: Path, model) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -38,7 +39,7 @@ class RestartingEngine:
         EdgesegError: As `Segmenter.open` does; a WorkerError where the engine crashed or hung twice while opening.
 
     Attributes:
-        facts: What `Segmenter.describe` said when it was first opened.
+        facts: What `Segmenter.describe` said when it was opened last.
         spec: Description of the model.
         restarts: How often it was started again.
     """
@@ -120,8 +121,10 @@ class RestartingEngine:
             try:
                 self._await_idle(inf)
             except WorkerError as again:
-                found = f"{self._path}: opening it failed twice. {again}"
-                raise WorkerError(f"{found} The file is damaged or hostile, or its engine is: try another.") from again
+                limit = self._config.memory_mib
+                less = "" if limit is None else f", or memory_mib ({limit}) is too little"
+                found = f"{self._path}: opening it failed twice. {again} The file is damaged or hostile, or its engine"
+                raise WorkerError(f"{found} is: try another{less}.") from again
 
     def _start(self) -> None:
         self._process = Process(self._order)
@@ -142,15 +145,16 @@ class RestartingEngine:
 
     def _check_model(self, message: Message) -> None:
         facts = dict(message["model"])
-        if self.facts and facts != self.facts:
+        # Of the rest, threads follow from cores, whose number may change, and the engine may have been updated.
+        if self.facts and facts["spec"] != self.facts["spec"]:
             self._kill()
             raise BundleError(f"{self._path} was replaced by another model. Close this worker, and open that one.")
         if not self.facts:
-            self.facts = facts
             for said in message.get("warnings", ()):
                 warnings.warn(said, RuntimeWarning, stacklevel=6)
             # A restart opens what was chosen first.
-            self._order = Order(**{**vars(self._order), "variant": facts["variant"]})
+            self._order = replace(self._order, variant=facts["variant"])
+        self.facts = facts
         told = {"event": "engine_started", "model": self._order.shown, "pid": self.pid, "variant": facts["variant"]}
         _LOG.info("%s: %s runs in %s", self._path, facts["variant"], facts["engine"], extra=told)
 
