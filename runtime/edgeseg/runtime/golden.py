@@ -35,7 +35,8 @@ def decode_png(content: bytes, name: str) -> np.ndarray:
         pixels = None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
         raise BundleError(f"{name}: not a gray or RGB PNG. Pack the bundle again.")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels
+    found: np.ndarray = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels
+    return found
 
 
 def differing_share(mask: np.ndarray, expected: np.ndarray) -> float:
