@@ -6,13 +6,16 @@ WORKERS ?= 2
 # Address of an additional package index, such as the one that PyTorch's site names for its CPU builds.
 TORCH_INDEX ?=
 
+# Of virtual-pi: a data set whose images are segmented on both machines, beside the demo's.
+IMAGES ?= $(wildcard $(or $(EDGESEG_DATA),../shared/data)/usgra_nerve_vessel)
+
 BIN := $(VENV)/bin
 READY := $(VENV)/.edgeseg-ready
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PACKAGES := train compress export runtime benchmarks pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest compat check format clean
+.PHONY: help setup demo test test-lowest compat virtual-pi sbom check format clean
 
 help: ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12] [TORCH_INDEX=URL]"
@@ -31,6 +34,13 @@ test-lowest: $(READY) ## run the device's tests on the lowest versions allowed, 
 
 compat: $(READY) ## compare the TFLite files of make demo's bundle in every interpreter; fetches TensorFlow, 2 GB on disk
 	$(BIN)/python benchmarks/compat.py $(RUNS)/demo/demo.edgeseg $(if $(DATA),--data $(DATA))
+
+virtual-pi: $(READY) ## run the bundle of make demo on emulated Raspberry Pis, against this machine; says why where it cannot
+	@$(BIN)/python tests/virtual_pi/check.py $(RUNS)/demo/demo.edgeseg --data $(or $(DATA),$(RUNS)/demo/data/*) \
+	  $(if $(IMAGES),--images $(IMAGES)) || [ $$? = 77 ]
+
+sbom: $(READY) ## write the software bill of materials of every extra, CycloneDX, into build/sbom
+	$(BIN)/python .ci/sbom.py build/sbom
 
 check: $(READY) ## ruff, mypy, import-linter and the checks of the documentation
 	$(BIN)/ruff check .

@@ -177,7 +177,7 @@ def test_the_lowest_versions_that_are_tested_are_those_declared() -> None:
         re.match(r"([\w.-]+)>=([\d.]+)", one).groups()
         for one in [
             *project["dependencies"],
-            *(one for extra in ("cv", "ort", "litert", "bench") for one in extras[extra]),
+            *(one for extra in ("cv", "ort", "litert", "sign", "bench") for one in extras[extra]),
         ]
         if not one.startswith("edgeseg[")
     )

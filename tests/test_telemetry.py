@@ -106,7 +106,7 @@ def host_modules() -> list[str]:
 
 COMMANDS = {
     "predict": ["-m", "edgeseg.runtime", "predict", "BUNDLE", "IMAGE", "--out", "OUT", "--variant", "onnx-fp32"],
-    "verify": ["-m", "edgeseg.runtime", "verify", "BUNDLE"],
+    "verify": ["-m", "edgeseg.runtime", "verify", "BUNDLE", "--allow-unsigned"],
     "doctor": ["-m", "edgeseg.runtime", "doctor", "BUNDLE"],
     "bench": [
         *("-c", "from edgeseg.runtime.entry import bench; bench()", "run", "BUNDLE", "--threads", "1"),

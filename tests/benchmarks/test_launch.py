@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.job import EVENT_MARK, Job
+from edgeseg.benchmarks.events import EVENT_MARK
+from edgeseg.benchmarks.job import Job
 from edgeseg.benchmarks.launch import WorkerDied, run_worker
 
 

@@ -102,6 +102,23 @@ def test_a_damaged_result_is_refused(result, change):
         from_json(edited(result, change))
 
 
+def test_results_of_version_1_are_read(result):
+    """There a row said nothing of its evidence, and nobody else's figures had a place."""
+
+    def as_it_was(document):
+        document["schema_version"] = 1
+        for row in document["rows"]:
+            del row["evidence"], row["told"]
+
+    assert from_json(edited(result, as_it_was)) == from_json(edited(result, lambda _document: None))
+
+
+def test_a_rows_evidence_is_its_results(result):
+    for change in (lambda o: o["rows"][0].update(evidence="emulated"), lambda o: o.update(evidence="measured")):
+        with pytest.raises(MeasureError, match="damaged or was edited"):
+            from_json(edited(result, change))
+
+
 def test_another_version_is_refused_with_both_numbers(result):
     with pytest.raises(MeasureError, match=r"schema_version 99, this edgeseg reads 1"):
         from_json(edited(result, lambda o: o.update(schema_version=99)), "old.json")

@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from edgeseg.benchmarks.job import Job, failure, read_event, without_paths
+from edgeseg.benchmarks.events import failure, read_event, without_paths
+from edgeseg.benchmarks.job import Job
 from edgeseg.benchmarks.memory import peak_memory_mib
 from edgeseg.benchmarks.worker import run_job
 from edgeseg.runtime.errors import BackendError, MeasureError

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
+import resource
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -72,7 +75,7 @@ def test_what_is_packed_is_what_was_scored(source, info, frames, tmp_path: Path)
             with Segmenter.from_file(source.model, source.spec) as segmenter:
                 expected = golden.expected[0].mask
                 np.testing.assert_array_equal(decode_png(bundle.read(expected), expected), segmenter(frame).mask)
-    assert verify_bundle(path)["ok"]
+    assert verify_bundle(path, allow_unsigned=True)["ok"]
     assert manifest.classes == source.spec.classes
     assert manifest.git_commit == "abc"
     assert manifest.pretrained == info.pretrained
@@ -103,7 +106,7 @@ def test_the_images_behind_it_are_an_entry_that_verify_covers(source, info, fram
     with Bundle.open(tmp_path / "a.edgeseg") as old, Bundle.open(tmp_path / "b.edgeseg") as new:
         assert SeenImages.of_bundle(old) is None and SeenImages.of_bundle(new) == known
         assert {*new.sums} - {*old.sums} == {ENTRY}
-    assert verify_bundle(tmp_path / "b.edgeseg")["ok"]
+    assert verify_bundle(tmp_path / "b.edgeseg", allow_unsigned=True)["ok"]
 
 
 def test_the_zip_holds_stored_entries_without_dates_or_paths(source, info, frames, tmp_path: Path) -> None:
@@ -151,20 +154,23 @@ def test_wrong_input_leaves_the_old_bundle(source, info, frames, tmp_path: Path)
     assert path.read_bytes() == before
 
 
-def test_a_full_disk_leaves_the_old_bundle(
-    source, info, frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def largest_file(n_bytes: int) -> Iterator[None]:
+    """The system refuses to write files beyond this, as a full disk does, in the middle of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_ends_in_the_middle_leaves_the_old_bundle(source, info, frames, tmp_path: Path) -> None:
     path = tmp_path / "part.edgeseg"
     pack(path, info, [source], frames)
     before = sorted(tmp_path.iterdir()), path.read_bytes()
-
-    def full(*args: object, **kwargs: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(EdgesegError, match="space"):
+    with largest_file(path.stat().st_size // 2), pytest.raises(EdgesegError, match=r"part\.edgeseg.*too large"):
         pack(path, dataclasses.replace(info, bundle_version="2"), [source], frames)
-    monkeypatch.undo()
     assert (sorted(tmp_path.iterdir()), path.read_bytes()) == before
 
 

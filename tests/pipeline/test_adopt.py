@@ -81,14 +81,19 @@ def test_it_is_evaluated_and_timed_as_a_pipeline(folder: Path, data: DataSet) ->
 
 def test_it_is_packed_verified_and_run(folder: Path, data: DataSet, tmp_path: Path) -> None:
     bundle = tmp_path / "net.edgeseg"
-    done = edgeseg("pack", folder, "--data", data.root, "--out", bundle, "--intended-use", "tests")
+    done = edgeseg(
+        "pack", folder, "--data", data.root, "--out", bundle, "--intended-use", "tests", "--bundle-version", "1.4"
+    )
     assert done.exit_code == 0, done.output
     with Bundle.open(bundle) as opened:
         (variant,) = opened.variants
         assert opened.read(variant.file) == (folder / "model.onnx").read_bytes()
-        assert variant.accuracy["test"]["dice_mean"] > 0.9
+        test = variant.accuracy["test"]
+        assert test["dice_mean"] > 0.9
+        assert test["dice_interval"]["lo95"] <= test["dice_mean"] <= test["dice_interval"]["hi95"]
         assert opened.manifest.data[0]["used_for"] == "scores"
-    assert edgeseg("verify", bundle).exit_code == 0
+        assert opened.manifest.bundle_version == "1.4"
+    assert edgeseg("verify", bundle, "--allow-unsigned").exit_code == 0
     assert edgeseg("predict", folder, data.samples[0].image, "--out", tmp_path / "masks").exit_code == 0
     mask = cv2.imread(str(tmp_path / "masks" / f"{data.samples[0].stem}.png"), cv2.IMREAD_UNCHANGED)
     assert (mask == truth(read_image(data.samples[0].image, data.color), 1)).all()

@@ -77,8 +77,9 @@ def test_init_then_check(data: Path) -> None:
 
 def test_verify(bundle: Path, tmp_path: Path) -> None:
     done = edgeseg("verify", bundle)
-    assert done.exit_code == 0 and "onnx-fp32" in done.stdout and "signature: not signed" in done.stdout
-    assert json.loads(edgeseg("verify", bundle, "--json").stdout)["ok"] is True
+    assert done.exit_code == 3 and "onnx-fp32" in done.stdout and "signature: NOT CHECKED" in done.stdout
+    assert edgeseg("verify", bundle, "--allow-unsigned").exit_code == 0
+    assert json.loads(edgeseg("verify", bundle, "--allow-unsigned", "--json").stdout)["ok"] is True
     broken = tmp_path / "broken.edgeseg"
     broken.write_bytes(bundle.read_bytes()[:-40])
     done = edgeseg("verify", broken)

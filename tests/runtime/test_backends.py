@@ -16,7 +16,7 @@ import pytest
 
 from edgeseg.runtime import engines
 from edgeseg.runtime.backends import open_backend
-from edgeseg.runtime.backends.base import default_threads
+from edgeseg.runtime.cores import default_threads
 from edgeseg.runtime.engines import ENGINES, installed_package
 from edgeseg.runtime.errors import BackendError, FrameError
 from edgeseg.runtime.manifest import Geometry, ModelSpec

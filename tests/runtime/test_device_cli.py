@@ -43,7 +43,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, An
 
 
 def test_as_a_module(tiny_bundle: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "edgeseg.runtime", "verify", str(tiny_bundle)]
+    command = [sys.executable, "-m", "edgeseg.runtime", "verify", str(tiny_bundle), "--allow-unsigned"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"]
@@ -87,14 +87,17 @@ def test_options_may_stand_before_the_inputs(
 
 
 def test_verify_codes(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "verify", tiny_bundle)[0] == 0
+    code, report, err = run(capsys, "verify", tiny_bundle)
+    assert code == 3 and not report["ok"] and "signature: NOT CHECKED: it is not signed" in err
+    code, report, err = run(capsys, "verify", tiny_bundle, "--allow-unsigned")
+    assert code == 0 and report["ok"] and "signature: NOT CHECKED: it is not signed" in err
     entries = contents(tiny_bundle)
     changed = entries | {"variants/onnx-fp32.onnx": b"x"}
-    code, report, _ = run(capsys, "verify", write(tmp_path / "damaged.edgeseg", changed))
+    code, report, _ = run(capsys, "verify", write(tmp_path / "damaged.edgeseg", changed), "--allow-unsigned")
     assert code == 1
     assert report["damaged"]
     changed = summed(entries | {"golden/000.onnx-fp32.png": entries["golden/001.onnx-fp32.png"]})
-    assert run(capsys, "verify", write(tmp_path / "other.edgeseg", changed))[0] == 3
+    assert run(capsys, "verify", write(tmp_path / "other.edgeseg", changed), "--allow-unsigned")[0] == 3
     code, report, err = run(capsys, "verify", tmp_path / "gone.edgeseg")
     assert (code, report) == (1, None)
     assert err.startswith("error: ")

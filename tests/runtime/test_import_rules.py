@@ -80,3 +80,12 @@ def test_an_engine_s_own_file_needs_that_engine_and_nothing_more(module: str, tm
 def test_the_errors_and_specs_come_without_cv2(tmp_path: Path) -> None:
     light = ["edgeseg.runtime", "edgeseg.runtime.errors", "edgeseg.runtime.manifest", "edgeseg.runtime.__main__"]
     assert not imported(light, ("cv2", *ENGINES), tmp_path) & {"cv2", "numpy"}
+
+
+def test_whoever_imports_the_facade_waits_for_nothing_heavy_and_no_engine(tmp_path: Path) -> None:
+    base = imported(["numpy", "cv2"], (), tmp_path)
+    beyond = imported(["numpy", "cv2", "edgeseg.runtime.segmenter"], (), tmp_path) - base
+    assert "edgeseg" in beyond
+    # What takes milliseconds each and is needed, if at all, once a file is opened.
+    slow = {"email", "zipfile", "tempfile", "argparse", "asyncio", "logging", "multiprocessing", "socket", "subprocess"}
+    assert not beyond & {*slow, *ENGINES, *HOST_ONLY}

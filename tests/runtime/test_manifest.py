@@ -36,7 +36,7 @@ strides = st.sampled_from((1, 2, 8, 32))
 @st.composite
 def geometries(draw: st.DrawFn, stride_px: int = 1) -> Geometry:
     mode = draw(st.sampled_from(("native", "resize", "tile")))
-    interpolation = draw(st.sampled_from(("area", "linear", "nearest")))
+    interpolation = draw(st.sampled_from(("area", "halving", "linear", "nearest")))
     if mode == "tile":
         tiles = draw(st.integers(2, 64))
         overlap = draw(st.integers(0, tiles // 2))

@@ -59,7 +59,7 @@ with Segmenter.from_file(path, spec, threads=1) as segmenter:
         segmenter(frame, regions=wanted, probability=True)
     segmenter.batch([frame, frame])
     for step in range(40):
-        segmenter._scratch._memory.clear()
+        segmenter._scratch.clear()
         with open("/proc/self/statm") as statm:
             used = int(statm.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + (step << 20), unlimited[1]))

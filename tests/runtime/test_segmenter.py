@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,3 +131,52 @@ def test_a_mask_does_not_change_with_the_next_frame(tiny_onnx: Make, stripes: np
         frame[:] = 255 - frame
         segmenter(frame)
     np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape"),
+    [
+        ({"geometry": Geometry("resize", 64, 96)}, (1200, 1600, 3)),
+        ({"geometry": Geometry("resize", 64, 96, interpolation="halving"), "input_dtype": "int8"}, (1201, 1600, 3)),
+        ({"geometry": Geometry("resize", 60, 90), "color": "rgb", "layout": "NHWC"}, (1200, 1600)),
+        ({}, (1201, 1599)),
+        ({"dtype": "int8", "scale": 0.1, "zero_point": -20, "layout": "NHWC", "input_dtype": "int8"}, (1201, 1599, 3)),
+        ({"activation": "sigmoid"}, (1200, 1600, 3)),
+        ({"activation": "sigmoid", "dtype": "uint8", "scale": 0.1, "zero_point": 100}, (1201, 1599)),
+        ({"kind": "class_ids", "dtype": "uint8"}, (1201, 1599, 3)),
+        ({"geometry": Geometry("tile", tile_px=64, overlap_px=16)}, (1201, 1599, 3)),
+    ],
+    ids=str,
+)
+def test_frame_after_frame_nothing_but_the_mask_is_allocated(tiny_onnx: Make, changes: dict, shape: tuple) -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (6, 8), np.uint8).repeat(shape[0] // 6 + 1, 0).repeat(shape[1] // 8 + 1, 1)]
+    frames += [frames[0][::-1]]
+    frames = [np.ascontiguousarray(one[: shape[0], : shape[1]]) for one in frames]
+    if len(shape) == 3:
+        frames = [one[:, :, None].repeat(3, axis=2) for one in frames]
+    with Segmenter.from_file(*tiny_onnx(**changes), threads=1) as segmenter:
+        kept = [segmenter(frame).mask for frame in frames * 2]
+        right = [mask.copy() for mask in kept]
+        gc.collect()
+        tracemalloc.start()
+        try:
+            mask = segmenter(frames[0]).mask
+            beyond = tracemalloc.get_traced_memory()[1] - mask.nbytes
+        finally:
+            tracemalloc.stop()
+    assert beyond < 200_000, "a plane of this frame has 1,920,000 bytes, of its score cells a quarter of them"
+    for one, truth in zip(kept, right, strict=True):
+        np.testing.assert_array_equal(one, truth)
+
+
+def test_a_batch_of_tiled_frames_equals_single_calls(tiny_onnx: Make) -> None:
+    frames = [np.random.default_rng(seed).integers(0, 256, (70, 90), np.uint8) for seed in range(3)]
+    with Segmenter.from_file(*tiny_onnx(geometry=Geometry("tile", tile_px=32, overlap_px=8))) as segmenter:
+        for frame, result in zip(frames, segmenter.batch(frames, regions=True), strict=True):
+            single = segmenter(frame, regions=True)
+            prepared = segmenter.prepare(frame)
+            staged = segmenter.finish(segmenter.infer(prepared), prepared)
+            np.testing.assert_array_equal(result.mask, single.mask)
+            np.testing.assert_array_equal(staged, single.mask)
+            assert result.regions == single.regions

@@ -13,19 +13,27 @@ from edgeseg.runtime import engines
 from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.golden import decode_png, differing_share, encode_png
 from edgeseg.runtime.manifest import ModelSpec
-from edgeseg.runtime.verify import verify_bundle
+from edgeseg.runtime.verify import verify_bundle, verify_code
 
 from .test_bundle import contents, summed, write
 
 
 def test_a_whole_bundle_is_ok(tiny_bundle: Path) -> None:
-    report = verify_bundle(tiny_bundle)
+    report = verify_bundle(tiny_bundle, allow_unsigned=True)
     json.dumps(report, allow_nan=False)
     assert report["ok"]
     assert report["intact"]
     assert [row["status"] for row in report["variants"]] == ["ok", "ok"]
     assert all(len(row["golden"]) == 2 for row in report["variants"])
-    assert "signature: not signed" in report["not_checked"]
+    assert report["not_checked"][0].startswith("signature: NOT CHECKED: it is not signed")
+    assert (report["signed"], report["signatures"], report["refused"]) == (False, [], [])
+
+
+def test_an_unsigned_bundle_is_not_ok_by_itself(tiny_bundle: Path) -> None:
+    report = verify_bundle(tiny_bundle)
+    assert not report["ok"] and report["intact"]
+    assert [row["status"] for row in report["variants"]] == ["ok", "ok"]
+    assert verify_code(report) == 3
 
 
 def test_damaged_entries_are_all_listed_and_nothing_runs(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -79,7 +87,7 @@ def test_a_variant_without_golden_input_did_not_run(tiny_bundle: Path, tmp_path:
     for golden in manifest["golden"]:
         golden["expected"] = golden["expected"][:1]
     entries["manifest.json"] = json.dumps(manifest).encode()
-    report = verify_bundle(write(tmp_path / "b.edgeseg", summed(entries)))
+    report = verify_bundle(write(tmp_path / "b.edgeseg", summed(entries)), allow_unsigned=True)
     assert report["ok"]
     assert [row["status"] for row in report["variants"]] == ["ok", "not run"]
 

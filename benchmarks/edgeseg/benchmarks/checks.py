@@ -22,11 +22,13 @@ _OUTLIERS = 0.05
 # Modified z-score of Iglewicz and Hoaglin 1993, as hyperfine uses it.
 _OUTLIER_SCORE = 14.826
 _FIRST_CALL = 1.5
+_IDLE_CHANGE = 0.1
+_SAMPLER_SHARE = 0.02
 
 
 def check(result: BenchResult) -> Iterator[Caution]:
     """Every warning on `result`: on the machine first, then row by row."""
-    for look in (_few_processes, _busy, _governor, _throttled, _stolen, _threads):
+    for look in (_few_processes, _busy, _governor, _throttled, _stolen, _threads, _idle_changed, _costly_meter):
         yield from look(result)
     for row in result.rows:
         if row.processes:
@@ -35,7 +37,7 @@ def check(result: BenchResult) -> Iterator[Caution]:
 
 
 def _few_processes(result: BenchResult) -> Iterator[Caution]:
-    if result.config.processes < MIN_PROCESSES:
+    if result.config and result.config.processes < MIN_PROCESSES:
         yield Caution(
             "few processes",
             None,
@@ -91,12 +93,36 @@ def _stolen(result: BenchResult) -> Iterator[Caution]:
 def _threads(result: BenchResult) -> Iterator[Caution]:
     limits = [result.device.get("usable_cpus"), result.device.get("cpu_quota")]
     cores = min((limit for limit in limits if limit), default=None)
-    if cores is not None and result.config.threads > cores:
+    if cores is not None and result.config and result.config.threads > cores:
         yield Caution(
             "more threads than cores",
             None,
             f"{result.config.threads} threads share {cores:g} cores",
             f"--threads {max(int(cores), 1)}",
+        )
+
+
+def _idle_changed(result: BenchResult) -> Iterator[Caution]:
+    if result.power is None:
+        return
+    before, after = (result.power.watts(idle) for idle in (result.power.idle_before, result.power.idle_after))
+    if before is not None and after is not None and abs(after - before) > _IDLE_CHANGE * max(before, after):
+        yield Caution(
+            "idle power changed",
+            None,
+            f"the idle machine took {before:.2f} W before and {after:.2f} W after, so net energies are loose",
+            "end other programs, and let the device reach its temperature: measure once more right away",
+        )
+
+
+def _costly_meter(result: BenchResult) -> Iterator[Caution]:
+    share = result.power.cpu_share if result.power else None
+    if share is not None and share > _SAMPLER_SHARE:
+        yield Caution(
+            "costly meter",
+            None,
+            f"reading {result.power.sensor.sensor if result.power else ''} took {share:.1%} of a core",
+            "name another meter by --meter, if there is one",
         )
 
 

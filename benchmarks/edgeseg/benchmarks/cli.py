@@ -1,30 +1,38 @@
-"""The command line: `edgeseg bench run | compare | env`, by its second name `bench`.
+"""The command line: `edgeseg bench run | compare | devices | import | env`, by its second name `bench`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgeseg.benchmarks.commands.devices import devices
+from edgeseg.benchmarks.commands.failures import errors
+from edgeseg.benchmarks.commands.import_ import import_
+from edgeseg.benchmarks.commands.results import Output
 from edgeseg.benchmarks.compare import Comparison, compare_results, compare_rows
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.tensors import Sizes
 from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.machine_state import read_state
+from edgeseg.benchmarks.meters import METERS
+from edgeseg.benchmarks.meters.watch import METERED_S
 from edgeseg.benchmarks.progress import shown_progress
-from edgeseg.benchmarks.result import BenchResult
-from edgeseg.benchmarks.result_file import read_result, to_json, write_result
+from edgeseg.benchmarks.result_file import read_result
 from edgeseg.benchmarks.sources import EngineOnly, load_frame, open_source
-from edgeseg.benchmarks.table import align, to_csv, to_text
-from edgeseg.runtime.errors import ConfigError, EdgesegError, GateError, MeasureError
-from edgeseg.runtime.text.terminal import put, put_json, say
+from edgeseg.benchmarks.table import align
+from edgeseg.benchmarks.targets.address import find_address
+from edgeseg.benchmarks.targets.measurement import Measurement
+from edgeseg.benchmarks.targets.parcel import check_wheel
+from edgeseg.benchmarks.targets.run import run_on
+from edgeseg.benchmarks.targets.target import Wishes
+from edgeseg.runtime.errors import ConfigError, GateError
+from edgeseg.runtime.text.terminal import put, put_json
 from edgeseg.runtime.text.terminal import run as run_command
 
 _DEFAULT = HarnessConfig()
@@ -44,6 +52,10 @@ def run(
     ],
     *,
     variant: Annotated[str, typer.Option(help="'all', or names with commas between.")] = "all",
+    on: Annotated[
+        list[str] | None,
+        typer.Option(help="Where: local, ssh://user@host, adb://serial or a name of devices.yaml; may be repeated."),
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the engine.")] = _DEFAULT.threads,
     frame: Annotated[
         Path | None, typer.Option(help="Image to time on. Without: the bundle's first golden image, else noise.")
@@ -64,7 +76,7 @@ def run(
         bool, typer.Option("--engine-only", help="Time the engine alone, also of files with a spec.json.")
     ] = False,
     seconds: Annotated[
-        float, typer.Option(help="Measuring time per variant, without warm-up, in seconds.")
+        float, typer.Option(help="Measuring time per variant, without warm-up, in seconds; 15 with --meter.")
     ] = _DEFAULT.seconds,
     min_samples: Annotated[
         int, typer.Option(help="Samples per variant, however long they take.")
@@ -84,42 +96,58 @@ def run(
     timeout: Annotated[
         float, typer.Option(help="End a process that is silent for longer, in seconds.")
     ] = _DEFAULT.timeout_s,
+    wheel: Annotated[
+        Path | None, typer.Option(help="ssh: edgeseg's wheel for the device. Without: the code that runs here.")
+    ] = None,
+    offline: Annotated[
+        Path | None,
+        typer.Option(help="ssh: the device has no network: take wheels from this folder.", metavar="WHEELS"),
+    ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="ssh: leave nothing on the device, its environment neither.")
+    ] = False,
+    benchmark_model: Annotated[
+        Path | None, typer.Option(help="adb: LiteRT's benchmark_model for the phone's processor.")
+    ] = None,
+    delegate: Annotated[
+        list[str] | None,
+        typer.Option(help="adb: cpu, gpu, nnapi or external=/path/on/phone.so; may be repeated. Default: cpu and gpu."),
+    ] = None,
+    meter: Annotated[
+        str | None,
+        typer.Option(help=f"Measure energy too: auto, {', '.join(METERS)} or csv:FILE.", metavar="NAME[:WHICH]"),
+    ] = None,
 ) -> None:
-    """Measure pre, infer and post of every variant, in turns, over several fresh processes.
+    """Measure pre, infer and post of every variant, in turns, over several fresh processes, here or on devices.
 
     Of .onnx and .tflite files without a spec.json the engine alone is timed, on made-up inputs, and the result says so.
     A variant that cannot run here is a row with its reason. Exit code 1 if a variant failed or none could run.
     """
-    with _errors():
-        if as_json and as_csv:
-            raise ConfigError("--json and --csv exclude each other: choose one, and --out FILE.json beside it")
-        if out is not None:
-            _check_out(out, (*models, frame), overwrite=overwrite)
+    with errors():
+        addresses = [find_address(name) for name in dict.fromkeys(on or ["local"])]
+        output = Output(out, as_json, as_csv, overwrite)
+        output.check((*models, frame), tuple(one.name for one in addresses))
         config = HarnessConfig(
             threads=threads,
             processes=processes,
             blocks=blocks,
-            seconds=seconds,
+            seconds=METERED_S if meter and seconds == _DEFAULT.seconds else seconds,
             min_samples=min_samples,
             warmup_cap_s=warmup_cap,
             rewarm=rewarm,
             settle_cap_s=settle_cap,
             pause_s=pause,
             timeout_s=timeout,
+            meter=meter,
         )
         sizes = Sizes.parse(size, shape or [])
         alone = EngineOnly(engine_only, sizes, "zeros" if zeros else "random", timeout)
-        result = _measure(models, variant, frame, config, alone)
-        try:
-            if out is not None:
-                write_result(result, out)
-        finally:  # a full disk does not cost the numbers
-            if as_json:
-                put_json(to_json(result), indent=None)
-            else:
-                put((to_csv(result) if as_csv else to_text(result)).removesuffix("\n"))
-        if any(row.status == "failed" for row in result.rows) or not any(row.processes for row in result.rows):
-            raise typer.Exit(1)
+        wishes = Wishes(wheel and check_wheel(wheel), offline, clean, benchmark_model, tuple(delegate or ()))
+        with open_source(models, variant, alone) as source, shown_progress() as progress:
+            pixels, name = load_frame(frame, source)
+            job = Measurement(source.subjects, pixels, name, config, source.golden)
+            found = run_on(addresses, job, wishes, progress)
+        output.show(found)
 
 
 @app.command(epilog="Example: edgeseg bench compare result.json --a onnx-fp32 --b onnx-int8-x86")
@@ -137,7 +165,7 @@ def compare(
     Two variants of one result took turns and compare well. Two files are two draws of everything: below the floor by
     which runs differ anyway they are inconclusive, and files of other machines or frames are refused.
     """
-    with _errors():
+    with errors():
         found = _compare(results, a, b)
         if as_json:
             put_json([comparison.to_json() for comparison in found], indent=None)
@@ -146,6 +174,12 @@ def compare(
         slower = [comparison.b for comparison in found if comparison.verdict == "slower"]
         if fail_if_slower and slower:
             raise GateError(f"slower than the reference: {', '.join(slower)}")
+
+
+app.command(name="devices", epilog="Example: edgeseg bench devices --on ssh://pi@raspberrypi.local")(devices)
+app.command(name="import", epilog="Example: edgeseg bench import trtexec.log --device 'Jetson Nano' --out nano.json")(
+    import_
+)
 
 
 @app.command(epilog="Example: edgeseg bench env --json")
@@ -163,31 +197,6 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] 
         put(part)
         for key, value in values.items():
             put(f"  {key:16} {_shown(value)}")
-
-
-def _measure(
-    models: list[Path], variant: str, frame: Path | None, config: HarnessConfig, alone: EngineOnly
-) -> BenchResult:
-    with open_source(models, variant, alone) as source, shown_progress() as progress:
-        pixels, name = load_frame(frame, source)
-        return measure(source.subjects, pixels, config, frame_name=name, progress=progress)
-
-
-def _check_out(out: Path, inputs: tuple[Path | None, ...], *, overwrite: bool) -> None:
-    """Refuse, before anything is measured, a file that is not ours to replace."""
-    if out.is_dir():
-        raise ConfigError(f"--out {out} is a folder: name a file in it")
-    if not out.exists():
-        return
-    if any(one is not None and one.exists() and one.samefile(out) for one in inputs):
-        raise ConfigError(f"--out {out} would replace what is measured: name another file")
-    try:
-        read_result(out)
-    except MeasureError as error:
-        if not overwrite:
-            raise ConfigError(
-                f"--out {out} exists and is no bench result: name another file, or say --overwrite"
-            ) from error
 
 
 def _compare(results: list[Path], a: str | None, b: str | None) -> list[Comparison]:
@@ -218,16 +227,6 @@ def _shown(value: object) -> str:
     if value is None or value in ((), [], {}):
         return "not told by this machine"
     return " ".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn our errors into a line on stderr and the exit code that belongs to them."""
-    try:
-        yield
-    except EdgesegError as error:
-        say(f"error: {error}")
-        raise typer.Exit(error.exit_code) from error
 
 
 if __name__ == "__main__":

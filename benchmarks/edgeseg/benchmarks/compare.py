@@ -135,6 +135,8 @@ def judge(ratio: Ratio, same_run: bool, floor: float) -> tuple[Verdict, str]:
 
 def _measured(result: BenchResult, name: str) -> Row:
     row = result.row(name)
+    if row.told:
+        raise MeasureError(f"{name} has another tool's figures and no samples: nothing can be said of its spread")
     if not row.processes:
         raise MeasureError(f"{name} has no samples: it is {row.status} ({row.reason})")
     return row
@@ -162,7 +164,7 @@ def _refuse_unlike(first: BenchResult, second: BenchResult) -> None:
     elif (first.frame.sha256, first.frame.shape) != (second.frame.sha256, second.frame.shape):
         frames = f"{first.frame.name} {first.frame.shape} and {second.frame.name} {second.frame.shape}"
         raise MeasureError(f"the results are of different frames ({frames}): measure both with one --frame")
-    if first.config.threads != second.config.threads:
+    if first.config and second.config and first.config.threads != second.config.threads:
         threads = f"{first.config.threads} and {second.config.threads}"
         raise MeasureError(f"the results used {threads} threads: measure both with one --threads")
     if first.evidence != second.evidence:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from edgeseg.runtime.errors import ConfigError
 
@@ -24,6 +25,8 @@ class HarnessConfig:
         settle_cap_s: Longest wait for an engine's idle threads to stop spinning before a block [s].
         pause_s: Idle time before each process, for a device that gets hot [s].
         timeout_s: A worker silent for longer is ended and its subject is a failed row [s].
+        meter: What measures the energy: `auto`, or a meter's NAME or NAME:WHICH; `None` = nothing does.
+        idle_s: How long the meter reads the idle machine before and after, and at least 20 readings [s].
     """
 
     threads: int = 2
@@ -37,6 +40,8 @@ class HarnessConfig:
     settle_cap_s: float = 0.5
     pause_s: float = 0.0
     timeout_s: float = 300.0
+    meter: str | None = None
+    idle_s: float = 5.0
 
     def __post_init__(self) -> None:
         """Refuse values that would measure nothing.
@@ -50,7 +55,7 @@ class HarnessConfig:
         for name in ("seconds", "timeout_s", "warmup_tolerance"):
             if not getattr(self, name) > 0 or not math.isfinite(getattr(self, name)):
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be above 0")
-        for name in ("warmup_cap_s", "rewarm", "settle_cap_s", "pause_s"):
+        for name in ("warmup_cap_s", "rewarm", "settle_cap_s", "pause_s", "idle_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
 
@@ -69,9 +74,10 @@ class HarnessConfig:
         """The share of `warmup_cap_s` that one process has [s]."""
         return self.warmup_cap_s / self.processes
 
-    def to_json(self) -> dict[str, float | int]:
-        """The fields as JSON."""
-        return asdict(self)
+    def to_json(self) -> dict[str, float | int | str | None]:
+        """The fields as JSON; of a meter's file its name alone, since results are passed on."""
+        name, _, which = (self.meter or "").partition(":")
+        return {**asdict(self), "meter": (f"{name}:{Path(which).name}" if which else name) or None}
 
 
 def quick(threads: int = 2) -> HarnessConfig:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from edgeseg.benchmarks.boards import jetpack, power_mode
 from edgeseg.runtime.engines import ENGINES
 
 # Instruction sets that decide which kernels an engine takes.
@@ -115,6 +116,8 @@ def read_device(root: Path = Path("/")) -> Device:
         governor=" ".join(governors) or None,
         clocks_locked=all(low == high for low, high in limits) if limits else None,
         virtualised="hypervisor" in flags if flags else None,
+        jetpack=jetpack(root),
+        power_mode=power_mode() if root == Path("/") else None,
     )
 
 

@@ -21,9 +21,11 @@ from edgeseg.benchmarks.checks import check
 from edgeseg.benchmarks.config import HarnessConfig, quick
 from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.environment import read_device, read_software
+from edgeseg.benchmarks.evidence import evidence_here
 from edgeseg.benchmarks.job import AnySubject, Job
-from edgeseg.benchmarks.launch import WorkerDied, run_worker
+from edgeseg.benchmarks.launch import ILLEGAL, WorkerDied, run_worker
 from edgeseg.benchmarks.machine_state import read_state
+from edgeseg.benchmarks.meters.watch import watching
 from edgeseg.benchmarks.result import BenchResult, ModelFile, Row, Status, TestFrame
 from edgeseg.benchmarks.result_file import process_from_json
 from edgeseg.benchmarks.samples import Cold, ProcessRun
@@ -62,20 +64,22 @@ def measure(
         One row per subject, in the order given. What cannot run is a row with its reason.
 
     Raises:
-        MeasureError: No subjects, a name twice, a file that is not there, or engines alone beside pipelines.
+        MeasureError: No subjects, a name twice, a file that is not there, engines alone beside pipelines, or the
+            meter is not there or cannot be used.
         FrameError: The frame is no uint8 image.
     """
-    _refuse_nonsense(subjects, frame)
+    refuse_nonsense(subjects, frame)
     with Turns().measuring(), tempfile.TemporaryDirectory(prefix="edgeseg-bench-") as folder:
         began, created = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
         before = read_state()
         frame_file = _saved(frame, Path(folder))
         run = _Run(list(subjects), frame_file, config, runner, progress or (lambda _done, _what: None))
-        run.measure_cold()
-        run.measure_timing()
+        with watching(config.meter, config.idle_s) as watched:
+            run.measure_cold()
+            run.measure_timing()
     result = BenchResult(
         created=created.isoformat(timespec="seconds"),
-        evidence="device",
+        evidence=evidence_here(),
         config=config,
         frame=_described(frame, frame_name),
         device=read_device().to_json(),
@@ -84,6 +88,8 @@ def measure(
         after=read_state().to_json(),
         duration_s=round(time.perf_counter() - began, 3),
         rows=tuple(run.row(subject) for subject in subjects),
+        power=watched.trace,
+        no_power=watched.reason,
     )
     return result.with_warnings(tuple(check(result)))
 
@@ -157,7 +163,7 @@ class _Run:
             name = death.subject or (job.subjects[0].name if len(job.subjects) == 1 else None)
             if name is None:
                 raise MeasureError(f"a worker process could not start: {death.reason}") from death
-            self.lost[name] = ("failed", death.reason)
+            self.lost[name] = ("unsupported" if death.reason == ILLEGAL else "failed", death.reason)
             return None
 
     def _accepted(self, name: str, reply: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -191,7 +197,13 @@ def _described(frame: Frame | None, name: str) -> TestFrame | None:
     return TestFrame(name, hashlib.sha256(np.ascontiguousarray(frame).tobytes()).hexdigest(), frame.shape)
 
 
-def _refuse_nonsense(subjects: Sequence[AnySubject], frame: Frame | None) -> None:
+def refuse_nonsense(subjects: Sequence[AnySubject], frame: Frame | None) -> None:
+    """What no target can measure.
+
+    Raises:
+        MeasureError: No subjects, a name twice, a file that is not there, or engines alone beside pipelines.
+        FrameError: The frame is no uint8 image.
+    """
     names = [subject.name for subject in subjects]
     if not names or len(set(names)) != len(names):
         raise MeasureError(f"subjects need names of their own, and at least one is needed; found {names}")

@@ -1,9 +1,7 @@
-"""What the parent tells a worker process (JSON on stdin) and how the worker speaks back while it works."""
+"""What the parent tells a worker process, JSON on stdin."""
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +10,8 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.subject import Subject
-from edgeseg.runtime.errors import BackendError, MeasureError
+from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.manifest import ModelSpec
-
-# A line of the worker's stderr that starts with this is ours; every other line is some library's chatter.
-EVENT_MARK = "@edgeseg-worker "
 
 AnySubject = Subject | EngineSubject
 
@@ -74,31 +69,3 @@ def _subject(obj: Any) -> AnySubject:
 
 def _engine_subject(obj: Any) -> AnySubject:
     return EngineSubject(obj["name"], Path(obj["model"]), EngineSpec.from_json(obj["spec"]))
-
-
-def event(subject: str) -> str:
-    """The stderr line that says what the worker is about to measure."""
-    return EVENT_MARK + json.dumps({"subject": subject})
-
-
-def read_event(line: str) -> str | None:
-    """The subject of an event line, or `None` for any other line."""
-    if not line.startswith(EVENT_MARK):
-        return None
-    try:
-        return str(json.loads(line[len(EVENT_MARK) :])["subject"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def failure(error: BaseException) -> dict[str, str]:
-    """A subject that cannot run, as the worker reports it: `unsupported` without its engine, else `failed`."""
-    status = "unsupported" if isinstance(error, BackendError) else "failed"
-    text = str(error) or type(error).__name__
-    named = text if status == "unsupported" or isinstance(error, MeasureError) else f"{type(error).__name__}: {text}"
-    return {"status": status, "reason": without_paths(named)}
-
-
-def without_paths(text: str) -> str:
-    """`text` with every absolute path cut down to its last part: results are passed on to other people."""
-    return re.sub(r"(?<![\w.])(?:[A-Za-z]:)?(?:[/\\][^/\\\s'\":;,()\[\]]+)+[/\\]([^/\\\s'\":;,()\[\]]+)", r"\1", text)

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
-from edgeseg.benchmarks.job import read_event, without_paths
+from edgeseg.benchmarks.events import read_event, without_paths
 
 _WORKER = (sys.executable, "-m", "edgeseg.benchmarks.worker")
 _TAIL_LINES = 6
+ILLEGAL = "illegal instruction: the engine was built for a processor with other instructions than this one"
 
 
 class WorkerDied(Exception):  # noqa: N818  reads as the event it is
@@ -134,14 +135,21 @@ def _reply(answer: str, code: int, heard: _Heard, tail: deque[str], timeout_s: f
     if heard.timed_out:
         raise WorkerDied(heard.subject, f"no sign of life for {timeout_s:g} s, so it was ended (--timeout)")
     if code != 0:
-        last = without_paths(next((line for line in reversed(tail) if line.strip()), "no message"))
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise WorkerDied(heard.subject, f"the worker process ended with {how}: {last}")
+        last = next((line for line in reversed(tail) if line.strip()), "no message")
+        raise WorkerDied(heard.subject, how_it_ended(code, last))
     try:
         reply = json.loads(answer)
     except ValueError as error:
         raise WorkerDied(heard.subject, "the worker process answered with something that is no JSON") from error
     return dict(reply)
+
+
+def how_it_ended(code: int, last: str) -> str:
+    """Why a process that ended with `code` did so; `last` is the last line that it said."""
+    if code in (-signal.SIGILL, 128 + signal.SIGILL):  # the second where a shell stood between
+        return ILLEGAL
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return f"the worker process ended with {how}: {without_paths(last)}"
 
 
 class _Watchdog:

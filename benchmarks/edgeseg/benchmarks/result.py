@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import median_low
 from typing import Any, Literal
 
 import numpy as np
@@ -11,11 +12,15 @@ import numpy.typing as npt
 
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
+from edgeseg.benchmarks.meters.energy import Energy, energy_of
+from edgeseg.benchmarks.meters.trace import PowerTrace
 from edgeseg.benchmarks.samples import STAGES, Cold, ProcessRun
 from edgeseg.benchmarks.stats import Distribution, describe
+from edgeseg.benchmarks.told import Told
 from edgeseg.runtime.errors import MeasureError
 
-SCHEMA_VERSION = 1
+# 2: every row says its evidence; another tool's figures, without samples, have a place (`told`). Reads 1 as well.
+SCHEMA_VERSION = 2
 
 Status = Literal["ok", "unsupported", "failed"]
 Evidence = Literal["device", "emulated", "replayed", "estimate", "imported"]
@@ -37,10 +42,10 @@ class TestFrame:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The file that was measured; hash and bytes are of that very file."""
+    """The file that was measured; hash and bytes are of that very file, `None` where another tool measured it."""
 
-    sha256: str
-    bytes: int
+    sha256: str | None
+    bytes: int | None
     params: int | None = None
     macs: int | None = None
 
@@ -61,6 +66,7 @@ class Row:
         processes: The samples, one entry per fresh process.
         accuracy: What the bundle says of this file.
         engine_only: What the engine was fed where it was timed alone; `None` in a pipeline.
+        told: Another tool's figures in the place of samples, one entry per process.
     """
 
     name: str
@@ -69,11 +75,23 @@ class Row:
     model: ModelFile
     backend: str
     precision: str | None
-    threads: int
+    threads: int | None
     cold: Cold | None = None
     processes: tuple[ProcessRun, ...] = ()
     accuracy: Mapping[str, object] | None = None
     engine_only: EngineSpec | None = None
+    told: tuple[Told, ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are times, samples or another tool's figures."""
+        return bool(self.processes or self.told)
+
+    @property
+    def told_ms(self) -> float | None:
+        """The typical time that another tool told [ms]: of its processes' the median one."""
+        typical = [time for one in self.told if (time := one.typical_ms) is not None]
+        return median_low(typical) if typical else None
 
     def nested_ms(self, stage: str = "total") -> list[list[npt.NDArray[np.float64]]]:
         """Samples of a stage [ms] by process and block."""
@@ -122,7 +140,7 @@ class BenchResult:
     Attributes:
         created: Date and time, UTC, ISO 8601.
         evidence: Where the numbers come from; `device` = measured on the machine of `device`.
-        config: The settings.
+        config: The settings; `None` where another tool measured.
         frame: The test frame; `None` where engines were timed alone, each on made-up inputs.
         device: The machine (`environment.Device` as JSON).
         software: Versions.
@@ -131,11 +149,13 @@ class BenchResult:
         duration_s: Wall time of the whole measurement [s].
         rows: One per subject, in the order they were given.
         warnings: What weakens the numbers.
+        power: Every reading of the power meter, `None` without one.
+        no_power: Why there is none.
     """
 
     created: str
     evidence: Evidence
-    config: HarnessConfig
+    config: HarnessConfig | None
     frame: TestFrame | None
     device: Mapping[str, Any]
     software: Mapping[str, str]
@@ -144,11 +164,19 @@ class BenchResult:
     duration_s: float
     rows: tuple[Row, ...]
     warnings: tuple[Caution, ...] = ()
+    power: PowerTrace | None = None
+    no_power: str = "no power meter was named"
 
     @property
     def pipeline(self) -> Pipeline:
         """What a total is the time of."""
         return ENGINE_ONLY if self.frame is None else WHOLE_PIPELINE
+
+    def energy(self, row: Row) -> Energy | str:
+        """The energy per inference of one of the rows, or the reason why there is none."""
+        if self.power is None:
+            return self.no_power
+        return energy_of(row.processes, self.power) if row.processes else "nothing was measured"
 
     def row(self, name: str) -> Row:
         """The row of that name.

@@ -14,13 +14,15 @@ STAGES = ("pre", "infer", "post", "total")
 class Block:
     """Back-to-back calls of one subject [ns, exact]. `total` is the sum of the three stages and not stored.
 
-    Where the engine alone was timed, `pre_ns` and `post_ns` are empty, and `total` is `infer`.
+    Where the engine alone was timed, `pre_ns` and `post_ns` are empty, and `total` is `infer`. `end_ns` counts as
+    `start_ns` does; `None` in results of before there were meters.
     """
 
     start_ns: int
     pre_ns: tuple[int, ...]
     infer_ns: tuple[int, ...]
     post_ns: tuple[int, ...]
+    end_ns: int | None = None
 
     def stage_ms(self, stage: str) -> npt.NDArray[np.float64]:
         """Samples of `stage` (one of `STAGES`) in the order they were taken [ms], shape (n,)."""
@@ -42,6 +44,8 @@ class ProcessRun:
         unsettled: Blocks that began although some thread of the process was still busy.
         mask_sha256: Hash of the mask of the frame: equal in all processes unless an engine is not deterministic.
         blocks: The samples.
+        origin_ns: What blocks count from, on the machine's monotonic clock [ns]; `None` in results of before there
+            were meters.
     """
 
     warmup_runs: int
@@ -50,6 +54,7 @@ class ProcessRun:
     unsettled: int
     mask_sha256: str
     blocks: tuple[Block, ...]
+    origin_ns: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeseg.benchmarks.engine_only.files import distinct_names, engine_subjects
 from edgeseg.benchmarks.engine_only.tensors import Sizes, Values
+from edgeseg.benchmarks.golden import GoldenFrame, golden_frames
 from edgeseg.benchmarks.job import AnySubject
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.bundle import Bundle
@@ -29,10 +30,11 @@ _BUNDLES = {"bundle", "missing", "empty", "unreadable", "zip"}
 
 @dataclass(frozen=True)
 class Source:
-    """What there is to measure: subjects, and the frame that came with them (pixels and name), if any."""
+    """What there is to measure: subjects, the frame that came with them (pixels and name) if any, golden frames."""
 
     subjects: tuple[AnySubject, ...]
     frame: tuple[Frame, str] | None
+    golden: tuple[GoldenFrame, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,10 @@ def open_source(paths: Sequence[Path], variant: str, alone: EngineOnly = EngineO
         raise ConfigError(f"--engine-only is for model files and folders; {paths[0].name} is a bundle: unzip it first")
     with Bundle.open(paths[0]) as bundle, TemporaryDirectory(prefix="edgeseg-bench-") as folder:
         wanted = choose([entry.name for entry in bundle.variants], variant)
-        yield Source(tuple(_unpacked(bundle, name, Path(folder)) for name in wanted), _golden_frame(bundle))
+        subjects = tuple(_unpacked(bundle, name, Path(folder)) for name in wanted)
+        golden = golden_frames(bundle)
+        frame = (golden[0].frame, bundle.manifest.golden[0].input) if golden else None
+        yield Source(subjects, frame, golden)
 
 
 def _from_files(paths: Sequence[Path], alone: EngineOnly) -> Sequence[AnySubject]:
@@ -110,15 +115,6 @@ def _unpacked(bundle: Bundle, name: str, folder: Path) -> Subject:
     model.parent.mkdir()
     model.write_bytes(bundle.read(entry.file))
     return Subject(name, model, entry.spec, accuracy=entry.accuracy or None)
-
-
-def _golden_frame(bundle: Bundle) -> tuple[Frame, str] | None:
-    if not bundle.manifest.golden:
-        return None
-    from edgeseg.runtime.golden import decode_png
-
-    name = bundle.manifest.golden[0].input
-    return decode_png(bundle.read(name), name), name
 
 
 def subject_from_folder(folder: Path, name: str | None = None) -> Subject:

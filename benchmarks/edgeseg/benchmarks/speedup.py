@@ -40,7 +40,13 @@ class Ratio:
 
 
 def speedup(
-    reference: Nested, candidate: Nested, *, paired: bool = True, n_resamples: int = 2000, seed: int = 0
+    reference: Nested,
+    candidate: Nested,
+    *,
+    paired: bool = True,
+    share: float = 0.5,
+    n_resamples: int = 2000,
+    seed: int = 0,
 ) -> Ratio:
     """How many times as long the reference takes, with a hierarchical bootstrap interval.
 
@@ -53,6 +59,7 @@ def speedup(
         reference: Samples of the slower or older side.
         candidate: Samples of the other side.
         paired: Both come from one interleaved run. Two files are never paired.
+        share: Which order statistic of a block stands for it: 0.5 its median, 0.9 its p90. Paired sides only.
         n_resamples: Number of bootstrap resamples.
         seed: Seed of the resampling; the same samples always give the same interval.
 
@@ -66,7 +73,7 @@ def speedup(
         Kalibera and Jones 2013, "Rigorous benchmarking in reasonable time" (levels of repetition);
         Rao and Wu 1988 (n - 1 draws of n clusters leave the variance unbiased).
     """
-    sides = [_Pool(_block_ratios(reference, candidate))] if paired else [_Pool(reference), _Pool(candidate)]
+    sides = [_Pool(_block_ratios(reference, candidate, share))] if paired else [_Pool(reference), _Pool(candidate)]
     centre = _log_ratio([side.median() for side in sides])
     rng = np.random.default_rng(seed)
     logs = [_log_ratio([side.median(side.draw(rng)) for side in sides]) for _ in range(n_resamples)]
@@ -90,18 +97,18 @@ def paired_ratio(reference: Nested, candidate: Nested) -> float:
     return _Pool(_block_ratios(reference, candidate)).median()
 
 
-def _block_ratios(reference: Nested, candidate: Nested) -> Nested:
-    """Each block's ratio of medians, as the one sample of that block."""
-    first, second = _block_medians(reference), _block_medians(candidate)
+def _block_ratios(reference: Nested, candidate: Nested, share: float = 0.5) -> Nested:
+    """Each block's ratio of medians, or of another order statistic, as the one sample of that block."""
+    first, second = _block_values(reference, share), _block_values(candidate, share)
     shapes = [[len(process) for process in side] for side in (first, second)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"paired sides differ: {shapes[0]} and {shapes[1]} blocks in their processes")
     return [[np.array([a / b]) for a, b in zip(*pair, strict=True)] for pair in zip(first, second, strict=True)]
 
 
-def _block_medians(side: Nested) -> list[list[float]]:
+def _block_values(side: Nested, share: float) -> list[list[float]]:
     _check(side)
-    return [[float(np.median(block)) for block in process] for process in side]
+    return [[float(np.quantile(block, share)) for block in process] for process in side]
 
 
 def _check(side: Nested) -> None:
@@ -117,6 +124,11 @@ def _log_ratio(medians: Sequence[float]) -> float:
 def _widening(degrees: int) -> float:
     """The factor from a normal to a Student interval."""
     return _T_OVER_Z[degrees - 1] if degrees <= len(_T_OVER_Z) else 1.0 + 1.35 / degrees
+
+
+def student_95(degrees: int) -> float:
+    """The two-sided 95 % point of Student's t."""
+    return 1.96 * _widening(degrees)
 
 
 class _Pool:

@@ -17,6 +17,8 @@ from edgeseg.runtime.errors import MeasureError
 
 # A block never holds more, however fast the subject: its samples go into a JSON document.
 _MAX_BLOCK_SAMPLES = 2000
+# An energy needs blocks that last, so that a subject of a tenth of a millisecond is called more often.
+_MAX_METERED_SAMPLES = 10_000
 
 Report = Callable[[str], None]
 
@@ -64,12 +66,13 @@ def time_block(stages: Stages, frame: Frame, n: int, clock: Clock, start_ns: int
     try:
         begin = clock.now_ns()
         calls = [time_call(stages, frame, clock) for _ in range(n)]
+        end = clock.now_ns()
     finally:
         gc.enable()
     pre, infer, post = zip(*calls, strict=True)
     if isinstance(stages, EngineStages):  # what its empty stages took is no time of anything
         pre = post = ()
-    return Block(begin - start_ns, pre, infer, post)
+    return Block(begin - start_ns, pre, infer, post, end - start_ns)
 
 
 def time_subjects(
@@ -104,7 +107,9 @@ def time_subjects(
             n = block_samples(warm[name].median_ns, config)
             blocks[name].append(time_block(stages, frame, n, clock, origin))
     return {
-        name: ProcessRun(w.runs, round(w.seconds, 3), w.converged, unsettled[name], hashes[name], tuple(blocks[name]))
+        name: ProcessRun(
+            w.runs, round(w.seconds, 3), w.converged, unsettled[name], hashes[name], tuple(blocks[name]), origin
+        )
         for name, w in warm.items()
     }
 
@@ -112,7 +117,8 @@ def time_subjects(
 def block_samples(median_ns: float, config: HarnessConfig) -> int:
     """How many calls make a block last about `config.block_s`, at least `config.min_block_samples`."""
     wanted = round(config.block_s * 1e9 / max(median_ns, 1.0))
-    return max(config.min_block_samples, min(wanted, _MAX_BLOCK_SAMPLES))
+    most = _MAX_METERED_SAMPLES if config.meter else _MAX_BLOCK_SAMPLES
+    return max(config.min_block_samples, min(wanted, most))
 
 
 def _warm_up(stages: Stages, frame: Frame, config: HarnessConfig, clock: Clock) -> Warmup:

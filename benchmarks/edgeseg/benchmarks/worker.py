@@ -19,7 +19,8 @@ from edgeseg.benchmarks.clock import Clock, MachineClock
 from edgeseg.benchmarks.cold import measure_cold
 from edgeseg.benchmarks.engine_only.stages import open_engine_only
 from edgeseg.benchmarks.engine_only.subject import EngineSubject
-from edgeseg.benchmarks.job import AnySubject, Job, event, failure
+from edgeseg.benchmarks.events import event, failure
+from edgeseg.benchmarks.job import AnySubject, Job
 from edgeseg.benchmarks.subject import Frame, Stages
 from edgeseg.benchmarks.timing import time_subjects
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -14,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from edgeseg.export.model_card import ENTRY as CARD_ENTRY
+from edgeseg.export.model_card import model_card
+from edgeseg.runtime.archive.layout import chunks
 from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.backends import open_backend
-from edgeseg.runtime.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle
+from edgeseg.runtime.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle, sums_text
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.golden import encode_png
@@ -24,6 +25,7 @@ from edgeseg.runtime.manifest import Decision, Expected, Golden, InputSpec, Mani
 from edgeseg.runtime.score.seen import ENTRY as SEEN_ENTRY
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.trust.policy import ANY
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def pack(path: Path, info: BundleInfo, variants: Sequence[VariantSource], golden
     # The identity covers every file, since the manifest holds the hash of each variant and the golden ones follow.
     digest = hashlib.sha256(_to_bytes(manifest) + _sums(entries)).hexdigest()
     manifest = replace(manifest, bundle_id=f"{info.name}-{digest[:16]}")
+    entries[CARD_ENTRY] = model_card(manifest).encode()
     _write(Path(path), {MANIFEST_ENTRY: _to_bytes(manifest), **entries})
     return manifest
 
@@ -175,22 +178,14 @@ def _golden(
 
 
 def _write(path: Path, entries: Mapping[str, bytes]) -> None:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in (*entries.items(), (SUMS_ENTRY, _sums(entries))):
-            # A fixed date and owner: the same files give the same bundle, whenever and wherever it is packed.
-            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            info.create_system = 3
-            info.external_attr = 0o644 << 16
-            archive.writestr(info, content)
     with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-        Bundle.open(temporary).close()
+        with temporary.open("wb") as file:
+            file.writelines(chunks({**entries, SUMS_ENTRY: _sums(entries)}))
+        Bundle.open(temporary, ANY).close()
 
 
 def _sums(entries: Mapping[str, bytes]) -> bytes:
-    lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in entries.items())
-    return "".join(lines).encode()
+    return sums_text({name: hashlib.sha256(content).hexdigest() for name, content in entries.items()})
 
 
 def _to_bytes(manifest: Manifest) -> bytes:

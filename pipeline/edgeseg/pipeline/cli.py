@@ -15,16 +15,17 @@ import typer
 from edgeseg.pipeline.commands.adopt import adopt
 from edgeseg.pipeline.commands.build import build
 from edgeseg.pipeline.commands.crossval import crossval
+from edgeseg.pipeline.commands.diff import diff
 from edgeseg.pipeline.commands.doctor import doctor_app
 from edgeseg.pipeline.commands.export import export_app
 from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.fit import fit
 from edgeseg.pipeline.commands.import_data import import_
+from edgeseg.pipeline.commands.inspect import inspect
 from edgeseg.pipeline.commands.options import (
     EXITS,
     RUNS,
     Assignments,
-    BundleFile,
     Data,
     Images,
     Json,
@@ -40,6 +41,9 @@ from edgeseg.pipeline.commands.options import invocation as _invocation
 from edgeseg.pipeline.commands.pack import pack
 from edgeseg.pipeline.commands.predict import predict
 from edgeseg.pipeline.commands.run import Order, carry_out
+from edgeseg.pipeline.commands.sign import keygen, sign
+from edgeseg.pipeline.commands.unpack import unpack
+from edgeseg.pipeline.commands.verify import verify
 from edgeseg.runtime.errors import ERROR, GATE, OK
 from edgeseg.runtime.text import terminal
 
@@ -178,16 +182,15 @@ app.command(
 )(pack)
 
 
-@app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg verify part.edgeseg. {EXITS}")
-def verify(bundle: BundleFile, threads: Threads = None, as_json: Json = False) -> None:
-    """Check a bundle's hashes, and every variant that can run here against its golden masks."""
-    with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.commands.shown import show, verify_text
-        from edgeseg.runtime.verify import verify_bundle, verify_code
+app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg verify part.edgeseg --trust release.pub. {EXITS}")(
+    verify
+)
 
-        report = verify_bundle(bundle, threads)
-        show(report, verify_text(report), as_json=as_json)
-        raise Stop(verify_code(report))
+app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg inspect part.edgeseg. {EXITS}")(inspect)
+
+app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg keygen release.key. {EXITS}")(keygen)
+
+app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg sign part.edgeseg --key release.key. {EXITS}")(sign)
 
 
 @app.command(
@@ -235,10 +238,17 @@ app.command(
 )(predict)
 
 
+app.command(rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg unpack part.edgeseg --out part. {EXITS}")(unpack)
+
 app.command(
     rich_help_panel=_BUNDLE,
     epilog=f"Example: edgeseg build part.edgeseg --variant trt-int8 --capability sm86 --out engines. {EXITS}",
 )(build)
+
+
+app.command(
+    rich_help_panel=_BUNDLE, epilog=f"Example: edgeseg diff old.edgeseg new.edgeseg --data data/parts. {EXITS}"
+)(diff)
 
 
 @app.command(

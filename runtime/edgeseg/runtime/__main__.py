@@ -1,7 +1,8 @@
 """The device's commands: `python -m edgeseg.runtime verify | predict | evaluate | doctor`.
 
 JSON on stdout, everything else on stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed (golden masks beyond
-their tolerance, Dice below --min-dice). Needs numpy, cv2 and one engine; `doctor` needs none of the engines.
+their tolerance, Dice below --min-dice, no trusted signature). Needs numpy, cv2 and one engine; `doctor` needs none of
+the engines.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from edgeseg.runtime.text import terminal
 
 _EPILOG = """examples:
   python -m edgeseg.runtime doctor
-  python -m edgeseg.runtime verify part.edgeseg
+  python -m edgeseg.runtime verify part.edgeseg --trust release.pub
   python -m edgeseg.runtime predict part.edgeseg frames --out masks --overlay
   python -m edgeseg.runtime evaluate part.edgeseg --data dataset --by kind
 
@@ -55,9 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    verify = _command(commands, "verify", "check hashes and re-run the golden inputs", _verify)
-    _add_bundle(verify)
-
+    _add_verify(commands)
     _add_predict(commands)
 
     evaluate = _command(commands, "evaluate", "score a bundle on a data set", _evaluate)
@@ -87,6 +86,17 @@ def _command(
 def _add_bundle(command: argparse.ArgumentParser) -> None:
     command.add_argument("bundle", metavar="BUNDLE", type=Path, help="the .edgeseg file, or a step's folder")
     command.add_argument("--threads", type=_positive, help="threads of the engine (default: all cores, at most 4)")
+
+
+def _add_verify(commands: Any) -> None:
+    verify = _command(commands, "verify", "check hashes and signatures, and re-run the golden inputs", _verify)
+    _add_bundle(verify)
+    trust = "ask for a signature by this .pub file; may be repeated, any of them will do"
+    verify.add_argument("--trust", metavar="KEY", type=Path, action="append", default=[], help=trust)
+    policy = "what is asked for (default: the file EDGESEG_POLICY names, else /etc/edgeseg/policy.json)"
+    verify.add_argument("--policy", metavar="FILE", type=Path, help=policy)
+    unsigned = "exit with 0 though nobody trusted has signed it, unless a policy or --trust asks for that"
+    verify.add_argument("--allow-unsigned", action="store_true", help=unsigned)
 
 
 def _add_predict(commands: Any) -> None:
@@ -123,9 +133,13 @@ def _add_variant(command: argparse.ArgumentParser) -> None:
 
 
 def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from edgeseg.runtime.trust.policy import chosen_policy
     from edgeseg.runtime.verify import verify_bundle, verify_code
 
-    report = verify_bundle(options.bundle, options.threads)
+    policy = chosen_policy(options.policy, options.trust)
+    report = verify_bundle(options.bundle, options.threads, policy, allow_unsigned=options.allow_unsigned)
+    for sentence in (*report["refused"], *(one for one in report["not_checked"] if "NOT CHECKED" in one)):
+        terminal.say(sentence)
     return report, verify_code(report)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,33 @@ def replacing(path: Path | str) -> Iterator[Path]:
             tmp.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_folder(path: Path | str) -> Iterator[Path]:
+    """Hands out a temporary folder that becomes `path` when the block ends without an exception.
+
+    Args:
+        path: A folder that is not there yet, or empty.
+
+    Yields:
+        An empty folder beside it.
+
+    Raises:
+        EdgesegError: Something is there already, the disk is full, or the place cannot be written.
+    """
+    path = Path(path)
+    tmp = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise EdgesegError(f"{path} is there already and not empty; choose another --out")
+        tmp.mkdir(parents=True)
+        yield tmp
+        os.replace(tmp, path)  # noqa: PTH105
+    except OSError as error:
+        raise _explained(error, path) from error
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
 def write_bytes(path: Path | str, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all."""
     with replacing(path) as tmp:
@@ -90,6 +118,8 @@ def _explained(error: OSError, path: Path) -> OSError | EdgesegError:
         return EdgesegError(f"No space left on the disk while writing {path}: free some and run the same command again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return EdgesegError(f"No permission to write {path}: choose another output folder or change its rights")
+    if error.errno == errno.EFBIG:
+        return EdgesegError(f"Cannot write {path}: the file gets too large for this disk or for what you may write")
     if error.errno == errno.ENAMETOOLONG:
         return EdgesegError(f"Cannot write {path}: the name is too long for this disk, use a shorter one")
     if isinstance(error, (IsADirectoryError, NotADirectoryError, FileExistsError)):

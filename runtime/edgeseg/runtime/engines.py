@@ -6,7 +6,6 @@ A new engine is an entry of this table and its file in `backends/`; docs/archite
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -61,6 +60,7 @@ class Engine:
         extra: Of pyproject.toml, which brings the preferred one; "" where none does.
         u8s8_needs: What an x86 processor must have (see `FEATURES`) for files of unsigned activations and
             signed weights to give the masks they were accepted for.
+        any_batch: It takes another number of frames in a call without setting itself up anew.
         needs_gpu: It runs on an NVIDIA GPU, and its files are built for that very one: no run writes them.
         install: Command that adds it, where no extra does.
     """
@@ -72,6 +72,7 @@ class Engine:
     packages: tuple[Package, ...]
     extra: str
     u8s8_needs: tuple[str, ...] = ()
+    any_batch: bool = False
     needs_gpu: bool = False
     install: str = ""
 
@@ -89,6 +90,7 @@ _TABLE = (
         backend=("edgeseg.runtime.backends.ort", "OrtBackend"),
         packages=(Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu")),),
         extra="ort",
+        any_batch=True,
     ),
     Engine(
         name="litert",
@@ -152,6 +154,8 @@ def installed_package(engine: str) -> str | None:
 
 def installed_version(engine: str) -> tuple[str, str] | None:
     """Return distribution and version of what `installed_package` finds, or None where nothing says."""
+    from importlib.metadata import PackageNotFoundError, version  # brings `email`, a third of opening a bundle
+
     module = installed_package(engine)
     for package in ENGINES[engine].packages:
         for distribution in package.distributions if package.module == module else ():

@@ -30,6 +30,16 @@ class BundleError(EdgesegError):
     """A bundle file is damaged, was changed after packing, or lacks what was asked of it."""
 
 
+class TrustError(BundleError):
+    """A key, a signature or a policy is not what it must be."""
+
+
+class RefusedError(TrustError):
+    """A whole bundle that the policy of this device does not take."""
+
+    exit_code = GATE
+
+
 class BackendError(EdgesegError):
     """An inference engine is missing, refused the model, or failed while running it."""
 

@@ -116,12 +116,23 @@ def read_json_object(data: bytes | str, where: str) -> Mapping[str, Any]:
         ManifestError: If it is not UTF-8, not JSON or not an object.
     """
     try:
-        value = json.loads(decoded(data) if isinstance(data, bytes) else data.removeprefix("\ufeff"))
+        text = decoded(data) if isinstance(data, bytes) else data.removeprefix("\ufeff")
+        value = json.loads(text, object_pairs_hook=_without_twins)
     except (UnicodeDecodeError, ValueError, RecursionError) as err:
         raise ManifestError(f"{where}: not valid JSON ({err}). Write the file again.") from err
     if not isinstance(value, dict):
         raise ManifestError(f"{where}: expected a JSON object, found {show(value)}. Write the file again.")
     return value
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different: of two, readers disagree about which one counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twin!r} twice in one object")
+    return found
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

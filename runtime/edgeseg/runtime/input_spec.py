@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.fields import Fields, one_of, show, whole
 
 Color = Literal["gray", "rgb"]
-Interpolation = Literal["area", "linear", "nearest"]
+Interpolation = Literal["area", "halving", "linear", "nearest"]
 IntensityWindow = tuple[int, int]  # (lo, hi), see `WINDOW_FORM`; `intensity` applies it
 
 MAX_SIDE_PX = 1 << 16
@@ -50,7 +50,7 @@ class Geometry:
 
     def __post_init__(self) -> None:
         one_of(self.mode, ("native", "resize", "tile"), "geometry.mode")
-        one_of(self.interpolation, ("area", "linear", "nearest"), "geometry.interpolation")
+        one_of(self.interpolation, get_args(Interpolation), "geometry.interpolation")
         for name, low in (("height_px", 1), ("width_px", 1), ("tile_px", 1), ("overlap_px", 0)):
             whole(getattr(self, name), f"geometry.{name}", low, MAX_SIDE_PX, required=False)
         sizes = (self.height_px is not None, self.width_px is not None)

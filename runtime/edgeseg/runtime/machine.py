@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from edgeseg.runtime.backends.base import default_threads
+from edgeseg.runtime.cores import default_threads, fast_cores, usable_cores
 from edgeseg.runtime.engines import ENGINES, installed_package, installed_version
 from edgeseg.runtime.selection import cpu_flags, machine_kind, target_name
 from edgeseg.runtime.trt.gpu import ABSENT, find_gpu
@@ -20,7 +20,8 @@ def doctor() -> dict[str, Any]:
 
     Returns:
         JSON-able: `ok` (at least one engine can be imported), `python`, `platform`, `machine_kind`, `cpu_flags`,
-        `default_threads`, `packages`, `backends` (`usable`, `package`, `version`, `target`, `reason`, `remedy`).
+        `cores` (usable), `fast_cores`, `default_threads`, `packages`, `backends` (`usable`, `package`, `version`,
+        `target`, `reason`, `remedy`).
     """
     backends = {name: _backend(name) for name in ENGINES}
     flags = cpu_flags()
@@ -31,6 +32,8 @@ def doctor() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine_kind": machine_kind(),
         "cpu_flags": [flag for flag in _INTERESTING_FLAGS if flag in flags],
+        "cores": len(usable_cores()),
+        "fast_cores": len(fast_cores()),
         "default_threads": default_threads(),
         "packages": {"numpy": _module_version("numpy"), "cv2": _module_version("cv2")},
         "backends": backends,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgeseg.runtime.archive.layout import ENTRY_NAME
 from edgeseg.runtime.engines import FEATURES
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.fields import Fields, nearest, one_of, read_json_object, show, text
@@ -29,7 +30,6 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-ENTRY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 # Bundles packed before manifests said `needs`: their u8s8 file for x86 always had this name.
 _NEEDS_BEFORE = {"onnx-int8-x86": ("vnni",)}
@@ -264,8 +264,10 @@ def _check_version(value: object, where: str) -> None:
     # Before anything else: another version may have other keys, and "unknown key" would send the user astray.
     version = value.get("schema_version") if isinstance(value, Mapping) else None
     if type(version) is not int or version != SCHEMA_VERSION:
+        newer = type(version) is int and version > SCHEMA_VERSION
+        remedy = "A newer edgeseg packed it: install that one" if newer else "Pack it again"
         found = f"{where}.schema_version is {show(version)}, this edgeseg reads {SCHEMA_VERSION}"
-        raise ManifestError(f"{found}. Install the edgeseg that packed it, or pack it again.")
+        raise ManifestError(f"{found}. {remedy}.")
 
 
 def _matches(value: str, pattern: re.Pattern[str], where: str, expected: str) -> None:

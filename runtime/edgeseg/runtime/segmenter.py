@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
-from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.frame.blank import blank_frame
-from edgeseg.runtime.frame.postprocess import Scratch, to_mask
-from edgeseg.runtime.frame.postprocess import probability as to_probability
+from edgeseg.runtime.frame.postprocess import to_mask
 from edgeseg.runtime.frame.preprocess import Prepared, in_dtype, prepare
+from edgeseg.runtime.frame.scratch import Scratch
+from edgeseg.runtime.frame.tiling import tiles_per_call
 from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.out_of_memory import FrameMemory
 from edgeseg.runtime.ownership import Owned
 from edgeseg.runtime.result import Result, times_ms
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.trust.policy import Policy
 
 __all__ = ["Result", "Segmenter"]
 
@@ -53,7 +57,9 @@ class Segmenter(Owned):
         self.name = name
 
     @classmethod
-    def open(cls, path: Path, variant: str | None = None, threads: int | None = None) -> Segmenter:
+    def open(
+        cls, path: Path, variant: str | None = None, threads: int | None = None, policy: Policy | None = None
+    ) -> Segmenter:
         """Open a bundle with the named variant, or the best one for this machine (see `selection.rank`).
 
         Without a name, a variant that its engine refuses is passed over for the next best, with a RuntimeWarning.
@@ -64,36 +70,16 @@ class Segmenter(Owned):
             variant: Name of a variant, e.g. `onnx-fp32`, or of an engine built on this machine from one of them, e.g.
                 `trt-int8`; None chooses among the variants.
             threads: Threads of the engine; None takes the default.
+            policy: What is asked of its version and signatures; None is this device's policy.
 
         Raises:
             BundleError: If the file is damaged or has no such variant.
+            RefusedError: If the policy does not take it.
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
-        from edgeseg.runtime.bundle import Bundle
-        from edgeseg.runtime.selection import open_best, wrong_here
-        from edgeseg.runtime.step_folder import open_step
-        from edgeseg.runtime.trt.built_engine import find_built
+        from edgeseg.runtime.open_model import open_model
 
-        if path.is_dir():
-            model, spec = open_step(path)
-            if variant not in (None, path.name):
-                raise BundleError(f"{path} is one model, no bundle: it has no variant {variant!r}. Leave it out.")
-            return cls(open_backend(model, spec, threads), path.name)
-        with Bundle.open(path) as bundle:
-            if variant is None:
-                entry, backend = open_best(bundle, threads)
-            elif variant not in {one.name for one in bundle.variants} and (
-                built := find_built(bundle.manifest, variant)
-            ):
-                return cls(open_backend(*built, threads), variant)
-            else:
-                entry = bundle.variant(variant)
-                backend = open_backend(bundle.read(entry.file), entry.spec, threads)
-                wrong = wrong_here(entry)
-                if wrong is not None:
-                    said = f"{path}: masks of {variant} may differ from those it was accepted for: {wrong}"
-                    warnings.warn(said, RuntimeWarning, stacklevel=2)
-        return cls(backend, entry.name)
+        return cls(*open_model(path, variant, threads, policy))
 
     @classmethod
     def from_file(cls, model: Path, spec: ModelSpec, threads: int | None = None) -> Segmenter:
@@ -135,7 +121,7 @@ class Segmenter(Owned):
             return prepare(frame, self.spec.input)
 
     def infer(self, prepared: Prepared) -> np.ndarray:
-        """Stage 2: run the network; tiles go through it one by one.
+        """Stage 2: run the network. The scores of all tiles are held then, which a call does not do.
 
         Returns:
             The engine's output, (N, ...) as in the spec, N = 1 or the number of tiles.
@@ -146,7 +132,8 @@ class Segmenter(Owned):
         """
         with self._turn():
             self._check_open()
-            return self._infer(prepared)
+            with self._lent() as scratch:
+                return self._infer(prepared, scratch)
 
     def finish(self, scores: np.ndarray, prepared: Prepared) -> np.ndarray:
         """Stage 3: turn the output of `infer` into the mask, uint8 (H, W) at the frame's size.
@@ -157,7 +144,8 @@ class Segmenter(Owned):
         """
         with self._turn():
             self._check_open()
-            return self._finish(scores, prepared)
+            with self._lent() as scratch:
+                return self._finish(scores, prepared, scratch)
 
     def __call__(self, frame: np.ndarray, *, probability: bool = False, regions: bool = False) -> Result:
         """Segment one frame.
@@ -173,15 +161,7 @@ class Segmenter(Owned):
         """
         with self._turn():
             self._check_open()
-            start = perf_counter_ns()
-            prepared = self.prepare(frame)
-            ready = perf_counter_ns()
-            scores = self._infer(prepared)
-            inferred = perf_counter_ns()
-            mask = self._finish(scores, prepared)
-            done = perf_counter_ns()
-            times = times_ms(ready - start, inferred - ready, done - inferred)
-            return self._result(mask, scores, prepared, times, (probability, regions))
+            return self._segment(frame, (probability, regions))
 
     def batch(self, frames: Sequence[np.ndarray], *, probability: bool = False, regions: bool = False) -> list[Result]:
         """Segment frames in order; those of equal size share an engine call where the model takes several.
@@ -198,6 +178,8 @@ class Segmenter(Owned):
         results: list[Result] = []
         with self._turn():
             self._check_open()
+            if self.spec.input.geometry.mode == "tile":
+                return [self._segment(frame, (probability, regions)) for frame in frames]
             for group in self._groups(frames):
                 results.extend(self._run_group(group, (probability, regions)))
         return results
@@ -212,27 +194,54 @@ class Segmenter(Owned):
 
     def _close(self) -> None:
         self._backend.close()
+        self._scratch.clear()
 
-    def _infer(self, prepared: Prepared) -> np.ndarray:
-        with FrameMemory(prepared.frame_shape):
-            tensor = in_dtype(prepared.tensor, self.spec.input_dtype)
-            if len(tensor) == 1:
-                return self._backend.infer(tensor)
-            first = self._backend.infer(tensor[:1])
-            scores = np.empty((len(tensor), *first.shape[1:]), first.dtype)
-            scores[0] = first[0]
-            for index in range(1, len(tensor)):
-                scores[index] = self._backend.infer(tensor[index : index + 1])[0]
-            return scores
-
-    def _finish(self, scores: np.ndarray, prepared: Prepared) -> np.ndarray:
-        # Whoever calls in the middle of this, as a signal handler may, gets planes of its own.
+    @contextmanager
+    def _lent(self) -> Iterator[Scratch]:
+        # Whoever calls in the middle of this, as a signal handler may, gets memory of its own.
         scratch, self._scratch = self._scratch, Scratch()
         try:
-            with FrameMemory(prepared.frame_shape):
-                return to_mask(scores, self.spec, prepared, scratch)
+            yield scratch
         finally:
             self._scratch = scratch
+
+    def _segment(self, frame: np.ndarray, extras: tuple[bool, bool]) -> Result:
+        """One frame, with `extras` = (probability, regions)."""
+        with self._lent() as scratch:
+            if self.spec.input.geometry.mode == "tile" and not extras[0]:
+                from edgeseg.runtime.tiled import segment_tiles
+
+                with FrameMemory(np.shape(frame)):
+                    return segment_tiles(frame, self.spec, partial(self._run, scratch=scratch), scratch, extras[1])
+            start = perf_counter_ns()
+            with FrameMemory(np.shape(frame)):
+                prepared = prepare(frame, self.spec.input, scratch)
+            ready = perf_counter_ns()
+            scores = self._infer(prepared, scratch)
+            inferred = perf_counter_ns()
+            mask = self._finish(scores, prepared, scratch)
+            times = times_ms(ready - start, inferred - ready, perf_counter_ns() - inferred)
+            return self._result(mask, scores, prepared, times, extras)
+
+    def _run(self, tensor: np.ndarray, scratch: Scratch) -> np.ndarray:
+        return self._backend.infer(in_dtype(tensor, self.spec.input_dtype, scratch))
+
+    def _infer(self, prepared: Prepared, scratch: Scratch) -> np.ndarray:
+        tensor = prepared.tensor
+        with FrameMemory(prepared.frame_shape):
+            per_call = tiles_per_call(prepared.grid.tile_px, self.spec) if prepared.grid else 1
+            first = self._run(tensor[:per_call], scratch)
+            if len(tensor) <= per_call:
+                return first
+            scores = np.empty((len(tensor), *first.shape[1:]), first.dtype)
+            scores[:per_call] = first
+            for index in range(per_call, len(tensor), per_call):
+                scores[index : index + per_call] = self._run(tensor[index : index + per_call], scratch)
+            return scores
+
+    def _finish(self, scores: np.ndarray, prepared: Prepared, scratch: Scratch) -> np.ndarray:
+        with FrameMemory(prepared.frame_shape):
+            return to_mask(scores, self.spec, prepared, scratch)
 
     def _groups(self, frames: Sequence[np.ndarray]) -> Iterator[list[tuple[Prepared, int]]]:
         """Yield runs of frames that fit one engine call, each with the time its preparation took [ns]."""
@@ -241,7 +250,7 @@ class Segmenter(Owned):
             start = perf_counter_ns()
             prepared = self.prepare(frame)
             item = (prepared, perf_counter_ns() - start)
-            joins = self.spec.dynamic and prepared.grid is None and len(group) < _FRAMES_PER_CALL
+            joins = self.spec.dynamic and len(group) < _FRAMES_PER_CALL
             if group and not (joins and prepared.tensor.shape == group[0][0].tensor.shape):
                 yield group
                 group = []
@@ -250,22 +259,20 @@ class Segmenter(Owned):
             yield group
 
     def _run_group(self, group: list[tuple[Prepared, int]], extras: tuple[bool, bool]) -> list[Result]:
-        start = perf_counter_ns()
-        if len(group) == 1:
-            scores = self._infer(group[0][0])
-        else:
-            with FrameMemory(group[0][0].frame_shape):
-                tensor = np.concatenate([prepared.tensor for prepared, _ in group])
-                scores = self._backend.infer(in_dtype(tensor, self.spec.input_dtype))
-        share_ns = (perf_counter_ns() - start) // len(group)
-        results: list[Result] = []
-        for index, (prepared, pre_ns) in enumerate(group):
-            own = scores if len(group) == 1 else scores[index : index + 1]
+        with self._lent() as scratch:
             start = perf_counter_ns()
-            mask = self._finish(own, prepared)
-            times = times_ms(pre_ns, share_ns, perf_counter_ns() - start)
-            results.append(self._result(mask, own, prepared, times, extras))
-        return results
+            with FrameMemory(group[0][0].frame_shape):
+                tensors = [prepared.tensor for prepared, _ in group]
+                scores = self._run(tensors[0] if len(group) == 1 else np.concatenate(tensors), scratch)
+            share_ns = (perf_counter_ns() - start) // len(group)
+            results: list[Result] = []
+            for index, (prepared, pre_ns) in enumerate(group):
+                own = scores[index : index + 1]
+                start = perf_counter_ns()
+                mask = self._finish(own, prepared, scratch)
+                times = times_ms(pre_ns, share_ns, perf_counter_ns() - start)
+                results.append(self._result(mask, own, prepared, times, extras))
+            return results
 
     def _result(
         self,
@@ -278,17 +285,10 @@ class Segmenter(Owned):
         """Add what was asked for beyond the mask: `extras` = (probability, regions)."""
         if not any(extras):
             return Result(mask, None, None, times)
-        from edgeseg.runtime.frame.regions import find_regions
-        from edgeseg.runtime.frame.row_probability import RowProbability
+        from edgeseg.runtime.frame.extras import extras_of
 
-        has_scores = self.spec.output.kind == "scores"
         start = perf_counter_ns()
-        wanted, with_regions = extras
         with FrameMemory(prepared.frame_shape):
-            planes = to_probability(scores, self.spec, prepared) if wanted else None
-            found = None
-            if with_regions:
-                by_rows = RowProbability(scores, self.spec, prepared) if has_scores and planes is None else None
-                found = find_regions(mask, by_rows if planes is None else planes)
+            planes, found = extras_of(mask, scores, self.spec, prepared, extras)
         times["extras"] = (perf_counter_ns() - start) / 1e6
         return Result(mask, planes, found, times)

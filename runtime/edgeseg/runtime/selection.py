@@ -46,7 +46,7 @@ def open_best(bundle: Bundle, threads: int | None = None) -> tuple[Variant, Back
             refused[variant.name] = str(err)
             continue
         for name, reason in refused.items():
-            warnings.warn(f"Variant {name} is passed over for {variant.name}: {reason}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"Variant {name} is passed over for {variant.name}: {reason}", RuntimeWarning, stacklevel=4)
         return variant, backend
     reasons = "; ".join(f"{one.name}: {unfit_reason(one) or refused[one.name]}" for one in bundle.variants)
     raise BackendError(f"No variant of bundle {bundle.manifest.name!r} can run on this machine ({reasons}).")

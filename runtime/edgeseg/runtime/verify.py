@@ -6,45 +6,60 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.runtime.backends import open_backend
-from edgeseg.runtime.bundle import SIGNATURE_ENTRY, Bundle
+from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.engines import missing
 from edgeseg.runtime.errors import ERROR, GATE, OK, EdgesegError
 from edgeseg.runtime.golden import decode_png, differing_share
 from edgeseg.runtime.manifest import Golden, Variant
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.selection import wrong_here
+from edgeseg.runtime.trust.policy import ANY, Policy, device_policy
+from edgeseg.runtime.trust.verdict import Verdict, judge
 
 
-def verify_bundle(path: Path, threads: int | None = None) -> dict[str, Any]:
+def verify_bundle(
+    path: Path, threads: int | None = None, policy: Policy | None = None, *, allow_unsigned: bool = False
+) -> dict[str, Any]:
     """Check a bundle and say what was checked and what was not.
 
     Args:
         path: The .edgeseg file.
         threads: Threads of the engines.
+        policy: Which keys are trusted and what is asked for; None is this device's policy.
+        allow_unsigned: Take a bundle that no trusted key has signed, where the policy does not ask for a signature.
 
     Returns:
         JSON-able report: `ok`; `intact` (form and hashes); `checked` and `not_checked` (sentences); `damaged`
-        (entries whose hash is wrong); `variants`, each with `status` `ok | differs | failed | not run`, `reason`,
-        `engine`, and per golden input `differing_share` and `max_differing_share`. `ok` needs an intact file, every
-        variant that ran to be `ok`, and at least one that ran.
+        (entries whose hash is wrong); `signed` (by a trusted key); `signatures`, each with `role`, `date`, `key_id`,
+        `status` (see `trust.verdict`) and `reason`; `refused` (why the policy does not take it); `variants`, each with
+        `status` `ok | differs | failed | not run`, `reason`, `engine`, and per golden input `differing_share` and
+        `max_differing_share`. `ok` needs an intact file that is not refused and is signed or may be unsigned, every
+        variant that ran to be `ok`, and at least one that ran. What is damaged or refused is not run.
 
     Raises:
         BundleError: If the file is missing or so damaged that its manifest cannot be trusted.
         ManifestError: If the manifest is wrong or of another version.
     """
-    with Bundle.open(path) as bundle:
+    asked = device_policy() if policy is None else policy
+    with Bundle.open(path, ANY) as bundle:
         damaged = _damaged(bundle)
-        variants = [] if damaged else [_run_variant(bundle, variant, threads) for variant in bundle.variants]
+        verdict = judge(asked, bundle.manifest.name, bundle.manifest.bundle_version, bundle.signatures)
+        stopped = damaged or verdict.refusals
+        variants = [] if stopped else [_run_variant(bundle, variant, threads) for variant in bundle.variants]
         ran = [row for row in variants if row["status"] != "not run"]
+        runs = bool(ran) and all(row["status"] == "ok" for row in ran)
         return {
             "bundle": bundle.path.name,
             "name": bundle.manifest.name,
             "bundle_id": bundle.manifest.bundle_id,
             "bundle_version": bundle.manifest.bundle_version,
-            "ok": not damaged and bool(ran) and all(row["status"] == "ok" for row in ran),
+            "ok": not stopped and runs and (verdict.signed or allow_unsigned),
             "intact": not damaged,
-            "checked": _checked(bundle, ran),
-            "not_checked": _not_checked(bundle, variants, damaged),
+            "signed": verdict.signed,
+            "signatures": [one.to_json() for one in verdict.judged],
+            "refused": list(verdict.refusals),
+            "checked": _checked(bundle, verdict, ran),
+            "not_checked": _not_checked(verdict, variants),
             "damaged": damaged,
             "variants": variants,
         }
@@ -53,11 +68,14 @@ def verify_bundle(path: Path, threads: int | None = None) -> dict[str, Any]:
 def verify_code(report: dict[str, Any]) -> int:
     """Exit code of a report of `verify_bundle`.
 
-    A file that is whole and runs, yet sees something else, breaks a gate; all else that is not ok is an error.
+    A file that is whole and runs, yet sees something else, was signed by nobody trusted or is not what the policy asks
+    for, breaks a gate; all else that is not ok is an error, a wrong signature among it.
     """
-    statuses = {row["status"] for row in report["variants"]}
-    broken = GATE if "differs" in statuses and "failed" not in statuses else ERROR
-    return OK if report["ok"] else broken
+    if report["ok"]:
+        return OK
+    statuses = {row["status"] for row in [*report["variants"], *report["signatures"]]}
+    ran = bool(statuses & {"ok", "differs"})
+    return GATE if (ran or report["refused"]) and not statuses & {"failed", "wrong"} and report["intact"] else ERROR
 
 
 def _damaged(bundle: Bundle) -> list[str]:
@@ -110,22 +128,28 @@ def _compare(bundle: Bundle, golden: Golden, variant: str, segmenter: Segmenter)
     return rows
 
 
-def _checked(bundle: Bundle, ran: list[dict[str, Any]]) -> list[str]:
+def _checked(bundle: Bundle, verdict: Verdict, ran: list[dict[str, Any]]) -> list[str]:
     sentences = [
-        "form: a zip of stored entries with plain names",
+        "form: byte for byte the zip that packing writes",
         f"SHA-256 of {len(bundle.sums)} entries against SHA256SUMS, of {len(bundle.variants)} variants against "
         "the manifest",
         "manifest: keys, types and contradictions",
     ]
+    sentences += [f"signature: {one.reason}" for one in verdict.judged if one.status == "trusted"]
     return sentences + [
         f"{row['name']}: {len(row['golden'])} golden input(s) in {row['engine']}" for row in ran if row["golden"]
     ]
 
 
-def _not_checked(bundle: Bundle, variants: list[dict[str, Any]], damaged: list[str]) -> list[str]:
-    signed = SIGNATURE_ENTRY in bundle.names
-    sentences = ["signature: present, not checked by this version" if signed else "signature: not signed"]
+def _not_checked(verdict: Verdict, variants: list[dict[str, Any]]) -> list[str]:
+    sentences = [] if verdict.signed or verdict.wrong else [f"signature: NOT CHECKED: {_unsigned(verdict)}"]
     sentences.append("accuracy: golden masks show that the model runs as packed, not how well it sees")
-    if damaged:
-        sentences.append("variants: not run, since the file is damaged")
+    if not variants:
+        sentences.append("variants: not run, since the file is damaged or refused")
     return sentences + [f"{row['name']}: {row['reason']}" for row in variants if row["status"] == "not run"]
+
+
+def _unsigned(verdict: Verdict) -> str:
+    if not verdict.judged:
+        return "it is not signed, so that nothing shows who made it"
+    return "; ".join(one.reason for one in verdict.judged)

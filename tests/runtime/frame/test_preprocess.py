@@ -131,3 +131,40 @@ def test_it_uses_opencv_s_fast_paths() -> None:
     prepared = prepare(frame, InputSpec("gray", Geometry("resize", 256, 256), 32))
     wanted = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (256, 256))
     np.testing.assert_array_equal(prepared.tensor[0, :, :, 0], wanted)
+
+
+def test_halving_averages_two_by_two_as_long_as_twice_the_size_is_left() -> None:
+    image = np.random.default_rng(5).integers(0, 256, (64, 96), np.uint8)
+    wanted = image.astype(int)
+    for _ in range(2):  # to 16x24, and then linear
+        wanted = (wanted.reshape(len(wanted) // 2, 2, -1, 2).sum(axis=(1, 3)) + 2) // 4
+    np.testing.assert_array_equal(resize(image, 16, 24, "halving"), wanted)
+    np.testing.assert_array_equal(resize(image, 10, 20, "halving"), resize(wanted.astype(np.uint8), 10, 20, "linear"))
+
+
+def test_halving_one_side_alone_averages_along_it() -> None:
+    image = np.random.default_rng(6).integers(0, 256, (48, 80), np.uint8)
+    pairs = image.astype(int).reshape(48, 40, 2).sum(axis=2)
+    halved = resize(image, 48, 40, "halving").astype(int)
+    assert np.abs(2 * halved - pairs).max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(270, 480), (269, 481), (64, 1001), (33, 700), (300, 301, 3)])
+def test_halving_is_nearly_area_and_shifts_nothing(shape: tuple[int, ...]) -> None:
+    noise = np.random.default_rng(7).normal(0, 8, shape)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    smooth = 128 + 60 * np.sin(rows / shape[0] * 9) * np.cos(columns / shape[1] * 9)
+    image = (smooth.reshape(*shape[:2], *(1 for _ in shape[2:])) + noise).clip(0, 255).astype(np.uint8)
+    area, halved, linear = (resize(image, 32, 40, kind).astype(int) for kind in ("area", "halving", "linear"))
+    assert halved.shape == area.shape
+    assert np.abs(halved - area).mean() < min(2.0, 0.7 * np.abs(linear - area).mean())
+    # A shift of half a source pixel would show as a slope times half of it.
+    assert abs((halved - area).mean()) < 0.5
+
+
+def test_halving_enlarges_as_linear_does_and_area_is_opencv_s_own() -> None:
+    image = np.random.default_rng(8).integers(0, 256, (37, 53, 3), np.uint8)
+    np.testing.assert_array_equal(resize(image, 60, 90, "halving"), resize(image, 60, 90, "linear"))
+    np.testing.assert_array_equal(resize(image, 20, 30, "halving"), resize(image, 20, 30, "linear"))
+    expected = cv2.resize(image, (11, 9), interpolation=cv2.INTER_AREA)  # what bundles that say `area` were trained on
+    np.testing.assert_array_equal(resize(image, 9, 11, "area"), expected)

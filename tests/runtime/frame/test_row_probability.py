@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgeseg.runtime.errors import ManifestError
 from edgeseg.runtime.frame import regions
-from edgeseg.runtime.frame.postprocess import probability, to_mask
+from edgeseg.runtime.frame.postprocess import probability, score_planes, to_mask
 from edgeseg.runtime.frame.preprocess import Prepared
 from edgeseg.runtime.frame.regions import find_regions
 from edgeseg.runtime.frame.row_probability import RowProbability
@@ -40,7 +40,7 @@ def test_rows_are_those_of_the_whole(geometry, output, height: int, width: int, 
     spec, prepared = make(height, width, geometry=geometry, **dict(output))
     scores = scores_for(spec, prepared, seed)
     whole = probability(scores, spec, prepared)
-    by_rows = RowProbability(scores, spec, prepared)
+    by_rows = RowProbability(*score_planes(scores, spec, prepared), spec)
     assert by_rows.shape == whole.shape
     found = [by_rows.rows(top, min(top + step, height)) for top in range(0, height, step)]
     np.testing.assert_allclose(np.concatenate(found, axis=1), whole, atol=2e-5)
@@ -64,7 +64,10 @@ def test_mean_scores_are_what_they_were_with_whole_planes(geometry, strip_px: in
     expected = find_regions(mask, whole)
     assert len(expected) > 5
     monkeypatch.setattr(regions, "_STRIP_PX", strip_px)
-    for found in (find_regions(mask, whole), find_regions(mask, RowProbability(scores, spec, prepared))):
+    for found in (
+        find_regions(mask, whole),
+        find_regions(mask, RowProbability(*score_planes(scores, spec, prepared), spec)),
+    ):
         assert [(one.class_id, one.area_px, one.box) for one in found] == [
             (one.class_id, one.area_px, one.box) for one in expected
         ]
@@ -80,4 +83,4 @@ def test_mean_scores_are_what_they_were_with_whole_planes(geometry, strip_px: in
 def test_class_ids_have_none() -> None:
     spec, prepared = make(20, 20, kind="class_ids", dtype="uint8")
     with pytest.raises(ManifestError, match="class ids"):
-        RowProbability(scores_for(spec, prepared), spec, prepared)
+        score_planes(scores_for(spec, prepared), spec, prepared)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.score.image_score import ImageScore, score_image
-from edgeseg.runtime.score.intervals import paired_bootstrap, recall_bootstrap, seeded_bootstrap
+from edgeseg.runtime.score.intervals import dice_interval, paired_bootstrap, recall_bootstrap, seeded_bootstrap
 from edgeseg.runtime.score.metrics import summarize
 
 
@@ -47,6 +47,17 @@ def test_the_same_scores_have_no_difference():
     a = side(np.arange(50, 90))
     drop = paired_bootstrap(a, a, 0.0)
     assert (drop.mean, drop.lo95, drop.hi95, drop.verdict) == (0, 0, 0, "not worse")
+
+
+def test_the_interval_of_dice_itself_is_that_of_the_drop_from_a_perfect_side():
+    hits = np.random.default_rng(2).integers(20, 95, 60)
+    groups = [f"{i // 3:03}" for i in range(60)]
+    drop = paired_bootstrap(side(np.full(60, 100), groups), side(hits, groups), None)
+    own = dice_interval(side(hits, groups))
+    assert own == {"lo95": pytest.approx(1 - drop.hi95), "hi95": pytest.approx(1 - drop.lo95)}
+    assert own["hi95"] - own["lo95"] > dice_interval(side(hits))["hi95"] - dice_interval(side(hits))["lo95"] > 0
+    assert dice_interval(side(hits, ["one"] * 60)) is None
+    assert dice_interval([from_counts("a", 0, 0, 0), from_counts("b", 0, 0, 0)]) is None
 
 
 def test_pairing_removes_what_images_have_in_common():

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgeseg.benchmarks.clock import MachineClock
-from edgeseg.benchmarks.job import event, failure
+from edgeseg.benchmarks.events import event, failure
 from edgeseg.benchmarks.launch import WorkerDied, run_worker
 from edgeseg.benchmarks.layers.engines import open_engine
 from edgeseg.benchmarks.layers.job import LayerConfig, LayerFiles, LayerJob

@@ -16,7 +16,7 @@ from edgeseg.pipeline.plan.run import data_of
 from edgeseg.pipeline.recipe.files import find_recipe
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.backends.base import default_threads
+from edgeseg.runtime.cores import default_threads
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.file_kind import kind_of, refusal

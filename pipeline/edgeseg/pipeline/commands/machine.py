@@ -94,7 +94,9 @@ def doctor_text(report: Mapping[str, Any]) -> RenderableType:
         for extra, row in report["extras"].items()
     ]
     remedies = [row["remedy"] for row in (*report["backends"].values(), *report["extras"].values()) if row["remedy"]]
-    machine = f"{report['machine_kind']}, {report['default_threads']} threads, {' '.join(report['cpu_flags'])}"
+    slow = report["cores"] - report["fast_cores"]
+    cores = f"{report['cores']} cores{f' ({slow} of them slow)' if slow else ''}, {report['default_threads']} threads"
+    machine = f"{report['machine_kind']}, {cores}, {' '.join(report['cpu_flags'])}"
     return Group(
         Text(f"edgeseg {report['edgeseg']}, Python {report['python']}, {report['platform']}"),
         Text(f"machine   {machine}"),

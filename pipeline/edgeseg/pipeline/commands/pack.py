@@ -26,6 +26,7 @@ def pack(
     data: Annotated[Path, typer.Option(help="Data set they are scored on, val and test.", metavar="DIR")],
     out: Annotated[Path, typer.Option(help="The .edgeseg file to write.", metavar="FILE")],
     intended_use: Annotated[str, typer.Option(help="What it is for, and what not.", metavar="TEXT")] = "not stated",
+    bundle_version: Annotated[str, typer.Option(help="Version by which devices may refuse older ones.")] = "1",
     as_json: Json = False,
 ) -> None:
     """Score model files and pack them into a bundle with golden masks; what the chain makes is packed by `run`."""
@@ -43,7 +44,7 @@ def pack(
         # Nobody says what the network was trained on: the data are those of the scores, whatever their pixels' size.
         scored_on = data_summary(opened) | {"used_for": "scores", "pixel_mm": None}
         info = packing.BundleInfo(
-            out.stem, "1", intended_use, input=first.input, decision=first.decision, data=(scored_on,)
+            out.stem, bundle_version, intended_use, input=first.input, decision=first.decision, data=(scored_on,)
         )
         manifest = packing.pack(out, info, sources, golden_frames(opened, 0))
         report = {
@@ -85,6 +86,7 @@ def variants(folders: list[Path], data: DataSet) -> list[VariantSource]:
     from edgeseg.pipeline.commands.progress import count_progress
     from edgeseg.runtime.errors import ConfigError
     from edgeseg.runtime.hashes import sha256_file
+    from edgeseg.runtime.score.intervals import dice_interval
     from edgeseg.runtime.score.metrics import summarize
     from edgeseg.runtime.step_folder import open_step
 
@@ -103,6 +105,7 @@ def variants(folders: list[Path], data: DataSet) -> list[VariantSource]:
             with count_progress(f"scoring {name} on {split}") as progress:
                 scores = score_file(model, spec, data, data.split(split), progress=progress)
             accuracy[split] = summarize(scores, data.classes)
+        accuracy["test"]["dice_interval"] = dice_interval(scores)
         found[name] = VariantSource(name, model, spec, accuracy, sha256)
     return list(found.values())
 
@@ -122,7 +125,7 @@ def pack_text(report: Mapping[str, Any]) -> RenderableType:
     return Group(
         simple_table(("variant", "engine", "bytes", "Dice val", "Dice test"), rows),
         Text(f"wrote {report['bundle']} ({report['bundle_id']}); then:"),
-        Verbatim(f"  {command('edgeseg', 'verify', report['bundle'])}"),
+        Verbatim(f"  {command('edgeseg', 'verify', report['bundle'], '--allow-unsigned')}"),
     )
 
 

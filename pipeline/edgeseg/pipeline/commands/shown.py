@@ -77,19 +77,6 @@ def faults_text(faults: Sequence[Mapping[str, str]]) -> RenderableType:
     return Group(table, Text(""), last)
 
 
-def verify_text(report: Mapping[str, Any]) -> RenderableType:
-    """What `verify` checked, what it did not, and how each variant did."""
-    rows = [(one["name"], one["status"], one["engine"], _worst(one), one["reason"]) for one in report["variants"]]
-    verdict = Text("ok", "bold green") if report["ok"] else Text("NOT OK", "bold red")
-    return Group(
-        Text.assemble(f"{report['bundle']} ({report['name']} {report['bundle_version']}): ", verdict),
-        *(Text(f"  damaged: {one}", "red") for one in report["damaged"]),
-        *(Text(f"  checked: {one}") for one in report["checked"]),
-        *(Text(f"  not checked: {one}", "dim") for one in report["not_checked"]),
-        simple_table(("variant", "status", "engine", "pixels that differ", "reason"), rows, left=3),
-    )
-
-
 def evaluate_text(report: Mapping[str, Any]) -> RenderableType:
     """Accuracy over what was scored, class by class and by every column asked for, under what weakens it."""
     named = [("all", report["accuracy"])]
@@ -158,8 +145,3 @@ def _distance(value: float | None) -> str | None:
 
 def _three(value: float | None) -> str | None:
     return None if value is None else f"{value:.3f}"
-
-
-def _worst(variant: Mapping[str, Any]) -> str | None:
-    shares = [golden["differing_share"] for golden in variant["golden"]]
-    return f"{max(shares):.3%}" if shares else None

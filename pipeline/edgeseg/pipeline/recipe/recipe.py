@@ -93,6 +93,7 @@ class RecipeIdentity:
     name: str
     sha256: str
     intended_use: str
+    bundle_version: str = "1"
 
 
 # What makes no network, or no step of training, at 0 or below: told here, with its line, not after the data are read.
@@ -114,6 +115,7 @@ class Recipe:
     data: DataConfig
     geometry: Geometry
     intended_use: str = "research; no clinical or safety claim"
+    bundle_version: str = "1"
     binary_output: bool = False
     train: TrainSection = field(default_factory=TrainSection)
     teacher: TeacherSection = field(default_factory=TeacherSection)
@@ -199,7 +201,7 @@ class Recipe:
     @property
     def identity(self) -> RecipeIdentity:
         """What a bundle and a report say of it."""
-        return RecipeIdentity(self.name, self.sha256(), self.intended_use)
+        return RecipeIdentity(self.name, self.sha256(), self.intended_use, self.bundle_version)
 
     def sha256(self) -> str:
         """Identity of the recipe: the hash of its canonical JSON."""

@@ -78,6 +78,7 @@ def recipe_text(name: str, folder: str, about: Description, look: Look, choice: 
 # edgeseg.pipeline.recipe.recipe; every key can be changed for one run, such as by --set teacher.epochs=20.
 name: {yaml_word(name)}
 intended_use: research; no clinical or safety claim # goes into the bundle
+bundle_version: "1" # so does this; a device's policy may refuse versions below one (docs/bundle.md)
 data:
   name: {yaml_word(found_as or ".")} # the folder, found in EDGESEG_DATA, or named by --data DIR
   seed: 0 # of the split, where meta.csv brings none
@@ -158,7 +159,7 @@ def _geometry_text(geometry: Geometry) -> str:
         lines = ["mode: tile", f"tile_px: {geometry.tile_px}", f"overlap_px: {geometry.overlap_px}"]
     else:
         lines = ["mode: resize", f"height_px: {geometry.height_px}", f"width_px: {geometry.width_px}"]
-        lines += ["interpolation: area"]
+        lines += ["interpolation: area # halving is much faster where frames are large: docs/frames.md"]
     return "\n".join(f"  {line}" for line in lines)
 
 

@@ -133,7 +133,7 @@ def reproduction(report: Report) -> Markup:
     commands = [
         *([f"git checkout {commit}"] if commit else []),
         report["command"] or "# made by a call from Python",
-        *([command("edgeseg", "verify", PurePath(str(bundle)).name)] if bundle else []),
+        *([command("edgeseg", "verify", PurePath(str(bundle)).name, "--allow-unsigned")] if bundle else []),
     ]
     around = {**report["machine"], **report["software"]}
     known = {str(key).replace("_", " "): text for key, value in around.items() if (text := _plain(value))}

@@ -21,6 +21,8 @@ from edgeseg.pipeline.steps.start import pretrained
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.score.evaluate import load_scores
+from edgeseg.runtime.score.intervals import dice_interval
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.step_folder import model_in, read_spec
 from edgeseg.train.synthetic import write_dataset
@@ -45,7 +47,7 @@ def bundle_info(recipe: RecipeIdentity, data: DataSet, spec: ModelSpec) -> Bundl
     """What a bundle says of the recipe and the images that it comes from; `spec` is of one of its variants."""
     return BundleInfo(
         name=recipe.name,
-        bundle_version="1",
+        bundle_version=recipe.bundle_version,
         intended_use=recipe.intended_use,
         input=spec.input,
         decision=spec.decision,
@@ -60,12 +62,15 @@ def _source(context: StepContext, row: Row) -> VariantSource:
     assert row.variant is not None and row.sha256 is not None, "a variant that is ok has a file"
     layout = next(one for one in VARIANT_ROWS if one.name == row.name)
     files = context.folders[layout.file].files
-    tested = context.result(score_step(layout, "test"), Scored).summary
+    test = score_step(layout, "test")
+    tested = context.result(test, Scored).summary
+    assert tested is not None, "a variant that is ok was scored"
+    interval = dice_interval(load_scores(context.folders[test].files / "scores.json"))
     return VariantSource(
         name=row.variant,
         model=model_in(files),
         spec=read_spec(files),
-        accuracy=row.accuracy | {"test": tested},
+        accuracy=row.accuracy | {"test": {**tested, "dice_interval": interval}},
         sha256=row.sha256,
         measured=measured_of(row, layout),
         needs=layout.needs,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
+from edgeseg.runtime.cores import default_threads
 from edgeseg.runtime.errors import BackendError, FrameError
 from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.ownership import Owned
 
-# A student of about a millisecond does not gain from more, and a device has other work to do.
-_MOST_DEFAULT_THREADS = 4
 _MOST_THREADS = 256  # of thousands an engine needs minutes to start, and then they only wait for one another
 
 
@@ -123,12 +121,6 @@ class Backend(Owned, ABC):
             height, width = (-(-size // stride) * stride for size in tensor.shape[1:3])
             found = f"Height and width must be multiples of {stride} px, found {tensor.shape[1]}x{tensor.shape[2]}"
             raise FrameError(f"{found}. Pad to {height}x{width}, or use Segmenter.prepare.")
-
-
-def default_threads() -> int:
-    """Return the cores this process may run on, at most 4."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MOST_DEFAULT_THREADS)
 
 
 def _read(model: Path | bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -98,6 +97,8 @@ def import_interpreter() -> tuple[Any, str]:
 
 
 def _version(distribution: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # brings much that nothing else here needs
+
     try:
         return version(distribution)
     except PackageNotFoundError:

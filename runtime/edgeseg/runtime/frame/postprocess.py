@@ -6,7 +6,6 @@ only where there can be foreground (see `window`). Quantised scores are never tu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import floor, log
 
 import cv2
@@ -14,27 +13,10 @@ import numpy as np
 
 from edgeseg.runtime.errors import BackendError, ManifestError
 from edgeseg.runtime.frame.preprocess import Prepared, resize
+from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.frame.tiling import stitch
-from edgeseg.runtime.frame.window import Window, foreground_window, whole_window
+from edgeseg.runtime.frame.window import Window, foreground_windows, whole_window
 from edgeseg.runtime.manifest import ModelSpec
-
-
-@dataclass
-class Scratch:
-    """Enlarged planes kept from frame to frame: the kernel's work of handing out fresh pages took half the time.
-
-    Not safe to share between threads.
-    """
-
-    _memory: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def plane(self, name: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-        """Return the plane of this name with whatever is in it; new memory only where a larger one is asked for."""
-        size = shape[0] * shape[1]
-        memory = self._memory.get(name)
-        if memory is None or memory.size < size or memory.dtype != dtype:
-            memory = self._memory[name] = np.empty(size, dtype)
-        return memory[:size].reshape(shape)
 
 
 def to_mask(scores: np.ndarray, spec: ModelSpec, prepared: Prepared, scratch: Scratch | None = None) -> np.ndarray:
@@ -52,21 +34,43 @@ def to_mask(scores: np.ndarray, spec: ModelSpec, prepared: Prepared, scratch: Sc
     Raises:
         BackendError: If the shape of the scores is not the one the spec promises.
     """
-    planes = _planes(scores, spec, prepared)
+    scratch = scratch or Scratch()
+    planes = _planes(scores, spec, prepared, scratch)
     if spec.output.kind == "class_ids":
-        return _ids_to_mask(planes[0], spec, prepared)
+        mask = np.empty(prepared.frame_shape, np.uint8)
+        _enlarge_ids(planes[0], spec, prepared.content_shape, scratch, mask)
+        return mask
     whole = _whole(spec, prepared)
     planes = planes[(slice(None), *whole.cells)]
     mask = np.zeros(prepared.frame_shape, np.uint8)
-    if spec.output.activation == "sigmoid":
-        limit = _quantised_threshold(spec)
-        window = foreground_window(_threshold(planes[0], limit), whole)
-        if window is not None:
-            mask[window.pixels] = _threshold(_enlarge(planes[0], window), limit)
+    for window in _windows(planes, spec, whole, scratch):
+        _fill(planes, spec, window, scratch, mask[window.pixels])
+    return mask
+
+
+def strip_mask(planes: np.ndarray, spec: ModelSpec, shape: tuple[int, int], scratch: Scratch) -> np.ndarray | None:
+    """Make the mask of a strip of a frame whose cells are whole pixels.
+
+    Args:
+        planes: As `score_cells` leaves them, (K, h, w), the cells of the strip.
+        spec: The model.
+        shape: (height, width) of the strip [px].
+        scratch: Memory of the mask: it is good until the next call.
+
+    Returns:
+        Class ids, uint8, of this shape; None where all of it is background.
+    """
+    mask = scratch.array("strip", shape, np.uint8)
+    if spec.output.kind == "class_ids":
+        _enlarge_ids(planes[0], spec, shape, scratch, mask)
         return mask
-    window = foreground_window(cv2.compare(_highest(planes[1:]), planes[0], cv2.CMP_GT), whole)
-    if window is not None:
-        _argmax(planes, window, scratch or Scratch(), mask[window.pixels])
+    whole = whole_window(shape, shape, spec.output.stride_px)
+    windows = _windows(planes, spec, whole, scratch)
+    if not windows:
+        return None
+    mask.fill(0)
+    for window in windows:
+        _fill(planes, spec, window, scratch, mask[window.pixels])
     return mask
 
 
@@ -86,9 +90,9 @@ def probability(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.n
         BackendError: As for `to_mask`.
     """
     planes, whole = score_planes(scores, spec, prepared)
-    logits = np.empty((len(spec.classes), *prepared.frame_shape), np.float32)
+    scratch, logits = Scratch(), np.empty((len(spec.classes), *prepared.frame_shape), np.float32)
     for plane, large in zip(to_logits(planes, spec), logits, strict=True):
-        large[...] = _enlarge(plane, whole)
+        large[...] = _enlarge(plane, whole, scratch, "plane")
     return softmax(logits)
 
 
@@ -102,7 +106,7 @@ def score_planes(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> tup
     if spec.output.kind == "class_ids":
         raise ManifestError("This model returns class ids, not scores. Choose a variant with output kind 'scores'.")
     whole = _whole(spec, prepared)
-    return _planes(scores, spec, prepared)[(slice(None), *whole.cells)], whole
+    return _planes(scores, spec, prepared, Scratch())[(slice(None), *whole.cells)], whole
 
 
 def to_logits(planes: np.ndarray, spec: ModelSpec) -> np.ndarray:
@@ -122,77 +126,114 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return logits
 
 
-def _planes(scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
-    """Return the low-resolution planes of the whole frame, (K, h, w), contiguous, int8 moved to uint8."""
-    cells = _as_nhwc(scores, spec)
-    stride = spec.output.stride_px
-    count, height, width = prepared.tensor.shape[:3]
-    n_planes = 1 if spec.output.kind == "class_ids" else spec.n_planes
-    if cells is None or cells.shape != (count, height // stride, width // stride, n_planes):
-        expected = f"{n_planes} plane(s) at 1/{stride} of {count}x{height}x{width} px in {spec.output.layout}"
+def score_cells(scores: np.ndarray, spec: ModelSpec, input_shape: tuple[int, ...]) -> np.ndarray:
+    """Return what an engine returned for an input of shape (N, H, W, C) as a view with the axes (N, h, w, K).
+
+    Raises:
+        BackendError: If the shape of the scores is not the one the spec promises.
+    """
+    output = spec.output
+    cells = scores
+    if output.kind == "class_ids" and scores.ndim == 3:
+        cells = scores[:, :, :, None]
+    elif output.layout == "NCHW" and scores.ndim == 4:
+        cells = scores.transpose(0, 2, 3, 1)
+    count, height, width = input_shape[:3]
+    n_planes = 1 if output.kind == "class_ids" else spec.n_planes
+    if cells.shape != (count, height // output.stride_px, width // output.stride_px, n_planes):
+        expected = f"{n_planes} plane(s) at 1/{output.stride_px} of {count}x{height}x{width} px in {output.layout}"
         raise BackendError(f"The model returned shape {scores.shape}, its spec says {expected}. Export both again.")
-    joined = stitch(cells, prepared.grid, stride) if prepared.grid else cells[0]
-    planes = np.ascontiguousarray(joined.transpose(2, 0, 1))
-    if spec.output.kind == "scores" and planes.dtype == np.int8:
+    return cells
+
+
+def put_planes(cells: np.ndarray, spec: ModelSpec, planes: np.ndarray) -> None:
+    """Write cells, (h, w, K), into planes, (K, h, w) of `plane_dtype`, int8 scores moved to uint8."""
+    turned = cells.transpose(2, 0, 1)
+    if spec.output.kind == "scores" and cells.dtype == np.int8:
         # Same order, and OpenCV's fast paths are for uint8.
-        return planes.view(np.uint8) ^ np.uint8(0x80)
+        np.bitwise_xor(turned.view(np.uint8), np.uint8(0x80), out=planes)
+    else:
+        planes[...] = turned.view(planes.dtype)
+
+
+def plane_dtype(spec: ModelSpec) -> np.dtype:
+    """The element type of planes from `put_planes`."""
+    return np.dtype(np.float32 if spec.output.dtype == "float32" else np.uint8)
+
+
+def _planes(scores: np.ndarray, spec: ModelSpec, prepared: Prepared, scratch: Scratch) -> np.ndarray:
+    """Return the low-resolution planes of the whole frame, (K, h, w), contiguous, int8 moved to uint8."""
+    cells = score_cells(scores, spec, prepared.tensor.shape)
+    joined = stitch(cells, prepared.grid, spec.output.stride_px) if prepared.grid else cells[0]
+    planes = joined.transpose(2, 0, 1)
+    dtype = plane_dtype(spec)
+    if planes.flags.c_contiguous and planes.dtype == dtype:
+        return planes
+    planes = scratch.array("planes", planes.shape, dtype)
+    put_planes(joined, spec, planes)
     return planes
-
-
-def _as_nhwc(scores: np.ndarray, spec: ModelSpec) -> np.ndarray | None:
-    """Return a view with the axes (N, h, w, K), or None where the axes cannot be those of the spec."""
-    if spec.output.kind == "class_ids" and scores.ndim == 3:
-        return scores[:, :, :, None]
-    if scores.ndim != 4:
-        return None
-    return scores if spec.output.layout == "NHWC" else scores.transpose(0, 2, 3, 1)
 
 
 def _whole(spec: ModelSpec, prepared: Prepared) -> Window:
     return whole_window(prepared.content_shape, prepared.frame_shape, spec.output.stride_px)
 
 
-def _enlarge(plane: np.ndarray, window: Window, out: np.ndarray | None = None) -> np.ndarray:
-    """Scale the window of a plane up to the frame's size, without what belongs to the padding; `out` may be used."""
-    # Where something is left out, the second step reads what the first has written: `out` is the second one's alone.
-    first = out if window.enlarged == window.content == window.shape else None
-    large = resize(plane[window.cells], *window.enlarged, "linear", first)
-    return resize(large[: window.content[0], : window.content[1]], *window.shape, "linear", out)
+def _enlarge(plane: np.ndarray, window: Window, scratch: Scratch, name: str) -> np.ndarray:
+    """Scale the window of a plane up to the frame's size, without what belongs to the padding, in memory of a name."""
+    large = resize(plane[window.cells], *window.enlarged, "linear", scratch.array(name, window.enlarged, plane.dtype))
+    if window.content == window.shape:
+        return large[: window.shape[0], : window.shape[1]]
+    content = large[: window.content[0], : window.content[1]]
+    return resize(content, *window.shape, "linear", scratch.array(f"{name} content", window.shape, plane.dtype))
 
 
-def _highest(planes: np.ndarray) -> np.ndarray:
-    """The largest of several planes, cell by cell."""
-    highest: np.ndarray = planes[0]
-    for plane in planes[1:]:
-        highest = cv2.max(highest, plane)
-    return highest
+def _windows(planes: np.ndarray, spec: ModelSpec, whole: Window, scratch: Scratch) -> list[Window]:
+    """Where in `planes`, the cells of `whole`, foreground may be."""
+    shape = planes.shape[1:]
+    foreground = scratch.array("foreground", shape, np.uint8)
+    if spec.output.activation == "sigmoid":
+        _threshold(planes[0], _quantised_threshold(spec), foreground)
+    else:
+        highest = planes[1]
+        for plane in planes[2:]:
+            highest = cv2.max(highest, plane, scratch.array("highest", shape, planes.dtype))
+        cv2.compare(highest, planes[0], cv2.CMP_GT, foreground)
+    return foreground_windows(foreground, whole)
+
+
+def _fill(planes: np.ndarray, spec: ModelSpec, window: Window, scratch: Scratch, mask: np.ndarray) -> None:
+    """Write the class ids of a window into its part of the mask, which is 0."""
+    if spec.output.activation == "sigmoid":
+        _threshold(_enlarge(planes[0], window, scratch, "best"), _quantised_threshold(spec), mask)
+    else:
+        _argmax(planes, window, scratch, mask)
 
 
 def _argmax(planes: np.ndarray, window: Window, scratch: Scratch, mask: np.ndarray) -> None:
     """Write the index of the highest plane per pixel into `mask`, which is 0; holds two enlarged planes, not all."""
-    best = _enlarge(planes[0], window, scratch.plane("best", window.shape, planes.dtype))
-    free = scratch.plane("other", window.shape, planes.dtype)
-    higher = scratch.plane("higher", window.shape, np.dtype(np.uint8))
+    best = _enlarge(planes[0], window, scratch, "best")
+    higher = scratch.array("higher", window.shape, np.uint8)
     for class_id in range(1, len(planes)):
-        plane = _enlarge(planes[class_id], window, free)
+        plane = _enlarge(planes[class_id], window, scratch, "other")
         cv2.compare(plane, best, cv2.CMP_GT, higher)  # 255 where this class wins so far
         np.bitwise_and(higher, np.uint8(class_id), out=higher)
         # A later winner has a higher id than an earlier one, so the maximum keeps the last winner.
         np.maximum(mask, higher, out=mask)
         if class_id + 1 < len(planes):
-            # Not into `best` itself: at stride 1 it is a view of the engine's output.
-            best = np.maximum(best, plane, out=scratch.plane("best", window.shape, planes.dtype))
+            # Not into `best` itself where nothing was enlarged: there it is a view of the scores.
+            own = best if not np.may_share_memory(best, planes) else scratch.array("best", window.shape, planes.dtype)
+            best = np.maximum(best, plane, out=own)
 
 
-def _threshold(plane: np.ndarray, limit: float) -> np.ndarray:
-    """Return 1 where the plane is above the limit, uint8."""
+def _threshold(plane: np.ndarray, limit: float, out: np.ndarray) -> None:
+    """Write 1 where the plane is above the limit into `out`, uint8, else 0."""
     if plane.dtype == np.uint8:
         # Whole numbers above a fractional limit are those above its floor. Outside 0..255 nothing is left to compare.
         limit = floor(limit)
         if not 0 <= limit < 255:
-            return np.full(plane.shape, limit < 0, np.uint8)
-        return cv2.threshold(plane, limit, 1, cv2.THRESH_BINARY)[1]
-    return (plane > np.float32(limit)).view(np.uint8)
+            out.fill(limit < 0)
+            return
+    np.greater(plane, plane.dtype.type(limit), out=out.view(np.bool_))
 
 
 def _quantised_threshold(spec: ModelSpec) -> float:
@@ -203,11 +244,14 @@ def _quantised_threshold(spec: ModelSpec) -> float:
     return logit / spec.output.scale + spec.output.zero_point + (128 if spec.output.dtype == "int8" else 0)
 
 
-def _ids_to_mask(ids: np.ndarray, spec: ModelSpec, prepared: Prepared) -> np.ndarray:
+def _enlarge_ids(
+    ids: np.ndarray, spec: ModelSpec, content_shape: tuple[int, int], scratch: Scratch, mask: np.ndarray
+) -> None:
+    """Scale class ids up to the size of `mask` and write them into it."""
     stride = spec.output.stride_px
-    height, width = prepared.content_shape
-    ids = ids.view(np.uint8)
-    if stride > 1:
-        ids = resize(ids, ids.shape[0] * stride, ids.shape[1] * stride, "nearest")
-    mask = resize(ids[:height, :width], *prepared.frame_shape, "nearest")
-    return mask.copy() if mask.base is not None else mask
+    size = (ids.shape[0] * stride, ids.shape[1] * stride)
+    large = resize(ids, *size, "nearest", scratch.array("ids", size, np.uint8))[: content_shape[0], : content_shape[1]]
+    if large.shape == mask.shape:
+        mask[...] = large
+    else:
+        resize(large, mask.shape[0], mask.shape[1], "nearest", mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +19,7 @@ UInt8 = npt.NDArray[np.uint8]
 _STRIP_PX = 1 << 18
 
 Scores = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Rows = Callable[[int, int], Scores]
 
 
 @dataclass(frozen=True)
@@ -64,34 +66,62 @@ def find_regions(mask: UInt8, scores: Scores | RowScores | None = None) -> tuple
     """
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise FrameError(f"A mask must be uint8 (H, W), found {mask.dtype} {mask.shape}; pass class ids of one frame")
-    found: list[Region] = []
-    for class_id, components in _by_class(mask, scores).items():
-        areas, boxes, sums = components.result()
-        means = None if sums is None else sums / areas / (255 if _is_uint8(scores) else 1)
-        for index in np.argsort(-areas, kind="stable").tolist():
-            left, top, right, bottom = boxes[index].tolist()
-            box = (left, top, right - left, bottom - top)
-            found.append(Region(class_id, int(areas[index]), box, None if means is None else float(means[index])))
-    return tuple(found)
+    if scores is not None:
+        _check_scores(scores, mask.shape, max(foreground_ids(mask), default=0))
+    finder = RegionFinder(mask.shape[1])
+    finder.add(mask, 0, None if scores is None else lambda first, last: _rows(scores, first, last))
+    return finder.regions(levels=255 if _is_uint8(scores) else 1)
 
 
-def _by_class(mask: UInt8, scores: Scores | RowScores | None) -> dict[int, Components]:
-    """The components of every foreground class, found strip by strip."""
-    height, width = mask.shape
-    found = {class_id: Components(width) for class_id in foreground_ids(mask)}
-    _check_scores(scores, mask.shape, max(found, default=0))
-    # Even, since OpenCV labels blocks of two rows: so labels come in the same order as of the whole mask.
-    step = max(2, _STRIP_PX // max(width, 1) // 2 * 2)
-    for top in range(0, height, step) if found else ():
-        _, y, _, n = bounding_box(mask[top : top + step])
-        if n == 0:
-            continue
-        first, last = top + y, top + y + n
-        planes = _rows(scores, first, last)
-        for class_id, components in found.items():
-            own = planes[class_id] if planes is not None and planes.ndim == 3 else planes
-            components.add((mask[first:last] == class_id).view(np.uint8), first, own)
-    return found
+class RegionFinder:
+    """The regions of a mask that is handed over in pieces, from top to bottom.
+
+    Args:
+        width: Width of the mask [px].
+    """
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._found: dict[int, Components] = {}
+
+    def add(self, mask: UInt8, top: int, rows: Rows | None) -> None:
+        """Take the next rows; such without foreground may be left out.
+
+        Args:
+            mask: Class ids, uint8 (n, width).
+            top: Row of the mask that they begin at [px], even, so that regions come in the same order as of the whole.
+            rows: Gives the scores of some of these rows, from one up to but not another, (K, h, width) or (h, width);
+                None where there are no scores.
+        """
+        # Even, since OpenCV labels blocks of two rows: so labels come in the same order as of the whole mask.
+        step = max(2, _STRIP_PX // max(self._width, 1) // 2 * 2)
+        for start in range(0, len(mask), step):
+            _, y, _, n = bounding_box(mask[start : start + step])
+            if n == 0:
+                continue
+            first, last = start + y, start + y + n
+            planes = None if rows is None else rows(first, last)
+            strip = mask[first:last]
+            for class_id in {*self._found, *foreground_ids(strip)}:
+                components = self._found.setdefault(class_id, Components(self._width))
+                own = planes[class_id] if planes is not None and planes.ndim == 3 else planes
+                components.add((strip == class_id).view(np.uint8), top + first, own)
+
+    def regions(self, levels: int = 1) -> tuple[Region, ...]:
+        """The regions, by class, the largest first; regions of equal area from top to bottom.
+
+        Args:
+            levels: What a score of 1 is in the scores that were given.
+        """
+        found: list[Region] = []
+        for class_id, components in sorted(self._found.items()):
+            areas, boxes, sums = components.result()
+            means = None if sums is None else sums / areas / levels
+            for index in np.argsort(-areas, kind="stable").tolist():
+                left, top, right, bottom = boxes[index].tolist()
+                box = (left, top, right - left, bottom - top)
+                found.append(Region(class_id, int(areas[index]), box, None if means is None else float(means[index])))
+        return tuple(found)
 
 
 def foreground_ids(mask: UInt8) -> list[int]:
@@ -128,17 +158,15 @@ def best_ious(truth: UInt8, pred: UInt8) -> tuple[npt.NDArray[np.int64], npt.NDA
     return truth_areas[1:], best[1:], n_pred - 1
 
 
-def _check_scores(scores: Scores | RowScores | None, shape: tuple[int, ...], class_id: int) -> None:
-    if scores is None or class_id == 0:
+def _check_scores(scores: Scores | RowScores, shape: tuple[int, ...], class_id: int) -> None:
+    if class_id == 0:
         return
     found = scores.shape
     if found[-2:] != shape or len(found) not in (2, 3) or (len(found) == 3 and found[0] <= class_id):
         raise FrameError(f"Scores of shape {found} do not fit a mask of {shape} with class {class_id}")
 
 
-def _rows(scores: Scores | RowScores | None, first: int, last: int) -> Scores | None:
-    if scores is None:
-        return None
+def _rows(scores: Scores | RowScores, first: int, last: int) -> Scores:
     return scores[..., first:last, :] if isinstance(scores, np.ndarray) else scores.rows(first, last)
 
 

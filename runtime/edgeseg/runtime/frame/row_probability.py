@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeseg.runtime.frame.postprocess import score_planes, softmax, to_logits
-from edgeseg.runtime.frame.preprocess import Prepared, resize
+from edgeseg.runtime.frame.postprocess import softmax, to_logits
+from edgeseg.runtime.frame.preprocess import resize
+from edgeseg.runtime.frame.window import Window
 from edgeseg.runtime.manifest import ModelSpec
 
 
@@ -13,19 +14,14 @@ class RowProbability:
     """What `postprocess.probability` gives, rows of it at a time; equal to it within rounding.
 
     Args:
-        scores: As for `to_mask`.
+        planes: Low-resolution scores, (planes, h, w), from `score_planes`, or those of a strip of the frame.
+        whole: The window of the frame, or of the strip, that they become.
         spec: The model.
-        prepared: The frame the scores belong to.
-
-    Raises:
-        ManifestError: If the model returns class ids, which carry no probability.
-        BackendError: As for `to_mask`.
     """
 
-    def __init__(self, scores: np.ndarray, spec: ModelSpec, prepared: Prepared) -> None:
-        self._planes, self._whole = score_planes(scores, spec, prepared)
-        self._spec = spec
-        self.shape = (len(spec.classes), *prepared.frame_shape)
+    def __init__(self, planes: np.ndarray, whole: Window, spec: ModelSpec) -> None:
+        self._planes, self._whole, self._spec = planes, whole, spec
+        self.shape = (len(spec.classes), *whole.shape)
 
     def rows(self, first: int, last: int) -> np.ndarray:
         """Return the probabilities of the rows from `first` up to but not `last`, float32 (K, last - first, W)."""

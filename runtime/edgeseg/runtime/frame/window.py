@@ -6,18 +6,25 @@ all background are background, and most pixels of most frames are.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 
+import cv2
 import numpy as np
 
 from edgeseg.runtime.frame.bounds import bounding_box
 from edgeseg.runtime.frame.padding import round_up
 
 Span = tuple[int, int]  # from, to
+Box = tuple[Span, Span]  # rows, columns
 
 # Cells around the foreground that its scores reach into when enlarged.
-_REACH = 1
+REACH = 1
+# Below, looking for several windows takes about as long as one window of them all.
+_WORTH_SPLITTING_PX, _WORTH_SPLITTING_CELL_PX = 1 << 18, 8
+_MOST_WINDOWS = 8
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class Window:
     shape: tuple[int, int]
 
 
+@lru_cache(maxsize=64)
 def whole_window(content_shape: tuple[int, int], frame_shape: tuple[int, int], stride_px: int) -> Window:
     """The window of a whole frame.
 
@@ -60,23 +68,35 @@ def whole_window(content_shape: tuple[int, int], frame_shape: tuple[int, int], s
     )
 
 
-def foreground_window(foreground: np.ndarray, whole: Window) -> Window | None:
-    """The window around all foreground.
+def foreground_windows(foreground: np.ndarray, whole: Window) -> list[Window]:
+    """Windows that hold all foreground, none sharing a cell with another: one, or several where that saves much.
 
     Args:
         foreground: uint8 (h, w), the cells of `whole`; not 0 where the background does not lead.
         whole: The frame's window.
 
     Returns:
-        None without foreground; `whole` where cells do not become pixels in one step.
+        None of them without foreground; `whole` alone where cells do not become pixels in one step.
     """
     x, y, columns, rows = bounding_box(foreground)
     if rows == 0:
-        return None
+        return []
     if whole.content != whole.shape:
-        return whole
-    vertical = _span(y, y + rows, foreground.shape[0], whole.enlarged[0])
-    horizontal = _span(x, x + columns, foreground.shape[1], whole.enlarged[1])
+        return [whole]
+    one = _window((y, y + rows), (x, x + columns), whole)
+    if _n_px(one) < max(_WORTH_SPLITTING_PX, _WORTH_SPLITTING_CELL_PX * foreground.size):
+        return [one]
+    _, _, stats, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8, ltype=cv2.CV_32S)
+    if not 2 <= len(stats) - 1 <= _MOST_WINDOWS:
+        return [one]
+    windows = _apart([((y, y + h), (x, x + w)) for x, y, w, h, _ in stats[1:].tolist()], whole)
+    return windows if sum(map(_n_px, windows)) < _n_px(one) * 3 // 4 else [one]
+
+
+def _window(rows: Span, columns: Span, whole: Window) -> Window:
+    """The window around the foreground in these rows and columns of cells."""
+    vertical = _span(*rows, whole.cells[0].stop, whole.enlarged[0])
+    horizontal = _span(*columns, whole.cells[1].stop, whole.enlarged[1])
     cells, enlarged = zip(vertical, horizontal, strict=True)
     pixels = [slice(first, min(last, side)) for (first, last), side in zip(enlarged, whole.shape, strict=True)]
     shape = (pixels[0].stop - pixels[0].start, pixels[1].stop - pixels[1].start)
@@ -84,10 +104,25 @@ def foreground_window(foreground: np.ndarray, whole: Window) -> Window | None:
     return Window((slice(*cells[0]), slice(*cells[1])), (pixels[0], pixels[1]), sizes, shape, shape)
 
 
+def _apart(boxes: list[Box], whole: Window) -> list[Window]:
+    """A window for each box, of those that would share cells one for all: no foreground but its own is at an edge."""
+    windows = [_window(*box, whole) for box in boxes]
+    for (i, one), (j, other) in itertools.combinations(enumerate(windows), 2):
+        if all(a.start < b.stop and b.start < a.stop for a, b in zip(one.cells, other.cells, strict=True)):
+            joined = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(boxes[i], boxes[j], strict=True)]
+            rest = [box for index, box in enumerate(boxes) if index not in (i, j)]
+            return _apart([*rest, (joined[0], joined[1])], whole)
+    return windows
+
+
+def _n_px(window: Window) -> int:
+    return window.shape[0] * window.shape[1]
+
+
 def _span(first: int, last: int, n_cells: int, n_px: int) -> tuple[Span, Span]:
     """Cells with their reach, and their pixels: edges lie where a cell's edge is a pixel's edge too."""
     share = gcd(n_cells, n_px)
     step, step_px = n_cells // share, n_px // share
-    first = max(first - _REACH, 0) // step * step
-    last = min(round_up(last + _REACH, step), n_cells)
+    first = max(first - REACH, 0) // step * step
+    last = min(round_up(last + REACH, step), n_cells)
     return (first, last), (first // step * step_px, last // step * step_px)

@@ -102,6 +102,23 @@ def seeded_bootstrap(
     return drop
 
 
+def dice_interval(scores: Sequence[ImageScore], n_resamples: int = 2000, seed: int = 0) -> dict[str, float] | None:
+    """95 % interval of `dice_mean` itself, over draws of whole groups as in `paired_bootstrap`.
+
+    Args:
+        scores: Of a split.
+        n_resamples: Number of draws.
+        seed: Seed of the draws.
+
+    Returns:
+        `lo95 hi95`; None with fewer than two groups to draw from, or where no Dice can be computed.
+    """
+    found = _bootstrap([[list(scores)]], _foreground_counts, _dice_means, None, n_resamples, seed)
+    if found is None or found.lo95 is None or found.hi95 is None:
+        return None
+    return {"lo95": found.lo95, "hi95": found.hi95}
+
+
 def recall_bootstrap(
     a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float | None, n_resamples: int = 2000, seed: int = 0
 ) -> Drop:
@@ -201,6 +218,11 @@ def _foreground_counts(score: ImageScore) -> Floats:
 def _region_counts(score: ImageScore) -> Floats:
     """Regions of all classes, shape (2 kinds: found, true; 1)."""
     return np.asarray([[np.count_nonzero(score.region_iou >= HIT_IOU)], [len(score.region_iou)]], np.float64)
+
+
+def _dice_means(counts: Floats) -> Floats:
+    """`dice_mean` of one side alone from counts of shape (1, 3, R, K - 1); shape (R,), NaN where undefined."""
+    return _row_means(dice(counts[0, 0], counts[0, 1], counts[0, 2]))
 
 
 def _dice_drops(counts: Floats) -> Floats:

@@ -1,0 +1,1 @@
+"""An Android phone behind `adb`: LiteRT's `benchmark_model` measures there."""
