@@ -9,22 +9,32 @@ with Segmenter.open(Path("part.edgeseg")) as segmenter:
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from edgeseg.runtime.telemetry import switch_off
 
 if TYPE_CHECKING:
     from edgeseg.runtime.segmenter import Result, Segmenter
+    from edgeseg.runtime.stream.stream import Stream
+    from edgeseg.runtime.worker.worker import Answer, Worker, WorkerConfig
 
-__all__ = ["Result", "Segmenter"]
+__all__ = ["Answer", "Result", "Segmenter", "Stream", "Worker", "WorkerConfig"]
+
+_MODULES = {
+    "Answer": "worker.worker",
+    "Result": "segmenter",
+    "Segmenter": "segmenter",
+    "Stream": "stream.stream",
+    "Worker": "worker.worker",
+    "WorkerConfig": "worker.worker",
+}
 
 switch_off()
 
 
 def __getattr__(name: str) -> object:
     # Loaded on first use: whoever wants the errors or the metrics alone does not wait for the rest.
-    if name in __all__:
-        from edgeseg.runtime import segmenter
-
-        return getattr(segmenter, name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

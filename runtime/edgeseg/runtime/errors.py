@@ -44,6 +44,14 @@ class BackendError(EdgesegError):
     """An inference engine is missing, refused the model, or failed while running it."""
 
 
+class WorkerError(BackendError):
+    """An engine in a process of its own crashed, hung or went astray."""
+
+
+class LateError(WorkerError):
+    """A mask was not there by its deadline."""
+
+
 class ConfigError(EdgesegError):
     """A recipe, option or argument has an unknown key, a wrong type or a contradictory value."""
 

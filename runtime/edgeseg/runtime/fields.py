@@ -11,6 +11,7 @@ from edgeseg.runtime.text.textfile import decoded
 
 T = TypeVar("T")
 
+_LARGEST = 10**300  # of whole numbers that become floats: those have an end
 # What a JSON value is called in a message.
 _NAMES: dict[type, str] = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -68,7 +69,7 @@ class Fields:
         return tuple(read(item, f"{self.where}.{key}[{i}]") for i, item in enumerate(value))
 
     def _check(self, key: str, value: object, kind: type[T]) -> T:
-        if kind is float and type(value) is int:
+        if kind is float and type(value) is int and abs(value) <= _LARGEST:
             return float(value)  # type: ignore[return-value]
         # bool is a subclass of int, so isinstance would let `true` pass as 1.
         if type(value) is not kind:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgeseg.runtime.errors import BundleError
+from edgeseg.runtime import container
+from edgeseg.runtime.errors import BundleError, DataError
 from edgeseg.runtime.frame.preprocess import check_frame
 
 _ANY_WINDOW = (0, 65535)  # which window it is does not matter here
@@ -28,15 +29,14 @@ def decode_png(content: bytes, name: str) -> np.ndarray:
     Raises:
         BundleError: If the content is no such PNG.
     """
-    pixels = None
-    if content:
-        try:
-            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
-            pixels = None
+    try:
+        pixels = container.decode(content, container.look(content))
+    except (DataError, cv2.error, MemoryError):
+        pixels = None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
         raise BundleError(f"{name}: not a gray or RGB PNG. Pack the bundle again.")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels
+    found: np.ndarray = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels
+    return found
 
 
 def differing_share(mask: np.ndarray, expected: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 
 import cv2
@@ -43,3 +44,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     if not isinstance(error, cv2.error):
         return False
     return getattr(error, "code", 0) == _OPENCV_CODE or any(word in str(error).lower() for word in _WORDS)
+
+
+def available_mib() -> int | None:
+    """Return the memory Linux could hand out now, or None where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kib = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return None if kib is None else int(kib) >> 10

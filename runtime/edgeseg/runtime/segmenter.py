@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.frame.blank import blank_frame
 from edgeseg.runtime.frame.postprocess import to_mask
 from edgeseg.runtime.frame.preprocess import Prepared, in_dtype, prepare
 from edgeseg.runtime.frame.scratch import Scratch
@@ -98,6 +99,15 @@ class Segmenter(Owned):
     def engine(self) -> str:
         """Name and version of the engine that really runs it."""
         return self._backend.engine
+
+    def describe(self) -> dict[str, Any]:
+        """What runs, in JSON's types: `variant`, `engine`, `threads` and `spec`."""
+        facts = {"variant": self.name, "engine": self.engine, "threads": self._backend.threads}
+        return facts | {"spec": self.spec.to_json()}
+
+    def warm_up(self, shape: tuple[int, int] | None = None) -> None:
+        """Segment a black frame of `blank_frame`, so that the first real one is not slowed by what happens but once."""
+        self(blank_frame(self.spec.input, shape))
 
     def prepare(self, frame: np.ndarray) -> Prepared:
         """Stage 1: bring a (H, W) or (H, W, 3) RGB frame, uint8 or as the spec's window says, into the network's shape.

@@ -127,7 +127,7 @@ def test_a_file_of_fixed_size_names_the_size_it_takes() -> None:
 
 
 def test_a_frame_larger_than_memory_is_refused_before_it_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preprocess, "_available_mib", lambda: 100)
+    monkeypatch.setattr(preprocess, "available_mib", lambda: 100)
     # A frame of 10 gigapixels that takes no memory itself.
     frame = np.broadcast_to(np.zeros((1, 1), np.uint8), (100_000, 100_000))
     with pytest.raises(FrameError, match="geometry 'tile'"):
@@ -135,14 +135,14 @@ def test_a_frame_larger_than_memory_is_refused_before_it_is_touched(monkeypatch:
 
 
 def test_memory_is_read_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    free_mib = preprocess._available_mib()
+    free_mib = preprocess.available_mib()
     assert free_mib is None or free_mib > 0
 
     def fail(*args: object, **kwargs: object) -> str:
         raise OSError
 
     monkeypatch.setattr("pathlib.Path.read_text", fail)
-    assert preprocess._available_mib() is None
+    assert preprocess.available_mib() is None
 
 
 def test_it_uses_opencv_s_fast_paths() -> None:

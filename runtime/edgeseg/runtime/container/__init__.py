@@ -14,6 +14,7 @@ import numpy as np
 from edgeseg.runtime.container import bmp, jpeg, jpeg_scan, png, tiff, tiff_strip, webp, webp_stream
 from edgeseg.runtime.container.content import Content, DamagedError
 from edgeseg.runtime.container.directory import is_tiff
+from edgeseg.runtime.out_of_memory import available_mib
 
 __all__ = ["Content", "DamagedError", "decode", "look", "verify"]
 
@@ -66,9 +67,10 @@ def decode(data: bytes, content: Content) -> Any:
         What `cv2.imdecode` returns: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, or None.
 
     Raises:
-        DamagedError: A JPEG's data end before its pixels do.
+        DamagedError: A JPEG's data end before its pixels do, or the pixels need more memory than the machine has.
         cv2.error: The frame is larger than OpenCV takes.
     """
+    _check_size(content)
     if content.jpeg is not None:
         return jpeg_scan.decode(data, content.jpeg, cv2.IMREAD_ANYCOLOR)  # UNCHANGED ignores the orientation
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -87,6 +89,15 @@ def verify(data: bytes, content: Content) -> None:
         tiff_strip.verify(data)
     elif content.container == "WebP":
         webp_stream.verify(data)
+
+
+def _check_size(content: Content) -> None:
+    """Refuse what fills the machine: a few bytes may stand for as many pixels as OpenCV takes at most."""
+    height, width = content.size_px
+    need_mib, free_mib = height * width * (1 if content.bits <= 8 else 2) >> 20, available_mib()
+    if free_mib is not None and need_mib > free_mib:
+        found = f"too large: {width}x{height} pixels need at least {need_mib} MiB, {free_mib} MiB are free"
+        raise DamagedError(found)
 
 
 def _foreign(data: bytes) -> str:

@@ -35,6 +35,9 @@ def directories(data: bytes) -> Iterator[Tags]:
     Raises:
         DamagedError: The bytes are no TIFF, end early, or the chain of directories is broken.
     """
+    # Directories and what they point to do not overlap, but for a little that pages may share: a few bytes could stand
+    # for any number of them.
+    left = 2 * len(data)
     if not is_tiff(data):
         raise DamagedError("damaged, no TIFF header")
     order, big = _SIGNATURES[data[:4]], data[2:4] in (b"+\x00", b"\x00+")
@@ -45,7 +48,8 @@ def directories(data: bytes) -> Iterator[Tags]:
             if offset in seen:
                 raise DamagedError("damaged, its directories form a ring")
             seen.add(offset)
-            tags, offset = _read(data, offset, order, big)
+            tags, offset, taken = _read(data, offset, order, big, left)
+            left -= taken
             yield tags
     except (struct.error, OverflowError) as error:
         raise truncated() from error
@@ -53,14 +57,15 @@ def directories(data: bytes) -> Iterator[Tags]:
         raise DamagedError("damaged, it has no directory")
 
 
-def _read(data: bytes, offset: int, order: str, big: bool) -> tuple[Tags, int]:
-    """The tags of one directory and the offset of the next one, 0 after the last."""
+def _read(data: bytes, offset: int, order: str, big: bool, left: int) -> tuple[Tags, int, int]:
+    """The tags of one directory, the offset of the next one, 0 after the last, and its bytes, at most `left`."""
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, offset)
     offset += 8 if big else 2
     size, pointer, inline = (20, "Q", 8) if big else (12, "I", 4)
     tags: Tags = {}
     if offset + count * size > len(data):
         raise truncated()
+    taken = count * size
     for entry in range(offset, offset + count * size, size):
         tag, kind, n = struct.unpack_from(f"{order}HH{pointer}", data, entry)
         if kind not in _FORMATS and (tag, kind) != (JPEG_TABLES, _UNDEFINED):
@@ -71,6 +76,9 @@ def _read(data: bytes, offset: int, order: str, big: bool) -> tuple[Tags, int]:
             raise truncated()
         if struct.calcsize(layout) > inline:
             (at,) = struct.unpack_from(order + pointer, data, at)
+            taken += struct.calcsize(layout)
+        if taken > left:
+            raise DamagedError("damaged, its directories overlap")
         tags[tag] = struct.unpack_from(layout, data, at)
     (following,) = struct.unpack_from(order + pointer, data, offset + count * size)
-    return tags, following
+    return tags, following, taken

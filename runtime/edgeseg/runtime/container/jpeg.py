@@ -19,6 +19,8 @@ _MARKER, _MARKER_BUT_RESTARTS = re.compile(rb"\xff[^\x00\xff]"), re.compile(rb"\
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 # A run of this many zero bytes is no picture where the code of all zeros says that a coefficient is not 0.
 _ZEROS = bytes(64)
+# Each scan may be coded in next to nothing and costs a walk over all pixels; nobody writes more than some twenty.
+_MOST_SCANS, _MOST_TABLES = 100, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class _Reader:
             self._codes_of(content)
         if code in (_DHT, _DQT) and not self.scans:
             self.tables.append((position, end))
+            if sum(end - begin for begin, end in self.tables) > _MOST_TABLES:
+                raise DamagedError(f"damaged, more than {_MOST_TABLES} bytes of tables")
 
     def _codes_of(self, content: bytes) -> None:
         """Notes for each table of AC codes whether its first symbol, coded by zeros alone, ends a block."""
@@ -133,6 +137,8 @@ class _Reader:
         if self._blanked(begin, end):
             raise DamagedError("damaged, a part of its pixels is blanked")
         self.scans.append(Scan(header, begin, end))
+        if len(self.scans) > _MOST_SCANS:
+            raise DamagedError(f"damaged, more than {_MOST_SCANS} scans")
         return marker
 
     def _blanked(self, begin: int, end: int) -> bool:
@@ -155,15 +161,18 @@ def look(data: bytes) -> Content:
     reader = _Reader(data)
     reader.read()
     frame = reader.frame
+    components = _entries(data, frame, 9, 8, 3)
     height, width = (int.from_bytes(data[at : at + 2], "big") for at in (frame + 5, frame + 7))
-    components = data[frame + 9]
     factors = data[frame + 11 : frame + 10 + 3 * components : 3]
-    if not height or not width or not factors or 0 in factors:
+    if not height or not width or not factors or not all(one >> 4 and one & 15 for one in factors):
         raise DamagedError(f"damaged, its header says {width}x{height} pixels in {components} channels")
     across, down = max(one >> 4 for one in factors), max(one & 15 for one in factors)
     coding = data[frame + 1]
     mcu_px = (8, 8) if components == 1 else (8 * down, 8 * across)
     mcus = -(-height // mcu_px[0]) * -(-width // mcu_px[1])
+    first = reader.scans[0]
+    if coding in (*_SEQUENTIAL, _PROGRESSIVE) and (first.end - first.begin) * 8 < mcus:
+        raise DamagedError("damaged, its pixels end early")  # each takes a bit at least
     restarts: tuple[int, ...] = ()
     if coding in _SEQUENTIAL and len(reader.scans) == 1:
         restarts = _checked_restarts(data, reader.scans[0], reader.interval, mcus)
@@ -180,6 +189,14 @@ def look(data: bytes) -> Content:
     )
 
 
+def _entries(data: bytes, segment: int, at: int, fixed: int, each: int) -> int:
+    """How many entries a segment says at `at` that it has: of `each` bytes, beside `fixed` ones."""
+    length, n = int.from_bytes(data[segment + 2 : segment + 4], "big"), data[segment + at]
+    if length < fixed + n * each:
+        raise truncated()
+    return n
+
+
 def _checked_restarts(data: bytes, scan: Scan, interval: int, mcus: int) -> tuple[int, ...]:
     """Positions of the restart markers, which count from 0 to 7 again and again, after each interval but the last."""
     found = [match.start() for match in _RESTART.finditer(data, scan.begin, scan.end)] if interval else []
@@ -193,7 +210,7 @@ def _check_scans(data: bytes, scans: list[Scan], components: bytes) -> None:
     """Several scans are the whole picture when every coefficient of every channel was sent to its last bit."""
     missing = {(channel, k) for channel in components for k in range(64)}
     for scan in scans:
-        n = data[scan.header + 4]
+        n = _entries(data, scan.header, 4, 6, 2)
         channels = data[scan.header + 5 : scan.header + 5 + 2 * n : 2]
         first, last, bits = data[scan.header + 5 + 2 * n : scan.header + 8 + 2 * n]
         if not bits & 15:

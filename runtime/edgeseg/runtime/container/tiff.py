@@ -18,6 +18,7 @@ _LOSSLESS = (_UNCOMPRESSED, 2, 3, 4, LZW, *DEFLATE, PACKBITS, LZMA, ZSTANDARD)  
 _REDUCED = 1  # bit of _KIND: a smaller copy of another page
 # An LZW encoder never writes the code 0 this often in a row: it knows longer strings by then.
 _ZEROS = bytes(64)
+_MOST_BITS = 64
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,10 @@ def look(data: bytes) -> Content:
     first, *others = directories(data)
     if not {_WIDTH, _HEIGHT} <= first.keys():
         raise DamagedError("damaged, its first directory has no size")
+    bits, photometric = max(first.get(_BITS) or (1,)), _one(first, _PHOTOMETRIC, 1)
+    if not 1 <= bits <= _MOST_BITS:
+        raise DamagedError(f"damaged, its header says {bits} bits a channel")
     _check_parts(data, first)
-    bits, photometric = max(first.get(_BITS, (1,))), _one(first, _PHOTOMETRIC, 1)
     loss = None if compression_of(first) in _LOSSLESS else "TIFF with lossy compression"
     if photometric == _YCBCR:
         loss = "TIFF in YCbCr colours"
@@ -59,11 +62,15 @@ def look(data: bytes) -> Content:
 
 def _check_parts(data: bytes, tags: Tags) -> None:
     compression = compression_of(tags)
+    left = 2 * len(data)
     for part in parts(tags):
         # Some programs write a wrong count for uncompressed strips; readers then take what the sizes say.
         size = min(part.stored, part.pixels) if compression == _UNCOMPRESSED else part.stored
         if part.begin + size > len(data):
             raise truncated()
+        left -= size
+        if left < 0:
+            raise DamagedError("damaged, its strips overlap")
         # Zeros at the end may be padding.
         if compression == LZW and _ZEROS in data[part.begin : part.begin + size].rstrip(b"\x00"):
             raise DamagedError("damaged, a part of its pixels is blanked")
@@ -88,7 +95,7 @@ def _part_bytes(tags: Tags) -> Iterator[int]:
     height, width = _one(tags, _HEIGHT, 0), _one(tags, _TILE_WIDTH if tiled else _WIDTH, 0)
     rows = _one(tags, _TILE_HEIGHT, 0) if tiled else min(_one(tags, _ROWS, height), height)
     samples = _one(tags, _SAMPLES, 1) if _one(tags, _PLANES, 1) == 1 else 1
-    row = (width * samples * max(tags.get(_BITS, (1,))) + 7) // 8
+    row = (width * samples * max(tags.get(_BITS) or (1,)) + 7) // 8
     left = height
     while True:
         yield row * (rows if tiled else min(rows, left))

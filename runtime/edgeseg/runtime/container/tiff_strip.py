@@ -25,6 +25,7 @@ _FILL_ORDER = 266
 _WIDEST = 1 << 19
 _MORE_PX = 8
 _SMALLEST = 64  # bytes of pixels
+_PIECE = 1 << 20
 
 
 def verify(data: bytes) -> None:
@@ -49,7 +50,9 @@ def _inflate(strip: bytes) -> None:
     """Deflate has a checksum of its own."""
     stream = zlib.decompressobj()
     try:
-        stream.decompress(strip)
+        # Piece by piece, and none kept: of a few bytes may come any number.
+        while stream.decompress(strip, _PIECE) and not stream.eof:
+            strip = stream.unconsumed_tail
     except zlib.error as error:
         raise DamagedError("damaged, a part of its pixels cannot be inflated") from error
     if not stream.eof:

@@ -6,7 +6,6 @@ The training loader, calibration, scoring and the Segmenter all use these functi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,6 +17,7 @@ from edgeseg.runtime.frame.padding import pad_to_shape, round_up
 from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.frame.tiling import TileGrid, extract, plan_tiles
 from edgeseg.runtime.input_spec import Color, Geometry, InputSpec, IntensityWindow, Interpolation
+from edgeseg.runtime.out_of_memory import available_mib
 
 _INTERPOLATION: dict[str, int] = {
     "area": cv2.INTER_AREA,
@@ -244,17 +244,7 @@ def _check_native(height: int, width: int, spec: InputSpec) -> None:
         raise FrameError(f"{found}. Use a variant with a free size, or geometry 'resize'.")
     if height * width <= _UNCHECKED_PX:
         return
-    need_mib, free_mib = height * width * _LEAST_BYTES_PER_PX >> 20, _available_mib()
+    need_mib, free_mib = height * width * _LEAST_BYTES_PER_PX >> 20, available_mib()
     if free_mib is not None and need_mib > free_mib:
         found = f"A frame of {width}x{height} px needs at least {need_mib} MiB in one piece, {free_mib} MiB are free"
         raise FrameError(f"{found}. Use geometry 'tile' or 'resize', or a smaller frame.")
-
-
-def _available_mib() -> int | None:
-    """Return the memory Linux could hand out now, or None where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    kib = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return None if kib is None else int(kib) >> 10

@@ -77,7 +77,7 @@ def is_folder(path: Path) -> bool:
 
 def _walk(root: Path, out: Path, gathered: Inputs) -> None:
     for path in _files(root, out.resolve(), gathered, set()):
-        reason = _reason_against(path)
+        reason = reason_against(path)
         if reason is None:
             gathered.found.append(Input(path, path.relative_to(root).with_name(path.stem), _is_film(path)))
         else:
@@ -109,7 +109,8 @@ def _files(folder: Path, out: Path, gathered: Inputs, seen: set[Path]) -> Iterat
             yield path
 
 
-def _reason_against(path: Path) -> str | None:
+def reason_against(path: Path) -> str | None:
+    """Why a file of a folder is not taken, or None."""
     if path.suffix.lower() not in (*IMAGE_SUFFIXES, *FILM_SUFFIXES):
         return f"no image or film by its suffix {path.suffix!r}" if path.suffix else "no suffix"
     if not path.is_file():
