@@ -99,7 +99,9 @@ def test_names_in_any_locale(bundle: Path, images: Path, tmp_path: Path, locale:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-@pytest.mark.parametrize("command", [["predict", "BUNDLE", "IN", "--out", "OUT"], ["verify", "BUNDLE"], ["--help"]])
+@pytest.mark.parametrize(
+    "command", [["predict", "BUNDLE", "IN", "--out", "OUT"], ["verify", "BUNDLE", "--allow-unsigned"], ["--help"]]
+)
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_full_disk_is_one_line(bundle: Path, images: Path, tmp_path: Path, command: list[str], as_json: bool) -> None:
     places = {"BUNDLE": bundle, "IN": images, "OUT": tmp_path / "out"}
