@@ -66,6 +66,8 @@ def to_html(results: Sequence[BenchResult], commands: Sequence[str] = ()) -> str
 
 def _verdict(entries: Sequence[Entry]) -> Markup:
     best = best_of(entries)
+    if best is None and any(entry.p50_ms is not None for entry in entries):
+        return verdict("Nothing was measured on a device.", "bad", "Every row says where its times are from.")
     if best is None:
         return verdict("Nothing could be measured.", "bad", "Every row says why.")
     dice = "" if best.dice is None else f", Dice {best.dice:.3f}"
