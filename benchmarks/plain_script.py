@@ -23,7 +23,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 
 from edgeseg.benchmarks.clock import MachineClock
 from edgeseg.benchmarks.config import HarnessConfig
@@ -33,7 +32,7 @@ from edgeseg.benchmarks.samples import ProcessRun
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.benchmarks.subject import Frame, Stages
 from edgeseg.benchmarks.timing import time_subjects
-from edgeseg.runtime.backends.ort import OrtBackend, open_session
+from edgeseg.runtime.backends.ort import OrtBackend, open_session, session_options
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.golden import decode_png, differing_share
 from edgeseg.runtime.manifest import Geometry, ModelSpec
@@ -77,9 +76,8 @@ class PlainScript:
     """
 
     def __init__(self, content: bytes, spec: ModelSpec, threads: int, low_res: bool) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
-        self._session = open_session(content, options)  # as the runtime does, so that the network takes as long
+        # As the runtime does, so that the network takes as long.
+        self._session = open_session(content, session_options(threads))
         self._name = self._session.get_inputs()[0].name
         self._spec, self._low_res = spec, low_res
 

@@ -64,16 +64,13 @@ class _OnnxFile:
         try:
             import onnxruntime as ort
 
-            from edgeseg.runtime.backends.ort import open_session
+            from edgeseg.runtime.backends.ort import open_session, session_options
         except ImportError as error:
             raise BackendError(f"onnxruntime cannot be imported ({error}). Run: pip install 'edgeseg[ort]'") from error
         self.engine = f"onnxruntime {ort.__version__}"
-        options = ort.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
         try:
             # By its path, so that weights beside it are found.
-            self._session: Any = open_session(str(path), options)
+            self._session: Any = open_session(str(path), session_options(threads))
         except Exception as error:  # the engine's exceptions share no base class
             raise MeasureError(f"{self.engine} refused the file: {condensed(error)}") from error
         self._feed: dict[str, np.ndarray] = {}

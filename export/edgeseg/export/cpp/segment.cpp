@@ -105,9 +105,10 @@ static Pixels to_bytes(const Image<uint16_t>& frame) {
   return image;
 }
 
-struct Tap {  // two neighbours along a side and the weight of the second
+struct Tap {  // two neighbours along a side and the weight of the second, for scores in float and for bytes in 1/256
   int first, second;
   float weight;
+  int share;
 };
 
 static std::vector<Tap> linear_taps(int from, int to) {
@@ -116,22 +117,20 @@ static std::vector<Tap> linear_taps(int from, int to) {
     float at = float((i + 0.5) * (double(from) / to) - 0.5);  // pixel centres are at half-integers
     int first = int(std::floor(at));
     float weight = at - float(first);
-    if (first < 0) first = 0, weight = 0;
-    if (first >= from - 1) first = from - 1, weight = 0;
-    taps[i] = {first, std::min(first + 1, from - 1), weight};
+    const double exact = (i + 0.5) * (1.0 / (double(to) / from)) - 0.5;
+    int share = int(std::lrint((exact - std::floor(exact)) * 256.0));
+    if (first < 0) first = 0, weight = 0, share = 0;
+    if (first >= from - 1) first = from - 1, weight = 0, share = 0;
+    taps[i] = {first, std::min(first + 1, from - 1), weight, share};
   }
   return taps;
 }
 
-static int fixed(float weight) { return int(std::lrint(weight * 2048.0f)); }
-
-// Bytes are blended in 11-bit integers, as OpenCV does, so that equal bytes come out.
+// Bytes are blended in whole numbers, as OpenCV's INTER_LINEAR_EXACT does, so that equal bytes come out.
 inline uint8_t blend(const uint8_t* top, const uint8_t* bottom, const Tap& x, const Tap& y, int step) {
-  const int a0 = fixed(1.0f - x.weight), a1 = fixed(x.weight);
-  const int upper = top[x.first * step] * a0 + top[x.second * step] * a1;
-  const int lower = bottom[x.first * step] * a0 + bottom[x.second * step] * a1;
-  const int b0 = fixed(1.0f - y.weight), b1 = fixed(y.weight);
-  return uint8_t((((b0 * (upper >> 4)) >> 16) + ((b1 * (lower >> 4)) >> 16) + 2) >> 2);
+  const uint32_t upper = top[x.first * step] * (256 - x.share) + top[x.second * step] * x.share;
+  const uint32_t lower = bottom[x.first * step] * (256 - x.share) + bottom[x.second * step] * x.share;
+  return uint8_t((upper * (256 - y.share) + lower * y.share + (1u << 15)) >> 16);
 }
 
 inline float blend(const float* top, const float* bottom, const Tap& x, const Tap& y, int step) {

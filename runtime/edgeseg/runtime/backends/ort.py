@@ -19,6 +19,13 @@ _NUMPY_NAMES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(in
 _EXACT = "session.x64quantprecision"
 
 
+def session_options(threads: int) -> ort.SessionOptions:
+    """Threads work inside one operator; warnings of the optimiser are not the user's to act on."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
+    return options
+
+
 def open_session(model: bytes | str, options: ort.SessionOptions) -> ort.InferenceSession:
     """Open a model on the CPU, so that an INT8 file has the same answers on every processor.
 
@@ -48,12 +55,8 @@ class OrtBackend(Backend):
 
     def _open(self, content: bytes) -> None:
         self.engine = f"onnxruntime {ort.__version__}"
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # Warnings of the optimiser are not the user's to act on.
         try:
-            session = open_session(content, options)
+            session = open_session(content, session_options(self.threads))
         except Exception as err:  # The runtime's exceptions share no base class but Exception.
             message = condensed(err)
             raise BackendError(f"{self.engine} refused the model: {message}. {_remedy(message)}") from err

@@ -57,10 +57,12 @@ def _environment(folder: Path, order: dict[str, Any]) -> str:
 
 def _add(python: str, wheel: Path, extra: str, *, offline: bool) -> None:
     """Install the wheel with one of its extras; an engine that cannot be had costs its own rows alone."""
-    if extra == "cv" and not subprocess.run([python, "-c", "import cv2"], capture_output=True, check=False).returncode:  # noqa: S603
+    has_cv2 = [python, "-I", "-c", "import cv2"]
+    if extra == "cv" and not subprocess.run(has_cv2, capture_output=True, check=False).returncode:  # noqa: S603
         return
     local = ["--no-index", "--find-links", str(wheel.parent)] if offline else []
-    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", *local]
+    # -I: on PYTHONPATH lies this very code, which pip would take for an installed package.
+    pip = [python, "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", *local]
     try:
         _call([*pip, f"{wheel}[{extra}]" if extra else str(wheel)])
     except subprocess.CalledProcessError as error:

@@ -38,15 +38,10 @@ class OnnxTeacher(GivenTeacher):
         super().__init__(f"distill.teacher is {path}", hashlib.sha256(content).hexdigest(), n_outputs)
         if self.sha256 != sha256:
             raise ConfigError(f"{self.where}: the file has changed since this run began; give the command again")
-        import onnxruntime as ort
+        from edgeseg.runtime.backends.ort import open_session, session_options
 
-        from edgeseg.runtime.backends.ort import open_session
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
-        options.log_severity_level = 3
         try:
-            self._session: Any = open_session(content, options)
+            self._session: Any = open_session(content, session_options(torch.get_num_threads()))
         except Exception as err:  # ONNX Runtime's exceptions share no base class
             raise ConfigError(
                 f"{self.where}, which ONNX Runtime refuses: {condensed(err)}; name one with its weights inside"
