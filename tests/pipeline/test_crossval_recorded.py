@@ -35,7 +35,10 @@ FROM_SCRATCH = {
     [
         (
             "ultrasound",
-            ["--way", "group_l2-depth", "--set", "distill.views=20", "--set", "gates.max_total_dice_drop=0.02"],
+            [
+                *("--way", "group_l2-depth", "--set", "distill.views=20", "--set", "gates.max_total_dice_drop=0.02"),
+                *("--set", "fit.final_epochs=40"),
+            ],
         ),
         ("inspection", ["--way", "taylor-depth"]),
     ],
