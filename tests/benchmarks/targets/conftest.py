@@ -50,7 +50,8 @@ class Board:
     def power_cut(self) -> None:
         """End all that runs on the device, at once."""
         for pid in self.at_work():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # a worker ends with its parent, which went before it
+                os.kill(pid, signal.SIGKILL)
 
     def at_work(self) -> list[int]:
         found = processes()
