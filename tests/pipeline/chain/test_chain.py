@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +36,11 @@ def add(context):
     value = context.setting("value") + sum(record["result"]["value"] for record in context.results.values())
     (context.folder.files / "value").write_text(str(value))
     return {"value": value}
+
+def measure(context):
+    """Comes out otherwise each time."""
+    note(context)
+    return {"value": (context.data_root / "log").read_text().count(context.step.name)}
 
 def fail(context):
     raise TrainingError("the loss is not finite")
@@ -148,6 +154,22 @@ def test_a_touched_file_is_made_again_but_not_what_follows(root: Path) -> None:
     (made.folder("b").files / "value").write_text("12")
     state = made.run()
     assert state.ran == ["b"] and (made.folder("b").files / "value").read_text() == "11"
+
+
+def test_what_follows_a_new_measurement_is_made_again(root: Path) -> None:
+    """Else a report would tell the times of before beside a bench that was made again."""
+    steps = (step("a"), step("bench", "a", module="fake_steps:measure"), step("report", "bench"), step("other", "a"))
+    made = chain(root, steps)
+    assert made.run().records["report"]["result"] == {"value": 2}
+    shutil.rmtree(made.folder("bench").root)
+    again = made.run()
+    assert again.ran == ["bench", "report"] and again.records["report"]["result"] == {"value": 3}
+    assert made.run().ran == []
+    marker = made.folder("report").root / "done.json"
+    record = json.loads(marker.read_text())
+    del record["made_of"]  # as records were before
+    marker.write_text(json.dumps(record))
+    assert made.run().ran == []
 
 
 def test_only_runs_a_step_and_what_it_needs(root: Path) -> None:

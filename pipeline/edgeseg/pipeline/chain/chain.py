@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgeseg.pipeline.chain.store import StepFolder, make_key
+from edgeseg.pipeline.chain.store import StepFolder, content_of, make_key
 from edgeseg.pipeline.reader import read_config
 from edgeseg.runtime.errors import EdgesegError
 
@@ -179,9 +179,10 @@ class Chain:
             if step.left_out is not None:
                 state.records[step.name] = _left_out(key, step.left_out)
                 continue
-            record = self.folder(step.name).load(key)
+            made_of = content_of(state.records[name] for name in step.parents)
+            record = self.folder(step.name).load(key, made_of)
             if record is None:
-                record = self._run_step(step, key, state, progress)
+                record = self._run_step(step, key, made_of, state, progress)
                 state.ran.append(step.name)
             else:
                 state.reused.append(step.name)
@@ -196,7 +197,7 @@ class Chain:
             keys[step.name] = self._key(step, keys)
         return keys
 
-    def _run_step(self, step: Step, key: str, state: ChainRun, progress: ChainProgress) -> dict[str, Any]:
+    def _run_step(self, step: Step, key: str, made_of: str, state: ChainRun, progress: ChainProgress) -> dict[str, Any]:
         folder = self.folder(step.name)
         context = StepContext(
             step=step,
@@ -213,7 +214,7 @@ class Chain:
             result = getattr(importlib.import_module(module), function)(context)
             return asdict(result) if is_dataclass(result) else result  # type: ignore[arg-type]
 
-        return folder.fill(key, make)
+        return folder.fill(key, make, made_of)
 
     def _key(self, step: Step, keys: Mapping[str, str]) -> str:
         parents = [keys[name] for name in step.parents] + ([self.data_key] if step.uses_data else [])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,11 @@ _SPENT = "spent.json"
 def make_key(name: str, version: int, settings: Any, parents: list[str]) -> str:
     """Identity of a step's result: a hash over its name, code version, settings and the keys of what it reads."""
     return sha256_json([STORE_VERSION, name, version, settings, parents])
+
+
+def content_of(records: Iterable[Mapping[str, Any]]) -> str:
+    """What steps hold, whenever they were made and however long that took: a hash over their results and files."""
+    return sha256_json([[record["result"], record["files"]] for record in records])
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,17 @@ class StepFolder:
         """Partial state that a restart of the same key goes on from."""
         return self.root / "work"
 
-    def load(self, key: str) -> dict[str, Any] | None:
+    def load(self, key: str, made_of: str | None = None) -> dict[str, Any] | None:
         """The stored record if the step is whole under this key, else None.
 
-        Whole means: the marker is there, the key is equal, every file has the size and hash it was stored with.
+        Whole means: the marker is there, the key is equal, every file has the size and hash it was stored with, and it
+        was made of what its parents hold now (`made_of`, of `content_of`). Equal keys do not say the last: what is
+        measured comes out otherwise the next time. Records of before 2026-11-28 do not know what they were made of.
         """
         record = self._record()
         if record is None or record.get("key") != key:
+            return None
+        if made_of is not None and record.get("made_of", made_of) != made_of:
             return None
         for name, entry in record["files"].items():
             path = self.files / name
@@ -70,7 +79,7 @@ class StepFolder:
         shutil.rmtree(self.files, ignore_errors=True)
         self.files.mkdir(parents=True)
 
-    def finish(self, key: str, result: dict[str, Any], wall_s: float) -> dict[str, Any]:
+    def finish(self, key: str, result: dict[str, Any], wall_s: float, made_of: str | None = None) -> dict[str, Any]:
         """Mark the step as whole and drop its partial work."""
         paths = sorted(path for path in self.files.rglob("*") if path.is_file())
         files = {
@@ -78,17 +87,20 @@ class StepFolder:
             for path in paths
         }
         made = {"key": key, "wall_s": round(wall_s, 2), "result": result, "files": files}
+        if made_of is not None:
+            made["made_of"] = made_of
         record: dict[str, Any] = json.loads(json.dumps(made))  # what is read back, so that both are the same
         write_json(self.root / "done.json", record)
         shutil.rmtree(self.work, ignore_errors=True)
         return record
 
-    def fill(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def fill(self, key: str, make: Callable[[], dict[str, Any]], made_of: str | None = None) -> dict[str, Any]:
         """Begin, make and finish; what interrupted runs of the same key have spent counts into the wall time.
 
         Args:
             key: Of the result.
             make: Writes into `files` and returns the result.
+            made_of: As for `load`.
         """
         self.begin(key)
         start = time.monotonic() - self._spent_s()
@@ -97,7 +109,7 @@ class StepFolder:
         finally:
             if self.work.is_dir():
                 write_json(self.work / _SPENT, {"wall_s": time.monotonic() - start})
-        return self.finish(key, result, time.monotonic() - start)
+        return self.finish(key, result, time.monotonic() - start, made_of)
 
     def _spent_s(self) -> float:
         try:
