@@ -11,9 +11,12 @@ import os
 import threading
 import weakref
 from contextlib import AbstractContextManager
-from typing import NoReturn
+from types import TracebackType
+from typing import NoReturn, TypeVar
 
 from edgeseg.runtime.errors import BackendError
+
+_Owner = TypeVar("_Owner", bound="Owned")  # typing.Self is not there in Python 3.10
 
 
 class Owned:
@@ -36,6 +39,14 @@ class Owned:
         self._closed = True  # before the wait, so that threads that call in a loop cannot keep it waiting
         with self._lock:
             self._close()
+
+    def __enter__(self: _Owner) -> _Owner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def __reduce__(self) -> NoReturn:
         kind = type(self).__name__

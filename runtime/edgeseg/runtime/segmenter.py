@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -183,14 +182,6 @@ class Segmenter(Owned):
             for group in self._groups(frames):
                 results.extend(self._run_group(group, (probability, regions)))
         return results
-
-    def __enter__(self) -> Segmenter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _close(self) -> None:
         self._backend.close()

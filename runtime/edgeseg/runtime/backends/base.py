@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -86,14 +85,6 @@ class Backend(Owned, ABC):
     @abstractmethod
     def _close(self) -> None:
         """Free the engine; a second call does nothing."""
-
-    def __enter__(self) -> Backend:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _run(self, tensor: np.ndarray) -> np.ndarray:
         if self._running:  # the turn is re-entrant, the engine is not: its input would be another one's

@@ -7,7 +7,6 @@ import logging
 from math import inf
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -124,14 +123,6 @@ class Worker(Owned):
         """What runs, in JSON's types: what `Segmenter.describe` says, `pid`, `config` and `counts`."""
         own = {"pid": self.pid, "config": dataclasses.asdict(self._config), "counts": dataclasses.asdict(self.counts)}
         return self._engine.facts | own
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _close(self) -> None:
         self._engine.close()
