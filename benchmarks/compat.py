@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.dataset import open_dataset, read_image
 from edgeseg.runtime.errors import EdgesegError
 from edgeseg.runtime.frame.postprocess import to_mask
 from edgeseg.runtime.frame.preprocess import in_dtype, prepare
 from edgeseg.runtime.golden import decode_png
-from edgeseg.runtime.manifest import ModelSpec, Variant
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.spec.manifest import ModelSpec, Variant
 
 WORKER = Path(__file__).with_name("compat_worker.py")
 IMAGES = 20  # real ones, evenly spaced over the test split

@@ -20,8 +20,8 @@ from typing import Any
 
 from edgeseg.pipeline.plan.run import make_chain, run_recipe
 from edgeseg.pipeline.recipe.recipe import load_recipe
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.errors import ConfigError, EdgesegError
+from edgeseg.runtime.files.atomic import write_json
 
 PLAIN = "plain"
 STEP, SCORE = "student_distilled", "val_student_distilled"

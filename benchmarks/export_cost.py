@@ -25,8 +25,8 @@ from typing import Any
 
 from int8_methods import files_of
 
-from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.memory import peak_memory_mib
+from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.machine.memory import peak_memory_mib
 from edgeseg.compress.int8.plan import make_plan
 from edgeseg.compress.int8.stored_ranges import load_ranges
 from edgeseg.export.formats import FORMATS, Origin, write_float, write_quantised
@@ -34,10 +34,10 @@ from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.pipeline.plan.exports import EXTREMES
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, QAT, RANGES
 from edgeseg.pipeline.plan.variants import VARIANTS, VariantPlan
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.errors import ConfigError, EdgesegError
-from edgeseg.runtime.hashes import sha256_file
-from edgeseg.runtime.step_folder import model_in, read_spec
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.files.hashes import sha256_file
+from edgeseg.runtime.opening.step_folder import model_in, read_spec
 from edgeseg.train.checkpoint import load_checkpoint
 
 

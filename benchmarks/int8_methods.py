@@ -32,10 +32,10 @@ from edgeseg.pipeline.recipe.files import find_recipe
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.errors import ConfigError, EdgesegError
+from edgeseg.runtime.opening.step_folder import model_in, read_spec
 from edgeseg.runtime.score.drops import dice_drop
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.score.metrics import summarize
-from edgeseg.runtime.step_folder import model_in, read_spec
 from edgeseg.train.checkpoint import load_checkpoint
 
 TARGETS = ("x86-ort", "x86-litert", "arm64-ort")

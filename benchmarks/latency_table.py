@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.layers.job import LayerConfig
+from edgeseg.benchmarks.machine.environment import read_device, read_software
 from edgeseg.compress.as_trained import as_trained
 from edgeseg.compress.search.latency_table import LatencyTable
 from edgeseg.compress.search.probe import Layer, Measurement
 from edgeseg.compress.search.prune import prune, target_widths
 from edgeseg.pipeline.target.local import LocalProbe, brief
 from edgeseg.runtime.engines import TARGETS
-from edgeseg.runtime.input_spec import Geometry, InputSpec
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch

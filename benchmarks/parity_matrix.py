@@ -25,14 +25,14 @@ import numpy as np
 from edgeseg.export.mask_agreement import agreements
 from edgeseg.export.score_file import score_file
 from edgeseg.pipeline.plan.variants import VARIANTS, VariantPlan
-from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.dataset import DataSet, Sample, open_dataset
 from edgeseg.runtime.errors import BackendError, ConfigError, EdgesegError
-from edgeseg.runtime.manifest import Variant
-from edgeseg.runtime.model_spec import Precision
-from edgeseg.runtime.png import UInt8, encode_mask
-from edgeseg.runtime.selection import wrong_without
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.files.png import UInt8, encode_mask
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.opening.selection import wrong_without
+from edgeseg.runtime.spec.manifest import Variant
+from edgeseg.runtime.spec.model_spec import Precision
 
 # Least share of pixels on which a file should agree with the FP32 file, by its precision.
 TARGETS: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.999, "int16x8": 0.99, "dynamic": 0.99, "int8": 0.99}

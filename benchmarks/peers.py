@@ -32,16 +32,16 @@ from edgeseg.benchmarks.compare import compare_rows
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.files import engine_subjects
 from edgeseg.benchmarks.engine_only.tensors import Sizes
-from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.harness import measure
+from edgeseg.benchmarks.machine.environment import read_device, read_software
 from edgeseg.compress.as_trained import as_trained
 from edgeseg.export.layers.graph import Precision
 from edgeseg.pipeline.target.local import LocalProbe
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.errors import ConfigError, EdgesegError, MeasureError
-from edgeseg.runtime.input_spec import Color, Geometry, InputSpec
+from edgeseg.runtime.opening.selection import target_name
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.selection import target_name
+from edgeseg.runtime.spec.input_spec import Color, Geometry, InputSpec
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch

@@ -22,17 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.benchmarks.clock import MachineClock
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.result_file import process_from_json
-from edgeseg.benchmarks.samples import ProcessRun
+from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.results.result_file import process_from_json
+from edgeseg.benchmarks.results.samples import ProcessRun
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.benchmarks.subject import Frame, Stages
-from edgeseg.benchmarks.timing import time_subjects
+from edgeseg.benchmarks.timing.clock import MachineClock
+from edgeseg.benchmarks.timing.loop import time_subjects
 from edgeseg.runtime.backends.base import Backend
-from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
 
 STRIDE_PX = 2
 

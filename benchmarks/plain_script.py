@@ -24,19 +24,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgeseg.benchmarks.clock import MachineClock
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.result_file import process_from_json
-from edgeseg.benchmarks.samples import ProcessRun
+from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.results.result_file import process_from_json
+from edgeseg.benchmarks.results.samples import ProcessRun
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.benchmarks.subject import Frame, Stages
-from edgeseg.benchmarks.timing import time_subjects
+from edgeseg.benchmarks.timing.clock import MachineClock
+from edgeseg.benchmarks.timing.loop import time_subjects
 from edgeseg.runtime.backends.ort import OrtBackend, open_session, session_options
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.golden import decode_png, differing_share
-from edgeseg.runtime.manifest import Geometry, ModelSpec
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.manifest import Geometry, ModelSpec
 
 TILES = Geometry("tile", tile_px=512, overlap_px=64)
 CASES = {"640x480": None, "1920x1080": None, "4096x3000": TILES}

@@ -26,15 +26,15 @@ import torch
 
 from edgeseg.benchmarks.compare import compare_rows
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.environment import read_device, read_software
 from edgeseg.benchmarks.harness import measure
+from edgeseg.benchmarks.machine.environment import read_device, read_software
 from edgeseg.compress.as_trained import as_trained
 from edgeseg.compress.cost import cost
 from edgeseg.compress.search.depth import Depth, shallower_arch
 from edgeseg.export.layers.graph import Precision
 from edgeseg.pipeline.target.local import LocalProbe
-from edgeseg.runtime.input_spec import Geometry, InputSpec
-from edgeseg.runtime.selection import target_name
+from edgeseg.runtime.opening.selection import target_name
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch
 from edgeseg.train.models.lite_encoder import round_channels

@@ -17,13 +17,13 @@ from time import thread_time
 import cv2
 import numpy as np
 
-from edgeseg.benchmarks.memory import peak_memory_mib
+from edgeseg.benchmarks.machine.memory import peak_memory_mib
 from edgeseg.runtime.backends.ort import OrtBackend
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.frame.preprocess import plan_tiles_of
 from edgeseg.runtime.golden import decode_png
-from edgeseg.runtime.manifest import Geometry
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.manifest import Geometry
 
 _CALLS = 40
 

@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.benchmarks.compare import judge
-from edgeseg.benchmarks.result import BenchResult, Row
-from edgeseg.benchmarks.result_file import read_result
+from edgeseg.benchmarks.results.result import BenchResult, Row
+from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.benchmarks.speedup import Nested, speedup
 
 Array = npt.NDArray[np.float64]

@@ -21,7 +21,7 @@ from time import process_time
 
 from edgeseg.export.signing.keys import generate
 from edgeseg.export.signing.sign import sign
-from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.text import terminal
 from edgeseg.runtime.trust.policy import ANY, Policy
 from edgeseg.runtime.trust.verdict import judge

@@ -22,10 +22,10 @@ from edgeseg.pipeline.commands.run import Order, carry_out
 from edgeseg.pipeline.recipe.files import find_recipe
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
 from edgeseg.pipeline.steps.pack import bundle_info, golden_frames
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
-from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec
-from edgeseg.runtime.step_folder import SPEC
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.opening.step_folder import SPEC
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec, ModelSpec
 from edgeseg.train.checkpoint import load_checkpoint
 
 SETTINGS = (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import tomllib
 
-from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.verify import verify_bundle
+from edgeseg.runtime.device.verify import verify_bundle
+from edgeseg.runtime.opening.bundle import Bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "demo" / "demo.edgeseg"

@@ -11,12 +11,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.machine_state import MachineState
-from edgeseg.benchmarks.result import BenchResult, ModelFile, Row, TestFrame
-from edgeseg.benchmarks.samples import Block, Cold, ProcessRun
+from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.machine.state import MachineState
+from edgeseg.benchmarks.results.result import BenchResult, ModelFile, Row, TestFrame
+from edgeseg.benchmarks.results.samples import Block, Cold, ProcessRun
 from edgeseg.benchmarks.subject import Subject
-from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
 
 
 class FakeClock:

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
-from edgeseg.benchmarks.result_file import read_result, write_result
+from edgeseg.benchmarks.results.result_file import read_result, write_result
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 
 QUICK = ["--threads", "1", "--processes", "2", "--blocks", "2", "--seconds", "0.04", "--min-samples", "8"]

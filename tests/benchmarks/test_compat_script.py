@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.opening.bundle import Bundle
 
 from ..runtime.conftest import tiny_bundle, tiny_onnx, tiny_tflite  # noqa: F401  fixtures
 

@@ -21,7 +21,7 @@ from edgeseg.benchmarks.compare import compare_results, compare_rows
 from edgeseg.benchmarks.engine_only.files import distinct_names
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.engine_only.tensors import Sizes, Tensor, made_up, resolved
-from edgeseg.benchmarks.result_file import read_result, to_json
+from edgeseg.benchmarks.results.result_file import read_result, to_json
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
 PROBES = Path(__file__).parents[2] / "runtime/edgeseg/runtime/probes"

@@ -7,8 +7,8 @@ import pytest
 
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.harness import measure
-from edgeseg.benchmarks.launch import WorkerDied
-from edgeseg.benchmarks.result_file import read_result, to_json, write_result
+from edgeseg.benchmarks.process.launch import WorkerDied
+from edgeseg.benchmarks.results.result_file import read_result, to_json, write_result
 from edgeseg.runtime.errors import FrameError, MeasureError
 
 COLD = {

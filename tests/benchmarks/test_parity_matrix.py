@@ -14,7 +14,7 @@ import pytest
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.png import encode_mask
+from edgeseg.runtime.files.png import encode_mask
 
 from ..runtime.conftest import tiny_bundle, tiny_onnx  # noqa: F401  fixtures
 from ..runtime.data_folders import write_folder

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime.golden import differing_share
-from edgeseg.runtime.manifest import Geometry
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.manifest import Geometry
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from edgeseg.benchmarks.soak import Look, grew, look, soak
 from edgeseg.runtime import Segmenter
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.selfcheck import FOLDER
+from edgeseg.runtime.device.selfcheck import FOLDER
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 
 @pytest.mark.parametrize(

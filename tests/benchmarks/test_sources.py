@@ -6,8 +6,8 @@ import pytest
 from edgeseg.benchmarks.sources import choose, load_frame, open_source, procedural_frame, subject_from_folder
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.errors import BundleError, ConfigError, DataError, ManifestError
-from edgeseg.runtime.manifest import Geometry, InputSpec
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 
 @pytest.fixture

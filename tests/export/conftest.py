@@ -23,7 +23,7 @@ from edgeseg.export.onnx.export import export_onnx
 from edgeseg.export.onnx.qdq import write_int8_onnx
 from edgeseg.export.tflite.export import export_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
-from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec, ModelSpec
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch
 from edgeseg.train.models.lite_unet import lite_unet_arch

@@ -10,9 +10,9 @@ import pytest
 
 from edgeseg.export.model_card import ENTRY, model_card
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
-from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.manifest import Manifest
-from edgeseg.runtime.verify import verify_bundle
+from edgeseg.runtime.device.verify import verify_bundle
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.spec.manifest import Manifest
 
 from ..runtime.conftest import tiny_spec, write_tiny_onnx
 

@@ -18,11 +18,11 @@ import pytest
 import edgeseg.export.pack as packing
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime import Segmenter
-from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.device.verify import verify_bundle
 from edgeseg.runtime.errors import BackendError, EdgesegError, ExportError, FrameError, ManifestError
 from edgeseg.runtime.golden import decode_png
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.score.seen import ENTRY, SeenImages
-from edgeseg.runtime.verify import verify_bundle
 
 
 def _tiny_models() -> ModuleType:

@@ -10,8 +10,8 @@ import pytest
 
 from edgeseg.export.unpack import unpack
 from edgeseg.runtime import Segmenter
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import BundleError, EdgesegError
+from edgeseg.runtime.opening.bundle import Bundle
 
 from .test_pack import frames, info, source  # noqa: F401  fixtures
 

@@ -21,9 +21,9 @@ from edgeseg.compress.int8.fold import fold_batch_norm
 from edgeseg.compress.int8.stored_ranges import save_ranges
 from edgeseg.export.onnx.export import export_onnx
 from edgeseg.pipeline.int8.race import Race
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
-from edgeseg.runtime.input_spec import Geometry, InputSpec
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models.unet import UNet, unet_arch
 

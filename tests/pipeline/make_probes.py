@@ -17,9 +17,9 @@ from edgeseg.export.onnx.export import export_onnx
 from edgeseg.export.onnx.qdq import write_int8_onnx
 from edgeseg.export.tflite.export import export_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
-from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.manifest import Geometry, InputSpec
-from edgeseg.runtime.selfcheck import FOLDER, SIZE_PX, probe_frame
+from edgeseg.runtime.device.selfcheck import FOLDER, SIZE_PX, probe_frame
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 CLASSES = ("dark", "bright")
 

@@ -21,9 +21,9 @@ from edgeseg.export.adopt.step import write_step
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.commands import int8
 from edgeseg.runtime.backends.ort import OrtBackend
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import BundleError, ConfigError, EdgesegError, ExportError
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.segmenter import Segmenter
 
 from .foreign_cases import HEIGHT, WIDTH, truth, write_data, write_net

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline import cli
-from edgeseg.pipeline.commands.shown import evaluate_text
-from edgeseg.runtime.bundle import Bundle
+from edgeseg.pipeline.text.shown import evaluate_text
 from edgeseg.runtime.data.dataset import open_dataset
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.device.selfcheck import FOLDER, probe_frame
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.score.metrics import score_image, summarize, summarize_classes
 from edgeseg.runtime.score.seen import SeenImages
-from edgeseg.runtime.selfcheck import FOLDER, probe_frame
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 
 def edgeseg(*arguments: object) -> Any:

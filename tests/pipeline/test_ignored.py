@@ -28,12 +28,12 @@ from edgeseg.pipeline.report.record import data_table
 from edgeseg.runtime.data.check import check_dataset
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset
 from edgeseg.runtime.data.ignored import IGNORED
+from edgeseg.runtime.device.selfcheck import FOLDER, probe_frame
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.input_spec import Geometry, InputSpec
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.png import PackedMasks
+from edgeseg.runtime.files.png import PackedMasks
 from edgeseg.runtime.score.evaluate import load_scores
-from edgeseg.runtime.selfcheck import FOLDER, probe_frame
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.train.synthetic import write_dataset
 
 UNSURE = 200  # what marks the pixels in these files; 255 is their foreground

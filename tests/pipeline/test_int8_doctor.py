@@ -28,10 +28,10 @@ from edgeseg.pipeline.int8.run_files import read_run
 from edgeseg.pipeline.int8.scored_patient import val_hash
 from edgeseg.pipeline.int8.verdict import verdict_of
 from edgeseg.pipeline.recipe.recipe import load_recipe
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.backends.ort import OrtBackend
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.atomic import write_json
 from edgeseg.runtime.frame.preprocess import prepare
 from edgeseg.runtime.score.intervals import Drop
 from edgeseg.train.checkpoint import save_checkpoint

@@ -20,7 +20,7 @@ from edgeseg.pipeline.int8.plan_patient import PlanPatient
 from edgeseg.pipeline.plan.run import make_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.data.dataset import open_dataset
-from edgeseg.runtime.hashes import sha256_file
+from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch

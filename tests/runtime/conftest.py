@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
-from edgeseg.runtime.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec, ModelSpec, OutputSpec
 
 CLASSES = ("dark", "middle", "bright")
 

@@ -19,7 +19,7 @@ from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.cores import default_threads
 from edgeseg.runtime.engines import ENGINES, installed_package
 from edgeseg.runtime.errors import BackendError, FrameError
-from edgeseg.runtime.manifest import Geometry, ModelSpec
+from edgeseg.runtime.spec.manifest import Geometry, ModelSpec
 
 Model = tuple[Path, ModelSpec]
 

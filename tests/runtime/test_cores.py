@@ -8,7 +8,7 @@ import pytest
 
 from edgeseg.runtime import cores
 from edgeseg.runtime.cores import default_threads, fast_cores, usable_cores
-from edgeseg.runtime.machine import doctor
+from edgeseg.runtime.device.machine import doctor
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeseg.runtime.decision import decide
 from edgeseg.runtime.frame.regions import Region
-from edgeseg.runtime.manifest import Decision
+from edgeseg.runtime.spec.manifest import Decision
 
 SMALL, LARGE = Region(1, 5, (0, 0, 5, 1)), Region(2, 50, (10, 10, 5, 10))
 

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
-from edgeseg.runtime import commands
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.check import check_dataset
 from edgeseg.runtime.data.dataset import content_hash, open_dataset
+from edgeseg.runtime.device import commands
+from edgeseg.runtime.device.verify import verify_bundle
 from edgeseg.runtime.errors import DataError, FrameError, ManifestError
 from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.golden import decode_png
-from edgeseg.runtime.manifest import Geometry, InputSpec, Manifest
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.predict.order import PredictOrder
 from edgeseg.runtime.predict.session import predict
 from edgeseg.runtime.score.evaluate import evaluate
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.verify import verify_bundle
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec, Manifest
 
 from .conftest import CLASSES, tiny_spec, write_tiny_onnx
 from .data_folders import save, write_folder

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.runtime import commands, entry
+from edgeseg.runtime import entry
 from edgeseg.runtime.__main__ import main
+from edgeseg.runtime.device import commands
 
 from .test_bundle import contents, summed, write
 
@@ -190,7 +191,7 @@ def test_doctor_says_what_runs(tiny_bundle: Path, capsys: pytest.CaptureFixture[
 def test_doctor_without_engines_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeseg.runtime.machine.installed_package", lambda name: None)
+    monkeypatch.setattr("edgeseg.runtime.device.machine.installed_package", lambda name: None)
     code, report, _ = run(capsys, "doctor")
     assert code == 1
     assert report["backends"]["litert"]["remedy"] == "pip install 'edgeseg[litert]'"

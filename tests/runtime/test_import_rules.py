@@ -78,7 +78,7 @@ def test_an_engine_s_own_file_needs_that_engine_and_nothing_more(module: str, tm
 
 
 def test_the_errors_and_specs_come_without_cv2(tmp_path: Path) -> None:
-    light = ["edgeseg.runtime", "edgeseg.runtime.errors", "edgeseg.runtime.manifest", "edgeseg.runtime.__main__"]
+    light = ["edgeseg.runtime", "edgeseg.runtime.errors", "edgeseg.runtime.spec.manifest", "edgeseg.runtime.__main__"]
     assert not imported(light, ("cv2", *ENGINES), tmp_path) & {"cv2", "numpy"}
 
 

@@ -13,8 +13,8 @@ import cv2
 import pytest
 
 from edgeseg.runtime.errors import FrameError
-from edgeseg.runtime.manifest import Geometry, ModelSpec
 from edgeseg.runtime.out_of_memory import FrameMemory
+from edgeseg.runtime.spec.manifest import Geometry, ModelSpec
 
 Make = Callable[..., tuple[Path, ModelSpec]]
 

@@ -12,7 +12,7 @@ import pytest
 
 from edgeseg.runtime import Segmenter
 from edgeseg.runtime.errors import FrameError, ManifestError
-from edgeseg.runtime.manifest import Geometry, ModelSpec
+from edgeseg.runtime.spec.manifest import Geometry, ModelSpec
 
 Make = Callable[..., tuple[Path, ModelSpec]]
 

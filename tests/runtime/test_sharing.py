@@ -23,7 +23,7 @@ from edgeseg.runtime import Segmenter
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import BackendError, FrameError
-from edgeseg.runtime.manifest import Geometry, ModelSpec
+from edgeseg.runtime.spec.manifest import Geometry, ModelSpec
 
 Make = Callable[..., tuple[Path, ModelSpec]]
 Model = tuple[Path, ModelSpec]

@@ -20,12 +20,12 @@ import pytest
 
 from edgeseg.export.trt import parser_word
 from edgeseg.runtime.backends import open_backend, trt
-from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.device.machine import doctor
 from edgeseg.runtime.errors import BackendError, BundleError
-from edgeseg.runtime.machine import doctor
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.opening.selection import rank, unfit_reason
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.selection import rank, unfit_reason
+from edgeseg.runtime.spec.manifest import ModelSpec
 from edgeseg.runtime.trt import built_engine, cuda, gpu
 from edgeseg.runtime.trt import module as tensorrt_module
 from edgeseg.runtime.trt.built_engine import engine_folder

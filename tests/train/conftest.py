@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.lightning_module import SegmentationModule

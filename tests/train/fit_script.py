@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from edgeseg.runtime.data.dataset import open_dataset
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import fit

@@ -14,7 +14,7 @@ import torch
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image, read_mask
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.frame.intensity import spread
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train import datamodule
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import (

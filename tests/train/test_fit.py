@@ -17,7 +17,7 @@ import torch
 
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.errors import TrainingError
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import FitResult, fit

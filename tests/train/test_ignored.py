@@ -14,7 +14,7 @@ from torch import Tensor
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig, TrainConfig
 from edgeseg.train.datamodule import FixedImages, FrameCache, SegmentationData, TileSampling, TrainingImages
 from edgeseg.train.fit import fit

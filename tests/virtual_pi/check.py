@@ -21,9 +21,9 @@ from machine import Here, Pi
 from namespace import UnavailableError
 from userland import made
 
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.opening.bundle import Bundle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENGINES = {"onnxruntime": "ort", "litert": "litert"}  # and their extras

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime.errors import EdgesegError
-from edgeseg.runtime.user_cache import cache_folder
+from edgeseg.runtime.files.user_cache import cache_folder
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from board import Board, files
 from namespace import UnavailableError, run
 
-from edgeseg.runtime.user_cache import cache_folder
+from edgeseg.runtime.files.user_cache import cache_folder
 
 SUITE = "bookworm"
 INSTALLED = ("python3-venv",)

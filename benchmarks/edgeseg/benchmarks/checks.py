@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.benchmarks.machine_state import MachineState, stolen_share
-from edgeseg.benchmarks.result import BenchResult, Caution, Row
+from edgeseg.benchmarks.machine.state import MachineState, stolen_share
+from edgeseg.benchmarks.results.result import BenchResult, Caution, Row
 from edgeseg.benchmarks.stats import relative_spread
 
 # Five processes are the fewest whose spread says something about the next one.

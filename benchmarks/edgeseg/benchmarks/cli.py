@@ -22,8 +22,9 @@ from edgeseg.benchmarks.compare import Comparison, compare_results, compare_rows
 from edgeseg.benchmarks.compare_text import comparison_text
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.tensors import Sizes
-from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.machine_state import read_state
+from edgeseg.benchmarks.gates.race import Race
+from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.machine.state import read_state
 from edgeseg.benchmarks.options import (
     DEFAULT,
     Against,
@@ -48,9 +49,8 @@ from edgeseg.benchmarks.options import (
     settled,
 )
 from edgeseg.benchmarks.progress import shown_progress
-from edgeseg.benchmarks.race import Race
-from edgeseg.benchmarks.result import BenchResult
-from edgeseg.benchmarks.result_file import read_result
+from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.benchmarks.sources import EngineOnly, load_frame, open_source
 from edgeseg.benchmarks.targets.address import find_address
 from edgeseg.benchmarks.targets.measurement import Measurement

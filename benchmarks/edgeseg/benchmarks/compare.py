@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgeseg.benchmarks.checks import MIN_PROCESSES
-from edgeseg.benchmarks.result import BenchResult, Row
+from edgeseg.benchmarks.results.result import BenchResult, Row
 from edgeseg.benchmarks.speedup import Ratio, speedup
 from edgeseg.benchmarks.stats import relative_spread
 from edgeseg.runtime.errors import MeasureError

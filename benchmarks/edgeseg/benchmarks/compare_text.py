@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeseg.benchmarks.compare import Comparison
-from edgeseg.benchmarks.table import align
+from edgeseg.benchmarks.results.table import align
 
 
 def comparison_text(found: list[Comparison]) -> str:

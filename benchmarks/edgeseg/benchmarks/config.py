@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edgeseg.benchmarks.scenario import SCENARIOS
+from edgeseg.benchmarks.timing.scenario import SCENARIOS
 from edgeseg.runtime.errors import ConfigError
 
 

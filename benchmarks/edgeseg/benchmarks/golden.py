@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.benchmarks.subject import Frame
-from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.opening.bundle import Bundle
 
 Mask = npt.NDArray[np.uint8]
 

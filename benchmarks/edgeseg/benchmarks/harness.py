@@ -20,18 +20,18 @@ import numpy as np
 from edgeseg.benchmarks.checks import check
 from edgeseg.benchmarks.config import HarnessConfig, quick
 from edgeseg.benchmarks.engine_only.subject import EngineSubject
-from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.evidence import evidence_here
-from edgeseg.benchmarks.job import AnySubject, Job
-from edgeseg.benchmarks.launch import ILLEGAL, WorkerDied, run_worker
-from edgeseg.benchmarks.machine_state import read_state
+from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.machine.evidence import evidence_here
+from edgeseg.benchmarks.machine.state import read_state
+from edgeseg.benchmarks.machine.turns import Turns
 from edgeseg.benchmarks.meters.watch import watching
-from edgeseg.benchmarks.result import BenchResult, ModelFile, Row, Status, TestFrame
-from edgeseg.benchmarks.result_file import process_from_json
-from edgeseg.benchmarks.samples import Cold, ProcessRun
+from edgeseg.benchmarks.process.job import AnySubject, Job
+from edgeseg.benchmarks.process.launch import ILLEGAL, WorkerDied, run_worker
+from edgeseg.benchmarks.results.result import BenchResult, ModelFile, Row, Status, TestFrame
+from edgeseg.benchmarks.results.result_file import process_from_json
+from edgeseg.benchmarks.results.samples import Cold, ProcessRun
 from edgeseg.benchmarks.subject import Frame, Subject
-from edgeseg.benchmarks.sustained import cool_down
-from edgeseg.benchmarks.turns import Turns
+from edgeseg.benchmarks.timing.sustained import cool_down
 from edgeseg.runtime.errors import FrameError, MeasureError
 
 __all__ = ["HarnessConfig", "Subject", "measure", "quick"]

@@ -12,7 +12,7 @@ import typer
 from edgeseg.benchmarks.config import HarnessConfig, quick
 from edgeseg.benchmarks.meters import METERS
 from edgeseg.benchmarks.meters.watch import METERED_S
-from edgeseg.benchmarks.scenario import SCENARIOS
+from edgeseg.benchmarks.timing.scenario import SCENARIOS
 from edgeseg.runtime.errors import ConfigError
 
 # p99 has a bound from 662 samples on.

@@ -13,15 +13,15 @@ import numpy as np
 from edgeseg.benchmarks.engine_only.files import distinct_names, engine_subjects
 from edgeseg.benchmarks.engine_only.tensors import Sizes, Values
 from edgeseg.benchmarks.golden import GoldenFrame, golden_frames
-from edgeseg.benchmarks.job import AnySubject
+from edgeseg.benchmarks.process.job import AnySubject
 from edgeseg.benchmarks.subject import Frame, Subject
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.engines import MODEL_NAMES
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of
+from edgeseg.runtime.files.file_kind import kind_of
 from edgeseg.runtime.frame.intensity import spread
-from edgeseg.runtime.manifest import ModelSpec
-from edgeseg.runtime.step_folder import SPEC, model_in, open_step
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.opening.step_folder import SPEC, model_in, open_step
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 _DEFAULT_SIDE_PX = 256
 # What the reader of bundles has the better message for.

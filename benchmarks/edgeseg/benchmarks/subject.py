@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.runtime.hashes import sha256_file
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.files.hashes import sha256_file
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 Frame = npt.NDArray[Any]  # uint8, or uint16 for a model with a window
 

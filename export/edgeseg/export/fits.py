@@ -6,7 +6,7 @@ from typing import Literal
 
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import InputSpec
+from edgeseg.runtime.spec.manifest import InputSpec
 
 
 def fixed_size(input_spec: InputSpec) -> tuple[int, int]:

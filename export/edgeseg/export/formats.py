@@ -16,10 +16,10 @@ from torch import nn
 
 from edgeseg.compress.int8.plan import Plan
 from edgeseg.compress.search.probe import Layer
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.engines import ENGINES
-from edgeseg.runtime.input_spec import InputSpec
-from edgeseg.runtime.model_spec import ModelSpec, Precision
+from edgeseg.runtime.files.atomic import write_bytes
+from edgeseg.runtime.spec.input_spec import InputSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec, Precision
 
 
 class Origin(NamedTuple):

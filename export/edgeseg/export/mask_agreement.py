@@ -12,10 +12,10 @@ import numpy as np
 from edgeseg.export.score_file import score_file
 from edgeseg.runtime.data.dataset import DataSet, Sample
 from edgeseg.runtime.data.ignored import IGNORED
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.png import PackedMasks, UInt8, read_mask_png
+from edgeseg.runtime.files.png import PackedMasks, UInt8, read_mask_png
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.score.metrics import summarize
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 
 @dataclass(frozen=True)

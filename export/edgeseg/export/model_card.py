@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgeseg.runtime.engines import ENGINES, FEATURES
-from edgeseg.runtime.manifest import InputSpec, Manifest, Variant
+from edgeseg.runtime.spec.manifest import InputSpec, Manifest, Variant
 
 ENTRY = "MODEL_CARD.md"
 

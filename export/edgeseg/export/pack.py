@@ -15,16 +15,16 @@ import numpy as np
 from edgeseg.export.model_card import ENTRY as CARD_ENTRY
 from edgeseg.export.model_card import model_card
 from edgeseg.runtime.archive.layout import chunks
-from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.backends import open_backend
-from edgeseg.runtime.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle, sums_text
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.files.atomic import replacing
 from edgeseg.runtime.golden import encode_png
-from edgeseg.runtime.manifest import Decision, Expected, Golden, InputSpec, Manifest, ModelSpec, Variant
+from edgeseg.runtime.opening.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle, sums_text
 from edgeseg.runtime.score.seen import ENTRY as SEEN_ENTRY
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.manifest import Decision, Expected, Golden, InputSpec, Manifest, ModelSpec, Variant
 from edgeseg.runtime.trust.policy import ANY
 
 

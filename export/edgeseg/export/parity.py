@@ -18,8 +18,8 @@ from edgeseg.export.muted import muted
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError, ExportError
 from edgeseg.runtime.frame.postprocess import to_mask
-from edgeseg.runtime.manifest import ModelSpec, OutputSpec
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.manifest import ModelSpec, OutputSpec
 
 
 @dataclass(frozen=True)

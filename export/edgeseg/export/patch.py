@@ -16,8 +16,8 @@ from torch import nn
 
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.tflite import flatbuffer
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.files.atomic import write_bytes
 
 _PREFIX = "net."  # ONNX names a constant by its path in `DeployGraph`
 _TOLERANCE = 1e-5  # relative to the largest weight of a kernel

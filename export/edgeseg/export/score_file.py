@@ -8,11 +8,11 @@ from pathlib import Path
 
 from edgeseg.runtime.data.dataset import DataSet, Sample
 from edgeseg.runtime.data.ignored import leave_out
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.png import UInt8
+from edgeseg.runtime.files.png import UInt8
 from edgeseg.runtime.score.evaluate import evaluate
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.segmenter import Result, Segmenter
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 
 def score_file(

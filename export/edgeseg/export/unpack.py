@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeseg.export.cpp.contract import write_code
-from edgeseg.runtime.atomic import new_folder, write_bytes, write_json
-from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.step_folder import SPEC
+from edgeseg.runtime.files.atomic import new_folder, write_bytes, write_json
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.opening.step_folder import SPEC
 
 
 def unpack(bundle: Bundle, out: Path, variant: str | None = None, with_code: bool = False) -> tuple[str, ...]:

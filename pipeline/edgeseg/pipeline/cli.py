@@ -18,7 +18,6 @@ from edgeseg.pipeline.commands.crossval import crossval
 from edgeseg.pipeline.commands.diff import diff
 from edgeseg.pipeline.commands.doctor import doctor_app
 from edgeseg.pipeline.commands.export import export_app
-from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.fit import fit
 from edgeseg.pipeline.commands.import_data import import_
 from edgeseg.pipeline.commands.inspect import inspect
@@ -44,6 +43,7 @@ from edgeseg.pipeline.commands.run import Order, carry_out
 from edgeseg.pipeline.commands.sign import keygen, sign
 from edgeseg.pipeline.commands.unpack import unpack
 from edgeseg.pipeline.commands.verify import verify
+from edgeseg.pipeline.text.failures import Stop, reported
 from edgeseg.runtime.errors import ERROR, GATE, OK
 from edgeseg.runtime.text import terminal
 
@@ -139,8 +139,8 @@ def init(
     """Look at a folder of images and masks, and write dataset.yaml (if missing) and a commented recipe.yaml into it."""
     with reported(debug=_invocation.debug):
         from edgeseg.pipeline.commands.init import init_folder, init_text
-        from edgeseg.pipeline.commands.progress import count_progress
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.progress import count_progress
+        from edgeseg.pipeline.text.shown import show
 
         with count_progress("looking at images") as progress:
             report = init_folder(folder, progress, out)
@@ -157,9 +157,9 @@ def check(
 ) -> None:
     """Say what a data set holds, and list everything that is wrong with it, each with its file and what to do."""
     with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.commands.data_text import check_json, check_text
-        from edgeseg.pipeline.commands.progress import count_progress
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.data import check_json, check_text
+        from edgeseg.pipeline.text.progress import count_progress
+        from edgeseg.pipeline.text.shown import show
         from edgeseg.runtime.data.check import examine
 
         with count_progress("checking images") as progress:
@@ -217,10 +217,10 @@ def evaluate(
 ) -> None:
     """Score a bundle or a step's folder on a data set, whose classes, colour and pixel size are held against it."""
     with reported(debug=_invocation.debug):
-        from edgeseg.pipeline.commands.progress import count_progress
-        from edgeseg.pipeline.commands.shown import evaluate_text, show
-        from edgeseg.runtime.commands import BundleChoice, listed, passes
-        from edgeseg.runtime.commands import evaluate as score
+        from edgeseg.pipeline.text.progress import count_progress
+        from edgeseg.pipeline.text.shown import evaluate_text, show
+        from edgeseg.runtime.device.commands import BundleChoice, listed, passes
+        from edgeseg.runtime.device.commands import evaluate as score
         from edgeseg.runtime.text.terminal import say
 
         with count_progress("scoring images") as progress:

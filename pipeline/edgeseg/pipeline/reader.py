@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, Union
 
-from edgeseg.runtime.data.yamltext import as_name, plain, quoting
+from edgeseg.runtime.data.described.yamltext import as_name, plain, quoting
 from edgeseg.runtime.errors import ConfigError
 
 T = TypeVar("T")

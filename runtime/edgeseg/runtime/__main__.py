@@ -133,8 +133,8 @@ def _add_variant(command: argparse.ArgumentParser) -> None:
 
 
 def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from edgeseg.runtime.device.verify import verify_bundle, verify_code
     from edgeseg.runtime.trust.policy import chosen_policy
-    from edgeseg.runtime.verify import verify_bundle, verify_code
 
     policy = chosen_policy(options.policy, options.trust)
     report = verify_bundle(options.bundle, options.threads, policy, allow_unsigned=options.allow_unsigned)
@@ -144,7 +144,7 @@ def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _predict(options: argparse.Namespace) -> tuple[None, int]:
-    from edgeseg.runtime.commands import BundleChoice
+    from edgeseg.runtime.device.commands import BundleChoice
     from edgeseg.runtime.predict.order import PredictOrder
     from edgeseg.runtime.predict.session import predict
 
@@ -164,7 +164,7 @@ def _predict(options: argparse.Namespace) -> tuple[None, int]:
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.commands import BundleChoice, evaluate, listed, passes
+    from edgeseg.runtime.device.commands import BundleChoice, evaluate, listed, passes
 
     report = evaluate(
         BundleChoice(options.bundle, options.variant, options.threads),
@@ -181,11 +181,11 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _doctor(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from edgeseg.runtime.machine import doctor
+    from edgeseg.runtime.device.machine import doctor
 
     report = doctor()
     if options.bundle is not None:
-        from edgeseg.runtime.commands import describe
+        from edgeseg.runtime.device.commands import describe
 
         report["bundle"] = describe(options.bundle)
         return report, OK if report["bundle"]["chosen"] else ERROR

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeseg.runtime.frame.regions import Region
-from edgeseg.runtime.manifest import Decision
+from edgeseg.runtime.spec.manifest import Decision
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from edgeseg.runtime.frame.postprocess import to_mask
 from edgeseg.runtime.frame.preprocess import Prepared, in_dtype, prepare
 from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.frame.tiling import tiles_per_call
-from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.out_of_memory import FrameMemory
 from edgeseg.runtime.ownership import Owned
 from edgeseg.runtime.result import Result, times_ms
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 if TYPE_CHECKING:
     from edgeseg.runtime.trust.policy import Policy
@@ -76,7 +76,7 @@ class Segmenter(Owned):
             RefusedError: If the policy does not take it.
             BackendError: If no engine for it is installed, or the engine refuses it.
         """
-        from edgeseg.runtime.open_model import open_model
+        from edgeseg.runtime.opening.open_model import open_model
 
         return cls(*open_model(path, variant, threads, policy))
 

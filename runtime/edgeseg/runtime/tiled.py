@@ -6,8 +6,8 @@ import numpy as np
 
 from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.frame.tile_stream import Infer, TileStream
-from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.result import Result, times_ms
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 
 def segment_tiles(frame: np.ndarray, spec: ModelSpec, infer: Infer, scratch: Scratch, regions: bool) -> Result:

@@ -9,11 +9,11 @@ from edgeseg.benchmarks.cli import app
 from edgeseg.benchmarks.estimate.devices import DEVICES, Peak, peak_of
 from edgeseg.benchmarks.estimate.graph import Layer, layers_of
 from edgeseg.benchmarks.estimate.roofline import calibrated, network_time
-from edgeseg.benchmarks.result import ModelFile
-from edgeseg.benchmarks.result_file import write_result
+from edgeseg.benchmarks.results.result import ModelFile
+from edgeseg.benchmarks.results.result_file import write_result
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ConfigError, MeasureError
+from edgeseg.runtime.opening.bundle import Bundle
 
 
 def test_layers_of_the_tiny_network_by_hand(make_model):

@@ -8,7 +8,7 @@ import pytest
 from edgeseg.benchmarks.meters.contract import Sensor
 from edgeseg.benchmarks.meters.energy import Energy, energy_of
 from edgeseg.benchmarks.meters.trace import PowerTrace, Stretch
-from edgeseg.benchmarks.samples import Block, ProcessRun
+from edgeseg.benchmarks.results.samples import Block, ProcessRun
 
 S = 1_000_000_000
 SENSOR = Sensor("x", "a sensor", ("VDD_IN",), "all", "power_w", 50.0, 0.04, "none")

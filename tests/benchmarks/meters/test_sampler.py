@@ -12,8 +12,8 @@ from edgeseg.benchmarks.meters.contract import Meter, Sensor
 from edgeseg.benchmarks.meters.energy import Energy
 from edgeseg.benchmarks.meters.sampler import MOST_CPU, sample
 from edgeseg.benchmarks.meters.watch import watching
-from edgeseg.benchmarks.result_file import from_json, to_json
-from edgeseg.benchmarks.table import to_csv, to_text
+from edgeseg.benchmarks.results.result_file import from_json, to_json
+from edgeseg.benchmarks.results.table import to_csv, to_text
 from edgeseg.runtime.errors import MeasureError
 
 SENSOR = Sensor("x", "a sensor", ("VDD_IN",), "all", "power_w", 100.0, None, "none")

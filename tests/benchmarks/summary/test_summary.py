@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.result_file import write_result
-from edgeseg.benchmarks.samples import Look
+from edgeseg.benchmarks.results.result_file import write_result
+from edgeseg.benchmarks.results.samples import Look
 from edgeseg.benchmarks.summary.entries import best_of, entries_of, front_of
 from edgeseg.benchmarks.summary.page import to_html
 from edgeseg.benchmarks.summary.texts import to_markdown, to_prometheus

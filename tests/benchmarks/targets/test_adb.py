@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.benchmarks.golden import GoldenFrame
-from edgeseg.benchmarks.result_file import from_json, to_json
+from edgeseg.benchmarks.results.result_file import from_json, to_json
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.benchmarks.targets.adb import client
 from edgeseg.benchmarks.targets.adb.delegates import read_delegates
@@ -21,10 +21,10 @@ from edgeseg.benchmarks.targets.adb.target import AdbTarget
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement
 from edgeseg.benchmarks.targets.target import Wishes
+from edgeseg.runtime.device.selfcheck import FOLDER, probe_frame
 from edgeseg.runtime.errors import ConfigError, MeasureError
-from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.selfcheck import FOLDER, probe_frame
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "phone"
 # Folder that Debian trixie's package adbd and what it depends on were unpacked into.

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
-from edgeseg.benchmarks.evidence import evidence_here
-from edgeseg.benchmarks.launch import ILLEGAL, how_it_ended
-from edgeseg.benchmarks.result_file import read_result
+from edgeseg.benchmarks.machine.evidence import evidence_here
+from edgeseg.benchmarks.process.launch import ILLEGAL, how_it_ended
+from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.benchmarks.targets import TARGETS, describe, open_target
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.parcel import check_wheel, make_wheel

@@ -9,7 +9,7 @@ from importlib import metadata
 import pytest
 from packaging.requirements import Requirement
 
-from edgeseg.benchmarks.result_file import from_json, to_json
+from edgeseg.benchmarks.results.result_file import from_json, to_json
 from edgeseg.benchmarks.targets.measurement import job_id
 from edgeseg.benchmarks.targets.ssh import connection, on_device
 from edgeseg.benchmarks.targets.ssh.connection import LinkError
@@ -31,7 +31,7 @@ def few_pauses(monkeypatch):
 
 
 def test_the_mark_is_one():
-    from edgeseg.benchmarks.events import EVENT_MARK
+    from edgeseg.benchmarks.process.events import EVENT_MARK
 
     assert on_device.MARK == EVENT_MARK
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from edgeseg.benchmarks.compare import compare_results
-from edgeseg.benchmarks.imported import import_file
-from edgeseg.benchmarks.result_file import from_json, to_json
-from edgeseg.benchmarks.table import to_csv, to_text
-from edgeseg.benchmarks.told import Operator, Placement
+from edgeseg.benchmarks.results.imported import import_file
+from edgeseg.benchmarks.results.result_file import from_json, to_json
+from edgeseg.benchmarks.results.table import to_csv, to_text
+from edgeseg.benchmarks.results.told import Operator, Placement
 from edgeseg.runtime.errors import MeasureError
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "tools"

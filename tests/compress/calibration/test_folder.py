@@ -17,7 +17,7 @@ from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.frame.intensity import spread
-from edgeseg.runtime.input_spec import Geometry, InputSpec
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
 from edgeseg.train.synthetic import write_dataset
 
 SPEC = InputSpec("gray", Geometry("resize", 64, 64), 16)

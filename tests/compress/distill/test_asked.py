@@ -13,7 +13,7 @@ from edgeseg.compress.distill.asked import Asking, ask, dice_on_val
 from edgeseg.compress.distill.ensemble import Ensemble, members_of
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.runtime.data.dataset import open_dataset
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.models import SegmentationNet, build_model

@@ -16,7 +16,7 @@ from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData

@@ -13,7 +13,7 @@ from edgeseg.compress.distill.ensemble import Ensemble
 from edgeseg.compress.distill.hints import Hints
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import fit

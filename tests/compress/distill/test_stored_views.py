@@ -16,7 +16,7 @@ from edgeseg.compress.distill.distill import DistillationModule, DistillConfig
 from edgeseg.compress.distill.stored_views import StoredViews, ViewOrder, stored_views
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError, TrainingError
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import EpochSampler, SegmentationData
 from edgeseg.train.fit import fit

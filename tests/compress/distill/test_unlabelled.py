@@ -16,7 +16,7 @@ from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.compress.distill.unlabelled import read_unlabelled
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import UNLABELLED, SegmentationData
 from edgeseg.train.models import SegmentationNet, build_model

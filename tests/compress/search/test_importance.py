@@ -11,7 +11,7 @@ import torch
 from edgeseg.compress.search.groups import channel_groups
 from edgeseg.compress.search.importance import IMPORTANCE, find_gates
 from edgeseg.compress.search.prune import prune
-from edgeseg.pipeline.recipe.fit_section import IMPORTANCES
+from edgeseg.pipeline.recipe.sections.fit import IMPORTANCES
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import build_model
 from edgeseg.train.models.unet import unet_arch

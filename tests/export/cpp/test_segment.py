@@ -19,12 +19,12 @@ from edgeseg.export.cpp.contract import CODE, CONTRACT
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.export.unpack import unpack
 from edgeseg.pipeline import cli
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.decision import decide
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.runtime.frame.regions import find_regions
-from edgeseg.runtime.hashes import sha256_file
-from edgeseg.runtime.manifest import Decision, Geometry, ModelSpec
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.spec.manifest import Decision, Geometry, ModelSpec
 
 from ...runtime.conftest import tiny_spec, write_tiny_onnx
 

@@ -18,7 +18,7 @@ from edgeseg.export.layers.graph import layer_onnx, layer_pair
 from edgeseg.export.onnx.placement import u8s8_x86
 from edgeseg.runtime.backends.ort import open_session
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.selection import machine_kind
+from edgeseg.runtime.opening.selection import machine_kind
 
 from ..conftest import quiet_options
 from ..layer_cases import LAYERS

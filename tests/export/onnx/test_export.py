@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edgeseg.export.onnx.export import export_onnx, quiet_session
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import Geometry, InputSpec
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 from ..conftest import ARCHS, classes_of, network, spec_of
 

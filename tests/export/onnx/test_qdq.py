@@ -20,7 +20,7 @@ from edgeseg.export.onnx.placement import s8_tensorrt
 from edgeseg.export.onnx.qdq import write_int8_onnx
 from edgeseg.runtime.backends.ort import open_session
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import Geometry, InputSpec
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 from ..conftest import ARCHS, classes_of, frames, network, planned, quiet_options, spec_of
 

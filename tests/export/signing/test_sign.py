@@ -18,8 +18,8 @@ from edgeseg.export.pack import pack
 from edgeseg.export.signing.keys import generate, public_of, read_private
 from edgeseg.export.signing.sign import attach, sign, state
 from edgeseg.runtime.archive.layout import chunks
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import BundleError, TrustError
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.trust.public_key import PublicKey
 from edgeseg.runtime.trust.signature import Signature, Statement
 

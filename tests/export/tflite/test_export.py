@@ -17,7 +17,7 @@ from edgeseg.export.tflite import flatbuffer
 from edgeseg.export.tflite.export import export_tflite
 from edgeseg.export.tflite.int8 import write_int8_tflite
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import Geometry, InputSpec
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 from ..conftest import classes_of, frames, network, planned
 

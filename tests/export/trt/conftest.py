@@ -11,7 +11,7 @@ import pytest
 
 from edgeseg.export.formats import Origin, write_quantised
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
-from edgeseg.runtime.manifest import Geometry, ModelSpec
+from edgeseg.runtime.spec.manifest import Geometry, ModelSpec
 
 from ..conftest import Exported, frames
 

@@ -22,7 +22,7 @@ from edgeseg.export.trt.compile import CompileConfig
 from edgeseg.export.trt.profile import profile_for
 from edgeseg.runtime import engines
 from edgeseg.runtime.errors import BackendError, BundleError, ConfigError, EdgesegError, ExportError
-from edgeseg.runtime.manifest import Geometry
+from edgeseg.runtime.spec.manifest import Geometry
 from edgeseg.runtime.trt.gpu import find_gpu
 
 from ..conftest import frames, quiet_options

@@ -22,7 +22,7 @@ from edgeseg.runtime.errors import ConfigError, EdgesegError, TrainingError
 # The steps of these tests, in a module of their own as real ones are.
 STEPS = '''
 import time
-from edgeseg.runtime.atomic import write_text
+from edgeseg.runtime.files.atomic import write_text
 from edgeseg.runtime.errors import TrainingError
 
 def note(context):

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.change.manifests import manifest_changes
-from edgeseg.runtime.manifest import Decision, Manifest
-from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.manifest import Decision, Manifest
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 from ...runtime.conftest import tiny_onnx  # noqa: F401  fixture
 

@@ -11,11 +11,11 @@ import pytest
 
 from edgeseg.pipeline.commands import machine as doctor
 from edgeseg.pipeline.commands.machine import doctor_text, examine, extras, install_command
-from edgeseg.pipeline.commands.shown import show
-from edgeseg.runtime import selfcheck as probe
+from edgeseg.pipeline.text.shown import show
+from edgeseg.runtime.device import selfcheck as probe
+from edgeseg.runtime.device.selfcheck import probe_backend, probe_frame
 from edgeseg.runtime.engines import ENGINES
-from edgeseg.runtime.selection import wrong_without
-from edgeseg.runtime.selfcheck import probe_backend, probe_frame
+from edgeseg.runtime.opening.selection import wrong_without
 
 CPU_ENGINES = {name: engine for name, engine in ENGINES.items() if not engine.needs_gpu}
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.pipeline import cli
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.selfcheck import FOLDER, probe_frame
+from edgeseg.runtime.device.selfcheck import FOLDER, probe_frame
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 GBK = os.fsdecode("检测".encode("gbk"))
 EDGESEG = (sys.executable, "-c", "import sys; from edgeseg.runtime.entry import main; sys.exit(main())")

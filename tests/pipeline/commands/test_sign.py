@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.export.signing.keys import read_private
 from edgeseg.pipeline import cli
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.selfcheck import FOLDER, probe_frame
+from edgeseg.runtime.device.selfcheck import FOLDER, probe_frame
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 
 def edgeseg(*arguments: object) -> Any:

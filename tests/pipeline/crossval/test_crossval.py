@@ -16,7 +16,6 @@ import torch
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.chain import no_progress
 from edgeseg.pipeline.commands.crossval import carry_out_crossval
-from edgeseg.pipeline.commands.crossval_text import crossval_json, crossval_text
 from edgeseg.pipeline.crossval.crossval import Crossval, CrossvalResult, fold_weights
 from edgeseg.pipeline.crossval.fold import FoldResult, FoldRun, fold_run, read_fold
 from edgeseg.pipeline.crossval.folds import divide, join_copies, write_fold
@@ -25,9 +24,10 @@ from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.rounds import Start
 from edgeseg.pipeline.search.search import search_network
-from edgeseg.runtime.bundle import Bundle
+from edgeseg.pipeline.text.crossval import crossval_json, crossval_text
 from edgeseg.runtime.data.dataset import open_dataset, split_hash
 from edgeseg.runtime.errors import ConfigError, MeasureError, TrainingError
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch

@@ -10,7 +10,7 @@ import pytest
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.plan.gates import accuracy_refusal, latency_refusals, over_budget
 from edgeseg.pipeline.plan.row import Row
-from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.sections.gates import GateSection
 
 
 def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, **val: Any) -> Row:

@@ -17,8 +17,6 @@ from edgeseg.pipeline.plan.beside import Here, OwnFiles
 from edgeseg.pipeline.plan.layout import CHOICES, REFERENCE_FILES, asked_rows, score_step
 from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.variants import VARIANTS
-from edgeseg.pipeline.recipe.export_sections import Also, RangesSection
-from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.recipe import (
     BenchSection,
     DistillSection,
@@ -27,10 +25,12 @@ from edgeseg.pipeline.recipe.recipe import (
     TrainSection,
     load_recipe,
 )
-from edgeseg.pipeline.recipe.reference_section import ReferenceSection
-from edgeseg.pipeline.recipe.teacher_section import TeacherSection
+from edgeseg.pipeline.recipe.sections.export import Also, RangesSection
+from edgeseg.pipeline.recipe.sections.gates import GateSection
+from edgeseg.pipeline.recipe.sections.reference import ReferenceSection
+from edgeseg.pipeline.recipe.sections.teacher import TeacherSection
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 
 ROOT = Path(__file__).parents[3]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.result import BenchResult, ModelFile
-from edgeseg.benchmarks.result import Row as Timed
-from edgeseg.benchmarks.samples import Block, Cold, ProcessRun
+from edgeseg.benchmarks.results.result import BenchResult, ModelFile
+from edgeseg.benchmarks.results.result import Row as Timed
+from edgeseg.benchmarks.results.samples import Block, Cold, ProcessRun
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.plan.layout import REFERENCE_ROWS, ROWS, score_step
 from edgeseg.pipeline.plan.row import load_rows, save_rows
 from edgeseg.pipeline.plan.rows import Found, reference_row, val_row, with_latency, with_test
-from edgeseg.pipeline.recipe.gate_section import GateSection
-from edgeseg.runtime import selection
+from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.opening import selection
 
 from ..stored_scores import store_scores
 

@@ -9,7 +9,7 @@ import pytest
 from edgeseg.export.formats import FORMATS, format_of_engine
 from edgeseg.export.onnx.placement import s8_tensorrt, u8s8_x86
 from edgeseg.pipeline.plan.variants import REFERENCE_FILES, VARIANTS, shipped_as
-from edgeseg.pipeline.recipe.export_sections import Also
+from edgeseg.pipeline.recipe.sections.export import Also
 from edgeseg.runtime.engines import ENGINES, TARGETS, engine_of_suffix
 
 

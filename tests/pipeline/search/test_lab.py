@@ -11,8 +11,8 @@ import pytest
 
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.plan.search_parts import search_parts
-from edgeseg.pipeline.recipe.fit_section import FitSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.pipeline.recipe.sections.fit import FitSection
 from edgeseg.pipeline.search.contest import accuracy_of
 from edgeseg.pipeline.search.lab import Lab
 from edgeseg.pipeline.search.rounds import all_ways

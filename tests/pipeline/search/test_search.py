@@ -19,8 +19,8 @@ from edgeseg.compress.search.budget import Budget
 from edgeseg.compress.search.depth import Depth
 from edgeseg.compress.search.probe import Measurement
 from edgeseg.pipeline.plan.shown import shown_worse
-from edgeseg.pipeline.recipe.fit_section import BASELINES
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
+from edgeseg.pipeline.recipe.sections.fit import BASELINES
 from edgeseg.pipeline.report.search import search_section, search_warnings
 from edgeseg.pipeline.search.baselines import coarse_student, largest_fitting, thin_student
 from edgeseg.pipeline.search.contest import Finalist, contest
@@ -32,8 +32,8 @@ from edgeseg.pipeline.search.search import Found, search_network
 from edgeseg.pipeline.search.trainings import Effort, Trained, train
 from edgeseg.pipeline.steps.architecture import student_arch
 from edgeseg.runtime.errors import MeasureError, TrainingError
-from edgeseg.runtime.input_spec import Geometry
 from edgeseg.runtime.score.image_score import ImageScore, score_image
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch

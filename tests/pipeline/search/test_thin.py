@@ -16,8 +16,8 @@ from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.search_parts import search_parts
-from edgeseg.pipeline.recipe.fit_section import BASELINES
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
+from edgeseg.pipeline.recipe.sections.fit import BASELINES
 from edgeseg.pipeline.search import baselines
 from edgeseg.pipeline.search.baselines import thin_pretrained, thin_student
 from edgeseg.pipeline.search.contest import baselines_of

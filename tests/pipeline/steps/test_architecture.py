@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeseg.pipeline.recipe.student_section import OUTPUT_STRIDES, StudentSection
+from edgeseg.pipeline.recipe.sections.student import OUTPUT_STRIDES, StudentSection
 from edgeseg.pipeline.steps.architecture import student_arch
 from edgeseg.train.models import build_model, efficient_unet
 

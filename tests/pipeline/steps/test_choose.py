@@ -18,7 +18,7 @@ from edgeseg.pipeline.plan.layout import CUT, MODEL_ROWS, ROWS, score_step
 from edgeseg.pipeline.plan.results import Choice
 from edgeseg.pipeline.plan.row import Row, load_rows
 from edgeseg.pipeline.plan.rows import Found, parent_name, val_row
-from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.steps.choose import run_choose_final, run_choose_student, what_ships
 from edgeseg.runtime.score.evaluate import save_scores
 from edgeseg.runtime.score.image_score import score_image

@@ -18,12 +18,12 @@ from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.pipeline.chain.chain import Chain, ChainRun, Step
 from edgeseg.pipeline.plan.exports import ranges_settings
 from edgeseg.pipeline.plan.variants import VARIANTS
-from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.pipeline.recipe.sections.export import RangesSection
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.engines import missing
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.step_folder import read_spec
+from edgeseg.runtime.opening.step_folder import read_spec
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch

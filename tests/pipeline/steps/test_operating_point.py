@@ -16,9 +16,9 @@ from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.run import make_chain, run_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps.operating_point import VALUES, Point, choose_point, operating_point, points_of
-from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.model_spec import Decision
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.score.image_score import score_image
+from edgeseg.runtime.spec.model_spec import Decision
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch

@@ -11,9 +11,10 @@ from edgeseg.pipeline.plan.layout import VARIANT_ROWS
 from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.plan.variants import VARIANTS
 from edgeseg.pipeline.steps.pack import measured_of
-from edgeseg.runtime import engines, selection
-from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.manifest import Manifest
+from edgeseg.runtime import engines
+from edgeseg.runtime.opening import selection
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.spec.manifest import Manifest
 
 from ...runtime.conftest import tiny_bundle, tiny_onnx  # noqa: F401  fixtures
 

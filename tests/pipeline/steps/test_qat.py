@@ -16,11 +16,11 @@ from edgeseg.export.parity import Tolerance, parity
 from edgeseg.pipeline.chain.chain import Chain, no_progress
 from edgeseg.pipeline.int8.run_files import read_run
 from edgeseg.pipeline.plan.run import make_chain
-from edgeseg.pipeline.recipe.export_sections import QatSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.pipeline.recipe.sections.export import QatSection
 from edgeseg.runtime.data.dataset import open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.step_folder import read_spec
+from edgeseg.runtime.opening.step_folder import read_spec
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models.unet import UNet
 

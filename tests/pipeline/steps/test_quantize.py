@@ -19,13 +19,13 @@ from edgeseg.export.onnx.export import export_onnx
 from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.plan.exports import ranges_places, ranges_settings
-from edgeseg.pipeline.recipe.export_sections import QuantizeSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.pipeline.recipe.sections.export import QuantizeSection
 from edgeseg.pipeline.steps.export import input_spec, run_quantised
 from edgeseg.pipeline.steps.quantize import run_ranges
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.atomic import write_json
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch

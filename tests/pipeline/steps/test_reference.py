@@ -12,7 +12,7 @@ import torch
 from edgeseg.pipeline.chain.chain import no_progress
 from edgeseg.pipeline.plan.run import make_chain, run_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
-from edgeseg.pipeline.recipe.reference_section import ReferenceSection
+from edgeseg.pipeline.recipe.sections.reference import ReferenceSection
 from edgeseg.pipeline.steps.reference import build_reference
 from edgeseg.train.checkpoint import load_checkpoint
 

@@ -12,8 +12,8 @@ from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.row import Row, load_rows
 from edgeseg.pipeline.plan.rows import Found
 from edgeseg.pipeline.plan.seed_folders import seed_folders
-from edgeseg.pipeline.recipe.gate_section import GateSection
 from edgeseg.pipeline.recipe.recipe import load_recipe
+from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.report.record import choices
 from edgeseg.runtime.score.drops import seeds_drop
 from edgeseg.train.synthetic import write_dataset

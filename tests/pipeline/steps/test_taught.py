@@ -14,7 +14,7 @@ from edgeseg.pipeline.plan.run import make_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.steps import training
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.hashes import sha256_file
+from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.synthetic import write_dataset
 

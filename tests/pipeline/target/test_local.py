@@ -17,8 +17,8 @@ from edgeseg.pipeline.target.local import LocalProbe, extra_copies
 from edgeseg.pipeline.target.yardstick import NO_ENERGY, Timed, Yardstick
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ConfigError, MeasureError
-from edgeseg.runtime.input_spec import Geometry, InputSpec
-from edgeseg.runtime.selection import machine_kind, target_name
+from edgeseg.runtime.opening.selection import machine_kind, target_name
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 

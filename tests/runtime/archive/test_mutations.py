@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from edgeseg.runtime.archive.layout import chunks
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.trust.policy import ANY
 from edgeseg.runtime.trust.public_key import PublicKey
 from edgeseg.runtime.trust.signature import Signature, Statement

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from edgeseg.runtime.errors import FrameError, ManifestError
 from edgeseg.runtime.frame.intensity import apply_window, spread
 from edgeseg.runtime.frame.preprocess import prepare
-from edgeseg.runtime.input_spec import read_window
-from edgeseg.runtime.manifest import Geometry, InputSpec
+from edgeseg.runtime.spec.input_spec import read_window
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 WINDOWS = st.tuples(st.integers(0, 65534), st.integers(1, 65535)).map(lambda ends: (ends[0], max(ends[0] + 1, ends[1])))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgeseg.runtime.errors import BackendError, ManifestError
 from edgeseg.runtime.frame.postprocess import Scratch, probability, to_mask
 from edgeseg.runtime.frame.preprocess import Prepared, prepare
-from edgeseg.runtime.manifest import Decision, Geometry, InputSpec, ModelSpec, OutputSpec
+from edgeseg.runtime.spec.manifest import Decision, Geometry, InputSpec, ModelSpec, OutputSpec
 
 
 def make(height: int, width: int, n_classes: int = 3, geometry: Geometry | None = None, **output) -> tuple:

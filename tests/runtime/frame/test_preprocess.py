@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.frame import preprocess
 from edgeseg.runtime.frame.preprocess import prepare, resize, to_color
-from edgeseg.runtime.manifest import Geometry, InputSpec
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 GEOMETRIES = (Geometry("native"), Geometry("resize", 40, 72), Geometry("tile", tile_px=64, overlap_px=16))
 

@@ -13,7 +13,7 @@ from edgeseg.runtime.frame.postprocess import probability, score_planes, to_mask
 from edgeseg.runtime.frame.preprocess import Prepared
 from edgeseg.runtime.frame.regions import find_regions
 from edgeseg.runtime.frame.row_probability import RowProbability
-from edgeseg.runtime.manifest import Geometry
+from edgeseg.runtime.spec.manifest import Geometry
 
 from .test_postprocess import make, scores_for
 

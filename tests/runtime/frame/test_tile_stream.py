@@ -15,7 +15,7 @@ from edgeseg.runtime.frame.postprocess import to_mask
 from edgeseg.runtime.frame.preprocess import in_dtype, prepare
 from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.frame.tile_stream import TileStream
-from edgeseg.runtime.manifest import Decision, Geometry, InputSpec, ModelSpec, OutputSpec
+from edgeseg.runtime.spec.manifest import Decision, Geometry, InputSpec, ModelSpec, OutputSpec
 from edgeseg.runtime.tiled import segment_tiles
 
 OUTPUTS = (

@@ -11,7 +11,7 @@ from edgeseg.runtime.frame import postprocess
 from edgeseg.runtime.frame.postprocess import to_mask
 from edgeseg.runtime.frame.preprocess import prepare
 from edgeseg.runtime.frame.window import foreground_windows, whole_window
-from edgeseg.runtime.manifest import Decision, Geometry, InputSpec, ModelSpec, OutputSpec
+from edgeseg.runtime.spec.manifest import Decision, Geometry, InputSpec, ModelSpec, OutputSpec
 
 GEOMETRIES = {
     "native": Geometry("native"),

@@ -14,16 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.imagefile import orientation, read_image, read_mask
+from edgeseg.runtime.device.selfcheck import FOLDER as PROBES
 from edgeseg.runtime.errors import EdgesegError
-from edgeseg.runtime.file_kind import kind_of
+from edgeseg.runtime.files.file_kind import kind_of
 from edgeseg.runtime.golden import decode_png
-from edgeseg.runtime.manifest import Manifest, ModelSpec
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.opening.selection import rank
+from edgeseg.runtime.opening.step_folder import read_spec
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.selection import rank
-from edgeseg.runtime.selfcheck import FOLDER as PROBES
-from edgeseg.runtime.step_folder import read_spec
+from edgeseg.runtime.spec.manifest import Manifest, ModelSpec
 
 from .mutation import with_right_checksums
 

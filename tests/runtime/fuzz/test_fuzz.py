@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from edgeseg.runtime import container
 from edgeseg.runtime.errors import EdgesegError, ManifestError
-from edgeseg.runtime.manifest import Manifest
+from edgeseg.runtime.spec.manifest import Manifest
 
 from .mutation import mutated
 from .run import run

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime.__main__ import main
-from edgeseg.runtime.commands import BundleChoice
+from edgeseg.runtime.device.commands import BundleChoice
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.predict import session
 from edgeseg.runtime.predict.order import PredictOrder

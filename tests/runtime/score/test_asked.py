@@ -16,8 +16,8 @@ import pytest
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.__main__ import main
 from edgeseg.runtime.data.dataset import open_dataset
-from edgeseg.runtime.manifest import Geometry
 from edgeseg.runtime.score.seen import SeenImages
+from edgeseg.runtime.spec.manifest import Geometry
 
 CLASSES = ("dark", "middle", "bright")
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime import Segmenter, Stream
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ConfigError, DataError, FrameError
-from edgeseg.runtime.input_spec import Geometry, InputSpec
+from edgeseg.runtime.files.atomic import write_bytes
 from edgeseg.runtime.predict.own_files import encode_own
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
 from edgeseg.runtime.stream.folder import Watch
 
 from ..predict.films import FPS, frame, write_film

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.runtime.atomic import write_json, write_text
+from edgeseg.runtime.files.atomic import write_json, write_text
 from edgeseg.runtime.text.jsontext import dumps, json_rows
 
 from .test_names import GBK

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.benchmarks.result_file import read_result
+from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.runtime.data.splits import read_split
 from edgeseg.runtime.errors import DataError, ManifestError, MeasureError
-from edgeseg.runtime.fields import Fields, read_json_object
 from edgeseg.runtime.score.evaluate import load_scores
+from edgeseg.runtime.spec.fields import Fields, read_json_object
 from edgeseg.runtime.text.textfile import read_text
 
 

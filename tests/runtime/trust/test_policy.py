@@ -15,13 +15,13 @@ pytest.importorskip("cryptography")
 
 from edgeseg.runtime import Segmenter
 from edgeseg.runtime.__main__ import main
-from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.device.verify import verify_bundle, verify_code
 from edgeseg.runtime.errors import EdgesegError, ManifestError, RefusedError, TrustError
 from edgeseg.runtime.golden import encode_png
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.trust import policy as policies
 from edgeseg.runtime.trust.policy import ANY, Policy, TrustedKey, device_policy, version_key
 from edgeseg.runtime.trust.public_key import PublicKey
-from edgeseg.runtime.verify import verify_bundle, verify_code
 
 from .signers import DAY, new_key, signed
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from safetensors.torch import load, save
 
-from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import TrainingError
-from edgeseg.runtime.file_kind import kind_of, refusal
+from edgeseg.runtime.files.atomic import write_bytes, write_json
+from edgeseg.runtime.files.file_kind import kind_of, refusal
 from edgeseg.runtime.text.textfile import read_text
 from edgeseg.train.models import SegmentationNet, build_model
 

@@ -15,8 +15,8 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors.torch import load_file, save_file
 
-from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.errors import TrainingError
+from edgeseg.runtime.files.atomic import replacing
 
 # One file holds both: the JSON travels in the safetensors header, so a state is whole or absent.
 _HEADER_KEY = "edgeseg_state"

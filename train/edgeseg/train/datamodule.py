@@ -18,7 +18,7 @@ from edgeseg.runtime.data.ignored import as_background
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.frame.intensity import apply_window
 from edgeseg.runtime.frame.preprocess import resize
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.epoch_sampler import EpochSampler
 from edgeseg.train.transforms import Augment, draw_seed

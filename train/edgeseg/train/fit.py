@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.files.atomic import write_json
 from edgeseg.train.checkpoint_io import SafeCheckpointIO
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from edgeseg.runtime.selection import cpu_flags
+from edgeseg.runtime.opening.selection import cpu_flags
 
 # Instructions that multiply bfloat16. Without them a processor converts every value, which is slower than float32.
 _CPU_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 
 
 def scaled(geometry: Geometry, scale: float, stride_px: int) -> Geometry:

@@ -13,11 +13,11 @@ from edgeseg.benchmarks.commands.failures import errors
 from edgeseg.benchmarks.estimate.devices import DEVICES, HERE, Peak, peak_of
 from edgeseg.benchmarks.estimate.graph import layers_of
 from edgeseg.benchmarks.estimate.roofline import Estimate, calibrated, network_time
-from edgeseg.benchmarks.result_file import read_result
-from edgeseg.benchmarks.table import align
-from edgeseg.runtime.bundle import Bundle
+from edgeseg.benchmarks.results.result_file import read_result
+from edgeseg.benchmarks.results.table import align
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.golden import decode_png
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.text.terminal import put, put_json
 
 _COLUMNS = ("variant", "precision", "ms", "low", "high", "bound by", "evidence")

@@ -12,10 +12,10 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.options import DEFAULT, Threads
 from edgeseg.benchmarks.progress import shown_progress
-from edgeseg.benchmarks.result import BenchResult, Row
-from edgeseg.benchmarks.result_file import to_json
+from edgeseg.benchmarks.results.result import BenchResult, Row
+from edgeseg.benchmarks.results.result_file import to_json
+from edgeseg.benchmarks.results.table import align, dice_of
 from edgeseg.benchmarks.sources import load_frame, open_source
-from edgeseg.benchmarks.table import align, dice_of
 from edgeseg.runtime.text.terminal import put, put_json
 
 _COLUMNS = ("format", "status", "MB", "Dice", "mIoU", "ms", "FPS")

@@ -9,7 +9,7 @@ import typer
 
 from edgeseg.benchmarks.commands.failures import errors
 from edgeseg.benchmarks.commands.results import Output
-from edgeseg.benchmarks.imported import import_file
+from edgeseg.benchmarks.results.imported import import_file
 
 
 def import_(

@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 
 from edgeseg.benchmarks.commands.failures import errors
-from edgeseg.benchmarks.junit import to_junit
-from edgeseg.benchmarks.result import BenchResult
-from edgeseg.benchmarks.result_file import read_result
+from edgeseg.benchmarks.gates.junit import to_junit
+from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result_file import read_result
+from edgeseg.benchmarks.results.table import to_csv
 from edgeseg.benchmarks.summary.page import to_html
 from edgeseg.benchmarks.summary.texts import to_markdown, to_prometheus
-from edgeseg.benchmarks.table import to_csv
-from edgeseg.runtime.atomic import write_text
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.atomic import write_text
 from edgeseg.runtime.text.terminal import put
 
 _ENDINGS = ".html, .md, .csv, .xml (JUnit), .prom (Prometheus)"

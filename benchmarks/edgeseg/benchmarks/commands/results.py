@@ -9,9 +9,9 @@ from pathlib import Path
 
 import typer
 
-from edgeseg.benchmarks.result import BenchResult
-from edgeseg.benchmarks.result_file import read_result, to_json, write_result
-from edgeseg.benchmarks.table import to_csv, to_text
+from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result_file import read_result, to_json, write_result
+from edgeseg.benchmarks.results.table import to_csv, to_text
 from edgeseg.runtime.errors import ConfigError, EdgesegError, MeasureError
 from edgeseg.runtime.text.terminal import put, put_json, say
 

@@ -11,8 +11,8 @@ from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.engine_only.tensors import Sizes, Tensor, Values, resolved
 from edgeseg.runtime.engines import engine_of_suffix
 from edgeseg.runtime.errors import ConfigError, MeasureError
-from edgeseg.runtime.file_kind import kind_of, refusal
-from edgeseg.runtime.onnx_header import read_onnx_header
+from edgeseg.runtime.files.file_kind import kind_of, refusal
+from edgeseg.runtime.files.onnx_header import read_onnx_header
 
 
 def engine_subjects(

@@ -11,8 +11,8 @@ from typing import Any
 
 from edgeseg.benchmarks.engine_only.engines import open_file
 from edgeseg.benchmarks.engine_only.tensors import Tensor
-from edgeseg.benchmarks.events import failure
-from edgeseg.benchmarks.launch import WorkerDied, run_worker
+from edgeseg.benchmarks.process.events import failure
+from edgeseg.benchmarks.process.launch import WorkerDied, run_worker
 
 _COMMAND = (sys.executable, "-m", "edgeseg.benchmarks.engine_only.probe")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
-from edgeseg.runtime.hashes import sha256_file
+from edgeseg.runtime.files.hashes import sha256_file
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.benchmarks.environment import read_device
-from edgeseg.benchmarks.others import BUSY, foreign_seconds, quietly
+from edgeseg.benchmarks.machine.environment import read_device
+from edgeseg.benchmarks.machine.others import BUSY, foreign_seconds, quietly
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
 # Achieved shares of the peak, worst and best: convolutions on a CPU, and at batch 1 on a GPU's tensor cores.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.benchmarks.clock import Clock
 from edgeseg.benchmarks.layers.job import LayerConfig
-from edgeseg.benchmarks.settle import settle
+from edgeseg.benchmarks.timing.clock import Clock
+from edgeseg.benchmarks.timing.settle import settle
 
 Report = Callable[[str], None]
 # Calls before a turn's timed ones: another layer had the caches.

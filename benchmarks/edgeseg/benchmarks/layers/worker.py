@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from edgeseg.benchmarks.clock import MachineClock
-from edgeseg.benchmarks.events import event, failure
-from edgeseg.benchmarks.launch import WorkerDied, run_worker
 from edgeseg.benchmarks.layers.engines import open_engine
 from edgeseg.benchmarks.layers.job import LayerConfig, LayerFiles, LayerJob
 from edgeseg.benchmarks.layers.timing import OpenLayer, time_layers
-from edgeseg.benchmarks.turns import Turns
+from edgeseg.benchmarks.machine.turns import Turns
+from edgeseg.benchmarks.process.events import event, failure
+from edgeseg.benchmarks.process.launch import WorkerDied, run_worker
+from edgeseg.benchmarks.timing.clock import MachineClock
 from edgeseg.runtime.errors import MeasureError
 
 _COMMAND = (sys.executable, "-m", "edgeseg.benchmarks.layers.worker")

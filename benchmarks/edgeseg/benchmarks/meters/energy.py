@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.benchmarks.meters.trace import PowerTrace, Stretch
-from edgeseg.benchmarks.samples import ProcessRun
+from edgeseg.benchmarks.results.samples import ProcessRun
 from edgeseg.benchmarks.speedup import student_95
 
 # Fewer readings, or a shorter time, say more about the meter than about the model.

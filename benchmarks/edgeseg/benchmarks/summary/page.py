@@ -26,7 +26,7 @@ from edgeseg.benchmarks.report import (
     verdict,
 )
 from edgeseg.benchmarks.report.markup import Value
-from edgeseg.benchmarks.result import ENGINE_ONLY, BenchResult
+from edgeseg.benchmarks.results.result import ENGINE_ONLY, BenchResult
 from edgeseg.benchmarks.summary.entries import CLOSE, Entry, best_of, entries_of, front_of
 
 _COLUMNS: tuple[Column | str, ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeseg.benchmarks.result import BenchResult
+from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.summary.entries import Entry, entries_of
 
 _COLUMNS = ("machine", "variant", "evidence", "status", "MB", "Dice", "p50 ms", "p90 ms", "mJ", "n")

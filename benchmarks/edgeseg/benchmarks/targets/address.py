@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from edgeseg.runtime.errors import ConfigError, ManifestError
-from edgeseg.runtime.fields import Fields, nearest
+from edgeseg.runtime.spec.fields import Fields, nearest
 
 FILE = "devices.yaml"
 # A leading hyphen would be an option to ssh and adb.

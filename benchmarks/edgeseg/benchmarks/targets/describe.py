@@ -13,17 +13,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.events import EVENT_MARK
-from edgeseg.benchmarks.evidence import evidence_here
-from edgeseg.benchmarks.launch import how_it_ended
-from edgeseg.benchmarks.machine_state import read_state
+from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.machine.evidence import evidence_here
+from edgeseg.benchmarks.machine.state import read_state
+from edgeseg.benchmarks.process.events import EVENT_MARK
+from edgeseg.benchmarks.process.launch import how_it_ended
 from edgeseg.runtime.engines import ENGINES, installed_package, installed_version, missing
 
 _PROBE_S = 120.0
 _PROBE = """
 import json, sys
-from edgeseg.runtime.selfcheck import probe_backend
+from edgeseg.runtime.device.selfcheck import probe_backend
 sys.stdout.write(sys.argv[2] + json.dumps(probe_backend(sys.argv[1])))
 """
 
@@ -45,7 +45,7 @@ def describe(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def try_engine(name: str, command: tuple[str, ...] = (sys.executable, "-c", _PROBE)) -> dict[str, Any]:
-    """Run the small networks of `edgeseg.runtime.selfcheck` in an installed engine.
+    """Run the small networks of `edgeseg.runtime.device.selfcheck` in an installed engine.
 
     Returns:
         `version`, `runs` (precisions that it ran rightly), `reason` (what it did not run and why, or `None`).

@@ -16,16 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.events import EVENT_MARK
-from edgeseg.benchmarks.evidence import evidence_here
 from edgeseg.benchmarks.harness import measure
-from edgeseg.benchmarks.job import Job
-from edgeseg.benchmarks.launch import WorkerDied, run_worker
-from edgeseg.benchmarks.result import BenchResult, Caution
-from edgeseg.benchmarks.result_file import write_result
+from edgeseg.benchmarks.machine.evidence import evidence_here
+from edgeseg.benchmarks.process.events import EVENT_MARK
+from edgeseg.benchmarks.process.job import Job
+from edgeseg.benchmarks.process.launch import WorkerDied, run_worker
+from edgeseg.benchmarks.results.result import BenchResult, Caution
+from edgeseg.benchmarks.results.result_file import write_result
 from edgeseg.benchmarks.targets.measurement import Measurement
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.files.atomic import write_json
 
 # Held back from a disk that fills up, so that the result can still be written.
 RESERVE = "reserve"

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from edgeseg.benchmarks.harness import measure
-from edgeseg.benchmarks.result import BenchResult
+from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.describe import describe
 from edgeseg.benchmarks.targets.measurement import Measurement

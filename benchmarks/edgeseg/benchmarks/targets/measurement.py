@@ -15,10 +15,10 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.golden import GoldenFrame
-from edgeseg.benchmarks.job import AnySubject
+from edgeseg.benchmarks.process.job import AnySubject
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.errors import MeasureError
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 _FRAME = "frame.npy"
 

@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edgeseg.runtime.atomic import write_text
 from edgeseg.runtime.errors import MeasureError
-from edgeseg.runtime.user_cache import cache_folder
+from edgeseg.runtime.files.atomic import write_text
+from edgeseg.runtime.files.user_cache import cache_folder
 
 
 def owner() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from edgeseg.benchmarks.result import BenchResult
+from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.targets import open_target
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a device that has no numpy yet imports this room, to make its environment
-    from edgeseg.benchmarks.result import BenchResult
+    from edgeseg.benchmarks.results.result import BenchResult
     from edgeseg.benchmarks.targets.measurement import Measurement
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edgeseg.benchmarks.told import Told
+from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
 from edgeseg.runtime.errors import MeasureError
 

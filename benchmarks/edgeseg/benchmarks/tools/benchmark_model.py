@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from edgeseg.benchmarks.told import Operator, Placement, Told
+from edgeseg.benchmarks.results.told import Operator, Placement, Told
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
 from edgeseg.runtime.errors import MeasureError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeseg.benchmarks.told import Told
+from edgeseg.benchmarks.results.told import Told
 
 
 @dataclass(frozen=True)

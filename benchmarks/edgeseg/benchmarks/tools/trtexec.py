@@ -13,8 +13,8 @@ import json
 import re
 from typing import Any
 
+from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.stats import describe
-from edgeseg.benchmarks.told import Told
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
 from edgeseg.runtime.errors import MeasureError
 

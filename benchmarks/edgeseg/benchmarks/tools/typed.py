@@ -14,8 +14,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.stats import describe
-from edgeseg.benchmarks.told import Told
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
 from edgeseg.runtime.errors import MeasureError
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from edgeseg.compress.calibration.set import MIN_IMAGES
 from edgeseg.runtime.data.dataset import DataSet, file_hash, list_images
 from edgeseg.runtime.errors import ConfigError, DataError
-from edgeseg.runtime.file_kind import kind_of
-from edgeseg.runtime.hashes import sha256_json
+from edgeseg.runtime.files.file_kind import kind_of
+from edgeseg.runtime.files.hashes import sha256_json
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from edgeseg.runtime.data.dataset import DataSet, Sample, file_hash, read_image
 from edgeseg.runtime.data.ignored import as_background
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.frame.preprocess import prepare
-from edgeseg.runtime.input_spec import InputSpec
+from edgeseg.runtime.spec.input_spec import InputSpec
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,9 +20,9 @@ from edgeseg.compress.distill.given.given_teacher import GivenTeacher
 from edgeseg.compress.distill.stored_views import alone
 from edgeseg.compress.distill.temperature import fit_temperature
 from edgeseg.compress.fingerprint import fingerprint
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import content_hash, split_hash
-from edgeseg.runtime.hashes import sha256_json
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.files.hashes import sha256_json
 from edgeseg.train.bilinear import resize_bilinear
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import make_trainer, quiet_lightning

@@ -23,11 +23,11 @@ from torch.utils.data import Dataset
 
 from edgeseg.compress.distill.frozen import device, frozen
 from edgeseg.compress.fingerprint import fingerprint
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import content_hash, split_hash
 from edgeseg.runtime.data.pixel_hash import pixel_hash
 from edgeseg.runtime.errors import ConfigError, TrainingError
-from edgeseg.runtime.hashes import sha256_json
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.files.hashes import sha256_json
 from edgeseg.train.datamodule import Batch, SegmentationData, TrainingImages
 from edgeseg.train.models import SegmentationNet
 

@@ -15,8 +15,8 @@ from edgeseg.runtime.data.pixel_hash import short_pixel_hash
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.frame.intensity import apply_window
 from edgeseg.runtime.frame.preprocess import resize
-from edgeseg.runtime.input_spec import Geometry
 from edgeseg.runtime.score.seen import SeenImages
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.datamodule import UNLABELLED
 
 

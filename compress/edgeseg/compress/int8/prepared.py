@@ -13,8 +13,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from edgeseg.compress.int8.fold import fold_batch_norm
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.atomic import write_bytes
 
 FILE = "network.safetensors"
 

@@ -16,8 +16,8 @@ from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.int8.calibrate import Ranges
 from edgeseg.compress.int8.prepared import FILE as PREPARED
 from edgeseg.compress.int8.prepared import load_prepared
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.atomic import write_json
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 

@@ -1,9 +1,9 @@
 """How much a group of channels that must shrink together matters; the least important go first.
 
 To add one, add a line to `IMPORTANCE`: a function that returns a torch-pruning importance. Recipes can name it once it
-is in `edgeseg.pipeline.recipe.fit_section.IMPORTANCES` too, which is apart so that recipes are checked without torch; a
-test compares the two. What it reads beside the weights (`Gates`, for `taylor`) lies in the gradients of the copy that
-is traced and cut, where torch-pruning looks for it.
+is in `IMPORTANCES` of `edgeseg.pipeline.recipe.sections.fit` too, which is apart so that recipes are checked without
+torch; a test compares the two. What it reads beside the weights (`Gates`, for `taylor`) lies in the gradients of the
+copy that is traced and cut, where torch-pruning looks for it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import onnx
 from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.adopt.scores import Foreign, Scores, notes_of
 from edgeseg.export.foreign.ending import Ending
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from edgeseg.export.adopt.step import StepModel
 from edgeseg.export.onnx.strip import strip
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of, refusal
+from edgeseg.runtime.files.file_kind import kind_of, refusal
 
 
 def adopt_any(path: Path, data: DataSet, feeding: Feeding, output: str = "") -> StepModel:

@@ -17,8 +17,8 @@ from edgeseg.export.foreign.outputs import maker
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.frame.preprocess import prepare
-from edgeseg.runtime.input_spec import Geometry, InputSpec
-from edgeseg.runtime.model_spec import ModelSpec, OutputSpec
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec, OutputSpec
 
 # Tensors asked for by name, of inputs by name.
 Run = Callable[[dict[str, np.ndarray], list[str]], dict[str, np.ndarray]]

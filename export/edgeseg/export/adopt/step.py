@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from edgeseg.export.adopt.scores import Foreign, Scores, looked_at, notes_of
-from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ConfigError, ExportError
+from edgeseg.runtime.files.atomic import write_bytes, write_json
+from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.runtime.frame.preprocess import in_dtype
-from edgeseg.runtime.hashes import sha256_file
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 ABOUT = "adopted.json"
 _DIFFERING = 0.001  # of the cells: two kernels may round a tie otherwise

@@ -11,12 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgeseg.runtime.atomic import write_bytes, write_json, write_text
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.files.atomic import write_bytes, write_json, write_text
 from edgeseg.runtime.golden import decode_png
-from edgeseg.runtime.manifest import Variant
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.spec.manifest import Variant
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 CODE, CONTRACT = "segment.cpp", "contract.json"
 

@@ -7,7 +7,7 @@ from onnx import TensorProto
 
 from edgeseg.export.foreign.cut import cut_at
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.fields import nearest
+from edgeseg.runtime.spec.fields import nearest
 
 
 def with_output(model: onnx.ModelProto, name: str, file: str) -> onnx.ModelProto:

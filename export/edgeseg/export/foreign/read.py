@@ -12,9 +12,9 @@ from edgeseg.export.foreign.limits import Limits, engine_limits, onnx_limits, re
 from edgeseg.export.foreign.outputs import with_output
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of, refusal
-from edgeseg.runtime.model_spec import Precision
-from edgeseg.runtime.onnx_header import OnnxHeader, read_onnx_header
+from edgeseg.runtime.files.file_kind import kind_of, refusal
+from edgeseg.runtime.files.onnx_header import OnnxHeader, read_onnx_header
+from edgeseg.runtime.spec.model_spec import Precision
 
 _OPSET = 17  # what older files are raised to
 _OLDEST = 13  # Q/DQ per channel needs it

@@ -18,9 +18,9 @@ from torch import nn
 from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.fits import activation, check_fits, fixed_size
 from edgeseg.export.onnx.strip import strip
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import InputSpec, ModelSpec, OutputSpec
+from edgeseg.runtime.files.atomic import write_bytes
+from edgeseg.runtime.spec.manifest import InputSpec, ModelSpec, OutputSpec
 
 OPSET = 20
 INPUT = "image"

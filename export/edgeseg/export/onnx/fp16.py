@@ -23,9 +23,9 @@ from edgeseg.export.half import activation_fault, constant_fault, kernel_fault
 from edgeseg.export.onnx.placement import CONVS
 from edgeseg.export.onnx.planned import bind_onnx, load_fp32
 from edgeseg.export.onnx.strip import strip
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.files.atomic import write_bytes
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 _FLOAT, _HALF = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
 _SUFFIX = {_FLOAT: "fp32", _HALF: "fp16"}

@@ -26,7 +26,7 @@ from edgeseg.export.onnx.widen import widen_depthwise
 from edgeseg.export.read_back import Numbers
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from edgeseg.export.onnx.planned import bind_onnx, load_fp32, plan_onnx
 from edgeseg.export.onnx.qdq_writer import QdqWriter
 from edgeseg.export.onnx.stem import group_stem
 from edgeseg.export.onnx.strip import strip
-from edgeseg.runtime.atomic import write_bytes
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.files.atomic import write_bytes
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 
 def write_int8_onnx(

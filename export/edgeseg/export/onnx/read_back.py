@@ -15,7 +15,7 @@ from edgeseg.export.onnx.planned import PlannedOnnx, plan_onnx
 from edgeseg.export.onnx.qdq_writer import RAW
 from edgeseg.export.read_back import Numbers, ReadBack, hold_against
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 _Q, _DQ = "QuantizeLinear", "DequantizeLinear"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from edgeseg.export.signing.keys import public_of, read_private
 from edgeseg.runtime.archive.layout import chunks
-from edgeseg.runtime.atomic import replacing
-from edgeseg.runtime.bundle import Bundle, ordered
 from edgeseg.runtime.errors import TrustError
+from edgeseg.runtime.files.atomic import replacing
+from edgeseg.runtime.opening.bundle import Bundle, ordered
 from edgeseg.runtime.trust.policy import ANY
 from edgeseg.runtime.trust.public_key import PublicKey
 from edgeseg.runtime.trust.signature import Signature, Statement

@@ -13,9 +13,9 @@ from edgeseg.export.deploy_graph import DeployGraph
 from edgeseg.export.fits import activation, check_fits, fixed_size
 from edgeseg.export.muted import muted
 from edgeseg.export.tflite.flatbuffer import read, shorten, write
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import InputSpec, ModelSpec, OutputSpec
+from edgeseg.runtime.files.atomic import write_bytes
+from edgeseg.runtime.spec.manifest import InputSpec, ModelSpec, OutputSpec
 
 
 def export_tflite(model: nn.Module, path: Path, input_spec: InputSpec, classes: tuple[str, ...]) -> ModelSpec:

@@ -20,8 +20,8 @@ from edgeseg.export.tflite.int8 import extremes_of
 from edgeseg.export.tflite.planned import plan_tflite
 from edgeseg.export.tflite.quantise import quantise
 from edgeseg.export.tflite.read_back import numbers_of
-from edgeseg.runtime.atomic import write_bytes
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.files.atomic import write_bytes
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 
 def write_int16x8_tflite(

@@ -12,9 +12,9 @@ from torch import nn
 from edgeseg.compress.int8.plan import Plan
 from edgeseg.export.tflite.planned import PlannedTflite, open_builtin, plan_tflite
 from edgeseg.export.tflite.quantise import Extremes, quantise
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.files.atomic import write_bytes
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 
 def write_int8_tflite(model: nn.Module, plan: Plan, source: Path, spec: ModelSpec, path: Path) -> ModelSpec:

@@ -19,7 +19,7 @@ from edgeseg.export.muted import muted
 from edgeseg.export.read_back import Numbers
 from edgeseg.export.tflite import flatbuffer
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 # Operators whose result holds the values of their input, and zeros.
 _PASSES = {"PAD", "PADV2", "RESHAPE", "TRANSPOSE"}

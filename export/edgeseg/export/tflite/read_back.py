@@ -14,7 +14,7 @@ from edgeseg.export.read_back import Numbers, ReadBack, hold_against
 from edgeseg.export.tflite import flatbuffer
 from edgeseg.export.tflite.planned import plan_tflite
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
 

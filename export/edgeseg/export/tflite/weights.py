@@ -24,9 +24,9 @@ from edgeseg.export.half import kernel_fault
 from edgeseg.export.tflite import flatbuffer
 from edgeseg.export.tflite.planned import load_fp32, plan_tflite
 from edgeseg.export.tflite.quantise import quantise
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.files.atomic import write_bytes
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 _ROUNDING = 1.0 + 1e-3  # steps pass through another package's float32 arithmetic
 

@@ -21,11 +21,11 @@ from edgeseg.export.trt.modules import TensorRt, find_tensorrt
 from edgeseg.export.trt.profile import Profile, Size, profile_for
 from edgeseg.export.trt.realised import check_int8, inspect_engine
 from edgeseg.export.trt.trtexec import VERSIONS, trtexec_command
-from edgeseg.runtime.atomic import write_bytes, write_json, write_text
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ConfigError, EdgesegError, ExportError
+from edgeseg.runtime.files.atomic import write_bytes, write_json, write_text
 from edgeseg.runtime.golden import decode_png
-from edgeseg.runtime.manifest import Variant
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.spec.manifest import Variant
 from edgeseg.runtime.trt.built_engine import SUFFIX, engine_folder
 from edgeseg.runtime.trt.gpu import Gpu, find_gpu
 

@@ -38,9 +38,9 @@ from edgeseg.compress.int8.plan import Affine, Plan
 from edgeseg.export.onnx.placement import CLAMPS, CONVS, s8_tensorrt
 from edgeseg.export.onnx.planned import PlannedOnnx, plan_onnx
 from edgeseg.export.read_back import Numbers, ReadBack, hold_against
-from edgeseg.runtime.atomic import write_text
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.files.atomic import write_text
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 Version = tuple[int, int, int]
 

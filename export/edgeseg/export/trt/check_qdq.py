@@ -13,7 +13,7 @@ from edgeseg.export.trt.rules import broken_rules
 from edgeseg.export.trt.rules.graph import DQ, Q, QdqGraph, Violation, name_of
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of, refusal
+from edgeseg.runtime.files.file_kind import kind_of, refusal
 
 
 @dataclass(frozen=True)

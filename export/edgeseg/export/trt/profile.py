@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from edgeseg.export.fits import fixed_size
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.frame.padding import round_up
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 Size = tuple[int, int]
 Shape = tuple[int, int, int, int]

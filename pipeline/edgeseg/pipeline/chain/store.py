@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.runtime.atomic import write_json
-from edgeseg.runtime.hashes import sha256_file, sha256_json
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.files.hashes import sha256_file, sha256_json
 
 # Raised when the meaning of stored results changes, so that old folders are not taken for new ones.
 STORE_VERSION = 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.runtime.manifest import Manifest
+from edgeseg.runtime.spec.manifest import Manifest
 
 ADDED, REMOVED = "added", "removed"
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.dataset import Sample
 from edgeseg.runtime.decision import decide
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.png import PackedMasks, UInt8
 from edgeseg.runtime.frame.regions import find_regions
-from edgeseg.runtime.png import PackedMasks, UInt8
+from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.score.choice import check_split, choose_samples
 from edgeseg.runtime.score.drops import dice_drop, recall_drop
 from edgeseg.runtime.score.evaluate import evaluate

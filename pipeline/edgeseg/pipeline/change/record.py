@@ -9,8 +9,8 @@ from typing import Any
 
 from edgeseg.pipeline.change.manifests import manifest_changes
 from edgeseg.pipeline.change.paired import Pairing, Progress, paired_differences
-from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.manifest import Manifest
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.spec.manifest import Manifest
 from edgeseg.runtime.trust.policy import ANY
 
 _SCHEMA_VERSION = 1

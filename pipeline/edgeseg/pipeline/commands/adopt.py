@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import reported
 from edgeseg.pipeline.commands.options import Json, invocation
+from edgeseg.pipeline.text.failures import reported
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -42,8 +42,8 @@ def adopt(
         from edgeseg.export.adopt.any import adopt_any
         from edgeseg.export.adopt.feeding import Feeding
         from edgeseg.export.adopt.step import write_step
-        from edgeseg.pipeline.commands.progress import count_progress
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.progress import count_progress
+        from edgeseg.pipeline.text.shown import show
         from edgeseg.runtime.data.dataset import open_dataset
 
         folder = out or Path("adopted") / model.stem
@@ -60,8 +60,8 @@ def adopt(
 def _scored(folder: Path, data: Any, progress: Any) -> dict[str, Any]:
     """Accuracy on some of val, and what it says of how the network is fed."""
     from edgeseg.export.score_file import score_file
+    from edgeseg.runtime.opening.step_folder import open_step
     from edgeseg.runtime.score.metrics import summarize
-    from edgeseg.runtime.step_folder import open_step
 
     samples = data.split("val")[:_SCORED]
     accuracy = summarize(score_file(*open_step(folder), data, samples, progress=progress), data.classes)
@@ -80,7 +80,7 @@ def adopt_text(report: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgeseg.pipeline.commands.shown import Verbatim
+    from edgeseg.pipeline.text.shown import Verbatim
     from edgeseg.runtime.text.shell import command
 
     its, made, accuracy = report["input"], report["output"], report["accuracy"]["val"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import reported
 from edgeseg.pipeline.commands.options import BundleFile, Json, invocation
+from edgeseg.pipeline.text.failures import reported
 from edgeseg.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def build(
     with reported(debug=invocation.debug):
         from edgeseg.export.trt.build import BuildOrder, build_engine
         from edgeseg.export.trt.compile import CompileConfig
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.shown import show
 
         if hardware not in _LEVELS:
             raise ConfigError(f"--hardware {hardware} is none of {', '.join(_LEVELS)}")
@@ -98,7 +98,7 @@ def build_text(records: Sequence[Mapping[str, Any]], folder: Path) -> Renderable
     from rich.console import Group
     from rich.text import Text
 
-    from edgeseg.pipeline.commands.shown import Verbatim, simple_table
+    from edgeseg.pipeline.text.shown import Verbatim, simple_table
     from edgeseg.runtime.text.shell import command
 
     first = records[0]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import RUNS, Assignments, Data, Json, Limits, Out, Recipe, Target, invocation
+from edgeseg.pipeline.text.failures import Stop, reported
 from edgeseg.runtime.errors import GATE, OK
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
     Raises:
         EdgesegError: From the recipe, the data set, or what failed in every fold.
     """
-    from edgeseg.pipeline.commands.crossval_text import crossval_json, crossval_text
-    from edgeseg.pipeline.commands.progress import chain_progress
-    from edgeseg.pipeline.commands.shown import show
     from edgeseg.pipeline.crossval.order import crossval_of
+    from edgeseg.pipeline.text.crossval import crossval_json, crossval_text
+    from edgeseg.pipeline.text.progress import chain_progress
+    from edgeseg.pipeline.text.shown import show
 
     work, asked, weights = crossval_of(order)
     with chain_progress(weights) as progress:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.export.tflite.delegates import DELEGATES, Taken, read_tflite, taken_by_delegates
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.opening.bundle import Bundle
 
 
 def delegates_report(subject: Path) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import reported
 from edgeseg.pipeline.commands.options import Json, Threads, invocation
+from edgeseg.pipeline.text.failures import reported
 from edgeseg.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def diff(
     with reported(debug=invocation.debug):
         from edgeseg.pipeline.change.paired import Pairing
         from edgeseg.pipeline.change.record import change_record, markdown, sections
-        from edgeseg.pipeline.commands.progress import count_progress
-        from edgeseg.pipeline.commands.shown import show
-        from edgeseg.runtime.atomic import write_json, write_text
+        from edgeseg.pipeline.text.progress import count_progress
+        from edgeseg.pipeline.text.shown import show
+        from edgeseg.runtime.files.atomic import write_json, write_text
 
         if out is not None and out.suffix not in (".md", ".json"):
             raise ConfigError(f"--out {out}: name a file that ends in .md or .json")
@@ -66,7 +66,7 @@ def diff_text(parts: Sequence[Section]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgeseg.pipeline.commands.shown import simple_table
+    from edgeseg.pipeline.text.shown import simple_table
 
     shown: list[Any] = []
     for one in parts:

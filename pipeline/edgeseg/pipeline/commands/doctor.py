@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import EXITS, RUNS, Data, Json, Threads, invocation
+from edgeseg.pipeline.text.failures import Stop, reported
 from edgeseg.runtime.errors import ERROR, GATE, OK
 
 doctor_app = typer.Typer(invoke_without_command=True)
@@ -21,8 +21,8 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
         return
     with reported(debug=invocation.debug):
         from edgeseg.pipeline.commands.machine import doctor_text, examine
-        from edgeseg.pipeline.commands.progress import count_progress
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.progress import count_progress
+        from edgeseg.pipeline.text.shown import show
 
         with count_progress("looking at this machine") as progress:
             report = examine(progress)
@@ -68,8 +68,8 @@ def doctor_int8(
     with reported(debug=invocation.debug):
         from edgeseg.pipeline.commands.int8 import DoctorOrder
         from edgeseg.pipeline.commands.int8 import carry_out as examine_int8
-        from edgeseg.pipeline.commands.int8_text import doctor_int8_text
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.int8 import doctor_int8_text
+        from edgeseg.pipeline.text.shown import show
 
         feeding = (size, scale, mean, std)
         report, folder = examine_int8(
@@ -87,7 +87,7 @@ def doctor_delegates(
     """Say which operators of a TFLite file XNNPACK, the GPU delegate and NNAPI would refuse, by their documents."""
     with reported(debug=invocation.debug):
         from edgeseg.pipeline.commands.delegates import delegates_report, delegates_text
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.shown import show
 
         report = delegates_report(subject)
         show(report, delegates_text(report), as_json=as_json)

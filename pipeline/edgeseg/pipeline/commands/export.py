@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import EXITS, Json, invocation
+from edgeseg.pipeline.text.failures import Stop, reported
 from edgeseg.runtime.errors import GATE, OK
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def check_qdq(
     """Say whether TensorRT will compute an INT8 file in integers: its placement rules, and its parser if it is here."""
     with reported(debug=invocation.debug):
         from edgeseg.export.trt.check_qdq import check_qdq as check
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.shown import show
 
         report = check_json(file, check(file, dla=dla))
         show(report, check_text(report), as_json=as_json)
@@ -58,7 +58,7 @@ def check_text(report: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgeseg.pipeline.commands.shown import simple_table
+    from edgeseg.pipeline.text.shown import simple_table
 
     violations, parser = report["violations"], report["parser"]
     remedies = {one["rule"]: one["remedy"] for one in violations}

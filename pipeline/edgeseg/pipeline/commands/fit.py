@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import (
     RUNS,
     Assignments,
@@ -16,6 +15,7 @@ from edgeseg.pipeline.commands.options import (
     invocation,
 )
 from edgeseg.pipeline.commands.run import Order, carry_out
+from edgeseg.pipeline.text.failures import Stop, reported
 from edgeseg.runtime.errors import GATE, OK
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import reported
 from edgeseg.pipeline.commands.options import Json, invocation
+from edgeseg.pipeline.text.failures import reported
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,10 +40,10 @@ def import_(
     Counts what is taken, lists what is not and why, and shows what each class covers. SRC stays as it is.
     """
     with reported(debug=invocation.debug):
-        from edgeseg.pipeline.commands.progress import count_progress
-        from edgeseg.pipeline.commands.shown import show
         from edgeseg.pipeline.data_import import ImportOrder, import_data
         from edgeseg.pipeline.data_import.source import Wishes
+        from edgeseg.pipeline.text.progress import count_progress
+        from edgeseg.pipeline.text.shown import show
 
         wanted = tuple(name.strip() for name in classes.split(",") if name.strip()) if classes else None
         order = ImportOrder(kind, source, place, Wishes(wanted, boxes, crowds), skip_unannotated)
@@ -57,8 +57,8 @@ def import_text(report: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgeseg.pipeline.commands.shown import Verbatim, simple_table
     from edgeseg.pipeline.recipe.data_said import split_words
+    from edgeseg.pipeline.text.shown import Verbatim, simple_table
 
     objects = ", ".join(f"{count} {kind}" for kind, count in report["objects"].items())
     splits = split_words(report["splits"]) or "none, a seeded one will be made"

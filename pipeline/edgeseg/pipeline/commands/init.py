@@ -12,16 +12,16 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgeseg.pipeline.commands.data_text import folder_json, folder_text
-from edgeseg.pipeline.commands.shown import Verbatim
 from edgeseg.pipeline.recipe.data_said import split_words
 from edgeseg.pipeline.recipe.linked_folder import link
 from edgeseg.pipeline.recipe.look import Look, look_at
 from edgeseg.pipeline.recipe.template import choose, recipe_text
 from edgeseg.pipeline.recipe.yaml_word import yaml_word
-from edgeseg.runtime.atomic import write_bytes, write_text
+from edgeseg.pipeline.text.data import folder_json, folder_text
+from edgeseg.pipeline.text.shown import Verbatim
 from edgeseg.runtime.data.folder import Description, read_description
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.atomic import write_bytes, write_text
 from edgeseg.runtime.text.shell import command
 
 _LONGEST_NAME = 64

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.pipeline.commands.failures import reported
 from edgeseg.pipeline.commands.options import BundleFile, Json, invocation
+from edgeseg.pipeline.text.failures import reported
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgeseg.runtime.bundle import Bundle
+    from edgeseg.runtime.opening.bundle import Bundle
 
 
 def inspect(bundle: BundleFile, as_json: Json = False) -> None:
     """Show what a bundle says of itself: use, data, variants, signatures. Neither hashes nor signatures are checked."""
     with reported(debug=invocation.debug):
-        from edgeseg.pipeline.commands.shown import show
-        from edgeseg.runtime.bundle import Bundle
+        from edgeseg.pipeline.text.shown import show
+        from edgeseg.runtime.opening.bundle import Bundle
         from edgeseg.runtime.trust.policy import ANY
 
         with Bundle.open(bundle, ANY) as opened:
@@ -47,7 +47,7 @@ def inspect_text(report: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgeseg.pipeline.commands.shown import simple_table
+    from edgeseg.pipeline.text.shown import simple_table
 
     its = report["manifest"]
     facts = {

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from edgeseg.compress.calibration.folder import open_folder
 from edgeseg.export.adopt.feeding import Feeding
-from edgeseg.pipeline.commands.progress import count_progress
 from edgeseg.pipeline.int8.examine import Report, Settings, examine_patient
 from edgeseg.pipeline.int8.page import write_page
 from edgeseg.pipeline.int8.patient import Patient
 from edgeseg.pipeline.plan.run import data_of
 from edgeseg.pipeline.recipe.files import find_recipe
 from edgeseg.pipeline.recipe.recipe import load_recipe
-from edgeseg.runtime.atomic import write_json
+from edgeseg.pipeline.text.progress import count_progress
 from edgeseg.runtime.cores import default_threads
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of, refusal
-from edgeseg.runtime.step_folder import SPEC, open_step
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.files.file_kind import kind_of, refusal
+from edgeseg.runtime.opening.step_folder import SPEC, open_step
 
 _JSON, _PAGE = "int8_doctor.json", "int8_doctor.html"
 

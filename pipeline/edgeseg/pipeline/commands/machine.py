@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgeseg.pipeline.commands.shown import simple_table
+from edgeseg.pipeline.text.shown import simple_table
+from edgeseg.runtime.device.machine import doctor as examine_runtime
 from edgeseg.runtime.engines import ENGINES
-from edgeseg.runtime.machine import doctor as examine_runtime
 
 # What each extra is for; the engines are told of by themselves.
 _PURPOSES = {
@@ -110,7 +110,7 @@ def doctor_text(report: Mapping[str, Any]) -> RenderableType:
 
 
 def _probes(backend: str) -> list[dict[str, Any]]:
-    from edgeseg.runtime.selfcheck import probe_backend
+    from edgeseg.runtime.device.selfcheck import probe_backend
 
     return probe_backend(backend)
 

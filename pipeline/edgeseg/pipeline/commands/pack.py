@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import reported
 from edgeseg.pipeline.commands.options import Json, invocation
+from edgeseg.pipeline.text.failures import reported
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,8 +33,8 @@ def pack(
     with reported(debug=invocation.debug):
         from edgeseg.export import pack as packing
         from edgeseg.pipeline.chain.provenance import data_summary
-        from edgeseg.pipeline.commands.shown import show
         from edgeseg.pipeline.steps.pack import golden_frames
+        from edgeseg.pipeline.text.shown import show
         from edgeseg.runtime.data.dataset import open_dataset
 
         check_out(out)
@@ -65,7 +65,7 @@ def check_out(out: Path) -> None:
         ConfigError: If something else is there, or the name is none for a bundle.
     """
     from edgeseg.runtime.errors import ConfigError
-    from edgeseg.runtime.file_kind import kind_of
+    from edgeseg.runtime.files.file_kind import kind_of
 
     kind = kind_of(out)
     if kind.key not in ("missing", "bundle"):
@@ -83,12 +83,12 @@ def variants(folders: list[Path], data: DataSet) -> list[VariantSource]:
     """
     from edgeseg.export.pack import VariantSource
     from edgeseg.export.score_file import score_file
-    from edgeseg.pipeline.commands.progress import count_progress
+    from edgeseg.pipeline.text.progress import count_progress
     from edgeseg.runtime.errors import ConfigError
-    from edgeseg.runtime.hashes import sha256_file
+    from edgeseg.runtime.files.hashes import sha256_file
+    from edgeseg.runtime.opening.step_folder import open_step
     from edgeseg.runtime.score.intervals import dice_interval
     from edgeseg.runtime.score.metrics import summarize
-    from edgeseg.runtime.step_folder import open_step
 
     found: dict[str, VariantSource] = {}
     for folder in folders:
@@ -115,7 +115,7 @@ def pack_text(report: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgeseg.pipeline.commands.shown import Verbatim, simple_table
+    from edgeseg.pipeline.text.shown import Verbatim, simple_table
     from edgeseg.runtime.text.shell import command
 
     rows = [

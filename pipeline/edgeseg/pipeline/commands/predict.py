@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import Json, Model, Threads, Variant, invocation
+from edgeseg.pipeline.text.failures import Stop, reported
 from edgeseg.runtime.errors import ERROR, OK, EdgesegError
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def predict(
     with reported(debug=invocation.debug):
         if not inputs and camera is None:
             raise typer.BadParameter("Missing argument 'INPUT...': name images, films or folders, or --camera 0")
-        from edgeseg.pipeline.commands.progress import count_progress
-        from edgeseg.runtime.commands import BundleChoice
+        from edgeseg.pipeline.text.progress import count_progress
+        from edgeseg.runtime.device.commands import BundleChoice
         from edgeseg.runtime.predict.order import PredictOrder
         from edgeseg.runtime.predict.session import predict as segment
 
@@ -81,7 +81,7 @@ def _rows(prediction: Prediction, *, as_json: bool) -> Iterator[Put]:
         with terminal.put_json_rows(prediction.head, prediction.tail) as put:
             yield put
         return
-    from edgeseg.pipeline.commands.predict_text import head_text, row_text, tail_text
+    from edgeseg.pipeline.text.predict import head_text, row_text, tail_text
 
     head = prediction.head
     terminal.put(head_text(head))

@@ -55,14 +55,14 @@ def carry_out(order: Order) -> bool:
     Raises:
         EdgesegError: From the recipe or the step that failed.
     """
-    from edgeseg.pipeline.commands.progress import chain_progress
-    from edgeseg.pipeline.commands.run_text import run_json, run_text
-    from edgeseg.pipeline.commands.shown import show
     from edgeseg.pipeline.plan.plan import plan_steps
     from edgeseg.pipeline.plan.run import run_recipe
     from edgeseg.pipeline.recipe.files import find_recipe
     from edgeseg.pipeline.recipe.given_budget import with_budget
     from edgeseg.pipeline.recipe.recipe import load_recipe
+    from edgeseg.pipeline.text.progress import chain_progress
+    from edgeseg.pipeline.text.run import run_json, run_text
+    from edgeseg.pipeline.text.shown import show
 
     recipe = load_recipe(find_recipe(order.recipe), order.assignments)
     recipe = with_budget(recipe, order.target, order.budget, needed=order.needs_budget)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import reported
 from edgeseg.pipeline.commands.options import BundleFile, Json, invocation
+from edgeseg.pipeline.text.failures import reported
 
 if TYPE_CHECKING:
     from edgeseg.runtime.trust.signature import Statement
@@ -26,7 +26,7 @@ def keygen(
         from rich.text import Text
 
         from edgeseg.export.signing.keys import PUBLIC, generate
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.shown import show
 
         public = generate(key)
         files = {"private": str(key), "public": str(key.with_suffix(PUBLIC))}
@@ -64,7 +64,7 @@ def sign(
     with reported(debug=invocation.debug):
         from rich.text import Text
 
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.shown import show
 
         given = [name for name, value in (("key", key), ("out", digest_out), ("attach", attach)) if value is not None]
         if len(given) != 1 or (digest_out is None) != (public is None) or (attach is None) != (statement is None):
@@ -94,7 +94,7 @@ def _sign(bundle: Path, key: Path, role: str) -> Statement:
 
 def _digest(bundle: Path, public: Path, role: str, out: Path) -> Statement:
     from edgeseg.export.signing.sign import state
-    from edgeseg.runtime.atomic import write_bytes
+    from edgeseg.runtime.files.atomic import write_bytes
     from edgeseg.runtime.trust.public_key import PublicKey
 
     statement = state(bundle, PublicKey.from_file(public), role, _today())

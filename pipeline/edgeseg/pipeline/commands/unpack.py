@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.pipeline.commands.failures import reported
 from edgeseg.pipeline.commands.options import BundleFile, Json, invocation
+from edgeseg.pipeline.text.failures import reported
 
 
 def unpack(
@@ -29,9 +29,9 @@ def unpack(
         from rich.text import Text
 
         from edgeseg.export import unpack as taking_apart
-        from edgeseg.pipeline.commands.shown import show
-        from edgeseg.runtime.bundle import Bundle
+        from edgeseg.pipeline.text.shown import show
         from edgeseg.runtime.errors import ConfigError
+        from edgeseg.runtime.opening.bundle import Bundle
         from edgeseg.runtime.trust.policy import ANY
 
         if with_code and variant is None:

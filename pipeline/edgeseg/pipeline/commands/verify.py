@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.pipeline.commands.failures import Stop, reported
 from edgeseg.pipeline.commands.options import BundleFile, Json, Threads, invocation
+from edgeseg.pipeline.text.failures import Stop, reported
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,9 +40,9 @@ def verify(
 ) -> None:
     """Check a bundle's hashes and signatures, and every variant that can run here against its golden masks."""
     with reported(debug=invocation.debug):
-        from edgeseg.pipeline.commands.shown import show
+        from edgeseg.pipeline.text.shown import show
+        from edgeseg.runtime.device.verify import verify_bundle, verify_code
         from edgeseg.runtime.trust.policy import chosen_policy
-        from edgeseg.runtime.verify import verify_bundle, verify_code
 
         asked = chosen_policy(policy, trust or ())
         report = verify_bundle(bundle, threads, asked, allow_unsigned=allow_unsigned)
@@ -55,7 +55,7 @@ def verify_text(report: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgeseg.pipeline.commands.shown import simple_table
+    from edgeseg.pipeline.text.shown import simple_table
 
     rows = [(one["name"], one["status"], one["engine"], _worst(one), one["reason"]) for one in report["variants"]]
     verdict = Text("ok", "bold green") if report["ok"] else Text("NOT OK", "bold red")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.pipeline.crossval.pool import ROWS, Record
-from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.files.atomic import write_json
 from edgeseg.runtime.score.evaluate import load_scores, save_scores
 from edgeseg.runtime.score.image_score import ImageScore
 

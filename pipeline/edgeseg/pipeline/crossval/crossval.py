@@ -18,9 +18,9 @@ from edgeseg.pipeline.crossval.answer import Answer, answer_folder, load_answer,
 from edgeseg.pipeline.crossval.fold import FoldRun
 from edgeseg.pipeline.crossval.folds import write_fold
 from edgeseg.pipeline.crossval.pool import ROWS, Record, Scores, figures, joined, sentence
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.errors import BackendError, ExportError, TrainingError
+from edgeseg.runtime.files.atomic import write_json
 
 SCHEMA_VERSION = 2  # 2: costs are against the reference, in 1 they were against the teacher
 

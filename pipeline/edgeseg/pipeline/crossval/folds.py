@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.pipeline.recipe.linked_folder import link
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.data.dataset import DataSet, file_hash
 from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.data.imagefile import present_values
 from edgeseg.runtime.data.splits import draw_key
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.atomic import write_bytes
 from edgeseg.runtime.text.names import name_bytes
 
 # One fold is test and one is val; without a third there is nothing to train on.

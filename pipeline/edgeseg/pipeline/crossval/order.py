@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.compress.calibration.folder import ImageFolder, recipe_folder, unlabelled_folder
 from edgeseg.compress.distill.given.named_file import teacher_file, teacher_sha256
 from edgeseg.compress.search.budget import Budget
-from edgeseg.pipeline.recipe.gate_section import LEAST_SKILL
 from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.recipe.sections.gates import LEAST_SKILL
 from edgeseg.pipeline.recipe.start import NONE, student_start
 from edgeseg.runtime.errors import ConfigError
 
@@ -123,9 +123,9 @@ def reduced(order: CrossvalOrder) -> Recipe:
     """
     from edgeseg.pipeline.crossval.folds import check_count
     from edgeseg.pipeline.recipe.files import find_recipe
-    from edgeseg.pipeline.recipe.fit_section import WAYS
     from edgeseg.pipeline.recipe.given_budget import with_budget
     from edgeseg.pipeline.recipe.recipe import load_recipe
+    from edgeseg.pipeline.recipe.sections.fit import WAYS
 
     check_count(order.folds)
     if order.way not in (None, *WAYS):

@@ -15,7 +15,7 @@ from edgeseg.runtime import container
 from edgeseg.runtime.data.imagefile import IMAGE_SUFFIXES, Frame, decode, to_color
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import FaultError
-from edgeseg.runtime.input_spec import IntensityWindow
+from edgeseg.runtime.spec.input_spec import IntensityWindow
 
 _SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WebP": ".webp"}
 # Kinds of fault that lossless conversion puts right.

@@ -25,8 +25,8 @@ from edgeseg.runtime.data.shares import Shares
 from edgeseg.runtime.data.splits import SPLITS
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.faults import FaultError
-from edgeseg.runtime.input_spec import IntensityWindow
-from edgeseg.runtime.png import encode_mask
+from edgeseg.runtime.files.png import encode_mask
+from edgeseg.runtime.spec.input_spec import IntensityWindow
 from edgeseg.runtime.text.names import name_bytes, without_bytes
 
 Progress = Callable[[int, int], None]

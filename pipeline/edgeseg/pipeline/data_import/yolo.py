@@ -18,8 +18,8 @@ import numpy as np
 from edgeseg.pipeline.data_import.paths import OutsideError, Tree, folder_split
 from edgeseg.pipeline.data_import.raster import Points, box, polygon
 from edgeseg.pipeline.data_import.source import Item, Shape, Size, Source, Tally, UInt8, Wishes, bad
+from edgeseg.runtime.data.described.yamltext import YamlError, as_name, read_yaml
 from edgeseg.runtime.data.splits import SPLITS
-from edgeseg.runtime.data.yamltext import YamlError, as_name, read_yaml
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.text.textfile import read_text
 

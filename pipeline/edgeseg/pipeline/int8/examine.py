@@ -23,9 +23,9 @@ from edgeseg.pipeline.int8.verdict import verdict_of
 from edgeseg.runtime.data.dataset import read_image
 from edgeseg.runtime.errors import ConfigError, EdgesegError
 from edgeseg.runtime.frame.preprocess import prepare
+from edgeseg.runtime.opening.selection import target_name
 from edgeseg.runtime.score.intervals import paired_bootstrap
 from edgeseg.runtime.score.metrics import summarize
-from edgeseg.runtime.selection import target_name
 
 SCHEMA_VERSION = 1
 

@@ -33,12 +33,12 @@ from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.export.foreign.cut import rejoin
 from edgeseg.export.onnx.layers import LAYER_TYPES, kernel_of, onnx_layers, pixel_arithmetic
 from edgeseg.pipeline.int8.patient import File, Repair
-from edgeseg.runtime.atomic import replacing, write_bytes, write_json
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ExportError
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.step_folder import SPEC
+from edgeseg.runtime.files.atomic import replacing, write_bytes, write_json
+from edgeseg.runtime.opening.step_folder import SPEC
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 _CALIBRATED_ON = 32
 # Where a range is empty, this one is given: the tensor is then read as (nearly) zero instead of by a made-up scale.

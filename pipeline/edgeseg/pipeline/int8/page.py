@@ -28,7 +28,7 @@ from edgeseg.benchmarks.report import (
 )
 from edgeseg.pipeline.int8.verdict import hundredths
 from edgeseg.pipeline.report.fields import fixed
-from edgeseg.runtime.atomic import write_text
+from edgeseg.runtime.files.atomic import write_text
 
 _NAMED = 6  # points of the plot that are labelled
 _SHOWN = 15  # rows of the table that are not folded away

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from edgeseg.compress.int8.causes import LayerFacts
 from edgeseg.compress.int8.sensitivity import FloatLayers
 from edgeseg.runtime.data.dataset import DataSet
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 # A model file and what it eats and returns.
 File = tuple[Path, ModelSpec]

@@ -30,7 +30,7 @@ from edgeseg.pipeline.int8.run_files import RunFiles, read_run
 from edgeseg.pipeline.plan.layout import QAT
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.runtime.data.dataset import DataSet
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 _LOOKED_AT = 12  # calibration images whose activations are looked at for the explanations
 

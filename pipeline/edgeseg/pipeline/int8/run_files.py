@@ -16,8 +16,8 @@ from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.pipeline.int8.patient import File
 from edgeseg.pipeline.plan.layout import QAT, RANGES
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.step_folder import read_spec
+from edgeseg.runtime.opening.step_folder import read_spec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.runtime.text.shell import command
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeseg.pipeline.learned.curve import Curve, read_curve
-from edgeseg.pipeline.recipe.gate_section import LEAST_SKILL
+from edgeseg.pipeline.recipe.sections.gates import LEAST_SKILL
 
 # Of these kinds is what says that a network has learned nothing, or that nothing shows that it has.
 NOTHING = ("no_foreground_in_val", "one_class_everywhere", "no_skill")

@@ -10,8 +10,8 @@ from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.layout import RANGES, trainings
 from edgeseg.pipeline.plan.qat_steps import qat_steps, trained_for
 from edgeseg.pipeline.plan.variants import REFERENCE, VARIANTS, VariantPlan, reference_step
-from edgeseg.pipeline.recipe.export_sections import RangesSection
 from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.recipe.sections.export import RangesSection
 from edgeseg.runtime.engines import missing
 
 _STEPS = "edgeseg.pipeline.steps."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from edgeseg.compress.search.budget import Budget, misses
 from edgeseg.pipeline.plan.row import Row
-from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.sections.gates import GateSection
 
 
 def accuracy_refusal(row: Row, gates: GateSection) -> str | None:

@@ -22,10 +22,10 @@ from edgeseg.pipeline.plan.layout import (
 from edgeseg.pipeline.plan.qat_steps import trained_for
 from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.plan.variants import REFERENCE
-from edgeseg.pipeline.recipe.fit_section import STUDENTS
 from edgeseg.pipeline.recipe.recipe import Recipe
+from edgeseg.pipeline.recipe.sections.fit import STUDENTS
+from edgeseg.pipeline.recipe.sections.student import StudentSection
 from edgeseg.pipeline.recipe.start import FILE, StartSection, student_place, student_start, teacher_start
-from edgeseg.pipeline.recipe.student_section import StudentSection
 
 _NO_FILES, _UNTIMED = OwnFiles(), Here()
 _STEPS = "edgeseg.pipeline.steps."

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.pipeline.reader import read_config
-from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.files.atomic import write_json
 
 _FILE = "rows.json"
 BySplit = dict[str, dict[str, Any] | None]

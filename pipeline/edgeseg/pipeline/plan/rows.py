@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.result import BenchResult
+from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.export.mask_agreement import agreement
 from edgeseg.pipeline.chain.chain import result_of
@@ -30,11 +30,11 @@ from edgeseg.pipeline.plan.results import Choice, Exported, Scored
 from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.plan.seed_folders import seed_folders
 from edgeseg.pipeline.plan.shown import said_of, shown_worse
-from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.sections.gates import GateSection
+from edgeseg.runtime.opening.selection import wrong_without
 from edgeseg.runtime.score.drops import dice_drop, seeds_drop
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
-from edgeseg.runtime.selection import wrong_without
 
 _BY_NAME = {row.name: row for row in ROWS}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.environment import read_device
+from edgeseg.benchmarks.machine.environment import read_device
 from edgeseg.compress.calibration.folder import recipe_folder, unlabelled_folder
 from edgeseg.compress.distill.given.named_file import teacher_sha256
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
@@ -22,9 +22,9 @@ from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
 from edgeseg.pipeline.recipe.start import StartSection
-from edgeseg.runtime.atomic import replacing
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.engines import engine_of_target, installed_version
+from edgeseg.runtime.files.atomic import replacing
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from edgeseg.pipeline.recipe.export_sections import Also
+from edgeseg.pipeline.recipe.sections.export import Also
 from edgeseg.runtime.engines import Engine, engine_of_target
-from edgeseg.runtime.model_spec import Precision
+from edgeseg.runtime.spec.model_spec import Precision
 
 # Steps that choose the student which goes on: a row whose parent is one of them hangs from what it chose.
 CHOOSE_STUDENT, CHOOSE_FINAL = CHOICES = ("choose_student", "choose_final")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeseg.runtime.data.yamltext import YamlError, read_yaml
+from edgeseg.runtime.data.described.yamltext import YamlError, read_yaml
 from edgeseg.runtime.errors import ConfigError
 
 

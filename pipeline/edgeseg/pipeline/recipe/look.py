@@ -10,17 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.runtime.data.columns import Column, unused_columns
+from edgeseg.runtime.data.described.columns import Column, unused_columns
 from edgeseg.runtime.data.folder import Folder, list_folder
 from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.data.imagefile import Color, decode, read_stored_mask
-from edgeseg.runtime.data.listing import summary
+from edgeseg.runtime.data.pairing.listing import summary
+from edgeseg.runtime.data.pairing.swapped import swapped
 from edgeseg.runtime.data.shares import Shares
-from edgeseg.runtime.data.swapped import swapped
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault
 from edgeseg.runtime.frame.intensity import apply_window
-from edgeseg.runtime.input_spec import IntensityWindow
+from edgeseg.runtime.spec.input_spec import IntensityWindow
 
 # Colour is a property of the camera, so a few images tell; masks are all read, since a class may be rare.
 _IMAGES_LOOKED_AT = 64

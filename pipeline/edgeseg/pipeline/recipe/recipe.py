@@ -13,19 +13,19 @@ from typing import Any
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.reader import UnknownKeysError, read_config
 from edgeseg.pipeline.recipe.assignment import set_value
-from edgeseg.pipeline.recipe.distill_section import DistillSection
-from edgeseg.pipeline.recipe.export_sections import DecisionSection, ExportSection, QuantizeSection
-from edgeseg.pipeline.recipe.fit_section import FitSection
-from edgeseg.pipeline.recipe.gate_section import GateSection
-from edgeseg.pipeline.recipe.prune_section import refuse_prune
-from edgeseg.pipeline.recipe.reference_section import ReferenceSection
+from edgeseg.pipeline.recipe.sections.distill import DistillSection
+from edgeseg.pipeline.recipe.sections.export import DecisionSection, ExportSection, QuantizeSection
+from edgeseg.pipeline.recipe.sections.fit import FitSection
+from edgeseg.pipeline.recipe.sections.gates import GateSection
+from edgeseg.pipeline.recipe.sections.prune import refuse_prune
+from edgeseg.pipeline.recipe.sections.reference import ReferenceSection
+from edgeseg.pipeline.recipe.sections.student import StudentSection
+from edgeseg.pipeline.recipe.sections.teacher import TeacherSection
 from edgeseg.pipeline.recipe.source import place, read_source
-from edgeseg.pipeline.recipe.student_section import StudentSection
-from edgeseg.pipeline.recipe.teacher_section import TeacherSection
 from edgeseg.runtime.engines import TARGETS
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.hashes import sha256_json
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.files.hashes import sha256_json
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, LossConfig
 
 # It names the run's folder and the bundle: no separators, nothing a terminal acts on, no lone surrogates, no option.

@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 
 from edgeseg.pipeline.recipe.recipe import Recipe
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.atomic import write_json
 
 FILE = "training.json"
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.runtime.data.foreign import recognise
-from edgeseg.runtime.data.yamltext import Document, YamlError, read_yaml
+from edgeseg.runtime.data.described.foreign import recognise
+from edgeseg.runtime.data.described.yamltext import Document, YamlError, read_yaml
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of
-from edgeseg.runtime.own_documents import own_document
+from edgeseg.runtime.files.file_kind import kind_of
+from edgeseg.runtime.files.own_documents import own_document
 from edgeseg.runtime.text.shell import command
 from edgeseg.runtime.text.textfile import read_text
 

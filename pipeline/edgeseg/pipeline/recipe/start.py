@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.hashes import sha256_file
+from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.train.pretrained.published import CONVERSION, PUBLISHED, Origin, Published, nearest_published
 
 if TYPE_CHECKING:

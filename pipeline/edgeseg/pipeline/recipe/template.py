@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgeseg.pipeline.recipe.look import Look
 from edgeseg.pipeline.recipe.yaml_word import yaml_word
 from edgeseg.runtime.data.folder import Description
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 
 # The student halves its input five times.
 _STRIDE_PX = 32

@@ -24,7 +24,7 @@ from edgeseg.pipeline.report.search import search_section
 from edgeseg.pipeline.report.tables import accuracy_table, cost_table, decisions_table, steps_table
 from edgeseg.pipeline.report.teaching import teaching
 from edgeseg.pipeline.report.verdict import read_verdict
-from edgeseg.runtime.atomic import write_text
+from edgeseg.runtime.files.atomic import write_text
 
 __all__ = ["Panel", "render_report"]
 

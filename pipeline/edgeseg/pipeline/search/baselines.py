@@ -25,7 +25,7 @@ from edgeseg.compress.search.depth import Depth, levels_left, output_stride, sha
 from edgeseg.compress.search.groups import channel_groups
 from edgeseg.compress.search.narrow import started_arch, started_network
 from edgeseg.compress.search.predictor import Figures
-from edgeseg.pipeline.recipe.student_section import OUTPUT_STRIDES, StudentSection
+from edgeseg.pipeline.recipe.sections.student import OUTPUT_STRIDES, StudentSection
 from edgeseg.pipeline.search.cut import apply
 from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words, was_measured
 from edgeseg.pipeline.search.rounds import Start, fine_tune

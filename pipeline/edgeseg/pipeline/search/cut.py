@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgeseg.benchmarks.turns import Turns
+from edgeseg.benchmarks.machine.turns import Turns
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.search.budget import Miss, misses
 from edgeseg.compress.search.depth import Depth, shallower

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.pipeline.chain.store import StepFolder, make_key
-from edgeseg.runtime.atomic import write_json
+from edgeseg.runtime.files.atomic import write_json
 
 _VERSION = 1
 

@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from edgeseg.benchmarks.others import BUSY
+from edgeseg.benchmarks.machine.others import BUSY
 from edgeseg.compress.search.predictor import Figures
 from edgeseg.pipeline.plan.shown import said_of
-from edgeseg.pipeline.recipe.fit_section import BASELINES
+from edgeseg.pipeline.recipe.sections.fit import BASELINES
 from edgeseg.pipeline.search.contest import Finalist, Outcome
 from edgeseg.pipeline.search.lab import Lab
 

@@ -37,9 +37,9 @@ from edgeseg.pipeline.target.here import (
     reference_and_student_ms,
     reference_ms,
 )
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.errors import MeasureError
+from edgeseg.runtime.files.atomic import write_json
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import SegmentationNet

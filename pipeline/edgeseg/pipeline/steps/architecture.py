@@ -8,8 +8,8 @@ import torch
 
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.recipe import TrainSection
-from edgeseg.pipeline.recipe.student_section import StudentSection
-from edgeseg.pipeline.recipe.teacher_section import TeacherSection
+from edgeseg.pipeline.recipe.sections.student import StudentSection
+from edgeseg.pipeline.recipe.sections.teacher import TeacherSection
 from edgeseg.pipeline.steps.start import started
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.train.models import SegmentationNet

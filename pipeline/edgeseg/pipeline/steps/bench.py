@@ -7,13 +7,13 @@ from typing import Any
 
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.harness import measure
-from edgeseg.benchmarks.result_file import write_result
+from edgeseg.benchmarks.results.result_file import write_result
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.recipe.recipe import BenchSection
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.runtime.data.dataset import read_image
-from edgeseg.runtime.step_folder import model_in, read_spec
+from edgeseg.runtime.opening.step_folder import model_in, read_spec
 
 
 def run_bench(context: StepContext) -> dict[str, Any]:

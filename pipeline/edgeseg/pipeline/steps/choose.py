@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgeseg.benchmarks.result_file import read_result
+from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.learned.findings import skill_refusal
@@ -17,7 +17,7 @@ from edgeseg.pipeline.plan.results import Choice, Shipped
 from edgeseg.pipeline.plan.row import Row, save_rows
 from edgeseg.pipeline.plan.rows import SEEDS_KEY, Found, val_row, with_latency
 from edgeseg.pipeline.plan.shown import said_of, shown_better, shown_worse
-from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.sections.gates import GateSection
 
 _BY_NAME = {row.name: row for row in ROWS}
 

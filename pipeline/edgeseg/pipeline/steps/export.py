@@ -23,13 +23,13 @@ from edgeseg.pipeline.plan.results import Choice, Exported
 from edgeseg.pipeline.plan.seed_folders import seed_folder, seed_folders
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.operate import decision_of
-from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ExportError
-from edgeseg.runtime.hashes import sha256_file
-from edgeseg.runtime.input_spec import Geometry, InputSpec
-from edgeseg.runtime.model_spec import ModelSpec
-from edgeseg.runtime.step_folder import model_in, read_spec
+from edgeseg.runtime.files.atomic import write_bytes, write_json
+from edgeseg.runtime.files.hashes import sha256_file
+from edgeseg.runtime.opening.step_folder import model_in, read_spec
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet
 

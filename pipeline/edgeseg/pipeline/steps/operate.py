@@ -9,10 +9,10 @@ from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
 from edgeseg.pipeline.plan.results import Choice, Exported, Scored
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.operating_point import OperatingPoint, masks_at, operating_point, points_of
-from edgeseg.runtime.model_spec import Decision
+from edgeseg.runtime.opening.step_folder import model_in, read_spec
 from edgeseg.runtime.score.evaluate import evaluate_each
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.step_folder import model_in, read_spec
+from edgeseg.runtime.spec.model_spec import Decision
 
 
 def run_operating_point(context: StepContext) -> OperatingPoint:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.frame.postprocess import to_mask
-from edgeseg.runtime.model_spec import Decision
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.score.metrics import summarize
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.model_spec import Decision
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]

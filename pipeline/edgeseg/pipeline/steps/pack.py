@@ -20,11 +20,11 @@ from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import pretrained
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.frame.intensity import spread
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.opening.step_folder import model_in, read_spec
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.intervals import dice_interval
 from edgeseg.runtime.score.seen import SeenImages
-from edgeseg.runtime.step_folder import model_in, read_spec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.train.synthetic import write_dataset
 
 GOLDEN_FRAMES = 3

@@ -21,7 +21,7 @@ from edgeseg.pipeline.plan.layout import QAT
 from edgeseg.pipeline.plan.results import Exported
 from edgeseg.pipeline.plan.shown import said_of, shown_worse
 from edgeseg.pipeline.plan.variants import VariantPlan, shipped_as
-from edgeseg.pipeline.recipe.export_sections import QatSection
+from edgeseg.pipeline.recipe.sections.export import QatSection
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.export import failed_parent, int8_origin, stored_ranges
 from edgeseg.pipeline.steps.operate import decision_of

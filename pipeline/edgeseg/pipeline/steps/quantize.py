@@ -16,7 +16,7 @@ from edgeseg.compress.int8.prepare import prepare
 from edgeseg.compress.int8.prepared import FILE, save_prepared
 from edgeseg.compress.int8.stored_ranges import save_ranges
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.recipe.export_sections import RangesSection
+from edgeseg.pipeline.recipe.sections.export import RangesSection
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.export import failed_parent, input_spec, source_model
 from edgeseg.runtime.errors import ConfigError

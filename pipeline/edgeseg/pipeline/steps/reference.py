@@ -9,12 +9,12 @@ from torch import nn
 
 from edgeseg.compress.cost import cost
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.recipe.reference_section import ReferenceSection
+from edgeseg.pipeline.recipe.sections.reference import ReferenceSection
 from edgeseg.pipeline.steps.architecture import network_ends
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.runtime.data.dataset import read_image
 from edgeseg.runtime.frame.preprocess import prepare
-from edgeseg.runtime.input_spec import Geometry, InputSpec
+from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.unet import unet_arch

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.environment import read_device, read_software
-from edgeseg.benchmarks.result import BenchResult
-from edgeseg.benchmarks.result_file import read_result
+from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.chain.provenance import code_and_time, data_summary
 from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
@@ -31,16 +31,16 @@ from edgeseg.pipeline.plan.layout import (
 from edgeseg.pipeline.plan.results import Choice
 from edgeseg.pipeline.plan.row import Row, load_rows
 from edgeseg.pipeline.plan.rows import Found, reference_row, with_latency, with_test
-from edgeseg.pipeline.recipe.gate_section import GateSection
+from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
 from edgeseg.pipeline.report.search import search_warnings
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import pretrained
-from edgeseg.runtime.atomic import write_json
 from edgeseg.runtime.data.dataset import DataSet, Sample, read_image
+from edgeseg.runtime.files.atomic import write_json
+from edgeseg.runtime.files.png import read_mask_png
 from edgeseg.runtime.frame.intensity import apply_window
-from edgeseg.runtime.png import read_mask_png
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
 from edgeseg.runtime.score.metrics import image_dice

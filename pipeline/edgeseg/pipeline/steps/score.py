@@ -8,10 +8,10 @@ from edgeseg.pipeline.plan.results import Exported, Scored
 from edgeseg.pipeline.plan.seed_folders import seed_folder, seed_folders
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.runtime.data.dataset import Sample
-from edgeseg.runtime.png import UInt8, encode_mask
+from edgeseg.runtime.files.png import UInt8, encode_mask
+from edgeseg.runtime.opening.step_folder import model_in, read_spec
 from edgeseg.runtime.score.evaluate import save_scores
 from edgeseg.runtime.score.metrics import summarize
-from edgeseg.runtime.step_folder import model_in, read_spec
 
 
 def run_score(context: StepContext) -> Scored:

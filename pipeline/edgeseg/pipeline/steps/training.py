@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from edgeseg.benchmarks.turns import Turns
+from edgeseg.benchmarks.machine.turns import Turns
 from edgeseg.compress.cost import cost
 from edgeseg.compress.distill.answering import answering
 from edgeseg.compress.distill.asked import AskedTeacher, Asking, ask
@@ -19,16 +19,16 @@ from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.compress.distill.unlabelled import read_unlabelled
 from edgeseg.compress.search.importance import Gates, find_gates
 from edgeseg.pipeline.chain.chain import StepContext
-from edgeseg.pipeline.recipe.distill_section import DistillSection
 from edgeseg.pipeline.recipe.recipe import TrainSection
-from edgeseg.pipeline.recipe.student_section import StudentSection
-from edgeseg.pipeline.recipe.teacher_section import TeacherSection
+from edgeseg.pipeline.recipe.sections.distill import DistillSection
+from edgeseg.pipeline.recipe.sections.student import StudentSection
+from edgeseg.pipeline.recipe.sections.teacher import TeacherSection
 from edgeseg.pipeline.steps.architecture import network_ends, seeded_model, student_arch, teacher_arch
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.seeds import train_seeds
 from edgeseg.pipeline.steps.start import start_of
 from edgeseg.runtime.data.dataset import DataSet
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData

@@ -18,8 +18,8 @@ from edgeseg.pipeline.target.yardstick import NO_ENERGY, Timed, Yardstick
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError
 from edgeseg.runtime.frame.preprocess import prepare
-from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.score.image_score import ImageScore
+from edgeseg.runtime.spec.input_spec import InputSpec
 from edgeseg.train.models import SegmentationNet
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.environment import read_device
 from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.layers.job import LayerConfig, LayerFiles
 from edgeseg.benchmarks.layers.worker import measure_layers
-from edgeseg.benchmarks.others import quietly
+from edgeseg.benchmarks.machine.environment import read_device
+from edgeseg.benchmarks.machine.others import quietly
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.compress.calibration.set import MIN_IMAGES
 from edgeseg.compress.int8.calibrate import Method, collect_ranges
@@ -34,8 +34,8 @@ from edgeseg.export.layers.graph import Precision
 from edgeseg.pipeline.target.yardstick import Timed, Yardstick, timed_rows
 from edgeseg.runtime.engines import ENGINES, engine_of_target, installed_version
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, MeasureError
-from edgeseg.runtime.input_spec import InputSpec
-from edgeseg.runtime.selection import machine_kind, target_name
+from edgeseg.runtime.opening.selection import machine_kind, target_name
+from edgeseg.runtime.spec.input_spec import InputSpec
 from edgeseg.train.models import SegmentationNet
 
 # Goes up when what `layers_ms` returns means something else: cached layers of before are then not used any more.

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeseg.benchmarks.result import Row
+from edgeseg.benchmarks.results.result import Row
 from edgeseg.benchmarks.speedup import paired_ratio
 from edgeseg.compress.search.probe import Measurement
 from edgeseg.train.models import SegmentationNet

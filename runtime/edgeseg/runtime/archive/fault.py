@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeseg.runtime.archive.layout import ENTRY_NAME
 from edgeseg.runtime.errors import BundleError
-from edgeseg.runtime.file_kind import kind_of
+from edgeseg.runtime.files.file_kind import kind_of
 
 if TYPE_CHECKING:
     import zipfile

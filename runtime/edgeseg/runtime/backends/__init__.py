@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.engines import ENGINES, installed_package
 from edgeseg.runtime.errors import BackendError
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 
 def open_backend(model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> Backend:

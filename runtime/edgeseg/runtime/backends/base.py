@@ -9,8 +9,8 @@ import numpy as np
 
 from edgeseg.runtime.cores import default_threads
 from edgeseg.runtime.errors import BackendError, FrameError
-from edgeseg.runtime.manifest import ModelSpec
 from edgeseg.runtime.ownership import Owned
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 _MOST_THREADS = 256  # of thousands an engine needs minutes to start, and then they only wait for one another
 

@@ -14,7 +14,7 @@ import numpy as np
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.runtime.trt.built_engine import check_record
 from edgeseg.runtime.trt.cuda import Buffer, Cuda
 from edgeseg.runtime.trt.gpu import ABSENT, find_gpu

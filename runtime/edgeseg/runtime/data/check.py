@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.runtime.data.class_ids import to_class_ids
-from edgeseg.runtime.data.columns import Column, unused_columns
+from edgeseg.runtime.data.described.columns import Column, unused_columns
 from edgeseg.runtime.data.folder import Description, Folder, list_folder, read_description
 from edgeseg.runtime.data.imagefile import UInt8, decode, present_values, read_stored_mask, to_color
-from edgeseg.runtime.data.listing import summary
+from edgeseg.runtime.data.pairing.listing import summary
+from edgeseg.runtime.data.pairing.same_stem import size_mismatch, undecided_turn
+from edgeseg.runtime.data.pairing.swapped import swapped
 from edgeseg.runtime.data.pixel_hash import pixel_hash
-from edgeseg.runtime.data.same_stem import size_mismatch, undecided_turn
 from edgeseg.runtime.data.shares import Share, Shares
 from edgeseg.runtime.data.splits import SPLITS
-from edgeseg.runtime.data.swapped import swapped
 from edgeseg.runtime.data.window_use import WindowUse
 from edgeseg.runtime.faults import Fault, FaultError
 from edgeseg.runtime.frame.intensity import apply_window

@@ -21,12 +21,12 @@ import numpy as np
 
 from edgeseg.runtime.data.folder import Description, Folder, list_folder, list_images, read_description
 from edgeseg.runtime.data.imagefile import Color, Frame, UInt8, read_image, read_mask
-from edgeseg.runtime.data.listing import summary
-from edgeseg.runtime.data.same_stem import size_mismatch
+from edgeseg.runtime.data.pairing.listing import summary
+from edgeseg.runtime.data.pairing.same_stem import size_mismatch
 from edgeseg.runtime.data.splits import SPLITS, make_split, read_split, write_split
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.input_spec import IntensityWindow
+from edgeseg.runtime.spec.input_spec import IntensityWindow
 from edgeseg.runtime.text.names import name_bytes
 from edgeseg.runtime.text.shell import command
 

@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.runtime.class_names import class_fault
-from edgeseg.runtime.data.columns import column_warnings, group_faults
+from edgeseg.runtime.data.described.columns import column_warnings, group_faults
+from edgeseg.runtime.data.described.metafile import read_meta
 from edgeseg.runtime.data.ignored import check_ignore
 from edgeseg.runtime.data.imagefile import IMAGE_SUFFIXES, MASK_SUFFIXES, Color
-from edgeseg.runtime.data.layout import near_files, no_files
-from edgeseg.runtime.data.listing import LeftOut, Listing, list_files
-from edgeseg.runtime.data.metafile import read_meta
+from edgeseg.runtime.data.pairing.layout import near_files, no_files
+from edgeseg.runtime.data.pairing.listing import LeftOut, Listing, list_files
+from edgeseg.runtime.data.pairing.unpaired import pair_faults, row_faults
 from edgeseg.runtime.data.splits import SPLITS
-from edgeseg.runtime.data.unpaired import pair_faults, row_faults
 from edgeseg.runtime.faults import Fault, FaultError, bad_description
-from edgeseg.runtime.input_spec import WINDOW_FORM, IntensityWindow, read_window
+from edgeseg.runtime.spec.class_names import class_fault
+from edgeseg.runtime.spec.input_spec import WINDOW_FORM, IntensityWindow, read_window
 
 _KEYS = (
     *("name", "task", "classes", "ignore", "color", "window", "pixel_mm", "licence", "may_redistribute"),
@@ -137,7 +137,7 @@ def read_description(root: Path) -> Description:
     Raises:
         DataError: The file or PyYAML is missing, or a key is unknown, missing, or of a wrong type.
     """
-    from edgeseg.runtime.data.description import located, read_fields  # a device reads none
+    from edgeseg.runtime.data.described.description import located, read_fields  # a device reads none
 
     path = root / "dataset.yaml"
     fields, lines = read_fields(path, _KEYS)
@@ -163,7 +163,7 @@ def check_classes(classes: Sequence[object], where: object) -> tuple[str, ...]:
 
 
 def _description(fields: Mapping[str, object], path: Path) -> Description:
-    from edgeseg.runtime.data.description import no_list
+    from edgeseg.runtime.data.described.description import no_list
 
     color, redistribute = fields["color"], fields.get("may_redistribute", False)
     if color not in ("gray", "rgb"):

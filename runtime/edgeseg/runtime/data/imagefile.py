@@ -20,7 +20,7 @@ from edgeseg.runtime.container.rules import unfit
 from edgeseg.runtime.data.class_ids import to_class_ids
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.faults import Fault, FaultError
-from edgeseg.runtime.input_spec import IntensityWindow
+from edgeseg.runtime.spec.input_spec import IntensityWindow
 
 Color = Literal["gray", "rgb"]
 UInt8 = npt.NDArray[np.uint8]

@@ -8,8 +8,8 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgeseg.runtime.atomic import write_bytes
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.files.atomic import write_bytes
 from edgeseg.runtime.text.names import name_bytes
 
 SPLITS = ("train", "val", "test")

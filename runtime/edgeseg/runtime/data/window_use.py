@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.runtime.faults import Fault
-from edgeseg.runtime.input_spec import IntensityWindow
+from edgeseg.runtime.spec.input_spec import IntensityWindow
 
 # Of 256. Fewer in all images together are a window that is far wider than what the camera gives.
 _LEAST_LEVELS = 32

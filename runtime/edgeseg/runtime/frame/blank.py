@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgeseg.runtime.frame.padding import round_up
-from edgeseg.runtime.input_spec import InputSpec
+from edgeseg.runtime.spec.input_spec import InputSpec
 
 _SIDE_PX = 256  # where frames may have any size and nobody says which
 

@@ -8,7 +8,7 @@ from edgeseg.runtime.frame.postprocess import probability, score_planes
 from edgeseg.runtime.frame.preprocess import Prepared
 from edgeseg.runtime.frame.regions import Region, find_regions
 from edgeseg.runtime.frame.row_probability import RowProbability
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 
 def extras_of(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeseg.runtime.input_spec import IntensityWindow
+from edgeseg.runtime.spec.input_spec import IntensityWindow
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -16,7 +16,7 @@ from edgeseg.runtime.frame.preprocess import Prepared, resize
 from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.frame.tiling import stitch
 from edgeseg.runtime.frame.window import Window, foreground_windows, whole_window
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 
 def to_mask(scores: np.ndarray, spec: ModelSpec, prepared: Prepared, scratch: Scratch | None = None) -> np.ndarray:

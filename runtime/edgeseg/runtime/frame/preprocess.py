@@ -16,8 +16,8 @@ from edgeseg.runtime.frame.intensity import apply_window
 from edgeseg.runtime.frame.padding import pad_to_shape, round_up
 from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.frame.tiling import TileGrid, extract, plan_tiles
-from edgeseg.runtime.input_spec import Color, Geometry, InputSpec, IntensityWindow, Interpolation
 from edgeseg.runtime.out_of_memory import available_mib
+from edgeseg.runtime.spec.input_spec import Color, Geometry, InputSpec, IntensityWindow, Interpolation
 
 _INTERPOLATION: dict[str, int] = {
     "area": cv2.INTER_AREA,

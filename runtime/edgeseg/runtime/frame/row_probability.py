@@ -7,7 +7,7 @@ import numpy as np
 from edgeseg.runtime.frame.postprocess import softmax, to_logits
 from edgeseg.runtime.frame.preprocess import resize
 from edgeseg.runtime.frame.window import Window
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 
 class RowProbability:

@@ -9,7 +9,7 @@ import numpy as np
 from edgeseg.runtime.frame.regions import Region, RegionFinder
 from edgeseg.runtime.frame.row_probability import RowProbability
 from edgeseg.runtime.frame.window import whole_window
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 
 class StripRegions:

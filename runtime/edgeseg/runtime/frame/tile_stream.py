@@ -16,7 +16,7 @@ from edgeseg.runtime.frame.preprocess import as_pixels, check_frame, padded_in, 
 from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.frame.tiling import kept_parts, tiles_per_call
 from edgeseg.runtime.frame.window import REACH
-from edgeseg.runtime.manifest import ModelSpec
+from edgeseg.runtime.spec.manifest import ModelSpec
 
 # Pixels enlarged in one go.
 _STRIP_PX = 1 << 18

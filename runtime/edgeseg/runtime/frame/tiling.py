@@ -14,7 +14,7 @@ import numpy as np
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.frame.padding import round_up
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 
 
 @dataclass(frozen=True)

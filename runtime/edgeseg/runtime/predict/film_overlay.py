@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.runtime.atomic import replacing, write_bytes
 from edgeseg.runtime.errors import DataError, EdgesegError
+from edgeseg.runtime.files.atomic import replacing, write_bytes
 from edgeseg.runtime.predict.outputs import OVERLAYS, mask_file, overlay_film
 from edgeseg.runtime.predict.own_files import encode_own, seal_mp4
 from edgeseg.runtime.text.names import has_bytes

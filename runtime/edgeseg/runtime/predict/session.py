@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.runtime.atomic import write_bytes
-from edgeseg.runtime.commands import BundleChoice
 from edgeseg.runtime.data.imagefile import Frame, read_image, to_color
 from edgeseg.runtime.decision import decide
+from edgeseg.runtime.device.commands import BundleChoice
 from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.files.atomic import write_bytes
 from edgeseg.runtime.frame.intensity import apply_window
 from edgeseg.runtime.predict.film import Film, open_camera, open_film
 from edgeseg.runtime.predict.film_overlay import FilmOverlay

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.runtime.atomic import write_json_text
 from edgeseg.runtime.data.dataset import Color, Sample, check_sizes, read_image
 from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.files.atomic import write_json_text
 from edgeseg.runtime.score.image_score import ImageScore, score_image
 from edgeseg.runtime.text.textfile import read_text
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.data.folder import Description
-from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.score.labels import match_labels
+from edgeseg.runtime.spec.input_spec import InputSpec
 
 # Objects whose size in the picture is off by this much still look the same to a network; training varies it by more.
 _PIXEL_TOLERANCE = 0.05

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.data.dataset import Color, Sample, read_image
 from edgeseg.runtime.data.pixel_hash import short_pixel_hash
 from edgeseg.runtime.data.splits import SPLITS
 from edgeseg.runtime.errors import ManifestError
-from edgeseg.runtime.fields import Fields, read_json_object, show, text
+from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.spec.fields import Fields, read_json_object, show, text
 
 ENTRY = "data/images.json"
 UNKNOWN = "unknown_to_bundle"

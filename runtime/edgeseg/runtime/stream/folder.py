@@ -11,8 +11,8 @@ from time import monotonic
 
 from edgeseg.runtime.data.imagefile import IMAGE_SUFFIXES, read_image
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.predict.inputs import reason_against
+from edgeseg.runtime.spec.input_spec import InputSpec
 from edgeseg.runtime.stream.sources import Item, Source
 
 _LOOK_S = 0.025

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from edgeseg.runtime.data.imagefile import Frame, to_color
-from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.predict.film import Film
+from edgeseg.runtime.spec.input_spec import InputSpec
 
 _FPS_UNKNOWN = 25.0
 

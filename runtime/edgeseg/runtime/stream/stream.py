@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.input_spec import InputSpec
 from edgeseg.runtime.predict.film import Film, open_camera, open_film
+from edgeseg.runtime.spec.input_spec import InputSpec
 from edgeseg.runtime.stream.folder import of_folder
 from edgeseg.runtime.stream.sources import Item, Source, of_film, of_iterable
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from edgeseg.runtime.engines import ENGINES, missing
 from edgeseg.runtime.errors import BackendError
-from edgeseg.runtime.fields import Fields, read_json_object
-from edgeseg.runtime.manifest import Manifest
-from edgeseg.runtime.model_spec import ModelSpec
+from edgeseg.runtime.files.user_cache import cache_folder
+from edgeseg.runtime.spec.fields import Fields, read_json_object
+from edgeseg.runtime.spec.manifest import Manifest
+from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.runtime.trt.gpu import Gpu, find_gpu
-from edgeseg.runtime.user_cache import cache_folder
 
 SUFFIX = ".engine"
 _AGAIN = "Build it again on this machine with edgeseg build."

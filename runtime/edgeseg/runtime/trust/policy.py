@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from edgeseg.runtime.errors import ManifestError, RefusedError, TrustError
-from edgeseg.runtime.fields import Fields, read_json_object, show, text
+from edgeseg.runtime.spec.fields import Fields, read_json_object, show, text
 from edgeseg.runtime.trust.public_key import PublicKey
 from edgeseg.runtime.trust.signature import ROLE
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from edgeseg.runtime.errors import BackendError, BundleError, EdgesegError, LateError, WorkerError
-from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.result import Result
+from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.runtime.worker.answer import WorkerConfig
 from edgeseg.runtime.worker.child import Order
 from edgeseg.runtime.worker.process import Process, by_descriptor

@@ -15,9 +15,9 @@ from edgeseg.runtime.decision import decide
 from edgeseg.runtime.errors import BackendError, EdgesegError, LateError, WorkerError
 from edgeseg.runtime.frame.blank import blank_frame
 from edgeseg.runtime.frame.preprocess import check_frame
-from edgeseg.runtime.model_spec import ModelSpec
 from edgeseg.runtime.ownership import Owned
 from edgeseg.runtime.result import Result
+from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.runtime.worker.answer import Answer, Counts, WorkerConfig
 from edgeseg.runtime.worker.engine import RestartingEngine
 

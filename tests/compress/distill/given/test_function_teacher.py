@@ -21,8 +21,8 @@ from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.hashes import sha256_file
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.files.hashes import sha256_file
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.models import build_model

@@ -19,7 +19,7 @@ from edgeseg.compress.distill.given.onnx_teacher import OnnxTeacher
 from edgeseg.compress.distill.stored_views import ViewOrder, stored_views
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.input_spec import Geometry
+from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.config import AugmentConfig, TrainConfig
 from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.models import SegmentationNet, build_model

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.hashes import sha256_file
+from edgeseg.runtime.files.hashes import sha256_file
 
 CONVERSION = 1  # goes up when equal files come to other tensors of ours
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load, save
 
-from edgeseg.runtime.atomic import write_bytes, write_json
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import EdgesegError, TrainingError
-from edgeseg.runtime.file_kind import kind_of
-from edgeseg.runtime.user_cache import cache_folder
+from edgeseg.runtime.files.atomic import write_bytes, write_json
+from edgeseg.runtime.files.file_kind import kind_of
+from edgeseg.runtime.files.user_cache import cache_folder
 from edgeseg.train.checkpoint import DESCRIPTION, WEIGHTS, checkpoint_meta, load_checkpoint
 from edgeseg.train.models import SegmentationNet
 from edgeseg.train.models.lite_encoder import BN_EPS, PUBLISHED_BN_EPS, encoder_arch

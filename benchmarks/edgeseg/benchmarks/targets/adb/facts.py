@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edgeseg.benchmarks.environment import Device
-from edgeseg.benchmarks.evidence import VARIABLE, Taken, evidence_here
-from edgeseg.benchmarks.machine_state import MachineState
+from edgeseg.benchmarks.machine.environment import Device
+from edgeseg.benchmarks.machine.evidence import VARIABLE, Taken, evidence_here
+from edgeseg.benchmarks.machine.state import MachineState
 from edgeseg.benchmarks.targets.adb.client import Phone
 from edgeseg.runtime.errors import MeasureError
 

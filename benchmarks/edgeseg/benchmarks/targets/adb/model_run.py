@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.job import AnySubject
-from edgeseg.benchmarks.launch import ILLEGAL, how_it_ended
-from edgeseg.benchmarks.result import ModelFile, Row, Status
+from edgeseg.benchmarks.process.job import AnySubject
+from edgeseg.benchmarks.process.launch import ILLEGAL, how_it_ended
+from edgeseg.benchmarks.results.result import ModelFile, Row, Status
+from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.benchmarks.targets.adb.client import Phone
 from edgeseg.benchmarks.targets.adb.delegates import Delegate
 from edgeseg.benchmarks.targets.adb.masks import Feed, agreement, make_feed
 from edgeseg.benchmarks.targets.measurement import Measurement
-from edgeseg.benchmarks.told import Told
 from edgeseg.benchmarks.tools import benchmark_model
 from edgeseg.runtime.errors import EdgesegError, MeasureError
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from edgeseg.benchmarks.harness import refuse_nonsense
-from edgeseg.benchmarks.result import BenchResult, Caution, Row
+from edgeseg.benchmarks.results.result import BenchResult, Caution, Row
 from edgeseg.benchmarks.targets.adb.client import Phone
 from edgeseg.benchmarks.targets.adb.delegates import read_delegates
 from edgeseg.benchmarks.targets.adb.facts import describe_phone, read_evidence, read_heat, read_phone
@@ -23,7 +23,7 @@ from edgeseg.benchmarks.targets.measurement import Measurement
 from edgeseg.benchmarks.targets.owner import this_job
 from edgeseg.benchmarks.targets.target import Progress, Wishes
 from edgeseg.runtime.errors import ConfigError, MeasureError
-from edgeseg.runtime.hashes import sha256_file
+from edgeseg.runtime.files.hashes import sha256_file
 
 _PLACE = "/data/local/tmp/edgeseg"  # where any program may be run without root
 _MODELS = "https://ai.google.dev/edge/litert/models/measurement"

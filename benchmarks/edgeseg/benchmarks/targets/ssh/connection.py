@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from edgeseg.benchmarks.events import EVENT_MARK
+from edgeseg.benchmarks.process.events import EVENT_MARK
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.runtime.errors import MeasureError
 

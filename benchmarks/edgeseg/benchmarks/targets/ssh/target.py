@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edgeseg.benchmarks.result import BenchResult
-from edgeseg.benchmarks.result_file import from_json
+from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result_file import from_json
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement, job_id
 from edgeseg.benchmarks.targets.owner import owner, this_job
@@ -22,7 +22,7 @@ from edgeseg.benchmarks.targets.ssh.connection import Connection, LinkError, too
 from edgeseg.benchmarks.targets.target import Progress, Wishes
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ConfigError, MeasureError
-from edgeseg.runtime.hashes import sha256_file
+from edgeseg.runtime.files.hashes import sha256_file
 
 _OLDEST = (3, 10)
 # Without contact for so long, the host gives up; the bench goes on there, and the same command finds it [s].

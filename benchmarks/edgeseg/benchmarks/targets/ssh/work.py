@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.events import EVENT_MARK
+from edgeseg.benchmarks.process.events import EVENT_MARK
 
 
 def work(folder: Path, held: tuple[int, ...]) -> int:

@@ -19,7 +19,7 @@ from edgeseg.compress.distill.given.given_teacher import GivenTeacher
 from edgeseg.compress.distill.given.named_function import TeacherFunction, importable_here
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.hashes import sha256_file
+from edgeseg.runtime.files.hashes import sha256_file
 
 # What each module was when this process imported it: Python would not import it again.
 _IMPORTED: dict[str, str] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgeseg.compress.distill.given.named_function import TeacherFunction
 from edgeseg.runtime.data.dataset import DataSet, file_hash
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of
+from edgeseg.runtime.files.file_kind import kind_of
 
 
 def teacher_file(data: DataSet, given: str | None) -> Path | None:

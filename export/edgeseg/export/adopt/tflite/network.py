@@ -17,8 +17,8 @@ from edgeseg.export.tflite import flatbuffer
 from edgeseg.runtime.backends.litert import import_interpreter
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.file_kind import kind_of, refusal
-from edgeseg.runtime.model_spec import Precision
+from edgeseg.runtime.files.file_kind import kind_of, refusal
+from edgeseg.runtime.spec.model_spec import Precision
 
 _INTEGERS = {schema.TensorType.INT8, schema.TensorType.UINT8}
 

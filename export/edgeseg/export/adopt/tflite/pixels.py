@@ -16,7 +16,7 @@ from edgeseg.export.adopt.tflite.network import TfliteNetwork, quantised
 from edgeseg.export.adopt.tflite.words import scale_of
 from edgeseg.export.tflite import flatbuffer
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.runtime.model_spec import Decision, ModelSpec
+from edgeseg.runtime.spec.model_spec import Decision, ModelSpec
 
 _TYPE = schema.TensorType
 _INTEGERS = {_TYPE.INT8: np.int8, _TYPE.UINT8: np.uint8}

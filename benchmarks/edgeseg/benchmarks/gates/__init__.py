@@ -1,0 +1,1 @@
+"""Limits that a new model must keep against an old one measured beside it."""

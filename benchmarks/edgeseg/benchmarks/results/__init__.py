@@ -1,0 +1,1 @@
+"""Results: raw samples, rows, the JSON document, and those of other tools."""

@@ -1,0 +1,207 @@
+"""The result of a measurement: one row per subject, the machine, and every raw sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import median_low
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.engine_only.spec import EngineSpec
+from edgeseg.benchmarks.meters.energy import Energy, energy_of
+from edgeseg.benchmarks.meters.trace import PowerTrace
+from edgeseg.benchmarks.results.samples import STAGES, Cold, ProcessRun
+from edgeseg.benchmarks.results.told import Told
+from edgeseg.benchmarks.stats import Distribution, describe
+from edgeseg.benchmarks.timing.scenario import deadline_of, outcome
+from edgeseg.benchmarks.timing.sustained import sustained_of
+from edgeseg.runtime.errors import MeasureError
+
+# 2: every row says its evidence; another tool's figures, without samples, have a place (`told`). Reads 1 as well.
+SCHEMA_VERSION = 2
+
+Status = Literal["ok", "unsupported", "failed"]
+Evidence = Literal["device", "emulated", "replayed", "estimate", "imported"]
+Pipeline = Literal["pre + infer + post", "engine only"]
+WHOLE_PIPELINE: Pipeline = "pre + infer + post"
+ENGINE_ONLY: Pipeline = "engine only"
+
+
+@dataclass(frozen=True)
+class TestFrame:
+    """The one decoded frame everything was timed on: a name without its folder, its pixels' hash, its shape."""
+
+    __test__ = False  # no test case, whatever pytest makes of the name
+
+    name: str
+    sha256: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The file that was measured; hash and bytes are of that very file, `None` where another tool measured it."""
+
+    sha256: str | None
+    bytes: int | None
+    params: int | None = None
+    macs: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one subject.
+
+    Attributes:
+        name: The subject's name.
+        status: `ok`; `unsupported` where this machine lacks its engine; `failed` where it broke.
+        reason: Why it is not `ok`, else `None`.
+        model: The file.
+        backend: The engine asked for; `cold.engine` is the one that ran.
+        precision: Of the file; `None` where it does not say.
+        threads: Given to the engine.
+        cold: Load time, first call, memory.
+        processes: The samples, one entry per fresh process.
+        accuracy: What the bundle says of this file.
+        engine_only: What the engine was fed where it was timed alone; `None` in a pipeline.
+        told: Another tool's figures in the place of samples, one entry per process.
+    """
+
+    name: str
+    status: Status
+    reason: str | None
+    model: ModelFile
+    backend: str
+    precision: str | None
+    threads: int | None
+    cold: Cold | None = None
+    processes: tuple[ProcessRun, ...] = ()
+    accuracy: Mapping[str, object] | None = None
+    engine_only: EngineSpec | None = None
+    told: tuple[Told, ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are times, samples or another tool's figures."""
+        return bool(self.processes or self.told)
+
+    @property
+    def told_ms(self) -> float | None:
+        """The typical time that another tool told [ms]: of its processes' the median one."""
+        typical = [time for one in self.told if (time := one.typical_ms) is not None]
+        return median_low(typical) if typical else None
+
+    def nested_ms(self, stage: str = "total") -> list[list[npt.NDArray[np.float64]]]:
+        """Samples of a stage [ms] by process and block."""
+        return [[block.stage_ms(stage) for block in process.blocks] for process in self.processes]
+
+    def samples_ms(self, stage: str = "total") -> npt.NDArray[np.float64]:
+        """All samples of a stage [ms], shape (n,), in the order they were taken."""
+        blocks = [block for process in self.nested_ms(stage) for block in process]
+        return np.concatenate(blocks) if blocks else np.empty(0)
+
+    def distribution(self, stage: str = "total") -> Distribution | None:
+        """Order statistics of a stage [ms], or `None` without samples."""
+        if self.engine_only and stage in ("pre", "post"):
+            return None
+        samples = self.samples_ms(stage)
+        return describe(samples) if samples.size else None
+
+    def step_values(self) -> dict[str, Any]:
+        """The keys of a report's step row that come from here: `latency_ms` by stage, memory, load, first call."""
+        latency = {}
+        for stage in STAGES:
+            found = self.distribution(stage)
+            latency[stage] = None if found is None else {"p50": found.p50, "p90": found.p90, "n": found.n}
+        return {
+            "latency_ms": latency if self.processes else None,
+            "peak_memory_mib": self.cold.peak_mib if self.cold else None,
+            "load_ms": self.cold.load_ms if self.cold else None,
+            "first_inference_ms": self.cold.first_inference_ms if self.cold else None,
+        }
+
+
+@dataclass(frozen=True)
+class Caution:
+    """Something that weakens the numbers: which check, of which subject (`None` = the machine), what to do."""
+
+    check: str
+    subject: str | None
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """One measurement.
+
+    Attributes:
+        created: Date and time, UTC, ISO 8601.
+        evidence: Where the numbers come from; `device` = measured on the machine of `device`.
+        config: The settings; `None` where another tool measured.
+        frame: The test frame; `None` where engines were timed alone, each on made-up inputs.
+        device: The machine (`environment.Device` as JSON).
+        software: Versions.
+        before: The machine's state before, as JSON.
+        after: The machine's state after, as JSON.
+        duration_s: Wall time of the whole measurement [s].
+        rows: One per subject, in the order they were given.
+        warnings: What weakens the numbers.
+        power: Every reading of the power meter, `None` without one.
+        no_power: Why there is none.
+    """
+
+    created: str
+    evidence: Evidence
+    config: HarnessConfig | None
+    frame: TestFrame | None
+    device: Mapping[str, Any]
+    software: Mapping[str, str]
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    duration_s: float
+    rows: tuple[Row, ...]
+    warnings: tuple[Caution, ...] = ()
+    power: PowerTrace | None = None
+    no_power: str = "no power meter was named"
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What a total is the time of."""
+        return ENGINE_ONLY if self.frame is None else WHOLE_PIPELINE
+
+    def energy(self, row: Row) -> Energy | str:
+        """The energy per inference of one of the rows, or the reason why there is none."""
+        if self.power is None:
+            return self.no_power
+        return energy_of(row.processes, self.power) if row.processes else "nothing was measured"
+
+    def scenario_values(self, row: Row) -> dict[str, Any]:
+        """The keys `scenario` and `deadline` of a row, JSON-able."""
+        if not row.processes or self.config is None:
+            return {"scenario": None, "deadline": None}
+        found = outcome(self.config.scenario, row.processes)
+        if self.config.scenario == "sustained":
+            found |= sustained_of(row.processes[0], self.power)
+        late = deadline_of(row.samples_ms(), self.config.deadline_ms) if self.config.deadline_ms else None
+        return {"scenario": found, "deadline": late.to_json() if late else None}
+
+    def row(self, name: str) -> Row:
+        """The row of that name.
+
+        Raises:
+            MeasureError: There is none.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        known = ", ".join(row.name for row in self.rows)
+        raise MeasureError(f"no row is named {name!r}; this result has {known}")
+
+    def with_warnings(self, warnings: tuple[Caution, ...]) -> BenchResult:
+        """The same result with these warnings."""
+        return replace(self, warnings=warnings)

@@ -1,0 +1,1 @@
+"""What the commands say to people, and how far they are."""

@@ -1,0 +1,64 @@
+"""What a run of the chain prints at its end: the table, what ships, and where everything is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgeseg.pipeline.learned.told import warning_lines
+from edgeseg.pipeline.report.duration import duration
+from edgeseg.pipeline.report.fields import number
+from edgeseg.pipeline.text.step_table import step_table
+
+if TYPE_CHECKING:
+    from edgeseg.pipeline.plan.run import RunResult
+
+
+def run_json(result: RunResult) -> dict[str, Any]:
+    """The places of everything and the report as it is on disk; what there is none of after `--only` is None."""
+    done = result.report is not None
+    return {
+        "report_json": str(result.report_json) if done else None,
+        "report_html": str(result.report_html) if done else None,
+        "bundle": str(result.bundle) if result.bundle is not None else None,
+        "gate_failed": result.gate_failed,
+        "ran": result.chain.ran,
+        "reused": result.chain.reused,
+        "report": result.report,
+    }
+
+
+def run_text(result: RunResult, only: str | None) -> RenderableType:
+    """The step table and the paths; after `--only` the place of that step's files."""
+    ran = f"{len(result.chain.ran)} steps run, {len(result.chain.reused)} reused"
+    if result.report is None:
+        return Text(f"{only or 'the chain'}: done ({ran}), in {result.report_json.parent / 'steps' / (only or '')}")
+    took = duration(number(result.report, "total_wall_s"))
+    lines = [
+        f"report  {result.report_html}",
+        f"        {result.report_json}",
+        f"bundle  {result.bundle or 'none: nothing passed its gates'}{_doubt(result)}",
+        f"steps   {ran}" + (f"; all of them took {took}" if took else ""),
+    ]
+    last = _search(result.report.get("search"))
+    last += [Text("a gate failed: nothing ships (exit code 3)", "bold yellow")] if result.gate_failed else []
+    return Group(step_table(result.report), Text(""), *map(Text, lines), *last, *warning_lines(result.report))
+
+
+def _search(found: dict[str, Any] | None) -> list[Text]:
+    """What the search for the budget came to, and why a baseline was not in it."""
+    if not found:
+        return []
+    lines = [Text(f"search  {found['sentence']}"), Text(f"        {found['detail']}")]
+    missing = found.get("missing_baselines") or {}
+    lines += [Text(f"        {name}: {why}", "dim") for name, why in missing.items()]
+    error = found["prediction"]["median_error"]
+    if error is not None:
+        lines.append(Text(f"        predicted against measured latency: median error {error:.1%}"))
+    return lines
+
+
+def _doubt(result: RunResult) -> str:
+    return " (no variant in it holds all budgets)" if result.bundle and result.gate_failed else ""

@@ -1,0 +1,1 @@
+"""From a bundle or a step's folder to an open engine."""

@@ -1,0 +1,1 @@
+"""The descriptions that travel with a model: manifest, model spec, input spec."""

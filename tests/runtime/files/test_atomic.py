@@ -1,0 +1,85 @@
+"""A file is old or new, never half."""
+
+import errno
+import json
+
+import numpy as np
+import pytest
+
+from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.files import atomic
+
+
+def test_writes_text_bytes_and_json_and_makes_folders(tmp_path):
+    atomic.write_bytes(tmp_path / "a" / "b.bin", b"\x00\x01")
+    atomic.write_text(tmp_path / "t.txt", "Grüße\r\n")
+    atomic.write_json(tmp_path / "j.json", {"b": 1, "a": None})
+    assert (tmp_path / "a" / "b.bin").read_bytes() == b"\x00\x01"
+    assert (tmp_path / "t.txt").read_bytes() == "Grüße\r\n".encode()
+    assert list(json.loads((tmp_path / "j.json").read_text())) == ["b", "a"]
+
+
+def test_a_writer_may_choose_its_format_by_the_temporary_suffix(tmp_path):
+    with atomic.replacing(tmp_path / "x.npz") as tmp:
+        np.savez(tmp, a=np.arange(3))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
+    target = tmp_path / "kept.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic.replacing(target) as tmp:
+        tmp.write_text("half")
+        raise RuntimeError("killed here")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("number", "says"), [(errno.ENOSPC, "No space left"), (errno.EACCES, "No permission"), (errno.EDQUOT, "free some")]
+)
+def test_a_full_disk_is_said_plainly_and_loses_nothing(tmp_path, monkeypatch, number, says):
+    target = tmp_path / "kept.txt"
+    target.write_text("old")
+
+    def full(_):
+        raise OSError(number, "as the system says it")
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(EdgesegError, match=says) as caught:
+        atomic.write_text(target, "new")
+    assert str(target) in str(caught.value)
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
+    atomic.write_json(tmp_path / "j.json", 1)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        atomic.write_json(tmp_path / "j.json", float("nan"))
+    assert (tmp_path / "j.json").read_text() == "1\n"
+
+
+def test_a_file_where_a_folder_should_be_is_told(tmp_path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(EdgesegError, match="Cannot write"):
+        atomic.write_text(tmp_path / "file" / "inside.txt", "y")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(EdgesegError, match="Cannot write"):
+        atomic.write_text(tmp_path / "folder", "y")
+
+
+def test_a_name_too_long_is_told_by_the_name_that_was_asked_for(tmp_path) -> None:
+    with pytest.raises(EdgesegError, match=r"xxx\.png: the name is too long for this disk"):
+        atomic.write_bytes(tmp_path / ("x" * 252 + ".png"), b"")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_temporary_file_that_cannot_be_removed_hides_no_cause(tmp_path, monkeypatch) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for name in ("write_bytes", "unlink"):
+        monkeypatch.setattr(f"pathlib.Path.{name}", read_only)
+    with pytest.raises(EdgesegError, match=r"No permission to write .*x\.bin: choose another output folder"):
+        atomic.write_bytes(tmp_path / "x.bin", b"")
