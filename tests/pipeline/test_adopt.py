@@ -148,8 +148,10 @@ def test_only_its_own_folder_is_replaced(data: DataSet, tmp_path: Path) -> None:
         write_step(step, mine / "notes.txt")
     with pytest.raises((EdgesegError, OSError)):
         write_step(step, mine / "notes.txt" / "below")
-    for _ in range(2):
-        write_step(step, tmp_path / "new")
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    for name in ("new", "new", "link"):
+        write_step(step, tmp_path / name)
+    assert (tmp_path / "link").is_symlink()
     assert sorted(one.name for one in (tmp_path / "new").iterdir()) == ["adopted.json", "model.onnx", "spec.json"]
     assert sorted(one.name for one in mine.iterdir()) == ["notes.txt"]
     assert not [one for one in tmp_path.iterdir() if one.name.endswith(".tmp")]

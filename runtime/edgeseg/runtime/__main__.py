@@ -83,14 +83,14 @@ def _command(
     return command
 
 
-def _add_bundle(command: argparse.ArgumentParser) -> None:
-    command.add_argument("bundle", metavar="BUNDLE", type=Path, help="the .edgeseg file, or a step's folder")
+def _add_bundle(command: argparse.ArgumentParser, or_else: str = ", or a step's folder") -> None:
+    command.add_argument("bundle", metavar="BUNDLE", type=Path, help=f"the .edgeseg file{or_else}")
     command.add_argument("--threads", type=_positive, help="threads of the engine (default: all cores, at most 4)")
 
 
 def _add_verify(commands: Any) -> None:
     verify = _command(commands, "verify", "check hashes and signatures, and re-run the golden inputs", _verify)
-    _add_bundle(verify)
+    _add_bundle(verify, or_else="")
     trust = "ask for a signature by this .pub file; may be repeated, any of them will do"
     verify.add_argument("--trust", metavar="KEY", type=Path, action="append", default=[], help=trust)
     policy = "what is asked for (default: the file EDGESEG_POLICY names, else /etc/edgeseg/policy.json)"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.frame import preprocess
 from edgeseg.runtime.frame.preprocess import prepare, resize, to_color
+from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 GEOMETRIES = (Geometry("native"), Geometry("resize", 40, 72), Geometry("tile", tile_px=64, overlap_px=16))
@@ -160,6 +161,17 @@ def test_halving_averages_two_by_two_as_long_as_twice_the_size_is_left() -> None
         wanted = (wanted.reshape(len(wanted) // 2, 2, -1, 2).sum(axis=(1, 3)) + 2) // 4
     np.testing.assert_array_equal(resize(image, 16, 24, "halving"), wanted)
     np.testing.assert_array_equal(resize(image, 10, 20, "halving"), resize(wanted.astype(np.uint8), 10, 20, "linear"))
+
+
+def test_halving_keeps_no_memory_for_each_size_it_has_seen() -> None:
+    scratch, spec = Scratch(), InputSpec("gray", Geometry("resize", 32, 32, interpolation="halving"), 32)
+    sizes = [(200 + side, 300 - side) for side in range(0, 40, 3)]
+    for shape in sizes:
+        frame = np.random.default_rng(shape[0]).integers(0, 256, shape, np.uint8)
+        prepared = prepare(frame, spec, scratch).tensor[0, :, :, 0]
+        np.testing.assert_array_equal(prepared, resize(frame, 32, 32, "halving"))
+    kept = sum(memory.nbytes for memory in scratch._memory.values())
+    assert kept < max(height * width for height, width in sizes)
 
 
 def test_halving_one_side_alone_averages_along_it() -> None:

@@ -6,6 +6,7 @@ The training loader, calibration, scoring and the Segmenter all use these functi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import cv2
@@ -194,7 +195,7 @@ def _resized(image: np.ndarray, geometry: Geometry, scratch: Scratch) -> np.ndar
 
 def _halved(image: np.ndarray, height_px: int, width_px: int, scratch: Scratch) -> np.ndarray:
     """Halve each side as long as it is at least twice as long as wanted; an odd side to the whole number below."""
-    while True:
+    for level in count():
         height, width = image.shape[:2]
         down, across = (2 if height >= 2 * height_px else 1), (2 if width >= 2 * width_px else 1)
         if down == across == 1:
@@ -203,9 +204,10 @@ def _halved(image: np.ndarray, height_px: int, width_px: int, scratch: Scratch) 
         # one side alone, or an odd one, it is fast at `linear`, which is the mean of two again, or close to it.
         exact = down == across == 2 and height % 2 == width % 2 == 0
         size = (height // down, width // across)
-        out = scratch.array(f"halved to {size}", (*size, *image.shape[2:]), image.dtype)
+        out = scratch.array(f"halved {level}", (*size, *image.shape[2:]), image.dtype)
         kind = cv2.INTER_AREA if exact else cv2.INTER_LINEAR_EXACT
         image = cv2.resize(image, size[::-1], dst=out, interpolation=kind)
+    raise AssertionError("count() has no end")
 
 
 def check_frame(frame: object, window: IntensityWindow | None = None) -> None:
