@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeseg.benchmarks.results.result import BenchResult, ModelFile, Row
-from edgeseg.benchmarks.tools import TOOLS
+from edgeseg.benchmarks.tools import TOOLS, Read
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
 from edgeseg.runtime.errors import EdgesegError, MeasureError
 from edgeseg.runtime.files.file_kind import kind_of, refusal
@@ -61,14 +61,10 @@ def _text(path: Path) -> str:
         raise MeasureError(f"{path} cannot be read: {error}") from error
 
 
-def _read(path: Path, name: str, text: str, read: object) -> list[ForeignRow]:
-    assert callable(read)
+def _read(path: Path, name: str, text: str, read: Read) -> list[ForeignRow]:
     try:
-        rows: list[ForeignRow] = read(text)
-        return rows
-    except EdgesegError as error:
-        raise MeasureError(f"{path} ({name}): {error}") from error
-    except ValueError as error:
+        return read(text)
+    except (EdgesegError, ValueError) as error:
         raise MeasureError(f"{path} ({name}): {error}") from error
 
 
