@@ -112,18 +112,18 @@ def test_what_cannot_be_packed(folder: Path, data: DataSet, tmp_path: Path) -> N
 
 def test_the_int8_doctor_gives_a_folder_back(folder: Path, data: DataSet, tmp_path: Path) -> None:
     order = int8.DoctorOrder(str(folder), data.root, runs=tmp_path, threads=1)
-    patient, out, _ = int8.open_file(order)
-    kinds = [name.split("_")[0] for name in patient.layers()]
-    assert kinds == ["Conv", "Conv"]  # what its pixels are scaled by is no layer, though Mul and Add can be
-    made = patient.deliver(frozenset(), out)
+    with int8.open_file(order) as (patient, out, _):
+        kinds = [name.split("_")[0] for name in patient.layers()]
+        assert kinds == ["Conv", "Conv"]  # what its pixels are scaled by is no layer, though Mul and Add can be
+        made = patient.deliver(frozenset(), out)
     assert made == tmp_path / "net" / "net-int8"
     with Segmenter.open(made) as segmenter:
         assert segmenter.spec.precision == "int8"
         image = read_image(data.samples[0].image, data.color)
         assert (segmenter(image).mask != truth(image, 1)).mean() < 0.02
     three = write_data(tmp_path / "three", 3)
-    with pytest.raises(ConfigError, match=r"K = \[3\]"):
-        int8.open_file(dataclasses.replace(order, data=three.root))
+    with pytest.raises(ConfigError, match=r"K = \[3\]"), int8.open_file(dataclasses.replace(order, data=three.root)):
+        pass
 
 
 def test_classes_of_another_order_are_refused(folder: Path, data: DataSet, tmp_path: Path) -> None:
@@ -132,8 +132,10 @@ def test_classes_of_another_order_are_refused(folder: Path, data: DataSet, tmp_p
     other.mkdir()
     (other / "model.onnx").write_bytes((folder / "model.onnx").read_bytes())
     (other / "spec.json").write_text(json.dumps(spec | {"classes": ["kind1", "background"]}))
-    with pytest.raises(ConfigError, match="kind1, background, discs has background, kind1"):
-        int8.open_file(int8.DoctorOrder(str(other), data.root, runs=tmp_path))
+    asked = int8.DoctorOrder(str(other), data.root, runs=tmp_path)
+    refused = pytest.raises(ConfigError, match="kind1, background, discs has background, kind1")
+    with refused, int8.open_file(asked):
+        pass
 
 
 def test_only_its_own_folder_is_replaced(data: DataSet, tmp_path: Path) -> None:

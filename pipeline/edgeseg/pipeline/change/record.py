@@ -160,8 +160,9 @@ def _figures(accuracy: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(_number(accuracy[key]) for key in ("dice_mean", "region_recall", "false_regions_per_negative_frame"))
 
 
-def _number(value: float | None) -> str:
-    return _MISSING if value is None else f"{value:.3f}"
+def _number(value: float | str | None) -> str:
+    """A figure; of false regions words stand in its place where no frame is clean."""
+    return f"{value:.3f}" if isinstance(value, float | int) else _MISSING
 
 
 def _value(value: object) -> str:
