@@ -115,7 +115,7 @@ def test_where_nothing_can_be_kept_it_is_measured_each_time(
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     assert opened(bundle) == "onnx-fp32" and len(measured) == 3
-    with pytest.raises(ConfigError, match="no home folder.*XDG_CACHE_HOME"):
+    with pytest.raises(ConfigError, match=r"no home folder.*XDG_CACHE_HOME"):
         cache_folder("variants")
 
 
