@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import pwd
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgeseg.runtime import Segmenter
+from edgeseg.runtime import Segmenter, Worker, WorkerConfig
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.user_cache import cache_folder
 from edgeseg.runtime.opening import fastest, selection
@@ -52,6 +55,7 @@ def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
     for variant in manifest["variants"]:
         if variant["name"] == SLOW:
             variant["sha256"], variant["bytes"] = hashlib.sha256(content).hexdigest(), len(content)
+            variant["needs"] = []  # of no processor: another process does not see the one that is pretended
     changed = {f"variants/{SLOW}.onnx": content, "manifest.json": json.dumps(manifest).encode()}
     return write(tmp_path / "slow.edgeseg", summed(entries | changed))
 
@@ -132,3 +136,13 @@ def test_what_a_gate_refused_is_not_asked(tiny_bundle: Path) -> None:
     first, second = manifest.variants
     manifest = dataclasses.replace(manifest, variants=(dataclasses.replace(first, measured=(row,)), second))
     assert [one.name for one in accepted(manifest)] == [second.name]
+
+
+def test_a_worker_started_again_stays_with_what_was_measured(bundle: Path, stripes) -> None:
+    with Worker.open(bundle, "fastest", 1, WorkerConfig(hang_s=600, start_s=600)) as worker:
+        assert worker.describe()["variant"] == "onnx-fp32"
+        shutil.rmtree(cache_folder("variants"))
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        assert worker(stripes).tries == 2
+        assert worker.describe()["variant"] == "onnx-fp32" and not cache_folder("variants").exists()
