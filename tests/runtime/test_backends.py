@@ -117,6 +117,24 @@ def test_threads_are_few_and_at_least_one(model: Model, threads: int) -> None:
     assert 1 <= default_threads() <= 4
 
 
+@pytest.mark.parametrize("newer", ["version", "operator", "schema"])
+def test_a_tflite_file_that_is_newer_than_the_interpreter_says_so(tiny_tflite: Model, newer: str) -> None:
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    path, spec = tiny_tflite
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(path.read_bytes()), 0))
+    if newer == "version":
+        model.operatorCodes[0].version = 99
+    elif newer == "operator":
+        model.operatorCodes[0].builtinCode, model.operatorCodes[0].deprecatedBuiltinCode = 250, 127
+    else:
+        model.version = 4
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(BackendError, match=r"newer than this ai-edge-litert: run pip install -U ai-edge-litert"):
+        open_backend(bytes(builder.Output()), spec)
+
+
 def test_a_fixed_tflite_file_names_the_shape_it_takes(tiny_tflite: Model) -> None:
     with open_backend(*tiny_tflite) as backend, pytest.raises(BackendError, match="64, 64"):
         backend.infer(np.zeros((1, 32, 32, 1), np.uint8))

@@ -129,7 +129,8 @@ def _instead_of(needed: argparse.Action) -> Callable[[str], int]:
 
 
 def _add_variant(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--variant", metavar="NAME", help="variant to run (default: the best one here)")
+    variants = "variant to run, or 'fastest' to have it measured here once (default: the best one here)"
+    command.add_argument("--variant", metavar="NAME", help=variants)
 
 
 def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:

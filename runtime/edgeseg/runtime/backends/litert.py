@@ -30,7 +30,8 @@ class LiteRtBackend(Backend):
             interpreter = interpreter_class(model_content=content, num_threads=self.threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as err:
-            raise BackendError(f"{self.engine} refused the model: {condensed(err)}. Export it again.") from err
+            message = condensed(err)
+            raise BackendError(f"{self.engine} refused the model: {message}. {self._remedy(message)}") from err
         self._interpreter: Any = interpreter
         self._check_tensors()
         self._input_index = interpreter.get_input_details()[0]["index"]
@@ -65,6 +66,12 @@ class LiteRtBackend(Backend):
         interpreter.resize_tensor_input(self._input_index, shape)
         interpreter.allocate_tensors()
         self._shape = shape
+
+    def _remedy(self, message: str) -> str:
+        if "newer model" in message or "schema version" in message:
+            package = self.engine.partition(" ")[0]
+            return f"The file is newer than this {package}: run pip install -U {package}, or choose another variant."
+        return "Export it again."
 
     def _check_tensors(self) -> None:
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
