@@ -186,6 +186,11 @@ def test_a_pinned_key_on_the_command_line(bundle: Path, tiny_bundle: Path, keys:
     assert "a private key" in capsys.readouterr().err
 
 
+def test_a_key_may_be_pinned_twice(keys: Keys) -> None:
+    public = keys["release"][0].with_suffix(".pub")
+    assert [one.key for one in ANY.trusting([public, public]).keys] == [keys["release"][1]]
+
+
 def test_a_signature_without_a_trusted_key_is_not_checked(bundle: Path) -> None:
     report = verify_bundle(bundle)
     assert verify_code(report) == 3 and not report["signed"]

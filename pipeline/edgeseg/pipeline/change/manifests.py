@@ -11,8 +11,8 @@ from edgeseg.runtime.spec.manifest import Manifest
 ADDED, REMOVED = "added", "removed"
 AREAS = ("bundle", "recipe", "input", "thresholds", "data", "weights", "variants")
 
-# Values of a manifest that stand for themselves, by the area they are told under; the others are lists. Its format and identity are not
-# among them: they differ between any two.
+# Values of a manifest that stand for themselves, by the area they are told under; the other areas are lists. Its format
+# and identity are not among them: they differ between any two.
 _AREAS = {
     "bundle": ("name", "bundle_version", "intended_use", "edgeseg_version", "git_commit"),
     "recipe": ("recipe_sha256",),

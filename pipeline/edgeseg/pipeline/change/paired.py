@@ -94,9 +94,10 @@ def paired_differences(old: Path, new: Path, order: Pairing, progress: Progress 
 
     Returns:
         `data content_sha256 split split_reason notes not_checked n_images n_groups`; `old` and `new` with `variant
-        engine accuracy warnings` (images it was trained on among them) and `made_of_this_data`; `dice_drop` and `region_recall_drop` from old to new, positive
-        where the new one is lower, as `drops.dice_drop` gives them; `n_decisions_flipped`, `n_masks_flipped` and
-        `flipped`: every image with another decision or mask, decisions first, then by the share that changed.
+        engine accuracy warnings` (images it was trained on among them) and `made_of_this_data`; `dice_drop` and
+        `region_recall_drop` from old to new, positive where the new one is lower, as `drops.dice_drop` gives them;
+        `n_decisions_flipped`, `n_masks_flipped` and `flipped`: every image with another decision or mask, decisions
+        first, then by the share that changed.
 
     Raises:
         ConfigError: If the two have other classes, or there is no such split.

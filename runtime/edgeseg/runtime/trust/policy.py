@@ -127,8 +127,8 @@ class Policy:
 
     def trusting(self, files: Sequence[Path]) -> Policy:
         """This policy, but asking for a signature by one of these .pub files; without files as it is."""
-        keys = tuple(TrustedKey(file.name, PublicKey.from_file(file)) for file in files)
-        return replace(self, require_signature=True, keys=keys) if keys else self
+        keys = {key: TrustedKey(file.name, key) for file in files for key in [PublicKey.from_file(file)]}
+        return replace(self, require_signature=True, keys=tuple(keys.values())) if keys else self
 
     def check_folder(self, folder: Path) -> None:
         """Refuse a model outside a bundle where signatures are required; raises RefusedError."""
