@@ -92,7 +92,12 @@ def test_it_is_packed_verified_and_run(folder: Path, data: DataSet, tmp_path: Pa
         assert test["dice_mean"] > 0.9
         assert test["dice_interval"]["lo95"] <= test["dice_mean"] <= test["dice_interval"]["hi95"]
         assert opened.manifest.data[0]["used_for"] == "scores"
-        assert opened.manifest.bundle_version == "1.4"
+        assert opened.manifest.bundle_version == "1.4" and opened.manifest.previous_bundle is None
+        first = opened.manifest.bundle_id
+    later = tmp_path / "later.edgeseg"
+    assert edgeseg("pack", folder, "--data", data.root, "--out", later, "--replaces", bundle).exit_code == 0
+    record = json.loads(edgeseg("diff", bundle, later, "--json").stdout)
+    assert record["replaces"] is True and record["new"]["bundle_id"] != record["old"]["bundle_id"] == first
     assert edgeseg("verify", bundle, "--allow-unsigned").exit_code == 0
     assert edgeseg("predict", folder, data.samples[0].image, "--out", tmp_path / "masks").exit_code == 0
     mask = cv2.imread(str(tmp_path / "masks" / f"{data.samples[0].stem}.png"), cv2.IMREAD_UNCHANGED)

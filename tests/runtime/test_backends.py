@@ -297,3 +297,19 @@ def test_a_signal_finds_its_stack_after_another_thread_has_closed(model: Model) 
     given = pickle.dumps(model)
     done = subprocess.run([sys.executable, "-c", CLOSED_ELSEWHERE], input=given, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (0, b"heard\n"), done.stderr.decode()
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_weights_in_another_file_are_refused_though_they_lie_where_an_engine_looks(
+    tiny_onnx: Callable[..., Model], backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No hash of a bundle covers them, and whoever starts the runtime in another folder starts another network."""
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    path, spec = tiny_onnx()
+    model = tmp_path / "split.onnx"
+    onnx.save(onnx.load(path), model, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    monkeypatch.chdir(tmp_path)
+    for given in (model, model.read_bytes()):
+        with pytest.raises(BackendError, match=r"keeps weights in another file \(weights\.bin\).*as one file"):
+            open_backend(given, dataclasses.replace(spec, backend=backend))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -116,11 +117,15 @@ def test_its_masks_and_decisions_are_the_runtime_s(case: str, tmp_path: Path) ->
     assert refused.returncode == 1 and refused.stderr.startswith("error: contract.json: expected a binary PGM")
     absent = segment(out, "absent.pgm")
     assert absent.returncode == 1 and "absent.pgm: cannot be read" in absent.stderr
+    highest = 255 if spec.input.window is None else 65535
+    (out / "claims.pgm").write_bytes(b"P5 65536 65536 %d\n" % highest + bytes(99))
+    cut = segment(out, "claims.pgm", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32)))
+    assert cut.returncode == 1 and "claims.pgm: ends before its last pixel" in cut.stderr
 
 
-def segment(folder: Path, frame: str) -> subprocess.CompletedProcess[str]:
+def segment(folder: Path, frame: str, **options: Any) -> subprocess.CompletedProcess[str]:
     words = ["./segment", str(_LIBRARY), "model.onnx", frame, "mask.pgm"]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, **options)
 
 
 def test_the_contract_names_what_it_is_of(tmp_path: Path) -> None:

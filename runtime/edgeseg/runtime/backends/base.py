@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.runtime.cores import MOST_THREADS, default_threads
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import BackendError, FrameError
+from edgeseg.runtime.files.onnx_header import weights_elsewhere
 from edgeseg.runtime.ownership import Owned
 from edgeseg.runtime.spec.manifest import ModelSpec
 
@@ -25,7 +27,8 @@ class Backend(Owned, ABC):
         threads: Threads the engine may use; None takes `default_threads()`.
 
     Raises:
-        BackendError: If the engine refuses the file, or its tensors are not those of the spec.
+        BackendError: If the engine refuses the file, its tensors are not those of the spec, or weights of it are in
+            another file.
 
     Attributes:
         spec: Description of the file.
@@ -44,6 +47,10 @@ class Backend(Owned, ABC):
         self.threads = threads or default_threads()
         self._running = False
         content = _read(model)
+        if ".onnx" in ENGINES[spec.backend].suffixes and (outside := weights_elsewhere(content)):
+            # An engine would take them from wherever it is started, whatever stands there.
+            found = f"The model keeps weights in another file ({outside[0]}), which its own hash does not cover"
+            raise BackendError(f"{found}. Save it as one file: onnx.save(onnx.load('model.onnx'), 'one.onnx').")
         try:
             self._open(content)
         except MemoryError as err:
