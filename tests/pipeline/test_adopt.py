@@ -92,7 +92,12 @@ def test_it_is_packed_verified_and_run(folder: Path, data: DataSet, tmp_path: Pa
         assert test["dice_mean"] > 0.9
         assert test["dice_interval"]["lo95"] <= test["dice_mean"] <= test["dice_interval"]["hi95"]
         assert opened.manifest.data[0]["used_for"] == "scores"
-        assert opened.manifest.bundle_version == "1.4"
+        assert opened.manifest.bundle_version == "1.4" and opened.manifest.previous_bundle is None
+        first = opened.manifest.bundle_id
+    later = tmp_path / "later.edgeseg"
+    assert edgeseg("pack", folder, "--data", data.root, "--out", later, "--replaces", bundle).exit_code == 0
+    record = json.loads(edgeseg("diff", bundle, later, "--json").stdout)
+    assert record["replaces"] is True and record["new"]["bundle_id"] != record["old"]["bundle_id"] == first
     assert edgeseg("verify", bundle, "--allow-unsigned").exit_code == 0
     assert edgeseg("predict", folder, data.samples[0].image, "--out", tmp_path / "masks").exit_code == 0
     mask = cv2.imread(str(tmp_path / "masks" / f"{data.samples[0].stem}.png"), cv2.IMREAD_UNCHANGED)
@@ -150,8 +155,10 @@ def test_only_its_own_folder_is_replaced(data: DataSet, tmp_path: Path) -> None:
         write_step(step, mine / "notes.txt")
     with pytest.raises((EdgesegError, OSError)):
         write_step(step, mine / "notes.txt" / "below")
-    for _ in range(2):
-        write_step(step, tmp_path / "new")
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    for name in ("new", "new", "link"):
+        write_step(step, tmp_path / name)
+    assert (tmp_path / "link").is_symlink()
     assert sorted(one.name for one in (tmp_path / "new").iterdir()) == ["adopted.json", "model.onnx", "spec.json"]
     assert sorted(one.name for one in mine.iterdir()) == ["notes.txt"]
     assert not [one for one in tmp_path.iterdir() if one.name.endswith(".tmp")]

@@ -48,6 +48,7 @@ def bundle_info(recipe: RecipeIdentity, data: DataSet, spec: ModelSpec) -> Bundl
     return BundleInfo(
         name=recipe.name,
         bundle_version=recipe.bundle_version,
+        previous_bundle=recipe.previous_bundle,
         intended_use=recipe.intended_use,
         input=spec.input,
         decision=spec.decision,
