@@ -28,6 +28,8 @@ from edgeseg.benchmarks.tools import trtexec
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.frame.preprocess import prepare
 
+# To build an engine takes a small board many times as long as an engine may be silent.
+_BUILDS = 10
 _NO_MASKS = "trtexec times an engine on made-up numbers: what it sees is for the runtime to show"
 
 
@@ -81,8 +83,12 @@ class Plan:
         """The build, or one of the timed processes after it (from 1 on)."""
         if self.lost:
             return ()
+        config = self.job.config
+        limit_s = config.seconds + config.timeout_s if index else _BUILDS * config.timeout_s
         words, after = (self.run, f"{self.index}-0") if index else (self.build, "")
-        return (Step(f"{self.index}-{index}", str(self.index), (self.program.path, *words), after),)
+        # --foreground: in the job's process group, with which it is ended.
+        command = ("timeout", "--foreground", "-k", "10", f"{limit_s:.0f}", self.program.path, *words)
+        return (Step(f"{self.index}-{index}", str(self.index), command, after),)
 
     def row(self, logs: Mapping[str, str | None]) -> Row:
         """What became of it, by its logs."""
@@ -132,6 +138,8 @@ def _fault(code: str, log: str) -> str | None:
     if trtexec.knows(log) and "&&&& FAILED" in log:
         return trtexec.read(log)[0].reason
     lines = [line for line in log.splitlines() if line.strip()]
+    if code == "124":
+        return "trtexec did not come to an end, so it was ended (--timeout)"
     if not code.isdigit():
         return "trtexec was not run to its end"
     return how_it_ended(int(code), lines[-1] if lines else "no message").replace("worker process", "trtexec")
