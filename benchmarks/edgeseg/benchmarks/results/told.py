@@ -107,8 +107,9 @@ class Told:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON."""
-        window = None if self.window_ns is None else list(self.window_ns)
-        return {**asdict(self), "samples_ms": list(self.samples_ms), "window_ns": window}
+        values = {**asdict(self), "samples_ms": list(self.samples_ms)}
+        window = values.pop("window_ns")  # left out where it is not known, as before there was one
+        return values if window is None else {**values, "window_ns": list(window)}
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> Told:
