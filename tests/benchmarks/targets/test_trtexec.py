@@ -75,6 +75,7 @@ def test_the_same_figure_of_every_version(jetson, foreign, board, version, shown
         assert row.backend == f"trtexec of TensorRT {shown}" and row.told_ms == p50 and len(row.told) == 2
         assert {one.stage for one in row.told} == {"GPU compute time"}
         assert all({**one.settings, "latency_p50_ms": None} == NORMAL | {"latency_p50_ms": None} for one in row.told)
+    assert not any(one.check == "resumed" for one in result.warnings)
     assert result.evidence == "replayed" and result.pipeline == "engine only"
     assert result.device["arch"] == os.uname().machine and result.software == {"tensorrt": shown}
     assert {what for _, what in told} <= {"a.onnx", "b.onnx"} and told[-1][0] == 1.0
@@ -136,7 +137,10 @@ def test_cuts_of_the_link_and_of_the_power_lose_nothing(jetson, foreign, board):
             board.power_cut()
 
     with TrtexecTarget(jetson(8201), patience_s=60) as target:
-        rows = target.run(job, progress).rows
+        result = target.run(job, progress)
+    rows = result.rows
+    (resumed,) = [caution for caution in result.warnings if caution.check == "resumed"]
+    assert int(resumed.message.split()[0]) >= len(killed) > 0
     assert killed and sum(map(bool, cuts)) >= 3 and [len(row.told) for row in rows] == [2, 2], rows[0].reason
 
 

@@ -63,7 +63,8 @@ def put(sha256: str) -> str:
 
 
 def start(name: str, links: Mapping[str, str], by: str) -> str:
-    """Begins a job or finds it at work: prints `began`, `there` or `busy` with what.
+    """Begins a job or finds it at work: prints `began` or `there` and how many steps had ended before, or `busy` and
+    with what.
 
     Args:
         name: Of the job.
@@ -73,12 +74,12 @@ def start(name: str, links: Mapping[str, str], by: str) -> str:
     folders = shlex.join(sorted({one.rpartition("/")[0] or "." for one in links}))
     laid = "; ".join(shlex.join(("ln", "-f", f"../../files/{sha256}", one)) for one, sha256 in links.items())
     return (
-        f"{_ROOT}mkdir -p runs/{name}; cd runs/{name}; if [ -f done ]; then echo there; exit; fi; "
-        "exec 8>>alive; if ! flock -n 8; then echo there; exit; fi; "
+        f"{_ROOT}mkdir -p runs/{name}; cd runs/{name}; if [ -f done ]; then echo there $(cat taken); exit; fi; "
+        "exec 8>>alive; if ! flock -n 8; then echo there $(cat taken); exit; fi; "
         'exec 9>>../../lock; if ! flock -n 9; then echo "busy $(cat ../../lock)"; exit; fi; '
         f'echo {shlex.quote(by)}", begun $(date -u "+%Y-%m-%d %H:%M") UTC" > ../../lock; '
-        f"mkdir -p {folders}; {laid}; "
-        'setsid sh "$PWD/job.sh" > job.out 2>&1 < /dev/null & echo $! > pid; echo began'
+        f"mkdir -p {folders}; {laid}; ls | grep -c '[.]rc$' > taken || true; "
+        'setsid sh "$PWD/job.sh" > job.out 2>&1 < /dev/null & echo $! > pid; echo began $(cat taken)'
     )
 
 

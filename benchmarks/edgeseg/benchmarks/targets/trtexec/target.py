@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from edgeseg.benchmarks.harness import refuse_nonsense
-from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result import BenchResult, Caution
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement, job_id
 from edgeseg.benchmarks.targets.mirror import files_in
@@ -70,7 +70,11 @@ class TrtexecTarget:
         plans = [Plan.of(index, job, program) for index in range(len(job.subjects))]
         device, before = read_board(self._shell), read_heat(self._shell)
         began, created = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
-        logs = self._done(plans, job, progress)
+        logs, taken = self._done(plans, job, progress)
+        cautions = [caution for plan in plans for caution in plan.cautions(logs)]
+        if taken:
+            text = f"{taken} steps were measured before a break, at another hour"
+            cautions.append(Caution("resumed", None, text, "measure again without a break where it matters"))
         return BenchResult(
             created=created.isoformat(timespec="seconds"),
             evidence=read_evidence(self._shell, self.address.evidence),
@@ -82,7 +86,7 @@ class TrtexecTarget:
             after=read_heat(self._shell).to_json(),
             duration_s=round(time.perf_counter() - began, 3),
             rows=tuple(plan.row(logs) for plan in plans),
-            warnings=tuple(caution for plan in plans for caution in plan.cautions(logs)),
+            warnings=tuple(cautions),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -119,12 +123,14 @@ class TrtexecTarget:
         if self._device.shell(scripts.put(sha256), path).strip() != "ok":
             raise LinkError(f"{self.address.name}: {path.name} did not arrive whole")
 
-    def _done(self, plans: Sequence[Plan], job: Measurement, progress: Progress) -> Mapping[str, str | None]:
-        """Logs and exit codes of all steps, by file name."""
+    def _done(
+        self, plans: Sequence[Plan], job: Measurement, progress: Progress
+    ) -> tuple[Mapping[str, str | None], int]:
+        """Logs and exit codes of all steps, by file name, and how many are from before a break."""
         rounds = range(job.config.processes + 1)
         steps = [step for index in rounds for plan in _turned(plans, index) for step in plan.steps(index)]
         if not steps:
-            return {}
+            return {}, 0
         files = {name: path for plan in plans for name, path in plan.files().items()}
         with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
             files["job.sh"] = Path(folder) / "job.sh"
@@ -133,13 +139,19 @@ class TrtexecTarget:
             name = job_id({"owner": owner(), "to": self.address.name, "files": links})
             with this_job(name):
                 by = f"a bench of {len(plans)} files"
-                self._follow(name, links, files, by, lambda done: progress(done / len(steps), _now(steps, done, job)))
+                taken = self._follow(
+                    name, links, files, by, lambda done: progress(done / len(steps), _now(steps, done, job))
+                )
                 logs = files_in(self._shell(scripts.logs(name)))
                 self._shell(scripts.clean(name, list(links.values())))
-        return logs
+        return logs, taken
 
-    def _follow(self, name: str, links: Mapping[str, str], files: Mapping[str, Path], by: str, told: _Told) -> None:
-        """Until the job is done; where it ended without a word, as in a power cut, it is begun again."""
+    def _follow(self, name: str, links: Mapping[str, str], files: Mapping[str, Path], by: str, told: _Told) -> int:
+        """Until the job is done; where it ended without a word, as in a power cut, it is begun again.
+
+        Returns:
+            How many steps had ended when it was last begun.
+        """
         for _ in range(1 + _RESTARTS):
             self.put(files.values())
             said = self._shell(scripts.start(name, links, by)).strip()
@@ -148,9 +160,10 @@ class TrtexecTarget:
                     f"{self.address.name} is at another bench ({said.removeprefix('busy ')}): two at once would "
                     "measure each other. Wait for its end"
                 )
+            taken = int((*said.split(), "0")[1])  # a start that is just at work has not counted yet
             try:
                 if self._watched(name, told):
-                    return
+                    return taken
             except KeyboardInterrupt:  # nobody waits for it any more; the same command goes on with it
                 self._device.shell(scripts.stop(name))
                 raise
