@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -216,3 +217,22 @@ def noisy() -> Callable[..., list[list[np.ndarray]]]:
         return nested
 
     return make
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Twelve images with masks of three classes, in parts of two; four of each split."""
+    root, rng = tmp_path / "dataset", np.random.default_rng(3)
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    (root / "dataset.yaml").write_text("name: parts\nclasses: [background, scratch, pit]\ncolor: gray\n")
+    lines = ["stem,split,group"]
+    for index in range(12):
+        blocks = rng.integers(0, 3, (6, 8)).astype(np.uint8)
+        mask = np.kron(blocks, np.ones((8, 8), np.uint8))
+        noise = rng.integers(0, 40, mask.shape)
+        cv2.imwrite(str(root / f"images/{index}.png"), (mask * 90 + noise).astype(np.uint8))
+        cv2.imwrite(str(root / f"masks/{index}.png"), mask)
+        lines.append(f"{index},{('train', 'val', 'test')[index % 3]},part{index // 6 * 3 + index % 3}")
+    (root / "meta.csv").write_text("\n".join(lines) + "\n")
+    return root

@@ -1,4 +1,4 @@
-"""The command line: `edgeseg bench run | formats | compare | devices | import | estimate | report | env`, also `bench`.
+"""The command line: `edgeseg bench run | matrix | formats | compare | devices | import | estimate | report | env`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed.
 """
@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 
+from edgeseg.benchmarks.accuracy.images import Images
 from edgeseg.benchmarks.commands.devices import devices
 from edgeseg.benchmarks.commands.estimate import estimate
 from edgeseg.benchmarks.commands.failures import errors
 from edgeseg.benchmarks.commands.formats import formats
 from edgeseg.benchmarks.commands.import_ import import_
+from edgeseg.benchmarks.commands.matrix import matrix
 from edgeseg.benchmarks.commands.report import report
 from edgeseg.benchmarks.commands.results import Output
 from edgeseg.benchmarks.compare import Comparison, compare_results, compare_rows
@@ -30,6 +32,7 @@ from edgeseg.benchmarks.options import (
     Against,
     BenchmarkModel,
     Clean,
+    Data,
     DeadlineMs,
     Delegates,
     Gates,
@@ -42,6 +45,7 @@ from edgeseg.benchmarks.options import (
     Quick,
     Rewarm,
     ScenarioOption,
+    Split,
     StartBelow,
     Threads,
     Wheel,
@@ -133,6 +137,8 @@ def run(
     gate: Gates = None,
     against: Against = None,
     junit: Junit = None,
+    data: Data = None,
+    split: Split = None,
 ) -> None:
     """Measure pre, infer and post of every variant, in turns, over several fresh processes, here or on devices.
 
@@ -145,6 +151,8 @@ def run(
         output = Output(out, as_json, as_csv, overwrite)
         output.check((*models, frame, against), tuple(one.name for one in addresses))
         race = Race.parse(gate or [], against, models)
+        if split is not None and data is None:
+            raise ConfigError(f"--split {split} is of --data: name the folder")
         config = HarnessConfig(
             threads=threads,
             processes=processes,
@@ -170,7 +178,8 @@ def run(
         with open_source(race.paths, variant, alone) as source, shown_progress() as progress:
             pairs = race.pairs(source.origins, config)
             pixels, name = load_frame(frame, source)
-            job = Measurement(source.subjects, pixels, name, config, source.golden)
+            images = Images.of(data, split, source.subjects) if data else None
+            job = Measurement(source.subjects, pixels, name, config, source.golden, images)
             found = run_on(addresses, job, wishes, progress)
         try:
             output.show(found)
@@ -206,6 +215,7 @@ def compare(
 
 app.command(epilog="Example: edgeseg bench formats part.edgeseg")(formats)
 app.command("benchmark", hidden=True)(formats)
+app.command(epilog="Example: edgeseg bench matrix part.edgeseg --threads 1,2,4 --size 128x128,256x256 --out m")(matrix)
 app.command(epilog="Example: edgeseg bench estimate part.edgeseg --device pi5")(estimate)
 app.command(epilog="Example: edgeseg bench report pi.json jetson.json -o report.html")(report)
 app.command(name="devices", epilog="Example: edgeseg bench devices --on ssh://pi@raspberrypi.local")(devices)

@@ -52,7 +52,7 @@ Against = Annotated[Path | None, typer.Option(help="The old bundle or file, meas
 Junit = Annotated[Path | None, typer.Option(help="Write rows and gates to this JUnit file.")]
 On = Annotated[
     list[str] | None,
-    typer.Option(help="Where: local, ssh://user@host, adb://serial or a name of devices.yaml; may be repeated."),
+    typer.Option(help="Where: local, ssh://user@host, trtexec://user@host, adb://serial or a name of devices.yaml."),
 ]
 Wheel = Annotated[
     Path | None, typer.Option(help="ssh: edgeseg's wheel for the device. Without: the code that runs here.")
@@ -70,6 +70,11 @@ Delegates = Annotated[
         help="adb: cpu, gpu, nnapi or external=/path/on/phone.so; may be repeated. Default: cpu and gpu.",
     ),
 ]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Score every file too, where it is timed: a folder with images/ and masks/.", metavar="DIR"),
+]
+Split = Annotated[str | None, typer.Option(help="Of --data: train, val, test or all. Default: test where it has one.")]
 
 
 def refuse_elsewhere(config: HarnessConfig, junit: Path | None, elsewhere: Sequence[str]) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from edgeseg.benchmarks.meters.contract import Sensor
-from edgeseg.benchmarks.meters.energy import Energy, energy_of
+from edgeseg.benchmarks.meters.energy import Energy, energy_of, energy_of_told
 from edgeseg.benchmarks.meters.trace import PowerTrace, Stretch
 from edgeseg.benchmarks.results.samples import Block, ProcessRun
+from edgeseg.benchmarks.results.told import Told
 
 S = 1_000_000_000
 SENSOR = Sensor("x", "a sensor", ("VDD_IN",), "all", "power_w", 50.0, 0.04, "none")
@@ -128,3 +129,22 @@ def test_a_trace_keeps_every_reading_in_json():
     broken = {**trace.to_json(), "values": [1.0]}
     with pytest.raises(ValueError, match="one rising time"):
         PowerTrace.from_json(broken)
+
+
+def test_another_tool_s_processes_are_blocks_where_it_is_known_when_they_ran():
+    told = [Told("x", "inference", n=500, mean=20.0, window_ns=(start * S, (start + 10) * S)) for start in (12, 25)]
+    found = energy_of_told(told, make_trace())
+    truth_mj = (true_joules(12, 22) + true_joules(25, 35)) / 1000 * 1e3
+    assert isinstance(found, Energy) and found.gross_mj == pytest.approx(truth_mj, rel=0.01)
+    assert found.n_inferences == 1000 and found.window_s == 20.0
+    unknown = [told[0], dataclasses.replace(told[1], window_ns=None)]
+    assert "do not say when" in energy_of_told(unknown, make_trace())
+    assert "do not say when" in energy_of_told([dataclasses.replace(told[0], n=None)], make_trace())
+
+
+def test_a_counter_that_stands_still_was_not_read():
+    """A charge counter of coarse steps: 200 looks, 5 of which found a new value."""
+    trace = make_trace(50, "energy_j")
+    coarse = dataclasses.replace(trace, values=tuple(np.floor(np.asarray(trace.values) / 30) * 30))
+    assert coarse.count(Stretch(12 * S, 36 * S)) == pytest.approx((true_joules(12, 36)) / 30, abs=1)
+    assert "20 are needed" in energy_of(make_processes(), coarse)

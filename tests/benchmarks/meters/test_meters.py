@@ -167,6 +167,24 @@ def test_a_phone_that_charges_is_refused_and_the_unit_is_said(board):
         open_meter("battery", root)
 
 
+def test_the_charge_that_a_battery_loses(board):
+    root = board("pixel6")
+    battery = root / "sys/class/power_supply/battery"
+    (battery / "charge_counter").write_text("3270000\n")
+    meter = open_meter("charge", root)
+    assert meter.sensor.quantity == "energy_j" and meter.read() == 0.0
+    (battery / "charge_counter").write_text("3269000\n")
+    assert meter.read() == pytest.approx(3.6 * 3.9)  # 1 mAh is 3.6 C
+    (battery / "status").write_text("Charging\n")
+    with pytest.raises(ValueError, match="does not discharge"):
+        meter.read()
+    with pytest.raises(ValueError, match="does not discharge"):
+        (battery / "status").write_text("Discharging\n")
+        current = open_meter("battery", root)
+        (battery / "status").write_text("Charging\n")
+        current.read()
+
+
 def test_half_a_driver_is_told_without_a_traceback(board):
     root = board("orin_nx_jp5")
     (root / "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3/update_interval").write_text("fast\n")

@@ -35,6 +35,11 @@ class Board:
     def root(self) -> Path:
         return self.cache / "edgeseg" / "bench"
 
+    @property
+    def programs(self) -> Path:
+        """A folder on its PATH."""
+        return self.cache.parent / "programs"
+
     def address(self, **changes) -> Address:
         """Its Python is this one, with all that is installed here."""
         return Address(
@@ -84,6 +89,13 @@ def sshd(tmp_path_factory) -> Iterator[Board]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    variables = {
+        "PATH": f"{folder / 'programs'}:{os.environ['PATH']}",
+        "XDG_CACHE_HOME": folder / "cache",
+        "EDGESEG_TURNS": folder / "turns",
+        "EDGESEG_EVIDENCE": "emulated",
+        "OMP_NUM_THREADS": "1",
+    }
     (folder / "sshd_config").write_text(
         f"""ListenAddress 127.0.0.1
 Port {port}
@@ -93,7 +105,7 @@ PidFile none
 StrictModes no
 UsePAM no
 MaxStartups 100
-SetEnv XDG_CACHE_HOME={folder / "cache"} EDGESEG_TURNS={folder / "turns"} EDGESEG_EVIDENCE=emulated OMP_NUM_THREADS=1
+SetEnv {" ".join(f"{name}={value}" for name, value in variables.items())}
 """
     )
     (folder / "ssh_config").write_text(
@@ -107,6 +119,7 @@ UserKnownHostsFile {folder / "known"}
 """
     )
     (folder / "bin").mkdir()
+    (folder / "programs").mkdir()
     ssh = folder / "bin" / "ssh"
     ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder / "ssh_config"} "$@"\n')
     ssh.chmod(0o755)

@@ -4,6 +4,8 @@
 
 import os
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -33,7 +35,20 @@ if "output_filepath" in flags:
     scores.tofile(flags["output_filepath"])
 print("Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.")
 print("count=1 curr=9000")
-print("Running benchmark for at least 50 iterations and at least 1 seconds but terminate if exceeding 150 seconds.")
-print("count=50 first=7000 curr=6000 min=5900 max=7000 avg=6200 std=90 p5=5950 median=6100 p95=6800")
+runs = max(int(flags.get("num_runs", 50)), round(float(flags.get("min_secs", 1)) / 0.0062))
+
+
+def draw(microampere):
+    """The phone's battery under this load, where its sysfs is replayed."""
+    file = Path("/sys/class/power_supply/battery/current_now")
+    if file.is_file():
+        file.write_text(f"{microampere}\n")
+
+
+draw(-900_000)
+print(f"Running benchmark for at least {runs} iterations and at least 1 seconds but terminate if", flush=True)
+time.sleep(runs * 0.0062)
+print(f"count={runs} first=7000 curr=6000 min=5900 max=7000 avg=6200 std=90 p5=5950 median=6100 p95=6800", flush=True)
+draw(-300_000)
 print("Inference timings in us: Init: 92318, First inference: 7000, Warmup (avg): 9000, Inference (avg): 6200")
 print("Overall peak memory footprint (MB) via periodic monitoring: 81.3")

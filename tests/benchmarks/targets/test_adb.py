@@ -1,5 +1,6 @@
 """A real adb and a real adbd, the latter in a network of its own: it is a root shell for whoever reaches it."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,16 +10,23 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from edgeseg.benchmarks.accuracy.images import Images
 from edgeseg.benchmarks.golden import GoldenFrame
+from edgeseg.benchmarks.meters.energy import Energy
+from edgeseg.benchmarks.meters.trace import Stretch
 from edgeseg.benchmarks.results.result_file import from_json, to_json
 from edgeseg.benchmarks.subject import Subject
 from edgeseg.benchmarks.targets.adb import client
 from edgeseg.benchmarks.targets.adb.delegates import read_delegates
 from edgeseg.benchmarks.targets.adb.facts import read_heat
+from edgeseg.benchmarks.targets.adb.meter import PhoneMeter
 from edgeseg.benchmarks.targets.adb.target import AdbTarget
 from edgeseg.benchmarks.targets.address import Address
+from edgeseg.benchmarks.targets.measured import measured
 from edgeseg.benchmarks.targets.measurement import Measurement
 from edgeseg.benchmarks.targets.target import Wishes
 from edgeseg.runtime.device.selfcheck import FOLDER, probe_frame
@@ -59,6 +67,14 @@ class Booted:
     programs: Path
     disk: Path
     pid: int
+
+    def write(self, **files) -> Path:
+        """Files of its battery, which its sysfs then has."""
+        folder = Path(f"/proc/{self.pid}/root/sys/class/power_supply/battery")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(f"{text}\n")
+        return folder
 
 
 def script(path: Path, text: str) -> None:
@@ -177,6 +193,19 @@ def test_a_phone_that_sees_otherwise_is_not_timed(phone, job, monkeypatch, tmp_p
     assert wrong.status == "failed" and "masks differ from the accepted ones" in wrong.reason and not wrong.told
 
 
+def test_accuracy_of_a_phone_is_that_of_the_runtime(phone, job, program, dataset):
+    """The same interpreter stands on both sides, so every mask is the same."""
+    (dataset / "dataset.yaml").write_text("name: parts\nclasses: [dark, bright]\ncolor: gray\n")
+    for file in (dataset / "masks").iterdir():
+        cv2.imwrite(str(file), np.minimum(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), 1))
+    images = Images.of(dataset, None, job.subjects[:2])
+    rows = measure(dataclasses.replace(metered(job), images=images), program, "cpu", "nnapi").rows
+    (here,) = measured(dataclasses.replace(metered(job), images=images), lambda *_: None).rows
+    assert rows[0].status == "ok" and 0 < rows[0].accuracy["dice_mean"] == here.accuracy["dice_mean"]
+    assert rows[0].accuracy["agreement"]["agrees"] and rows[0].accuracy["split"] == "test"
+    assert rows[1].status == "unsupported" and list(rows[1].accuracy) == ["agreement"]
+
+
 def test_heat(phone):
     state = read_heat(client.Phone(SERIAL))
     # From the hardware and now; the zero, the absurd one and the percentage are no temperatures.
@@ -216,3 +245,92 @@ def test_delegates():
     for wrong in ("npu", "external=relative.so", "external=/a b.so"):
         with pytest.raises(ConfigError, match="give cpu, gpu"):
             read_delegates((wrong,))
+
+
+@pytest.fixture
+def battery(phone):
+    """A phone that discharges; behind its USB cable it would not."""
+    folder = phone.write(type="Battery", status="Discharging", current_now=-300_000, voltage_now=3_900_000)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def metered(job, **changes):
+    return dataclasses.replace(job, subjects=job.subjects[:1], config=dataclasses.replace(job.config, **changes))
+
+
+def test_energy_by_the_battery_is_of_the_runs_alone(battery, job, program):
+    """300 mA idle, 900 mA while the model runs, at 3.9 V: the stand-in draws them."""
+    result = measure(metered(job, meter="battery", seconds=14.0, idle_s=1.0), program, "cpu")
+    (row,) = result.rows
+    energy = result.energy(row)
+    assert isinstance(energy, Energy), energy
+    assert energy.power_w == pytest.approx(0.9 * 3.9, rel=0.05) and energy.window_s == pytest.approx(14.0, rel=0.1)
+    assert (energy.idle_before_w, energy.idle_after_w) == pytest.approx((0.3 * 3.9, 0.3 * 3.9))
+    assert energy.gross_mj == pytest.approx(energy.power_w * 6.2, rel=0.1) and energy.n_readings >= 20
+    assert energy.net_mj == pytest.approx(energy.gross_mj - 0.3 * 3.9 * energy.window_s * 1e3 / energy.n_inferences)
+    sensor, trace = result.power.sensor, result.power
+    assert sensor.settings == {"current_now": "-900000", "unit": "ua, by the size of the number"}
+    assert 1.0 < trace.rate_hz <= 4.1 and trace.cpu_share is not None and not trace.failed
+    assert from_json(json.loads(json.dumps(to_json(result)))) == result
+
+
+def test_too_short_is_no_energy(battery, job, program):
+    result = measure(metered(job, meter="battery", seconds=4.0, idle_s=0.1), program, "cpu")
+    assert "10 s are needed" in result.energy(result.rows[0])
+
+
+@pytest.mark.parametrize(
+    ("meter", "message"),
+    [
+        ("odpm", "has no odpm: .*`adb root`"),
+        ("charge", "the battery is full.*unplug it"),
+        ("auto", "no odpm and no battery"),
+    ],
+)
+def test_a_meter_that_cannot_be_read_says_what_helps(phone, job, program, meter, message):
+    with pytest.raises(MeasureError, match=message):
+        measure(metered(job, meter=meter), program, "cpu")
+    assert not (phone.disk / "up/data/local/tmp/edgeseg").exists()
+
+
+def test_no_phone_has_it(job, program):
+    with pytest.raises(ConfigError, match="phones have auto, odpm, battery, charge"):
+        measure(metered(job, meter="rapl"), program, "cpu")
+
+
+def test_rails_and_charge_are_read_there(phone, monkeypatch):
+    """Counters that rise while they are read; a charge of 1 mAh at 4 V is 14.4 J."""
+    place = "/data/local/tmp/edgeseg"
+    folder = Path(f"/proc/{phone.pid}/root/sys/bus/iio/devices/iio:device0")
+    folder.mkdir(parents=True)
+    link, text = client.Phone(SERIAL), "t=349894\nCH3(T=349894)[S2M_VDD_CPUCL2], {}\n"
+    link.shell("mkdir", "-p", place)
+    (folder / "energy_value").write_text(text.format(30_000_000))
+    meter = PhoneMeter(link, place, "odpm")
+    try:
+        time.sleep(1.5)
+        (folder / "energy_value").write_text(text.format(32_500_000))
+        trace, reason = meter.end(Stretch(0, 1), Stretch(0, 1))
+    finally:
+        meter.stop()
+        shutil.rmtree(folder)
+        link.shell("rm", "-rf", place)
+    assert not reason and trace.values[0] == 30.0 and trace.values[-1] == 32.5 and trace.sensor.meter == "odpm"
+
+    level = phone.programs / "level"
+    said = "  level: 100\n  status: 3\n  Charge counter: {}\n  voltage: 4000\n[EventLogBuffer]\n  status: 5\n"
+    level.write_text(said.format(3_270_000))
+    monkeypatch.setattr("edgeseg.benchmarks.meters.android._CHARGE_HZ", 4.0)
+    script(phone.programs / "dumpsys", f"cat {level}")
+    link.shell("mkdir", "-p", place)
+    meter = PhoneMeter(link, place, "charge")
+    try:
+        time.sleep(1.0)
+        level.write_text(said.format(3_269_000))
+        trace, reason = meter.end(Stretch(0, 1), Stretch(0, 1))
+    finally:
+        meter.stop()
+        script(phone.programs / "dumpsys", f"cat {DATA}/$1.txt")
+        link.shell("rm", "-rf", place)
+    assert not reason and trace.values[0] == 0.0 and trace.values[-1] == pytest.approx(14.4)

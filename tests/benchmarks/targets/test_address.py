@@ -16,6 +16,7 @@ def nothing_of_the_user(monkeypatch, tmp_path):
         ("ssh://pi@raspberrypi.local", Address("ssh://pi@raspberrypi.local", "ssh", "raspberrypi.local", "pi")),
         ("ssh://MyAlias", Address("ssh://MyAlias", "ssh", "MyAlias")),  # an alias of ssh's configuration keeps its case
         ("ssh://u@[fe80::1%eth0]:2222", Address("ssh://u@[fe80::1%eth0]:2222", "ssh", "fe80::1%eth0", "u", 2222)),
+        ("trtexec://nvidia@nano", Address("trtexec://nvidia@nano", "trtexec", "nano", "nvidia")),
         ("adb://R5CR1234", Address("adb://R5CR1234", "adb", "R5CR1234")),
         ("adb://192.168.1.5:5555", Address("adb://192.168.1.5:5555", "adb", "192.168.1.5:5555")),
     ],
@@ -27,7 +28,7 @@ def test_urls(url, address, tmp_path):
 @pytest.mark.parametrize(
     "url",
     ["ssh://-oProxyCommand=touch%20x", "ssh://pi@-oX", "ssh://", "ssh://a b", "ssh://pi@h:0", "ssh://h:99999", "ssh://h/p",
-     "adb://", "adb://-s", "adb://a b", "http://pi", "ssh://a;b"],
+     "trtexec://-oX", "adb://", "adb://-s", "adb://a b", "http://pi", "ssh://a;b"],
 )  # fmt: skip
 def test_what_is_no_target_is_refused(url, tmp_path):
     with pytest.raises(ConfigError, match="give local, ssh"):

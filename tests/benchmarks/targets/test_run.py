@@ -63,7 +63,7 @@ def test_local_is_todays_code(make_job):
 
 def test_a_target_that_is_lost_costs_its_own_results(make_job, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("edgeseg.benchmarks.targets.ssh.target._FIRST_S", 0.0)
+    monkeypatch.setattr("edgeseg.benchmarks.targets.ssh.target.FIRST_S", 0.0)
     found = run_on(
         [Address("away", "ssh", "127.0.0.1", port=9), Address("local", "local")],
         make_job("a"),
@@ -76,7 +76,7 @@ def test_a_target_that_is_lost_costs_its_own_results(make_job, monkeypatch, tmp_
 
 def test_results_of_several_targets_go_to_a_folder(make_model, spec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edgeseg.benchmarks.targets.ssh.target._FIRST_S", 0.0)
+    monkeypatch.setattr("edgeseg.benchmarks.targets.ssh.target.FIRST_S", 0.0)
     (tmp_path / "devices.yaml").write_text("away: ssh://127.0.0.1:9\n")
     folder = make_model("student").parent
     (folder / "spec.json").write_text(json.dumps(spec.to_json()))
@@ -124,7 +124,7 @@ def test_devices_shows_this_machine(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "devices.yaml").write_text("away: ssh://127.0.0.1:9\n")
-    monkeypatch.setattr("edgeseg.benchmarks.targets.ssh.target._FIRST_S", 0.0)
+    monkeypatch.setattr("edgeseg.benchmarks.targets.ssh.target.FIRST_S", 0.0)
     done = bench("devices")
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("local\n") and "onnxruntime" in done.stdout and "away\n  not reached: " in done.stdout

@@ -58,10 +58,12 @@ class Sizes:
     Attributes:
         size_px: Height and width of images, or None.
         shapes: Whole shapes by the input's name; "" is a file's only input.
+        batch: Images of one inference.
     """
 
     size_px: tuple[int, int] | None = None
     shapes: Mapping[str, tuple[int, ...]] | None = None
+    batch: int = 1
 
     @classmethod
     def parse(cls, size: str, shapes: Sequence[str]) -> Sizes:
@@ -117,7 +119,9 @@ def _resolved(tensor: Tensor, sizes: Sizes, file: str, *, alone: bool) -> Tensor
         return Tensor(tensor.name, tensor.dtype, given)
     shape = list(tensor.shape)
     if len(shape) > 1 and not isinstance(shape[0], int):
-        shape[0] = 1  # a free batch: one image
+        shape[0] = sizes.batch  # a free batch
+    elif sizes.batch > 1 and shape[:1] != [sizes.batch]:
+        raise ConfigError(f"a batch of {sizes.batch} is asked for, but {file} takes {tensor.words}")
     if sizes.size_px is not None and (axes := _image_axes(tensor)) is not None:
         for axis, pixels in zip(axes, sizes.size_px, strict=True):
             if isinstance(shape[axis], int) and shape[axis] != pixels:

@@ -36,8 +36,12 @@ def jetpack(root: Path = Path("/")) -> str | None:
 
 def power_mode() -> str | None:
     """The name of a Jetson's power mode; its number means another mode on another board."""
-    said = _said("nvpmodel", "-q")
-    found = re.search(r"NV Power Mode:\s*(\S+)", said or "")
+    return mode_in(_said("nvpmodel", "-q") or "")
+
+
+def mode_in(said: str) -> str | None:
+    """The power mode in what `nvpmodel -q` says."""
+    found = re.search(r"NV Power Mode:\s*(\S+)", said)
     return found[1] if found else None
 
 

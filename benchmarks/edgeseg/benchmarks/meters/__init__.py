@@ -20,6 +20,7 @@ METERS: dict[str, Find] = {
     "pi5-pmic": pi_pmic.find,
     "odpm": android.find_odpm,
     "battery": android.find_battery,
+    "charge": android.find_charge,
     "rapl": rapl.find,
     "nvml": nvml.find,
     "ina2xx": ina2xx.find,
@@ -28,8 +29,8 @@ METERS: dict[str, Find] = {
 # Read after the run, from a file that another device wrote: see `csv_file.py`.
 CSV = "csv"
 AUTO = "auto"
-# What is on a board by itself; a monitor that somebody wired up, or a file, is named.
-_BY_ITSELF = [name for name in METERS if name not in ("ina2xx", "replay")]
+# What is on a board by itself; a monitor that somebody wired up, a file, or what needs ten minutes, is named.
+_BY_ITSELF = [name for name in METERS if name not in ("charge", "ina2xx", "replay")]
 
 
 def open_meter(spec: str, root: Path = Path("/")) -> Meter:

@@ -1,4 +1,4 @@
-"""Phones: the rail monitors of Pixel phones (ODPM), and the battery's current of any other."""
+"""Phones: the rail monitors of Pixel phones (ODPM), and the battery of any other: its current, or its charge."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 from edgeseg.benchmarks.meters.contract import Meter, Sensor, number_in, text_of
 from edgeseg.runtime.errors import MeasureError
 
-_ODPM_HZ, _BATTERY_HZ = 4.0, 4.0
+_ODPM_HZ, _BATTERY_HZ, _CHARGE_HZ = 4.0, 4.0, 0.5
 _ENERGY = re.compile(r"^CH\d+(?:\(T=\d+\))?\[([^\]]+)\], ?(\d+)\s*$", re.MULTILINE)
 _DISPLAY = "VSYS_PWR_DISPLAY"
 # No phone that runs a program takes less than 20 mA from its battery: a smaller number counts milliampere.
 _LEAST_UA = 20_000.0
 _UNSUPPORTED = -(2**31)
+_COULOMB_PER_UAH = 3600e-6
 
 
 def energies_of(text: str) -> dict[str, float]:
@@ -76,25 +77,21 @@ def find_battery(root: Path, argument: str = "") -> Meter | None:
     Raises:
         MeasureError: The battery is being charged, or the unit is unknown.
     """
-    battery = next((p for p in sorted(root.glob("sys/class/power_supply/*")) if text_of(p / "type") == "Battery"), None)
-    if battery is None or text_of(battery / "current_now") is None or text_of(battery / "voltage_now") is None:
+    battery = _battery(root, "current_now")
+    if battery is None:
         return None
     if argument not in ("", "ua", "ma"):
         raise MeasureError(f"--meter battery:{argument}: the unit of current_now is ua or ma")
     raw = number_in(battery / "current_now")
     if raw in (_UNSUPPORTED, 0):
         return None
-    status = text_of(battery / "status") or "unknown"
-    if status != "Discharging":
-        raise MeasureError(
-            f"the battery is {status.lower()}, so its current is not what the device takes: unplug it "
-            "(`dumpsys battery unplug` only pretends), for instance by `adb tcpip 5555` and `adb connect ADDRESS:5555`"
-        )
+    _refuse_charging(battery)
     unit = argument or ("ma" if abs(raw) < _LEAST_UA else "ua")
     to_ampere = 1e-3 if unit == "ma" else 1e-6
     volts = number_in(battery / "voltage_now") / 1e6
 
     def read() -> float:
+        _check_discharges(battery)
         # Makers disagree about the sign of a discharge; it is known to be one.
         return abs(number_in(battery / "current_now")) * to_ampere * number_in(battery / "voltage_now") / 1e6
 
@@ -114,3 +111,58 @@ def find_battery(root: Path, argument: str = "") -> Meter | None:
         settings=settings,
     )
     return Meter(sensor, read)
+
+
+def find_charge(root: Path, _argument: str = "") -> Meter | None:
+    """What the battery's charge counter lost times its voltage: coarse, so for minutes, and everywhere to be had.
+
+    Raises:
+        MeasureError: The battery is being charged.
+    """
+    battery = _battery(root, "charge_counter")
+    if battery is None:
+        return None
+    _refuse_charging(battery)
+    last, used_j = number_in(battery / "charge_counter"), 0.0
+
+    def read() -> float:
+        nonlocal last, used_j
+        _check_discharges(battery)
+        now = number_in(battery / "charge_counter")
+        used_j += (last - now) * _COULOMB_PER_UAH * number_in(battery / "voltage_now") / 1e6
+        last = now
+        return used_j
+
+    sensor = Sensor(
+        "charge",
+        f"charge counter of {battery.name}",
+        (battery.name,),
+        "the whole device with its display and radios",
+        "energy_j",
+        _CHARGE_HZ,
+        None,
+        "steps of the counter, often 1 mAh (13 J) or 1 % of the battery; its maker states no error",
+        settings={"charge_counter": f"{last:.0f} uAh"},
+    )
+    return Meter(sensor, read)
+
+
+def _battery(root: Path, needed: str) -> Path | None:
+    """The battery that tells this and its voltage."""
+    found = (one for one in sorted(root.glob("sys/class/power_supply/*")) if text_of(one / "type") == "Battery")
+    return next((one for one in found if text_of(one / needed) and text_of(one / "voltage_now")), None)
+
+
+def _refuse_charging(battery: Path) -> None:
+    status = text_of(battery / "status") or "unknown"
+    if status != "Discharging":
+        raise MeasureError(
+            f"the battery is {status.lower()}, so its current is not what the device takes: unplug it "
+            "(`dumpsys battery unplug` only pretends), for instance by `adb tcpip 5555` and `adb connect ADDRESS:5555`"
+        )
+
+
+def _check_discharges(battery: Path) -> None:
+    """No reading where somebody has plugged it in meanwhile."""
+    if text_of(battery / "status") != "Discharging":
+        raise ValueError("the battery does not discharge")

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeseg.benchmarks.meters.trace import PowerTrace, Stretch
 from edgeseg.benchmarks.results.samples import ProcessRun
+from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.speedup import student_95
 
 # Fewer readings, or a shorter time, say more about the meter than about the model.
@@ -66,9 +67,20 @@ def energy_of(processes: Sequence[ProcessRun], trace: PowerTrace) -> Energy | st
         The energy, or the reason why there is none.
     """
     stretches = [[stretch_of(process, k) for k in range(len(process.blocks))] for process in processes]
+    calls = [sum(len(block.infer_ns) for block in process.blocks) for process in processes]
+    return _energy(stretches, calls, trace)
+
+
+def energy_of_told(told: Sequence[Told], trace: PowerTrace) -> Energy | str:
+    """The same of another tool's processes, each of which is one block, where it is known when they ran."""
+    stretches = [[None if one.window_ns is None else Stretch(*one.window_ns)] for one in told]
+    return _energy(stretches, [one.n or 0 for one in told], trace)
+
+
+def _energy(stretches: Sequence[Sequence[Stretch | None]], n: Sequence[int], trace: PowerTrace) -> Energy | str:
     flat = [stretch for process in stretches for stretch in process]
     known = [stretch for stretch in flat if stretch is not None]
-    if len(known) != len(flat) or not flat:
+    if len(known) != len(flat) or not flat or not all(n):
         return "the samples do not say when they were taken"
     reason = _too_little(known, trace) or _faulty(known, trace)
     if reason:
@@ -77,7 +89,6 @@ def energy_of(processes: Sequence[ProcessRun], trace: PowerTrace) -> Energy | st
     idle = trace.watts(trace.idle_before), trace.watts(trace.idle_after)
     if idle[0] is None or idle[1] is None:
         return "the meter did not read before and after the measurement"
-    n = [sum(len(block.infer_ns) for block in process.blocks) for process in processes]
     total_j, window_s = math.fsum(math.fsum(process) for process in joules), math.fsum(s.seconds for s in known)
     if not total_j > 0:
         return f"{trace.sensor.sensor} says {total_j / window_s:.3f} W while work was done: that is no total"

@@ -73,9 +73,12 @@ class PowerTrace:
         return None if joules is None or not stretch.seconds > 0 else joules / stretch.seconds
 
     def count(self, stretch: Stretch) -> int:
-        """Readings within a stretch."""
-        t, _ = self._arrays
-        return int(np.searchsorted(t, stretch.end_ns, "right") - np.searchsorted(t, stretch.start_ns))
+        """Readings within a stretch; of a counter those that found it changed, since the others tell nothing."""
+        t, values = self._arrays
+        first, end = int(np.searchsorted(t, stretch.start_ns)), int(np.searchsorted(t, stretch.end_ns, "right"))
+        if self.sensor.quantity == "energy_j":
+            return int(np.count_nonzero(np.diff(values[max(first - 1, 0) : end])))
+        return end - first
 
     def longest_gap_s(self, stretch: Stretch) -> float:
         """The longest time without a reading that a stretch has a part of [s]."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edgeseg.benchmarks.meters import CSV, known_meter
 from edgeseg.benchmarks.meters.contract import Sensor
@@ -19,7 +19,7 @@ from edgeseg.benchmarks.meters.trace import PowerTrace, Stretch
 from edgeseg.runtime.errors import MeasureError
 
 _SAMPLER = (sys.executable, "-m", "edgeseg.benchmarks.meters.sampler")
-_IDLE_READINGS = 20
+IDLE_READINGS = 20
 # Measuring time per variant where nobody says another: more than the blocks need to last for an energy [s].
 METERED_S = 15.0
 # After the last worker has ended its memory is given back and clocks fall.
@@ -33,6 +33,19 @@ class Watched:
 
     trace: PowerTrace | None = None
     reason: str = "no power meter was named"
+
+
+class Source(Protocol):
+    """A meter at work."""
+
+    def idle(self, seconds: float) -> Stretch:
+        """Let the machine be, and say when that was, by the clock of the readings."""
+
+    def end(self, before: Stretch, after: Stretch) -> tuple[PowerTrace | None, str]:
+        """The readings, or why there are none."""
+
+    def stop(self) -> None:
+        """Give back what it holds."""
 
 
 @contextmanager
@@ -50,11 +63,17 @@ def watching(meter: str | None, idle_s: float, root: Path = Path("/")) -> Iterat
     Raises:
         MeasureError: There is no such meter here, or it cannot be used: before anything is measured.
     """
-    watched = Watched()
     if meter is None:
-        yield watched
+        yield Watched()
         return
-    source = FromFile(meter) if known_meter(meter) == CSV else _Process(meter, root)
+    with read_beside(FromFile(meter) if known_meter(meter) == CSV else _Process(meter, root), idle_s) as watched:
+        yield watched
+
+
+@contextmanager
+def read_beside(source: Source, idle_s: float) -> Iterator[Watched]:
+    """The same with a meter that is at work already."""
+    watched = Watched()
     try:
         before = source.idle(idle_s)
         yield watched
@@ -86,7 +105,7 @@ class _Process:
 
     def idle(self, seconds: float) -> Stretch:
         """Let the machine be, and say when that was."""
-        wait_s = max(seconds, _IDLE_READINGS / self.sensor.rate_hz)
+        wait_s = max(seconds, IDLE_READINGS / self.sensor.rate_hz)
         start = time.perf_counter_ns()
         time.sleep(wait_s)
         return Stretch(start, time.perf_counter_ns())

@@ -21,15 +21,16 @@ class Job:
     """One worker's task.
 
     Attributes:
-        kind: `cold` = memory, load time and first call of one subject; `timing` = samples of all of them.
+        kind: `cold` = memory, load time and first call of one subject; `timing` = samples of all of them; `score` =
+            accuracy of one.
         subjects: Names, files and specs, in the order of the turns.
         frame: A `.npy` file holding the test frame. A file, since JSON text would count as the worker's memory.
             `None` where engines are timed alone: then every subject is an `EngineSubject`, else every one a
-            `Subject`.
+            `Subject`. Of `score` the table of images, as `accuracy.images` writes it.
         config: The settings of the measurement.
     """
 
-    kind: Literal["cold", "timing"]
+    kind: Literal["cold", "timing", "score"]
     subjects: tuple[AnySubject, ...]
     frame: Path | None
     config: HarnessConfig
@@ -56,7 +57,7 @@ class Job:
             frame = None if obj["frame"] is None else Path(obj["frame"])
             read = _engine_subject if frame is None else _subject
             subjects = tuple(read(s) for s in obj["subjects"])
-            if obj["kind"] not in ("cold", "timing") or not subjects:
+            if obj["kind"] not in ("cold", "timing", "score") or not subjects:
                 raise ValueError(f"kind {obj['kind']!r} with {len(subjects)} subjects")
             return cls(obj["kind"], subjects, frame, HarnessConfig(**obj["config"]))
         except (KeyError, TypeError, ValueError) as error:

@@ -19,7 +19,7 @@ from edgeseg.benchmarks.engine_only.stages import open_engine_only
 from edgeseg.benchmarks.engine_only.subject import EngineSubject
 from edgeseg.benchmarks.process.events import event, failure
 from edgeseg.benchmarks.process.job import AnySubject, Job
-from edgeseg.benchmarks.subject import Frame, Stages
+from edgeseg.benchmarks.subject import Frame, Stages, Subject
 from edgeseg.benchmarks.timing.clock import Clock, MachineClock
 from edgeseg.benchmarks.timing.cold import measure_cold
 from edgeseg.benchmarks.timing.loop import time_subjects
@@ -41,6 +41,8 @@ def run_job(job: Job, open_subject: Opener, clock: Clock, report: Report) -> dic
     Returns:
         Per subject name either `status: ok` and its samples, or another status and the reason. JSON-able.
     """
+    if job.kind == "score":
+        return _score(job, report)
     frame: Frame = np.zeros((0, 0), np.uint8) if job.frame is None else np.load(job.frame, allow_pickle=False)
     return (
         _cold(job, frame, open_subject, clock, report)
@@ -77,6 +79,24 @@ def _timing(job: Job, frame: Frame, open_subject: Opener, clock: Clock, report: 
     for stages in opened.values():
         stages.close()
     return reply
+
+
+def _score(job: Job, report: Report) -> dict[str, Any]:
+    """Accuracy has nothing of the clock: the segmenter as every user of the runtime has it."""
+    from edgeseg.benchmarks.accuracy.images import read_table
+    from edgeseg.benchmarks.accuracy.scoring import score
+    from edgeseg.runtime.segmenter import Segmenter
+
+    (subject,) = job.subjects
+    assert job.frame is not None and isinstance(subject, Subject)
+    report(subject.name)
+    try:
+        with Segmenter.from_file(subject.model, subject.spec, threads=job.config.threads) as segmenter:
+            color = subject.spec.input.color
+            found = score(segmenter, read_table(job.frame), color, lambda: report(subject.name))
+    except Exception as error:  # as above
+        return {subject.name: failure(error)}
+    return {subject.name: {"status": "ok", "accuracy": found}}
 
 
 def open_segmenter(subject: AnySubject, threads: int) -> Stages:

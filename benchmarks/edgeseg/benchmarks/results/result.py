@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
-from edgeseg.benchmarks.meters.energy import Energy, energy_of
+from edgeseg.benchmarks.meters.energy import Energy, energy_of, energy_of_told
 from edgeseg.benchmarks.meters.trace import PowerTrace
 from edgeseg.benchmarks.results.samples import STAGES, Cold, ProcessRun
 from edgeseg.benchmarks.results.told import Told
@@ -203,7 +203,9 @@ class BenchResult:
         """The energy per inference of one of the rows, or the reason why there is none."""
         if self.power is None:
             return self.no_power
-        return energy_of(row.processes, self.power) if row.processes else "nothing was measured"
+        if row.processes:
+            return energy_of(row.processes, self.power)
+        return energy_of_told(row.told, self.power) if row.told else "nothing was measured"
 
     @property
     def energy_evidence(self) -> Evidence:

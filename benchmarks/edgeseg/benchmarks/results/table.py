@@ -93,7 +93,8 @@ def to_csv(result: BenchResult) -> str:
 def dice_of(row: Row) -> tuple[float | None, str | None]:
     """Mean Dice of the row's file and the split it is of: `test` where known, else `val`.
 
-    `accuracy` is either `{"test": {"dice_mean": ...}, "val": ...}` or `{"dice_mean": ...}` itself.
+    `accuracy` is either `{"test": {"dice_mean": ...}, "val": ...}` or, where it was scored in the run,
+    `{"dice_mean": ..., "split": ...}` itself.
     """
     accuracy = row.accuracy or {}
     for split in ("test", "val"):
@@ -101,7 +102,8 @@ def dice_of(row: Row) -> tuple[float | None, str | None]:
         if isinstance(values, dict) and isinstance(values.get("dice_mean"), float | int):
             return float(values["dice_mean"]), split
     dice = accuracy.get("dice_mean")
-    return (float(dice), None) if isinstance(dice, float | int) else (None, None)
+    own = accuracy.get("split")
+    return (float(dice), None if own is None else str(own)) if isinstance(dice, float | int) else (None, None)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -142,8 +144,24 @@ def _remarks(result: BenchResult) -> list[str]:
     fed = [f"{row.name}: fed {row.engine_only.words}" for row in result.rows if row.engine_only and row.processes]
     told = [f"{row.name}: {text}" for row in result.rows for text in _told_remarks(row)]
     power = [*(_power_remarks(result) if _metered(result) else []), *_scenario_remarks(result)]
-    parts = [*_evidence(result), *fed, *told, *power, *reasons, *cautions]
+    scored = [f"{row.name}: {text}" for row in result.rows if (text := _scored(row))]
+    parts = [*_evidence(result), *fed, *told, *scored, *power, *reasons, *cautions]
     return ["", *parts] if parts else []
+
+
+def _scored(row: Row) -> str | None:
+    """What was scored in this run, with its interval, or why it was not."""
+    found: Any = row.accuracy or {}
+    if "data" not in found:
+        return f"not scored: {found['reason']}" if "reason" in found else None
+    interval = found["dice_interval"]
+    between = f" (95 % {interval['lo95']:.3f} to {interval['hi95']:.3f})" if interval else ""
+    dice, miou = (_known(found[key]) for key in ("dice_mean", "miou"))
+    return f"Dice {dice}{between}, mIoU {miou} on {found['n_images']} images of {found['data']} ({found['split']})"
+
+
+def _known(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _metered(result: BenchResult) -> bool:

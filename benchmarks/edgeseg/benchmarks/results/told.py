@@ -66,6 +66,7 @@ class Told:
         peak_mib: Highest memory of its process.
         placement: What an accelerator took.
         operators: Its per-operator table.
+        window_ns: When the runs began and ended, on the clock of the power meter read beside them [ns].
         settings: What changes the meaning of the figures: transfers, spin wait, CUDA graph, interface, requests.
     """
 
@@ -86,6 +87,7 @@ class Told:
     peak_mib: float | None = None
     placement: Placement | None = None
     operators: tuple[Operator, ...] = ()
+    window_ns: tuple[int, int] | None = None
     settings: Mapping[str, str | bool | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -105,7 +107,9 @@ class Told:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON."""
-        return {**asdict(self), "samples_ms": list(self.samples_ms)}
+        values = {**asdict(self), "samples_ms": list(self.samples_ms)}
+        window = values.pop("window_ns")  # left out where it is not known, as before there was one
+        return values if window is None else {**values, "window_ns": list(window)}
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> Told:
@@ -116,5 +120,6 @@ class Told:
             raise TypeError(f"unknown keys {sorted(unknown)}")
         values["placement"] = Placement(**values["placement"]) if values.get("placement") else None
         values["operators"] = tuple(Operator(**one) for one in values.get("operators", ()))
+        values["window_ns"] = tuple(values["window_ns"]) if values.get("window_ns") else None
         values["samples_ms"] = tuple(values.get("samples_ms", ()))
         return cls(**values)

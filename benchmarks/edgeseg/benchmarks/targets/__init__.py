@@ -11,6 +11,7 @@ from edgeseg.benchmarks.targets.target import Target, Wishes
 TARGETS: dict[str, tuple[str, str]] = {
     "local": ("edgeseg.benchmarks.targets.local", "LocalTarget"),
     "ssh": ("edgeseg.benchmarks.targets.ssh.target", "SshTarget"),
+    "trtexec": ("edgeseg.benchmarks.targets.trtexec.target", "TrtexecTarget"),
     "adb": ("edgeseg.benchmarks.targets.adb.target", "AdbTarget"),
 }
 

@@ -27,7 +27,7 @@ class Address:
 
     Attributes:
         name: What the user calls it; results and messages do so too.
-        scheme: `local`, `ssh` or `adb`.
+        scheme: `local`, `ssh`, `trtexec` (over ssh) or `adb`.
         host: ssh: as ssh takes it, so that the user's own configuration applies. adb: the serial.
         user: ssh: or `None` for what ssh's configuration says.
         port: ssh: likewise.
@@ -111,10 +111,13 @@ def _from_url(url: str, name: str, where: str = "--on") -> Address:
     if url == "local":
         return Address(name, "local")
     scheme, _, rest = url.partition("://")
-    if scheme == "ssh" and (found := _SSH.fullmatch(rest.rstrip("/"))):
+    if scheme in ("ssh", "trtexec") and (found := _SSH.fullmatch(rest.rstrip("/"))):
         port = int(found["port"]) if found["port"] else None
         if port is None or 0 < port < 65536:
-            return Address(name, "ssh", found["host"].strip("[]"), found["user"], port)
+            return Address(name, scheme, found["host"].strip("[]"), found["user"], port)
     if scheme == "adb" and _ADB.fullmatch(rest):
         return Address(name, "adb", rest)
-    raise ConfigError(f"{where} {url}: give local, ssh://user@host[:port] or adb://serial (as `adb devices` prints it)")
+    raise ConfigError(
+        f"{where} {url}: give local, ssh://user@host[:port], trtexec://user@host[:port] or adb://serial (as `adb "
+        "devices` prints it)"
+    )

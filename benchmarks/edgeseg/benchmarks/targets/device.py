@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.machine.evidence import evidence_here
 from edgeseg.benchmarks.process.events import EVENT_MARK
 from edgeseg.benchmarks.process.job import Job
 from edgeseg.benchmarks.process.launch import WorkerDied, run_worker
 from edgeseg.benchmarks.results.result import BenchResult, Caution
 from edgeseg.benchmarks.results.result_file import write_result
+from edgeseg.benchmarks.targets.measured import measured
 from edgeseg.benchmarks.targets.measurement import Measurement
 from edgeseg.runtime.errors import EdgesegError
 from edgeseg.runtime.files.atomic import write_json
@@ -91,8 +91,7 @@ def do_job(folder: Path) -> BenchResult:
     order = json.loads((folder / "order.json").read_bytes())
     job = Measurement.from_json(order["job"], folder / "files")
     journal = Journal(folder / "journal")
-    told = lambda done, what: say("progress", done=done, what=what)  # noqa: E731
-    result = measure(job.subjects, job.frame, job.config, frame_name=job.frame_name, progress=told, runner=journal)
+    result = measured(job, lambda done, what: say("progress", done=done, what=what), journal)
     result = replace(result, evidence=evidence_here(order["evidence"]))
     if journal.taken:
         result = _resumed(result, journal.taken)

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.describe import describe
+from edgeseg.benchmarks.targets.measured import measured
 from edgeseg.benchmarks.targets.measurement import Measurement
 from edgeseg.benchmarks.targets.target import Progress, Wishes
 
@@ -26,7 +26,7 @@ class LocalTarget:
 
     def run(self, job: Measurement, progress: Progress) -> BenchResult:
         """Measure."""
-        return measure(job.subjects, job.frame, job.config, frame_name=job.frame_name, progress=progress)
+        return measured(job, progress)
 
     def describe(self) -> dict[str, Any]:
         """What this machine is."""

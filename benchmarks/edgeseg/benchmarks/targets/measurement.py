@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeseg.benchmarks.accuracy.images import Images, unpack
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.engine_only.subject import EngineSubject
@@ -20,7 +22,7 @@ from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.spec.manifest import ModelSpec
 
-_FRAME = "frame.npy"
+_FRAME, _IMAGES = "frame.npy", "images.zip"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Measurement:
         frame_name: What the result calls it.
         config: How much and how patiently.
         golden: Frames with accepted masks, for targets that do not run the runtime; they are not sent to others.
+        images: What every file is scored on where it is timed, or `None`.
     """
 
     subjects: tuple[AnySubject, ...]
@@ -40,6 +43,7 @@ class Measurement:
     frame_name: str
     config: HarnessConfig
     golden: tuple[GoldenFrame, ...] = ()
+    images: Images | None = None
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -50,7 +54,7 @@ class Measurement:
         """All files by the names they have on the device: models, weights beside them, and the frame.
 
         Args:
-            folder: Where the frame is written to.
+            folder: Where the frame and the images are written to.
         """
         found: dict[str, Path] = {}
         for index, subject in enumerate(self.subjects):
@@ -60,6 +64,8 @@ class Measurement:
         if self.frame is not None:
             np.save(folder / _FRAME, self.frame, allow_pickle=False)
             found[_FRAME] = folder / _FRAME
+        if self.images is not None:
+            found[_IMAGES] = self.images.pack(folder / _IMAGES)
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -68,6 +74,7 @@ class Measurement:
             "subjects": [_subject_to_json(index, subject) for index, subject in enumerate(self.subjects)],
             "frame": None if self.frame is None else self.frame_name,
             "config": self.config.to_json(),
+            "images": self.images is not None,
         }
 
     @classmethod
@@ -80,8 +87,9 @@ class Measurement:
         try:
             frame = None if obj["frame"] is None else np.load(folder / _FRAME, allow_pickle=False)
             subjects = tuple(_subject_from_json(one, folder, alone=frame is None) for one in obj["subjects"])
-            return cls(subjects, frame, obj["frame"] or "", HarnessConfig(**obj["config"]))
-        except (KeyError, TypeError, ValueError, OSError) as error:
+            images = unpack(folder / _IMAGES, folder / "images") if obj["images"] else None
+            return cls(subjects, frame, obj["frame"] or "", HarnessConfig(**obj["config"]), images=images)
+        except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise MeasureError(f"the device was given a job it cannot read: {error!r}") from error
 
 

@@ -7,6 +7,7 @@ Reference:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from edgeseg.benchmarks.results.told import Operator, Placement, Told
@@ -64,6 +65,17 @@ def read(text: str) -> list[ForeignRow]:
             size_mb=float(size) if size else None,
         )
     ]
+
+
+def measured_lines(lines: Sequence[str]) -> tuple[int, int] | None:
+    """Numbers of the lines that are written when the measured runs begin and when they have ended.
+
+    Each line is written out at once (`std::endl` of tensorflow/lite/tools/logging.h).
+    """
+    bare = [_PREFIX.sub("", line) for line in lines]
+    begun = [number for number, line in enumerate(bare) if line.startswith("Running benchmark for at least")]
+    ended = [number for number, line in enumerate(bare) if line.startswith("count=")]
+    return (begun[-1], ended[-1]) if begun and ended and begun[-1] < ended[-1] else None
 
 
 def placement(body: str) -> Placement | None:

@@ -64,6 +64,17 @@ def read(text: str) -> list[ForeignRow]:
     ]
 
 
+def version_in(text: str) -> str | None:
+    """TensorRT's version by the banner that every run prints first, such as `8.2.1`."""
+    banner = _BANNER.search(text)
+    return _version(banner[2]) if banner else None
+
+
+def doubts(text: str) -> list[str]:
+    """What a run says of itself that weakens its figures."""
+    return re.findall(r"^(?:\[[^\]]+\] )?\[W\] \* (.+)$", text, re.MULTILINE)
+
+
 def _from_log(text: str, engine: str, version: str | None, command: str) -> Told:
     lines = dict(_LINE.findall(text))
     figures = {

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,19 +46,32 @@ class Feed:
         ]
 
 
+class Seen(NamedTuple):
+    """What a phone saw, as the scorer takes it."""
+
+    mask: npt.NDArray[np.uint8]
+
+
 def make_feed(subject: Subject, frame: Frame, timeout_s: float) -> Feed:
     """The pixels of a frame as the model takes them.
 
     Raises:
         MeasureError: The name of the input cannot be asked, or a frame is more than one input.
     """
-    inputs = ask_inputs(subject.model, subject.spec.backend, timeout_s)
-    if inputs is None or len(inputs) != 1:
-        raise MeasureError("LiteRT on this machine cannot tell the name of its input: pip install 'edgeseg[litert]'")
+    name = _only_input(subject.model, subject.spec.backend, timeout_s)
     tensor = in_dtype(prepare(frame, subject.spec.input).tensor, subject.spec.input_dtype)
     if len(tensor) != 1:
         raise MeasureError("frames are cut into tiles, of which benchmark_model takes one at a time")
-    return Feed(inputs[0].name, tuple(tensor.shape), np.ascontiguousarray(tensor).tobytes())
+    return Feed(name, tuple(tensor.shape), np.ascontiguousarray(tensor).tobytes())
+
+
+@lru_cache(maxsize=64)
+def _only_input(model: Path, backend: str, timeout_s: float) -> str:
+    """Its name; asked once, since that takes a process."""
+    inputs = ask_inputs(model, backend, timeout_s)
+    if inputs is None or len(inputs) != 1:
+        raise MeasureError("LiteRT on this machine cannot tell the name of its input: pip install 'edgeseg[litert]'")
+    return inputs[0].name
 
 
 def mask_of(subject: Subject, frame: Frame, output: bytes) -> npt.NDArray[np.uint8]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edgeseg.benchmarks.accuracy.scoring import score
 from edgeseg.benchmarks.process.job import AnySubject
 from edgeseg.benchmarks.process.launch import ILLEGAL, how_it_ended
 from edgeseg.benchmarks.results.result import ModelFile, Row, Status
 from edgeseg.benchmarks.results.told import Told
-from edgeseg.benchmarks.subject import Subject
+from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.benchmarks.targets.adb.client import Phone
 from edgeseg.benchmarks.targets.adb.delegates import Delegate
-from edgeseg.benchmarks.targets.adb.masks import Feed, agreement, make_feed
+from edgeseg.benchmarks.targets.adb.masks import Seen, agreement, make_feed, mask_of
 from edgeseg.benchmarks.targets.measurement import Measurement
 from edgeseg.benchmarks.tools import benchmark_model
 from edgeseg.runtime.errors import EdgesegError, MeasureError
 
+_MOST_OFF = 0.1
 _NO_MASKS = "only a bundle brings frames with accepted masks"
 
 
@@ -40,8 +43,8 @@ class ModelRun:
         self._subject, self._delegate, self._job = subject, delegate, job
         self.name = f"{subject.name}@{delegate.name}" if delegate else subject.name
         self._told: list[Told] = []
-        self._feed: Feed | None = None
         self._lost: tuple[Status, str] | None = None
+        self._accuracy: dict[str, Any] = {}
         self._agreement: dict[str, Any] = {"frames": 0, "reason": _NO_MASKS}
         if delegate is None:
             self._lost = ("unsupported", "phones run TFLite files, in benchmark_model: this one is none")
@@ -53,14 +56,9 @@ class ModelRun:
             return
         golden = [one for one in self._job.golden if subject.name in one.masks]
         try:
-            outputs = []
-            for index, one in enumerate(golden):
-                self._feed = make_feed(subject, one.frame, self._job.config.timeout_s)
-                outputs.append(folder / f"{index}.out")
-                self._push_feed(folder)
-                if self._measure(["--num_runs=1", "--min_secs=0", *self._out_flags()]) is None:
-                    return
-                self._phone.pull(f"{self._place}/out", outputs[-1])
+            outputs = [folder / f"{index}.out" for index in range(len(golden))]
+            if not all(self._through(subject, one.frame, file) for one, file in zip(golden, outputs, strict=True)):
+                return
             if golden:
                 self._agreement = agreement(subject, golden, outputs)
         except EdgesegError as error:
@@ -72,6 +70,22 @@ class ModelRun:
                 "failed",
                 f"its masks differ from the accepted ones in {share:.2%} of the pixels, {most:.2%} allowed",
             )
+
+    def score(self, folder: Path) -> None:
+        """The images of `--data` through the phone; what cannot be scored keeps its times, and says why."""
+        subject, images = self._subject, self._job.images
+        if self._lost or images is None or not isinstance(subject, Subject):
+            return
+
+        def seen(frame: Frame) -> Seen:
+            if not self._through(subject, frame, folder / "out"):
+                raise MeasureError(self._lost[1] if self._lost else "the phone gave no scores")
+            return Seen(mask_of(subject, frame, (folder / "out").read_bytes()))
+
+        try:
+            self._accuracy = score(seen, images, subject.spec.input.color, lambda: None)
+        except EdgesegError as error:
+            self._accuracy = {"reason": str(error)}
 
     def time(self, seconds: float, n: int) -> None:
         """One process, at least `n` runs and `seconds` long."""
@@ -91,18 +105,21 @@ class ModelRun:
             precision=subject.spec.precision,
             threads=self._job.config.threads,
             # What the bundle says of its accuracy was measured elsewhere, by another engine.
-            accuracy={"agreement": self._agreement},
+            accuracy={"agreement": self._agreement, **self._accuracy},
             told=() if self._lost else tuple(self._told),
         )
 
-    def _push_feed(self, folder: Path) -> None:
-        assert self._feed is not None
-        (folder / "in").write_bytes(self._feed.data)
-        self._phone.push(folder / "in", f"{self._place}/in")
-
-    def _out_flags(self) -> list[str]:
-        assert self._feed is not None
-        return [*self._feed.flags(f"{self._place}/in"), f"--output_filepath={self._place}/out"]
+    def _through(self, subject: Subject, frame: Frame, file: Path) -> bool:
+        """A frame through the phone, its scores into a file; False where the row is lost."""
+        feed = make_feed(subject, frame, self._job.config.timeout_s)
+        pixels = file.with_suffix(".in")
+        pixels.write_bytes(feed.data)
+        self._phone.push(pixels, f"{self._place}/in")
+        flags = [*feed.flags(f"{self._place}/in"), f"--output_filepath={self._place}/out"]
+        if self._measure(["--num_runs=1", "--min_secs=0", *flags]) is None:
+            return False
+        self._phone.pull(f"{self._place}/out", file)
+        return True
 
     def _measure(self, flags: Sequence[str]) -> Told | None:
         """One process; `None` where it is lost, and why is kept."""
@@ -116,10 +133,12 @@ class ModelRun:
             *self._delegate.flags,
             *flags,
         ]
-        done = self._phone.shell(*command, timeout_s=2 * config.timeout_s)
+        code, lines = self._phone.stamped(*command, timeout_s=2 * config.timeout_s)
+        said = "\n".join(text for _, text in lines)
         try:
-            self._lost = self._fault(done.returncode, done.stdout)
-            return None if self._lost else benchmark_model.read(done.stdout)[0].told
+            self._lost = self._fault(code, said)
+            told = None if self._lost else benchmark_model.read(said)[0].told
+            return told and replace(told, window_ns=_window(lines, told))
         except MeasureError as error:
             self._lost = ("failed", str(error))
             return None
@@ -147,3 +166,17 @@ class ModelRun:
                 f"silent fallback: {placed.delegate} was applied and took no operator: the time is the processor's",
             )
         return None
+
+
+def _window(lines: Sequence[tuple[float | None, str]], told: Told) -> tuple[int, int] | None:
+    """When the measured runs began and ended, by the phone's clock [ns]; `None` where that is not to be known."""
+    found = benchmark_model.measured_lines([text for _, text in lines])
+    if found is None:
+        return None
+    begun, ended = lines[found[0]][0], lines[found[1]][0]
+    if begun is None or ended is None or told.n is None or told.mean is None:
+        return None
+    # A build that keeps its lines back would give other times than those of its runs.
+    if abs(ended - begun - told.n * told.mean / 1e3) > _MOST_OFF * (ended - begun):
+        return None
+    return round(begun * 1e9), round(ended * 1e9)

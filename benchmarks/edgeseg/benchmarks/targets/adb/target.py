@@ -7,16 +7,19 @@ import math
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from edgeseg.benchmarks.harness import refuse_nonsense
+from edgeseg.benchmarks.meters.watch import Watched, read_beside
 from edgeseg.benchmarks.results.result import BenchResult, Caution, Row
 from edgeseg.benchmarks.targets.adb.client import Phone
 from edgeseg.benchmarks.targets.adb.delegates import read_delegates
 from edgeseg.benchmarks.targets.adb.facts import describe_phone, read_evidence, read_heat, read_phone
+from edgeseg.benchmarks.targets.adb.meter import PhoneMeter, refuse_meter
 from edgeseg.benchmarks.targets.adb.model_run import ModelRun
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement
@@ -50,17 +53,15 @@ class AdbTarget:
         """Time every TFLite file by every delegate, in turns, in several processes; then look at its masks."""
         refuse_nonsense(job.subjects, job.frame)
         program = self._program()
-        if job.config.meter is not None:
-            raise ConfigError(
-                f"{self.address.name}: --meter {job.config.meter}: no meter is read through adb; leave it out"
-            )
+        refuse_meter(job.config.meter, self.address.name)
         with this_job(f"adb-{self.address.host}"), tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
             device, before = read_phone(self.phone), read_heat(self.phone)
             began, created = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
             try:
                 self.put([program, *(one.model for one in job.subjects if one.model.suffix == ".tflite")])
                 self.phone.shell("chmod", "755", f"{_PLACE}/{sha256_file(program)}")
-                rows = self._rows(job, sha256_file(program), Path(folder), progress)
+                with self._metered(job) as watched:
+                    rows = self._rows(job, sha256_file(program), Path(folder), progress)
             finally:
                 self.phone.shell("rm", "-rf", _PLACE)
             after = read_heat(self.phone)
@@ -75,6 +76,8 @@ class AdbTarget:
             after=after.to_json(),
             duration_s=round(time.perf_counter() - began, 3),
             rows=rows,
+            power=watched.trace,
+            no_power=watched.reason,
         )
         hot = max(before.throttle_events or 0, after.throttle_events or 0)
         if not hot:
@@ -95,6 +98,12 @@ class AdbTarget:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to let go of."""
+
+    def _metered(self, job: Measurement) -> AbstractContextManager[Watched]:
+        meter = job.config.meter
+        if meter is None:
+            return nullcontext(Watched())
+        return read_beside(PhoneMeter(self.phone, _PLACE, meter), job.config.idle_s)
 
     def _program(self) -> Path:
         path = self.wishes.benchmark_model
@@ -122,6 +131,7 @@ class AdbTarget:
                 done += 1
                 if index == 0:  # first what it sees: a phone that is wrong is not timed
                     one.look(folder)
+                    one.score(folder)
                 else:
                     one.time(seconds=job.config.seconds / job.config.processes, n=_share(job))
         return tuple(one.row() for one in runs)

@@ -7,6 +7,7 @@ the program (`on_device.py`), then the bytes of a file.
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -102,6 +103,28 @@ class Connection:
             said.seek(0)
             self._check(code, said.read().decode("utf-8", errors="replace"))
 
+    def shell(self, script: str, file: Path | None = None) -> str:
+        """Run a script in the device's `sh`, for devices that have nothing else.
+
+        Args:
+            script: Its text.
+            file: What it reads on standard input.
+
+        Returns:
+            What it printed.
+
+        Raises:
+            LinkError: The device was not reached, or not to the end.
+            MeasureError: It ended with an error.
+        """
+        command = [*self._ssh, f"exec sh -c {shlex.quote(script)}"]
+        # A file for stderr: see `answers`.
+        with tempfile.TemporaryFile() as said, (file or Path("/dev/null")).open("rb") as data:
+            done = subprocess.run(command, stdin=data, stdout=subprocess.PIPE, stderr=said, check=False)  # noqa: S603
+            said.seek(0)
+            self._check(done.returncode, said.read().decode("utf-8", errors="replace"))
+        return done.stdout.decode("utf-8", errors="replace")
+
     def close(self) -> None:
         """End the connection that is kept open."""
         subprocess.run([*self._ssh[:-2], "-O", "exit", *self._ssh[-2:]], capture_output=True, check=False)  # noqa: S603
@@ -134,7 +157,7 @@ def too_old(version: str) -> str:
     """What to do with a device whose Python edgeseg does not run on."""
     return (
         f"its Python is {version}, edgeseg needs 3.10: name a newer one in devices.yaml (python: python3.11). On "
-        "JetPack 4 and 5 run trtexec there and `bench import` what it prints"
+        "JetPack 4 and 5 measure by its trtexec: --on trtexec://user@host"
     )
 
 

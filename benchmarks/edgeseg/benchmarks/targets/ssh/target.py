@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from itertools import chain, repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,17 +18,13 @@ from edgeseg.benchmarks.targets.measurement import Measurement, job_id
 from edgeseg.benchmarks.targets.owner import owner, this_job
 from edgeseg.benchmarks.targets.parcel import make_wheel
 from edgeseg.benchmarks.targets.ssh.connection import Connection, LinkError, too_old
+from edgeseg.benchmarks.targets.ssh.patience import FIRST_S, PATIENCE_S, Patience, waits
 from edgeseg.benchmarks.targets.target import Progress, Wishes
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.files.hashes import sha256_file
 
 _OLDEST = (3, 10)
-# Without contact for so long, the host gives up; the bench goes on there, and the same command finds it [s].
-PATIENCE_S = 600.0
-_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
-# The first contact: a wrong name is told at once, a link that shakes is tried again [s].
-_FIRST_S = 5.0
 # A connection that lasted longer than this was one: trying to connect, and noticing a dead link, take less [s].
 _CONNECTED_S = 20.0
 _RESTARTS = 3
@@ -45,7 +40,7 @@ class SshTarget:
     """
 
     def __init__(self, address: Address, wishes: Wishes = Wishes(), patience_s: float = PATIENCE_S) -> None:  # noqa: B008
-        self.address, self.wishes, self.patience_s = address, wishes, patience_s
+        self.address, self.wishes, self._patience = address, wishes, Patience(patience_s)
         self._open = ExitStack()
         self._device = Connection(address)
         self._open.callback(self._device.close)
@@ -97,7 +92,7 @@ class SshTarget:
         return {"python": self.address.python, "venv": self.address.venv}
 
     def _check_python(self) -> None:
-        found = self._again("look", self._python(), patience_s=_FIRST_S)
+        found = self._again("look", self._python(), at_most_s=FIRST_S)
         if tuple(found["python"]) < _OLDEST:
             raise MeasureError(f"{self.address.name}: {too_old('.'.join(map(str, found['python'])))}")
 
@@ -176,7 +171,7 @@ class SshTarget:
 
     def _events(self, job: str, offset: int) -> Iterator[dict[str, Any]]:
         """What the job says until it ends, over as many connections as it takes."""
-        lost, waits = 0.0, _waits()
+        lost, pauses = 0.0, waits()
         while True:
             began = time.monotonic()
             try:
@@ -189,31 +184,11 @@ class SshTarget:
             except LinkError as error:
                 # A device that was silent for an hour was not away for an hour: its connection was there.
                 if not lost or time.monotonic() - began > _CONNECTED_S:
-                    lost, waits = time.monotonic(), _waits()
-                self._wait(error, lost, next(waits))
+                    lost, pauses = time.monotonic(), waits()
+                self._patience.wait(error, lost, next(pauses))
 
     def _again(
-        self, do: str, values: dict[str, Any], file: Path | None = None, patience_s: float | None = None
+        self, do: str, values: dict[str, Any], file: Path | None = None, at_most_s: float | None = None
     ) -> dict[str, Any]:
         """A call, repeated over lost links: each of them may be done twice."""
-        began, waits = time.monotonic(), _waits()
-        while True:
-            try:
-                return self._device.call(do, values, file)
-            except LinkError as error:
-                if patience_s is not None and time.monotonic() - began > patience_s:
-                    raise
-                self._wait(error, began, next(waits))
-
-    def _wait(self, error: LinkError, since: float, wait_s: float) -> None:
-        if time.monotonic() - since > self.patience_s:
-            raise LinkError(
-                f"{error}; nothing was heard for {self.patience_s:g} s. A bench that was begun goes on there: the same "
-                "command finds it, and what it measured is kept"
-            ) from error
-        time.sleep(wait_s)
-
-
-def _waits() -> Iterator[float]:
-    """Pauses between two tries [s]."""
-    return chain(_WAITS_S, repeat(_WAITS_S[-1]))
+        return self._patience.again(lambda: self._device.call(do, values, file), at_most_s)
