@@ -144,12 +144,13 @@ def compare(kind: str, folders: dict[str, Path], args: argparse.Namespace) -> li
     found = engine_subjects(paths, Sizes((args.size, args.size)))
     subjects = [dataclasses.replace(one, name=path.parent.name) for one, path in zip(found, paths, strict=True)]
     result = measure(subjects, None, config)
-    rows, first = [], subjects[0].name
+    rows, first = [], next(iter(folders))
     for subject in subjects:
         row = result.row(subject.name)
         infer = row.distribution("infer")
         told: dict[str, Any] = {"network": row.name, "p50_ms": infer and infer.p50, "bytes": row.model.bytes}
-        if row.processes and result.row(first).processes:
+        # A first peer that could not be converted has no row, and nothing is held against another in its place.
+        if row.processes and any(one.name == first and one.processes for one in result.rows):
             ratio = compare_rows(result, first, row.name)
             told |= {"times_as_fast": ratio.ratio, "lo95": ratio.lo95, "hi95": ratio.hi95, "verdict": ratio.verdict}
         rows.append(told | {"reason": row.reason})

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.benchmarks.subject import Subject
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
@@ -61,6 +62,22 @@ def test_train_and_val_are_written_as_the_other_tool_reads_them(scripts, data, t
     truth = cv2.resize(sample.read_truth(len(data.classes)), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
     assert mask.shape == (SIZE, SIZE)
     np.testing.assert_array_equal(mask, truth)
+
+
+def test_nothing_takes_the_place_of_a_first_peer_without_a_file(
+    scripts, tmp_path, monkeypatch, make_row, make_result, noisy
+):
+    folders = {name: tmp_path / name for name in ("first", "second", "ours")}
+    for name in ("second", "ours"):
+        folders[name].mkdir()
+        (folders[name] / "fp32.onnx").write_bytes(b"")
+    subjects = [Subject("", Path("m"), None)] * 2
+    monkeypatch.setattr(scripts[0], "engine_subjects", lambda paths, _: subjects[: len(paths)])
+    result = make_result(make_row("second", noisy(7.0, 0)), make_row("ours", noisy(3.0, 1)))
+    monkeypatch.setattr(scripts[0], "measure", lambda *_: result)
+    rows = scripts[0].compare("ort-fp32", folders, Namespace(threads=1, processes=5, seconds=1.0, size=SIZE))
+    assert [row["network"] for row in rows] == ["second", "ours"]
+    assert not any("times_as_fast" in row for row in rows)
 
 
 def test_a_coarse_student_gets_the_same_dice_as_a_peer_and_as_ours(scripts, data, tmp_path):

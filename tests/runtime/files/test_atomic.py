@@ -83,3 +83,21 @@ def test_a_temporary_file_that_cannot_be_removed_hides_no_cause(tmp_path, monkey
         monkeypatch.setattr(f"pathlib.Path.{name}", read_only)
     with pytest.raises(EdgesegError, match=r"No permission to write .*x\.bin: choose another output folder"):
         atomic.write_bytes(tmp_path / "x.bin", b"")
+
+
+def test_a_folder_is_replaced_whole_and_the_old_one_stands_until_then(tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "step"
+    with atomic.new_folder(folder) as made:
+        (made / "old.txt").write_text("old")
+    with atomic.new_folder(folder, replace=True) as made:
+        (made / "new.txt").write_text("new")
+        assert [path.name for path in folder.iterdir()] == ["old.txt"]
+    assert [path.name for path in folder.iterdir()] == ["new.txt"] and list(tmp_path.iterdir()) == [folder]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, "replace", full)
+    with pytest.raises(EdgesegError, match="No space left"), atomic.new_folder(folder, replace=True) as made:
+        (made / "half.txt").write_text("half")
+    assert [path.name for path in folder.iterdir()] == ["new.txt"] and list(tmp_path.iterdir()) == [folder]

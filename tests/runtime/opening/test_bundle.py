@@ -12,7 +12,7 @@ import pytest
 
 from edgeseg.runtime.archive.layout import chunks
 from edgeseg.runtime.errors import BundleError, ManifestError
-from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.opening.bundle import Bundle, identity
 
 Entries = dict[str, bytes]
 
@@ -27,6 +27,14 @@ def summed(entries: Mapping[str, bytes]) -> Entries:
     kept = {name: content for name, content in entries.items() if name != "SHA256SUMS"}
     lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in kept.items()]
     return kept | {"SHA256SUMS": "".join(lines).encode()}
+
+
+def renamed(entries: Mapping[str, bytes]) -> Entries:
+    """The entries under the identity that their content has, as packing gives it."""
+    manifest = json.loads(entries["manifest.json"]) | {"bundle_id": ""}
+    sums = {name: hashlib.sha256(one).hexdigest() for name, one in entries.items() if name != "SHA256SUMS"}
+    manifest["bundle_id"] = identity(manifest["name"], json.dumps(manifest).encode(), sums)
+    return summed({**entries, "manifest.json": json.dumps(manifest).encode()})
 
 
 def write(path: Path, entries: Mapping[str, bytes]) -> Path:

@@ -24,7 +24,7 @@ from edgeseg.runtime.opening import fastest, selection
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.opening.selection import accepted, rank
 
-from .test_bundle import contents, summed, write
+from .test_bundle import contents, renamed, write
 from .test_selection import bundle_with_a_refused_variant
 
 SLOW = "onnx-int8-x86"  # which is what this machine is made to prefer
@@ -57,7 +57,7 @@ def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
             variant["sha256"], variant["bytes"] = hashlib.sha256(content).hexdigest(), len(content)
             variant["needs"] = []  # of no processor: another process does not see the one that is pretended
     changed = {f"variants/{SLOW}.onnx": content, "manifest.json": json.dumps(manifest).encode()}
-    return write(tmp_path / "slow.edgeseg", summed(entries | changed))
+    return write(tmp_path / "slow.edgeseg", renamed(entries | changed))
 
 
 @pytest.fixture

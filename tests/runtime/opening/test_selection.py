@@ -130,7 +130,7 @@ def test_nothing_that_runs_lists_every_reason(tiny_bundle, machine) -> None:
 
 def bundle_with_a_refused_variant(tiny_bundle: Path, target: Path) -> Path:
     """The tiny bundle, whose integer variant is a file that no onnxruntime opens."""
-    from .test_bundle import contents, summed, write
+    from .test_bundle import contents, renamed, write
 
     entries = contents(tiny_bundle)
     model = onnx.load_from_string(entries["variants/onnx-int8-x86.onnx"])
@@ -141,7 +141,7 @@ def bundle_with_a_refused_variant(tiny_bundle: Path, target: Path) -> Path:
         if variant["name"] == "onnx-int8-x86":
             variant["sha256"], variant["bytes"] = hashlib.sha256(content).hexdigest(), len(content)
     changed = {"variants/onnx-int8-x86.onnx": content, "manifest.json": json.dumps(manifest).encode()}
-    return write(target, summed(entries | changed))
+    return write(target, renamed(entries | changed))
 
 
 def test_what_its_engine_refuses_is_passed_over_for_the_next(tiny_bundle, machine, tmp_path, stripes) -> None:

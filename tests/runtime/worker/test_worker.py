@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -418,3 +419,19 @@ def step_folder(tmp_path: Path, model) -> Path:
     shutil.copy(path, folder / "model.onnx")
     (folder / "spec.json").write_text(json.dumps(spec.to_json()))
     return folder
+
+
+def test_a_program_with_all_its_files_open_is_told_and_loses_none(tiny_bundle: Path, monkeypatch) -> None:
+    made = iter([os.memfd_create("one")])
+
+    def memory(name: str) -> int:
+        try:
+            return next(made)
+        except StopIteration:
+            raise OSError(errno.EMFILE, "Too many open files") from None
+
+    monkeypatch.setattr(shared.os, "memfd_create", memory)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(WorkerError, match="Too many open files"):
+        Worker.open(tiny_bundle, VARIANT, 1, PATIENT)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 1  # the one block that was had

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from edgeseg.export.adopt.scores import Foreign, Scores, looked_at, notes_of
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ConfigError, ExportError
-from edgeseg.runtime.files.atomic import write_bytes, write_json
+from edgeseg.runtime.files.atomic import new_folder, write_bytes, write_json
 from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.runtime.frame.preprocess import in_dtype
 from edgeseg.runtime.spec.model_spec import ModelSpec
@@ -122,15 +120,10 @@ def write_step(model: StepModel, folder: Path) -> dict[str, Any]:
     folder = folder.resolve()  # what a link names is replaced, not the link
     _check_own(folder)
     about = model.about | {"cells_that_differ": model.check()}
-    made = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
+    with new_folder(folder, replace=True) as made:
         write_bytes(made / f"model{ENGINES[model.spec.backend].suffixes[0]}", model.content)
         write_json(made / "spec.json", model.spec.to_json())
         write_json(made / ABOUT, about)
-        shutil.rmtree(folder, ignore_errors=True)
-        made.replace(folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     return about
 
 

@@ -53,11 +53,12 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path | str) -> Iterator[Path]:
+def new_folder(path: Path | str, *, replace: bool = False) -> Iterator[Path]:
     """Hands out a temporary folder that becomes `path` when the block ends without an exception.
 
     Args:
         path: A folder that is not there yet, or empty.
+        replace: Whether one may stand there; it is removed when the new one is in its place.
 
     Yields:
         An empty folder beside it.
@@ -67,16 +68,23 @@ def new_folder(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     tmp = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex[:8]}.tmp")
+    aside = tmp.with_suffix(".old")
     try:
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        if not replace and path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise EdgesegError(f"{path} is there already and not empty; choose another --out")
         tmp.mkdir(parents=True)
         yield tmp
+        if replace and path.exists():
+            path.replace(aside)
         os.replace(tmp, path)  # noqa: PTH105
     except OSError as error:
+        if aside.exists() and not path.exists():
+            aside.replace(path)
         raise _explained(error, path) from error
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

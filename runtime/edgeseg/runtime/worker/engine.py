@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from contextlib import ExitStack
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -53,10 +54,15 @@ class RestartingEngine:
         self, path: Path, variant: str | None, threads: int | None, config: WorkerConfig, policy: Policy | None = None
     ) -> None:
         self._path, self._config = path, config
-        self._file = -1 if path.is_dir() else _opened(path)
+        with ExitStack() as half_made:  # descriptors, if one more is not to be had
+            self._file = -1 if path.is_dir() else _opened(path)
+            half_made.callback(self._close_file)
+            self._frames = SharedMemory()
+            half_made.callback(self._frames.close)
+            self._answers = SharedMemory()
+            half_made.pop_all()
         self._stamp = self._stamped()
         model = str(path.absolute()) if self._file < 0 else by_descriptor(self._file)
-        self._frames, self._answers = SharedMemory(), SharedMemory()
         asked = None if policy is None else policy.to_json()
         fds = (self._frames.descriptor, self._answers.descriptor)
         self._order = Order(0, -1, *fds, model, str(path), variant, threads, config.memory_mib, asked)
@@ -117,6 +123,9 @@ class RestartingEngine:
         self._kill()
         self._frames.close()
         self._answers.close()
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.runtime.errors import FrameError
+from edgeseg.runtime.errors import FrameError, WorkerError
 from edgeseg.runtime.out_of_memory import available_mib
 
 _PAGE = mmap.PAGESIZE
@@ -21,6 +21,9 @@ class SharedMemory:
 
     Args:
         descriptor: Of the block, as another process has passed it on; None makes a new one.
+
+    Raises:
+        WorkerError: If the system has no more to give.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
@@ -63,7 +66,10 @@ def _too_large(size: int, why: str) -> FrameError:
 
 
 def _nameless() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("edgeseg")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+    try:
+        if hasattr(os, "memfd_create"):
+            return os.memfd_create("edgeseg")
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+    except OSError as error:  # mostly a program that has opened all files it may
+        raise WorkerError(f"No memory can be shared with a worker process ({error.strerror}).") from error
