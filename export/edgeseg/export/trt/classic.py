@@ -35,7 +35,7 @@ def cached_calibrator(trt: TensorRt, cache: str) -> Any:
     Raises:
         ConfigError: If the module has no calibrators.
     """
-    base = calibrator_base(trt)
+    base: Any = calibrator_base(trt)
 
     class Cached(base):  # type: ignore[misc]
         """The names are TensorRT's."""
