@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgeseg.export.model_card import ENTRY as CARD_ENTRY
 from edgeseg.export.pack import seal
 from edgeseg.export.trt.build import SOURCES
 from edgeseg.export.trt.modules import TensorRt
@@ -23,7 +22,7 @@ from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, GateError
 from edgeseg.runtime.golden import decode_png, encode_png
-from edgeseg.runtime.opening.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle
+from edgeseg.runtime.opening.bundle import CARD_ENTRY, MANIFEST_ENTRY, SUMS_ENTRY, Bundle
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.spec.engine_record import PROVEN, EngineRecord
 from edgeseg.runtime.spec.manifest import Expected, Golden, Manifest, ModelSpec, Variant
