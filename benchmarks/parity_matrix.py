@@ -1,10 +1,11 @@
 """How far the files of one network agree: equal mask pixels, variants x variants, over a whole split.
 
-    python benchmarks/parity_matrix.py runs/demo [--split test] [--json FILE]
+    python benchmarks/parity_matrix.py runs/demo [--data DIR] [--split test] [--json FILE]
     python benchmarks/parity_matrix.py part.edgeseg --data DIR [--split test] [--json FILE]
 
 prints Markdown. Of a run the masks are those that its scoring steps kept, each made by the variant's own engine through
-the Segmenter; of a bundle they are made here, by the engines that are here. Pixels whose truth is to be ignored do not
+the Segmenter; with --data those that it has not scored are made here, as all of a bundle are, by the engines that are
+here. Pixels whose truth is to be ignored do not
 count. A variant that agrees with the FP32 file less than its precision should is marked, with the reason that the run
 has recorded: why its gates refuse it, or what `edgeseg doctor int8` found.
 """
@@ -16,7 +17,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ from edgeseg.runtime.files.atomic import write_json
 from edgeseg.runtime.files.png import UInt8, encode_mask
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.opening.selection import wrong_without
-from edgeseg.runtime.spec.manifest import Variant
+from edgeseg.runtime.opening.step_folder import SPEC, open_step
+from edgeseg.runtime.spec.manifest import ModelSpec, Variant
 from edgeseg.runtime.spec.model_spec import Precision
+from edgeseg.runtime.trt.built_engine import write_record
 
 # Least share of pixels on which a file should agree with the FP32 file, by its precision.
 TARGETS: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.999, "int16x8": 0.99, "dynamic": 0.99, "int8": 0.99}
@@ -59,8 +62,37 @@ class Entry:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def entries_of_run(root: Path, split: str) -> list[Entry]:
+@dataclass(frozen=True)
+class Here:
+    """Where masks are made that nobody has kept: of a split of a data set, in a folder."""
+
+    data: DataSet
+    split: str
+    work: Path
+
+    def masks_of(self, name: str, model: Path, spec: ModelSpec) -> Path:
+        """Folder of a variant's masks.
+
+        Raises:
+            BackendError: If no engine here runs it.
+        """
+        masks = self.work / name / "masks"
+        masks.mkdir(parents=True)
+
+        def keep(sample: Sample, mask: UInt8) -> None:
+            (masks / f"{sample.stem}.png").write_bytes(encode_mask(mask))
+
+        score_file(model, spec, self.data, self.data.split(self.split), keep)
+        return masks
+
+
+def entries_of_run(root: Path, split: str, here: Here | None = None) -> list[Entry]:
     """The variants of a run that its recipe asked for.
+
+    Args:
+        root: Folder of the run.
+        split: That the masks are of.
+        here: Where those are made that the run has not scored; None leaves them out.
 
     Raises:
         ConfigError: If it is no run's folder.
@@ -71,7 +103,18 @@ def entries_of_run(root: Path, split: str) -> list[Entry]:
     found = [_of_step(root, one, split, step, rows.get(one.step, {}), doctor) for one, step in done.items() if step]
     if not found:
         raise ConfigError(f"{root} holds no exported variant: name the folder of a run, such as runs/demo, or a bundle")
-    return found
+    return found if here is None else [_scored_here(root, one, here) for one in found]
+
+
+def _scored_here(root: Path, entry: Entry, here: Here) -> Entry:
+    step = next(one.step for one in VARIANTS if one.name == entry.name)
+    files = root / "steps" / step / "files"
+    if entry.masks is not None or not (files / SPEC).is_file():
+        return entry
+    try:
+        return replace(entry, masks=here.masks_of(entry.name, *open_step(files)), reason=None)
+    except BackendError as err:
+        return replace(entry, reason=str(err))
 
 
 def _of_step(
@@ -100,31 +143,26 @@ def _left_in_float(read_back: Mapping[str, Any]) -> int | None:
     return len(kept) if isinstance(kept, Mapping) else kept
 
 
-def entries_of_bundle(path: Path, data: DataSet, split: str, work: Path) -> list[Entry]:
+def entries_of_bundle(path: Path, here: Here) -> list[Entry]:
     """The variants of a bundle, each run over a split here.
 
     Raises:
         EdgesegError: If the bundle or the data cannot be read.
     """
-    samples = data.split(split)
     with Bundle.open(path) as bundle:
-        return [_of_variant(bundle, one, data, samples, work / one.name) for one in bundle.variants]
+        return [_of_variant(bundle, one, here) for one in bundle.variants]
 
 
-def _of_variant(bundle: Bundle, variant: Variant, data: DataSet, samples: Sequence[Sample], work: Path) -> Entry:
-    spec, masks, file = variant.spec, work / "masks", work / Path(variant.file).name
-    masks.mkdir(parents=True)
+def _of_variant(bundle: Bundle, variant: Variant, here: Here) -> Entry:
+    spec, file = variant.spec, here.work / f"{variant.name}{Path(variant.file).suffix}"
     file.write_bytes(bundle.read(variant.file))
-
-    def keep(sample: Sample, mask: UInt8) -> None:
-        (masks / f"{sample.stem}.png").write_bytes(encode_mask(mask))
-
-    facts = {"bytes": variant.bytes}
+    if variant.engine is not None:
+        write_record(file, variant.engine)
+    plain = Entry(variant.name, spec.precision, spec.backend, None, facts={"bytes": variant.bytes})
     try:
-        score_file(file, spec, data, samples, keep)
+        return replace(plain, masks=here.masks_of(variant.name, file, spec), reason=wrong_without(variant.needs))
     except BackendError as err:
-        return Entry(variant.name, spec.precision, spec.backend, None, str(err), facts)
-    return Entry(variant.name, spec.precision, spec.backend, masks, wrong_without(variant.needs), facts)
+        return replace(plain, reason=str(err))
 
 
 def matrix_of(entries: Sequence[Entry], split: str) -> dict[str, Any]:
@@ -234,19 +272,19 @@ def main() -> int:
     """Print the matrix."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subject", type=Path, metavar="RUN|BUNDLE", help="folder of a run, or a bundle")
-    parser.add_argument("--data", type=Path, help="data set that a bundle is run over")
+    parser.add_argument("--data", type=Path, help="data set that is run over what nobody has scored")
     parser.add_argument("--split", default="test", choices=("val", "test"))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     asked = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="edgeseg-parity-") as work:
+            here = None if asked.data is None else Here(open_dataset(asked.data), asked.split, Path(work))
             if asked.subject.is_dir():
-                entries = entries_of_run(asked.subject, asked.split)
-            elif asked.data is None:
+                entries = entries_of_run(asked.subject, asked.split, here)
+            elif here is None:
                 raise ConfigError(f"{asked.subject} is no run's folder; of a bundle say --data DIR as well")
             else:
-                data = open_dataset(asked.data)
-                entries = entries_of_bundle(asked.subject, data, asked.split, Path(work))
+                entries = entries_of_bundle(asked.subject, here)
             found = matrix_of(entries, asked.split)
         if asked.json is not None:
             write_json(asked.json, found)

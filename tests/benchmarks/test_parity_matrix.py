@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +17,7 @@ from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.png import encode_mask
+from edgeseg.runtime.spec.manifest import Geometry, ModelSpec
 
 from ..runtime.conftest import tiny_bundle, tiny_onnx  # noqa: F401  fixtures
 from ..runtime.data_folders import write_folder
@@ -118,3 +121,26 @@ def test_a_bundle_is_run_over_the_data_here(
     assert f"| `{found['reference']}` | 100.0000 |" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["parity_matrix.py", str(tiny_bundle)])
     assert script.main() == 2 and "say --data DIR as well" in capsys.readouterr().err
+
+
+def test_what_a_run_has_not_scored_is_run_over_the_data_here(
+    script: ModuleType,
+    tiny_onnx: Callable[..., tuple[Path, ModelSpec]],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    geometry = Geometry("resize", height_px=64, width_px=96)
+    model, spec = tiny_onnx(geometry=geometry)
+    root, data = tmp_path / "run", open_dataset(write_folder(tmp_path / "data"))
+    for step in ("onnx_fp32", "onnx_fp16"):
+        put(root, step, step[-4:], 0)
+        shutil.rmtree(root / "steps" / f"test_{step}")
+        files = root / "steps" / step / "files"
+        files.mkdir()
+        shutil.copy(model, files / "model.onnx")
+        (files / "spec.json").write_text(json.dumps(spec.to_json()))
+    put(root, "tflite_fp32", "fp32", 0, status="failed", reason="no converter is installed")
+    assert {one.reason for one in script.entries_of_run(root, "test")[:2]} == {"the run holds no masks of it on test"}
+    entries = script.entries_of_run(root, "test", script.Here(data, "test", tmp_path / "work"))
+    found = script.matrix_of(entries, "test")
+    assert [row["agreement"] for row in found["variants"]] == [[1.0, 1.0], [1.0, 1.0], None] and found["images"] == 2
+    assert [row["reason"] for row in found["variants"]] == [None, None, "no converter is installed"]

@@ -86,22 +86,35 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.frames < _KILLS * _POINTS:
         parser.error(f"--frames must be at least {_KILLS * _POINTS}")
-    n, here, found = arguments.frames, os.getpid(), dict[str, list[Look]]()
+    n, here = arguments.frames, os.getpid()
+    _print(
+        f"| | frames | MiB after {n // _POINTS} | at half | at the end | handles | threads | |", "|---|" + "---|" * 7
+    )
     with Segmenter.open(arguments.bundle, arguments.variant, threads=1) as segmenter:
-        (found[f"Segmenter, {segmenter.name}"],) = soak(segmenter, n, [here])
+        (looks,) = soak(segmenter, n, [here])
+        flat = [_told(f"Segmenter, {segmenter.name}", looks)]
     # A machine that holds this process still for a while must not be taken for an engine that hangs.
     patient = WorkerConfig(hang_s=3600, start_s=3600)
     with Worker.open(arguments.bundle, arguments.variant, threads=1, config=patient) as worker:
         assert worker.pid is not None
         caller, engine = soak(worker, n, [here, worker.pid])
-        found |= {"Worker: who calls": caller, "Worker: its engine": engine}
-        (found["Worker, its engine killed: who calls"],) = soak(worker, n // _POINTS * 2, [here], _KILLS)
+        flat += [_told("Worker: who calls", caller), _told("Worker: its engine", engine)]
+        (looks,) = soak(worker, n // _POINTS * 2, [here], _KILLS)
+        flat.append(_told("Worker, its engine killed: who calls", looks))
         counts = worker.counts
-    head = f"| | frames | MiB after {n // _POINTS} | at half | at the end | handles | threads | |"
-    lines = [head, "|---|" + "---|" * 7, *(row(name, looks) for name, looks in found.items())]
-    told = f"{counts.ok} of {counts.frames} masks by the worker, {counts.restarts} restarts"
-    sys.stdout.write("\n".join(lines) + f"\n\n{told}\n")
-    return int(any(grew(looks) for looks in found.values()) or counts.ok < counts.frames)
+    _print("", f"{counts.ok} of {counts.frames} masks by the worker, {counts.restarts} restarts")
+    return int(not all(flat) or counts.ok < counts.frames)
+
+
+def _told(name: str, looks: list[Look]) -> bool:
+    """Print a row as soon as it is there: a soak takes long, and may be ended; whether it is flat."""
+    _print(row(name, looks))
+    return not grew(looks)
+
+
+def _print(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

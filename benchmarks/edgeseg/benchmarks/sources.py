@@ -22,6 +22,7 @@ from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.opening.step_folder import SPEC, model_in, open_step
 from edgeseg.runtime.spec.manifest import ModelSpec
+from edgeseg.runtime.trt.built_engine import write_record
 
 _DEFAULT_SIDE_PX = 256
 # What the reader of bundles has the better message for.
@@ -174,6 +175,8 @@ def _unpacked(bundle: Bundle, name: str, prefix: str, folder: Path) -> Subject:
     model = folder / name / Path(entry.file).name
     model.parent.mkdir(parents=True)
     model.write_bytes(bundle.read(entry.file))
+    if entry.engine is not None:
+        write_record(model, entry.engine)
     return Subject(prefix + name, model, entry.spec, accuracy=entry.accuracy or None)
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.runtime.spec.manifest import ModelSpec
+from edgeseg.runtime.trt.built_engine import RECORD_SUFFIX, SUFFIX
 
 Frame = npt.NDArray[Any]  # uint8, or uint16 for a model with a window
 
@@ -35,6 +36,12 @@ class Subject:
     accuracy: Mapping[str, object] | None = None
     params: int | None = None
     macs: int | None = None
+
+    @property
+    def beside(self) -> tuple[Path, ...]:
+        """The builder's record of a TensorRT engine, without which it is not opened."""
+        record = self.model.with_suffix(RECORD_SUFFIX)
+        return (record,) if self.model.suffix == SUFFIX and record.is_file() else ()
 
     def sha256(self) -> str:
         """The hash of the file's bytes, hexadecimal."""

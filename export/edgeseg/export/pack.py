@@ -111,7 +111,7 @@ def pack(path: Path, info: BundleInfo, variants: Sequence[VariantSource], golden
         bundle_version=info.bundle_version,
         previous_bundle=info.previous_bundle,
         intended_use=info.intended_use,
-        edgeseg_version=_edgeseg_version(),
+        edgeseg_version="",
         git_commit=info.git_commit,
         recipe_sha256=info.recipe_sha256,
         data=info.data,
@@ -122,9 +122,24 @@ def pack(path: Path, info: BundleInfo, variants: Sequence[VariantSource], golden
         variants=packed,
         golden=pairs,
     )
-    manifest = replace(manifest, bundle_id=identity(info.name, _to_bytes(manifest), _sums(entries)))
-    entries[CARD_ENTRY] = model_card(manifest).encode()
-    _write(Path(path), {MANIFEST_ENTRY: _to_bytes(manifest), **entries})
+    return seal(path, manifest, entries)
+
+
+def seal(path: Path, manifest: Manifest, entries: Mapping[str, bytes]) -> Manifest:
+    """Write a bundle of what is ready: give it its identity and its card, and read back what was written.
+
+    Args:
+        path: The .edgeseg file to write; replaced as a whole or not at all.
+        manifest: Without its `bundle_id`, whatever is in it.
+        entries: Model files, golden frames and the like by name, without the manifest and the card.
+
+    Returns:
+        The manifest in it.
+    """
+    manifest = replace(manifest, bundle_id="", edgeseg_version=_edgeseg_version())
+    manifest = replace(manifest, bundle_id=identity(manifest.name, _to_bytes(manifest), _sums(entries)))
+    card = {CARD_ENTRY: model_card(manifest).encode()}
+    _write(Path(path), {MANIFEST_ENTRY: _to_bytes(manifest), **entries, **card})
     return manifest
 
 

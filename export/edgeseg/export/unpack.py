@@ -8,6 +8,7 @@ from edgeseg.export.cpp.contract import write_code
 from edgeseg.runtime.files.atomic import new_folder, write_bytes, write_json
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.opening.step_folder import SPEC
+from edgeseg.runtime.trt.built_engine import write_record
 
 
 def unpack(bundle: Bundle, out: Path, variant: str | None = None, with_code: bool = False) -> tuple[str, ...]:
@@ -16,7 +17,8 @@ def unpack(bundle: Bundle, out: Path, variant: str | None = None, with_code: boo
     Args:
         bundle: An open bundle.
         out: The folder: not there yet, or empty.
-        variant: Write this one as a step's folder, model file and `spec.json`; None writes every entry as it is.
+        variant: Write this one as a step's folder, model file and `spec.json`, beside an engine its record; None writes
+            every entry as it is.
         with_code: In the place of `spec.json` write `contract.json`, a C++ file that runs it, and golden frames.
 
     Returns:
@@ -38,4 +40,4 @@ def unpack(bundle: Bundle, out: Path, variant: str | None = None, with_code: boo
         if with_code:
             return (model, *write_code(bundle, one, folder, model))
         write_json(folder / SPEC, one.spec.to_json())
-        return (model, SPEC)
+        return (model, SPEC, *([] if one.engine is None else [write_record(folder / model, one.engine).name]))

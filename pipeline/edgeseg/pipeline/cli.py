@@ -39,6 +39,7 @@ from edgeseg.pipeline.commands.options import (
 from edgeseg.pipeline.commands.options import invocation as _invocation
 from edgeseg.pipeline.commands.pack import pack
 from edgeseg.pipeline.commands.predict import predict
+from edgeseg.pipeline.commands.prove import prove
 from edgeseg.pipeline.commands.run import Order, carry_out
 from edgeseg.pipeline.commands.sign import keygen, sign
 from edgeseg.pipeline.commands.unpack import unpack
@@ -244,6 +245,12 @@ app.command(
     rich_help_panel=_BUNDLE,
     epilog=f"Example: edgeseg build part.edgeseg --variant trt-int8 --capability sm86 --out engines. {EXITS}",
 )(build)
+
+app.command(
+    rich_help_panel=_BUNDLE,
+    epilog="Example: edgeseg prove part.edgeseg --variant trt-int8 --bundle-version 1.1 --out part-1.1.edgeseg. "
+    f"{EXITS}",
+)(prove)
 
 
 app.command(

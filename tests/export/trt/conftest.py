@@ -13,6 +13,8 @@ from edgeseg.export.formats import Origin, write_quantised
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.spec.manifest import Geometry, ModelSpec
 
+from ...runtime.conftest import tiny_bundle, tiny_onnx  # noqa: F401  fixtures
+from ...runtime.trt.board import board, driver  # noqa: F401  fixtures
 from ..conftest import Exported, frames
 
 

@@ -70,6 +70,11 @@ def test_an_engine_and_what_is_known_of_it(bundle, trt_files, tmp_path, variant,
         ({"sizes": ((64, 65),)}, ConfigError, "--size 64x65 is off the network's stride of 8 px; 64x72 would fit"),
         ({"sizes": ((64, 64), (32, 32))}, ConfigError, "--size 64x64,32x32 are 2 sizes; give one, or three"),
         ({"sizes": ((64, 64), (32, 64), (96, 96))}, ConfigError, "out of order: give smallest, usual and largest"),
+        (
+            {"out": None, "config": SM86},
+            ConfigError,
+            "--out DIR is needed: .*own GPU, and (no NVIDIA GPU|this one is for)",
+        ),
         ({"trtexec": "8.5", "config": SM86}, ConfigError, r"TensorRT 8.5 has no --capability. Leave it out"),
     ],
 )
@@ -77,6 +82,18 @@ def test_what_cannot_be_built_is_said_before_anything_is_written(bundle, tmp_pat
     with pytest.raises(error, match=message):
         build_engine(bundle, BuildOrder(**({"variant": "trt-int8", "out": tmp_path / "out"} | order)))
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+@needs_rtx
+def test_a_calibration_cache_is_not_for_a_builder_without_calibrators(bundle, trt_files, tmp_path) -> None:
+    cache = trt_files("student").s8.with_name(CACHE)
+    with pytest.raises(ConfigError, match=r"has no calibrators. Leave out --calibration: the Q/DQ file is for it"):
+        build_engine(bundle, BuildOrder("trt-int8", tmp_path / "out", calibration=cache, config=SM86))
+
+
+def test_hardware_levels_are_not_for_a_named_capability() -> None:
+    with pytest.raises(ConfigError, match="--hardware has no effect on an engine for --capability sm75"):
+        CompileConfig("sm75", hardware="ampere_plus")
 
 
 def test_a_missing_bundle_or_folder_is_named(bundle, tmp_path) -> None:

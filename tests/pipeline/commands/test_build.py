@@ -23,6 +23,7 @@ def build(*arguments: object) -> Any:
     [
         (["--variant", "trt-int8"], 2, "trt-int8 is built from the variant onnx-int8, which this bundle does not have"),
         (["--variant", "trt-fp32", "--size", "64"], 2, "--size is '64'; give height and width such as 256x320"),
+        (["--variant", "trt-fp32", "--workspace", "99999999999999"], 2, "Invalid value for '--workspace'"),
         (["--variant", "trt-fp32", "--hardware", "all"], 2, "--hardware all is none of none, ampere, same"),
     ],
 )

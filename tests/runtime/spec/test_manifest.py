@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from importlib.resources import files
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from edgeseg.runtime.engines import ENGINES, FEATURES
 from edgeseg.runtime.errors import ManifestError
+from edgeseg.runtime.spec.engine_record import EngineRecord
 from edgeseg.runtime.spec.manifest import (
     Decision,
     Expected,
@@ -25,6 +27,8 @@ from edgeseg.runtime.spec.manifest import (
     OutputSpec,
     Variant,
 )
+
+from ..trt.board import record
 
 SCHEMA = json.loads(files("edgeseg.runtime.spec").joinpath("manifest.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -98,6 +102,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
             sha256=f"{index:064x}",
             bytes=draw(st.integers(1, 1 << 40)),
             spec=spec,
+            engine=proven(f"{index:064x}") if ENGINES[spec.backend].needs_gpu else None,
             accuracy=draw(st.sampled_from(({}, {"val": {"dice_mean": 0.5}}))),
             measured=draw(st.sampled_from(((), ({"target": "x86-ort", "total_p50_ms": 2, "more": [1]},)))),
             opset=draw(st.sampled_from((None, 17))),
@@ -123,6 +128,10 @@ def manifests(draw: st.DrawFn) -> Manifest:
         variants=variants,
         golden=(Golden("golden/000.png", (Expected("variant-0", "golden/000.variant-0.png", 0.005),)),),
     )
+
+
+def proven(sha256: str) -> EngineRecord:
+    return EngineRecord.from_json(record(sha256, evidence="device", proof={"layers": {"int8": 3}}), "record")
 
 
 def spec_json() -> dict[str, Any]:
@@ -286,3 +295,35 @@ def test_needs_of_a_bundle_packed_before_manifests_said_them_follow_from_its_nam
 def test_the_schema_knows_the_engines_and_features_of_the_tables() -> None:
     assert SCHEMA["$defs"]["spec"]["properties"]["backend"]["enum"] == list(ENGINES)
     assert SCHEMA["$defs"]["variant"]["properties"]["needs"]["items"]["enum"] == list(FEATURES)
+
+
+# -- engines built for a GPU
+
+
+def engine_variant(**changes: Any) -> Variant:
+    spec = ModelSpec.from_json(put(spec_json(), ("backend",), "tensorrt"))
+    fields = {"name": "trt-int8-orin", "file": "variants/trt.engine", "sha256": "0" * 64, "bytes": 3, "spec": spec}
+    return Variant(**fields | {"accuracy": {}, "engine": proven("0" * 64)} | changes)
+
+
+def test_an_engine_without_proof_is_no_variant() -> None:
+    built = dataclasses.replace(proven("0" * 64), evidence="built")
+    for engine, words in (
+        (None, "nothing says what its engine was built for"),
+        (built, "was only built"),
+        (proven("1" * 64), "its record is of another file"),
+    ):
+        with pytest.raises(ManifestError, match=rf"trt-int8-orin.*{words}.*edgeseg prove"):
+            engine_variant(engine=engine)
+    with pytest.raises(ManifestError, match="runs in onnxruntime, whose files are built for no GPU"):
+        engine_variant(spec=ModelSpec.from_json(spec_json()))
+
+
+def test_a_record_in_a_manifest_is_read_whole_and_others_have_none() -> None:
+    written = engine_variant().to_json()
+    read = Variant.from_json(json.loads(json.dumps(written)), "variant")
+    assert read.engine is not None and read.engine.content["proof"] == {"layers": {"int8": 3}}
+    assert "engine" not in engine_variant(spec=ModelSpec.from_json(spec_json()), engine=None).to_json()
+    for path, words in ((("gpu", "cuda"), r"variant.engine: gpu.cuda"), (("settings",), r"variant.engine: settings")):
+        with pytest.raises(ManifestError, match=words):
+            Variant.from_json(put(written, ("engine", *path), 3), "variant")

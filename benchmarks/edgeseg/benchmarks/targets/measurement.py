@@ -58,8 +58,7 @@ class Measurement:
         """
         found: dict[str, Path] = {}
         for index, subject in enumerate(self.subjects):
-            beside = subject.beside if isinstance(subject, EngineSubject) else ()
-            for path in (subject.model, *beside):
+            for path in (subject.model, *subject.beside):
                 found[f"{index}/{path.relative_to(subject.model.parent).as_posix()}"] = path
         if self.frame is not None:
             np.save(folder / _FRAME, self.frame, allow_pickle=False)
@@ -99,11 +98,10 @@ def job_id(order: Mapping[str, Any]) -> str:
 
 
 def _subject_to_json(index: int, subject: AnySubject) -> dict[str, Any]:
-    beside = subject.beside if isinstance(subject, EngineSubject) else ()
     return {
         "name": subject.name,
         "file": f"{index}/{subject.model.name}",
-        "beside": [f"{index}/{path.relative_to(subject.model.parent).as_posix()}" for path in beside],
+        "beside": [f"{index}/{path.relative_to(subject.model.parent).as_posix()}" for path in subject.beside],
         "spec": subject.spec.to_json(),
         "accuracy": None if subject.accuracy is None else dict(subject.accuracy),
         "params": subject.params,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeseg.export.trt.cache import CACHE_SOURCE, read_trt_cache
-from edgeseg.export.trt.classic import for_tensorrt_8
+from edgeseg.export.trt.classic import calibrator_base, for_tensorrt_8
 from edgeseg.export.trt.compile import CompileConfig, Compiled, compile_engine
 from edgeseg.export.trt.modules import TensorRt, find_tensorrt
 from edgeseg.export.trt.profile import Profile, Size, profile_for
@@ -27,7 +27,7 @@ from edgeseg.runtime.golden import decode_png
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.spec.manifest import Variant
 from edgeseg.runtime.trt.built_engine import SUFFIX, engine_folder
-from edgeseg.runtime.trt.gpu import Gpu, find_gpu
+from edgeseg.runtime.trt.gpu import ABSENT, Gpu, find_gpu
 
 SOURCES = {"trt-int8": "onnx-int8", "trt-fp16": "onnx-fp16", "trt-fp32": "onnx-fp32"}  # variants they are built from
 TIMINGS = "timing.cache"
@@ -123,8 +123,10 @@ def build_engine(path: Path, order: BuildOrder) -> Built:
 def _built_here(order: BuildOrder, source: _Source) -> Path:
     gpu = find_gpu()
     if gpu is None or order.config.capability is not None or order.trtexec is not None:
+        other = ABSENT if gpu is None else "this one is for another machine"
         raise ConfigError(
-            "--out DIR is needed, but for an engine of the GPU that is here, whose place the runtime knows"
+            "--out DIR is needed: without it an engine goes where the runtime looks for those of its own GPU, and "
+            f"{other}"
         )
     trt = find_tensorrt(for_capability=False)
     return engine_folder(source.variant.sha256, trt.name, trt.version, gpu)
@@ -134,6 +136,7 @@ def _compiled(order: BuildOrder, source: _Source) -> dict[str, Any]:
     trt = find_tensorrt(for_capability=order.config.capability is not None)
     cache = None
     if order.calibration is not None:
+        calibrator_base(trt)  # a cache for a version without them has no text either
         # With this builder's own version: it would ignore another's without a word.
         cache = replace(read_trt_cache(order.calibration), tensorrt=trt.numbers).to_text()
     timings = order.folder / TIMINGS

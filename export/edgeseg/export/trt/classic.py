@@ -9,19 +9,33 @@ from onnx import TensorProto, version_converter
 
 from edgeseg.export.onnx.strip import strip
 from edgeseg.export.trt.modules import TensorRt
-from edgeseg.runtime.errors import ExportError
+from edgeseg.runtime.errors import ConfigError, ExportError
 
 OPSET = 17  # the newest that TensorRT 8.5's parser knows
+
+
+def calibrator_base(trt: TensorRt) -> Any:
+    """The class that calibrators are made of.
+
+    Raises:
+        ConfigError: If the module has none.
+    """
+    if trt.calibrator is None:
+        raise ConfigError(f"{trt.describe()} has no calibrators. Leave out --calibration: the Q/DQ file is for it")
+    return trt.calibrator
 
 
 def cached_calibrator(trt: TensorRt, cache: str) -> Any:
     """A calibrator that answers from a written cache and has no images: ranges are the plan's, not measured again.
 
     Args:
-        trt: A module with calibrators, see `TensorRt.calibrator`.
+        trt: The module.
         cache: Its text, for this version.
+
+    Raises:
+        ConfigError: If the module has no calibrators.
     """
-    base: Any = trt.calibrator
+    base: Any = calibrator_base(trt)
 
     class Cached(base):  # type: ignore[misc]
         """The names are TensorRT's."""

@@ -41,6 +41,13 @@ class CompileConfig:
     hardware: Hardware = "none"
     dla_core: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.capability is not None and self.hardware != "none":
+            raise ConfigError(
+                f"--hardware has no effect on an engine for --capability {self.capability}, which all GPUs of it run. "
+                "Leave out one of them"
+            )
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -114,6 +121,8 @@ def _settings(trt: TensorRt, builder: Any, config: CompileConfig) -> Any:
     if config.workspace_mib is not None:
         settings.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
     if config.version_compatible:
+        if trt.is_rtx:
+            raise ConfigError(f"{trt.describe()} lacks the library for --version-compatible. Leave it out")
         settings.set_flag(module.BuilderFlag.VERSION_COMPATIBLE)
     if config.hardware != "none":
         if config.hardware not in trt.hardware_levels:
@@ -150,10 +159,8 @@ def _use_dla(module: Any, builder: Any, settings: Any, core: int) -> None:
 
 
 def _calibrate(trt: TensorRt, settings: Any, shapes: Any, cache: str) -> None:
-    if trt.calibrator is None:
-        raise ConfigError(f"{trt.describe()} has no calibrators. Leave out --calibration: the Q/DQ file is for it")
-    settings.set_flag(trt.module.BuilderFlag.INT8)
     settings.int8_calibrator = cached_calibrator(trt, cache)
+    settings.set_flag(trt.module.BuilderFlag.INT8)
     settings.set_calibration_profile(shapes)
 
 

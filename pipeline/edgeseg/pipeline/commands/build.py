@@ -59,7 +59,8 @@ def build(
         typer.Option(help="8.2 or 8.5: write the file and the command for a board with this TensorRT.", metavar="V"),
     ] = None,
     workspace: Annotated[
-        int | None, typer.Option(min=1, help="Most memory a layer may take. Default: all there is.", metavar="MIB")
+        int | None,
+        typer.Option(min=1, max=1 << 30, help="Most memory a layer may take. Default: all there is.", metavar="MIB"),
     ] = None,
     level: Annotated[
         int, typer.Option("--optimization-level", min=0, max=5, help="0 builds fast, 5 looks at every kernel.")

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.runtime.backends import open_backend
-from edgeseg.runtime.engines import missing
 from edgeseg.runtime.errors import ERROR, GATE, OK, EdgesegError
 from edgeseg.runtime.golden import decode_png, differing_share
 from edgeseg.runtime.opening.bundle import Bundle
-from edgeseg.runtime.opening.selection import wrong_here
+from edgeseg.runtime.opening.selection import cannot_run, wrong_here
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.spec.manifest import Golden, Variant
 from edgeseg.runtime.trust.policy import ANY, Policy, device_policy
@@ -90,9 +89,8 @@ def _damaged(bundle: Bundle) -> list[str]:
 
 def _run_variant(bundle: Bundle, variant: Variant, threads: int | None) -> dict[str, Any]:
     row: dict[str, Any] = {"name": variant.name, "status": "not run", "reason": None, "engine": None, "golden": []}
-    absent = missing(variant.spec.backend)
-    if absent:
-        return row | {"reason": absent}
+    if unfit := cannot_run(variant):
+        return row | {"reason": unfit}
     try:
         with Segmenter(open_backend(bundle.read(variant.file), variant.spec, threads), variant.name) as segmenter:
             row["engine"] = segmenter.engine

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
-from edgeseg.runtime.errors import BundleError
+from edgeseg.runtime.errors import BackendError, BundleError
 from edgeseg.runtime.opening.bundle import Bundle
-from edgeseg.runtime.opening.selection import open_best, wrong_here
+from edgeseg.runtime.opening.selection import cannot_run, open_best, wrong_here
 from edgeseg.runtime.opening.step_folder import open_step
 from edgeseg.runtime.trt.built_engine import find_built
 from edgeseg.runtime.trust.policy import Policy, device_policy
@@ -37,6 +37,8 @@ def open_model(path: Path, variant: str | None, threads: int | None, policy: Pol
         if variant not in {one.name for one in bundle.variants} and (built := find_built(bundle.manifest, variant)):
             return open_backend(*built, threads), variant
         entry = bundle.variant(variant)
+        if entry.engine is not None and (reason := cannot_run(entry)):
+            raise BackendError(f"{path}: {variant} is an engine for another machine: {reason}. Choose another variant.")
         backend = open_backend(bundle.read(entry.file), entry.spec, threads)
         wrong = wrong_here(entry)
         if wrong is not None:

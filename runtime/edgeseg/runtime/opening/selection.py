@@ -14,6 +14,7 @@ from edgeseg.runtime.engines import ENGINES, FEATURES, Feature, missing
 from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.spec.manifest import Manifest, Variant
+from edgeseg.runtime.trt.built_engine import unfit_here
 
 # Engine, precision and needs, best first, where no measurement says otherwise. Reasons: ONNX Runtime is faster in INT8
 # than in FP32 where the processor has VNNI; on Arm and on x86 without it, XNNPACK is the faster INT8 engine. What needs
@@ -72,10 +73,12 @@ def rank(manifest: Manifest) -> list[Variant]:
     """Return the variants that can run on this machine, the best first.
 
     The rule, in this order:
-    1. Only variants whose engine is installed, on a processor that has what they need, such as VNNI.
+    1. Only variants whose engine is installed, on a processor that has what they need, such as VNNI; of engine files
+       those that were built for this GPU, this TensorRT and this driver.
     2. Last those a `measured` row of this machine's target calls anything but `ok` (e.g. `refused` by a latency gate).
-    3. Where `measured` rows of this target have `total_p50_ms`, those first, by that time.
-    4. Then the order documented in `_PREFERENCE` for x86 with VNNI, x86, arm64; kinds it does not name come last, in
+    3. An engine file that was proven on this kind of GPU first: it was packed for nothing else.
+    4. Where `measured` rows of this target have `total_p50_ms`, those first, by that time.
+    5. Then the order documented in `_PREFERENCE` for x86 with VNNI, x86, arm64; kinds it does not name come last, in
        the manifest's order.
 
     A target is `ARCHITECTURE-ENGINE`, e.g. `x86-ort`, `x86-litert`, `arm64-litert`.
@@ -83,11 +86,11 @@ def rank(manifest: Manifest) -> list[Variant]:
     runnable = [variant for variant in manifest.variants if unfit_reason(variant) is None]
     order = _PREFERENCE.get(machine_kind(), ())
 
-    def place(variant: Variant) -> tuple[bool, float, int]:
+    def place(variant: Variant) -> tuple[bool, bool, float, int]:
         time_ms = _measured_ms(variant)
         kind = " ".join((variant.spec.backend, variant.spec.precision, *variant.needs))
         preferred = order.index(kind) if kind in order else len(order)
-        return _status(variant) != "ok", inf if time_ms is None else time_ms, preferred
+        return _status(variant) != "ok", variant.engine is None, inf if time_ms is None else time_ms, preferred
 
     return sorted(runnable, key=place)
 
@@ -100,14 +103,21 @@ def accepted(manifest: Manifest) -> list[Variant]:
 
 def unfit_reason(variant: Variant) -> str | None:
     """Return why a variant should not be chosen on this machine and what would help, or None if it may."""
-    absent = missing(variant.spec.backend)
-    if absent:
-        return absent
+    if reason := cannot_run(variant):
+        return reason
     lacking = _lacking(variant.needs)
     if lacking:
         made_for = f"it is made for {lacking[0].machine_kind}"
         return f"{wrong_here(variant) or made_for}; ask for it by name to run it nevertheless"
     return None
+
+
+def cannot_run(variant: Variant) -> str | None:
+    """Return why a variant runs here under no circumstances: no engine, no GPU, an engine file for another; or None."""
+    absent = missing(variant.spec.backend)
+    if absent or variant.engine is None:
+        return absent
+    return unfit_here(variant.spec.backend, variant.engine)
 
 
 def wrong_here(variant: Variant) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from edgeseg.runtime.archive.layout import ENTRY_NAME
 from edgeseg.runtime.engines import FEATURES
 from edgeseg.runtime.errors import ManifestError
+from edgeseg.runtime.spec.engine_record import EngineRecord, check_engine
 from edgeseg.runtime.spec.fields import Fields, nearest, one_of, read_json_object, show, text
 from edgeseg.runtime.spec.input_spec import Color, Geometry, InputSpec, Interpolation
 from edgeseg.runtime.spec.model_spec import Decision, ModelSpec, OutputSpec, check_classes
@@ -51,6 +52,7 @@ class Variant:
         opset: ONNX operator set, or None for other formats.
         ranges: SHA-256 of the calibration ranges of a quantised file, or None.
         needs: What the processor must have for its masks to be those it was accepted for; see `engines.FEATURES`.
+        engine: Of an engine that was built for one kind of GPU: what it is tied to, and what proves it.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Variant:
     opset: int | None = None
     ranges: str | None = None
     needs: tuple[str, ...] = ()
+    engine: EngineRecord | None = None
 
     def __post_init__(self) -> None:
         _matches(self.name, _NAME, "variant.name", "letters, digits, '.', '_' and '-'")
@@ -72,6 +75,7 @@ class Variant:
             raise ManifestError(f"variant.bytes must be at least 1, found {self.bytes}. Pack the bundle again.")
         for need in self.needs:
             one_of(need, tuple(FEATURES), "variant.needs")
+        check_engine(self.engine, self.spec.backend, self.name, self.sha256)
 
     @classmethod
     def from_json(cls, value: object, where: str) -> Variant:
@@ -89,12 +93,14 @@ class Variant:
             opset=fields.optional("opset", int),
             ranges=fields.optional("ranges", str),
             needs=fields.sequence("needs", text) if fields.has("needs") else _NEEDS_BEFORE.get(name, ()),
+            engine=EngineRecord.from_json(fields.raw("engine"), f"{where}.engine") if fields.has("engine") else None,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that `from_json` reads back."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return plain | {
+        engine = plain.pop("engine")  # only where there is one: what read bundles before goes on reading the others
+        return (plain if engine is None else plain | {"engine": dict(engine.content)}) | {
             "spec": self.spec.to_json(),
             "accuracy": dict(self.accuracy),
             "measured": [dict(row) for row in self.measured],

@@ -8,93 +8,61 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from edgeseg.runtime.engines import ENGINES, missing
 from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.files.atomic import write_json
 from edgeseg.runtime.files.user_cache import cache_folder
-from edgeseg.runtime.spec.fields import Fields, read_json_object
+from edgeseg.runtime.spec.engine_record import EngineRecord
+from edgeseg.runtime.spec.fields import read_json_object
 from edgeseg.runtime.spec.manifest import Manifest
 from edgeseg.runtime.spec.model_spec import ModelSpec
-from edgeseg.runtime.trt.gpu import Gpu, find_gpu
+from edgeseg.runtime.trt.gpu import ABSENT, Gpu, find_gpu
 
-SUFFIX = ".engine"
+SUFFIX, RECORD_SUFFIX = ".engine", ".json"
 _AGAIN = "Build it again on this machine with edgeseg build."
 
 
-@dataclass(frozen=True)
-class EngineRecord:
-    """What an engine is tied to.
+def read_record(path: Path) -> EngineRecord:
+    """Read the record of an engine file, `X.json` beside `X.engine`.
 
-    Attributes:
-        module: That built it: `tensorrt`, `tensorrt_rtx` or `tensorrt_rtx_bindings`.
-        version: Of the module.
-        version_compatible: Newer versions can run it.
-        capability: Compute capability that was named, or None: of the GPU that was there.
-        gpu: The GPU that was there; None where it was built without one.
-        portable: Other GPUs can run it.
-        engine_sha256: Of the engine file.
-        source_sha256: Of the ONNX file it was built from.
+    Raises:
+        BackendError: If it is not there.
+        ManifestError: If it is no such record.
     """
+    record = path.with_suffix(RECORD_SUFFIX)
+    try:
+        content = record.read_bytes()
+    except OSError as err:
+        found = f"{path} has no record beside it ({record.name}: {err.strerror})"
+        raise BackendError(f"{found}, so nothing says what it was built for. Copy both files. {_AGAIN}") from err
+    return EngineRecord.from_json(read_json_object(content, str(record)), str(record))
 
-    module: str
-    version: str
-    version_compatible: bool
-    capability: str | None
-    gpu: Gpu | None
-    portable: bool
-    engine_sha256: str
-    source_sha256: str
 
-    @classmethod
-    def read(cls, path: Path) -> EngineRecord:
-        """Read the record of an engine file, `X.json` beside `X.engine`.
+def write_record(path: Path, record: EngineRecord) -> Path:
+    """Write a record beside an engine file that was taken out of a bundle; returns its path."""
+    write_json(path.with_suffix(RECORD_SUFFIX), record.content)
+    return path.with_suffix(RECORD_SUFFIX)
 
-        Raises:
-            BackendError: If it is not there.
-            ManifestError: If it is no such record.
-        """
-        record = path.with_suffix(".json")
-        try:
-            content = record.read_bytes()
-        except OSError as err:
-            found = f"{path} has no record beside it ({record.name}: {err.strerror})"
-            raise BackendError(f"{found}, so nothing says what it was built for. Copy both files. {_AGAIN}") from err
-        # A record says more than is read here.
-        fields = _part(read_json_object(content, str(record)), str(record))
-        settings = _part(fields.raw("settings"), f"{record}: settings")
-        gpu = None if fields.raw("gpu") is None else _part(fields.raw("gpu"), f"{record}: gpu")
-        return cls(
-            module=fields.typed("module", str),
-            version=fields.typed("version", str),
-            version_compatible=settings.typed("version_compatible", bool),
-            capability=settings.optional("capability", str),
-            gpu=None if gpu is None else Gpu(*(gpu.typed(name, str) for name in Gpu._fields)),
-            portable=settings.typed("hardware", str) != "none",
-            engine_sha256=_part(fields.raw("engine"), f"{record}: engine").typed("sha256", str),
-            source_sha256=_part(fields.raw("source"), f"{record}: source").typed("sha256", str),
-        )
 
-    def unfit_reason(self, engine: str, version: str, here: Gpu) -> str | None:
-        """What of this machine is not what it was built for, or None.
+def unfit_here(engine: str, record: EngineRecord) -> str | None:
+    """Return why an engine file is none for this machine, or None.
 
-        Args:
-            engine: That is to run it, by its name in `ENGINES`.
-            version: Of its module that is installed.
-            here: The GPU of this machine.
-        """
-        if self.module not in {package.module for package in ENGINES[engine].packages}:
-            return f"it was built by {self.module}, which is not {engine}"
-        if self.version != version and not self.version_compatible:
-            return f"it was built by {self.module} {self.version}, here is {version}"
-        if self.capability is not None:  # for any GPU of it, with the drivers that the builder supports
-            named = self.capability == here.capability
-            return None if named else f"it was built for {self.capability}, here is {here.name} ({here.capability})"
-        if self.gpu is None or self.portable:
-            return None
-        pairs = zip(("the GPU", "compute capability", "a driver of CUDA"), self.gpu, here, strict=True)
-        return next((f"it was built for {what} {was}, here is {now}" for what, was, now in pairs if was != now), None)
+    Args:
+        engine: That is to run it, by its name in `ENGINES`.
+        record: Of the file.
+    """
+    from edgeseg.runtime.trt.module import import_tensorrt
+
+    gpu = find_gpu()
+    if gpu is None:
+        return ABSENT
+    try:
+        return record.unfit_reason(engine, str(import_tensorrt(engine).__version__), gpu)
+    except BackendError as err:
+        return str(err)
 
 
 def check_record(path: Path, content: bytes, engine: str, version: str, here: Gpu) -> None:
@@ -111,7 +79,7 @@ def check_record(path: Path, content: bytes, engine: str, version: str, here: Gp
         BackendError: If the record is missing, another file's, or another machine's.
         ManifestError: If it is no record.
     """
-    record = EngineRecord.read(path)
+    record = read_record(path)
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != record.engine_sha256:
         found = f"its SHA-256 is {sha256}, its record says {record.engine_sha256}"
@@ -152,7 +120,3 @@ def find_built(manifest: Manifest, name: str) -> tuple[Path, ModelSpec] | None:
             if (path := folder / f"{name}{SUFFIX}").is_file():
                 return path, replace(variant.spec, backend=engine.name)
     return None
-
-
-def _part(value: object, where: str) -> Fields:
-    return Fields(value, where, value if isinstance(value, dict) else ())

@@ -1,7 +1,7 @@
-"""A stand-in for TensorRT's Python module: the tiny model of conftest.py, run on the memory of `cuda_stub.c`.
+"""A stand-in for TensorRT's Python module: the tiny model of ../conftest.py, run on the memory of `cuda_stub.c`.
 
 It has recorded names of the real modules only, which test_trt.py checks. An "engine" is JSON: smallest and largest
-input, and its output's type.
+input, its output's type, a shift of class 1's scores, and what its inspector says of its layers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 DataType = enum.Enum("DataType", "FLOAT HALF UINT8 INT8")
 TensorIOMode = enum.Enum("TensorIOMode", "NONE INPUT OUTPUT")
+LayerInformationFormat = enum.Enum("LayerInformationFormat", "ONELINE JSON")
 _TYPES = {"FLOAT": np.float32, "UINT8": np.uint8}
 _HOST_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -57,13 +58,22 @@ class IExecutionContext:
             image = _at(addresses["image"], shape, np.uint8)[..., 0].astype(np.float32)
             n, height, width = image.shape
             pooled = image.reshape(n, height // 2, 2, width // 2, 2).mean((2, 4))
-            planes = np.stack([4.25 - 0.05 * pooled, 0 * pooled, 0.05 * pooled - 8.5], 1)
+            planes = np.stack([4.25 - 0.05 * pooled, 0 * pooled + self._about.get("shift", 0), 0.05 * pooled - 8.5], 1)
             _at(addresses["scores"], planes.shape, kind)[...] = planes
 
         function = _HOST_FUNCTION(work)
         self._kept.append(function)
         self._driver.cuLaunchHostFunc.argtypes = (ctypes.c_void_p, _HOST_FUNCTION, ctypes.c_void_p)
         return self._driver.cuLaunchHostFunc(stream_handle, function, None) == 0
+
+
+class EngineInspector:
+    def __init__(self, about: dict[str, Any]) -> None:
+        self._about = about
+
+    def get_engine_information(self, format: LayerInformationFormat) -> str:
+        assert format is LayerInformationFormat.JSON
+        return json.dumps({"Layers": self._about["layers"]})
 
 
 class ICudaEngine:
@@ -89,6 +99,9 @@ class ICudaEngine:
         assert (name, profile_index) == ("image", 0)
         return [self._about["min"], self._about["min"], self._about["max"]]
 
+    def create_engine_inspector(self) -> EngineInspector:
+        return EngineInspector(self._about)
+
     def create_execution_context(self) -> IExecutionContext:
         return IExecutionContext(self._about, self._driver)
 
@@ -112,7 +125,8 @@ def fake_tensorrt(driver: ctypes.CDLL, version: str = "10.3.0") -> ModuleType:
 
     module = ModuleType("tensorrt")
     module.__spec__ = ModuleSpec("tensorrt", None)
-    members = (Runtime, ICudaEngine, IExecutionContext, ILogger, DataType, TensorIOMode)
+    members = (Runtime, ICudaEngine, IExecutionContext, EngineInspector, ILogger, DataType, TensorIOMode)
+    members += (LayerInformationFormat,)
     vars(module).update({one.__name__: one for one in members}, __version__=version)
     return module
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 import ast
 import ctypes
 import dataclasses
-import hashlib
-import json
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,19 +19,20 @@ from edgeseg.runtime.backends import open_backend, trt
 from edgeseg.runtime.device.machine import doctor
 from edgeseg.runtime.errors import BackendError, BundleError
 from edgeseg.runtime.opening.bundle import Bundle
-from edgeseg.runtime.opening.selection import rank, unfit_reason
+from edgeseg.runtime.opening.selection import rank, target_name, unfit_reason
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.spec.engine_record import EngineRecord
 from edgeseg.runtime.spec.manifest import ModelSpec
-from edgeseg.runtime.trt import built_engine, cuda, gpu
+from edgeseg.runtime.trt import built_engine, gpu
 from edgeseg.runtime.trt import module as tensorrt_module
 from edgeseg.runtime.trt.built_engine import engine_folder
-from edgeseg.runtime.trt.gpu import Gpu, find_gpu
+from edgeseg.runtime.trt.gpu import find_gpu
 
+from .board import ORIN, engine, record, write
 from .fake_tensorrt import fake_tensorrt
 
-APIS = sorted((Path(__file__).resolve().parents[1] / "data" / "tensorrt_api").glob("*.api"))
+APIS = sorted((Path(__file__).resolve().parents[2] / "data" / "tensorrt_api").glob("*.api"))
 RTX = next((name for name in ("tensorrt_rtx", "tensorrt_rtx_bindings") if find_spec(name)), None)
-ORIN = Gpu("Orin", "sm87", "12.6")
 # What a variable of our modules holds; `self._x` counts as `x`.
 CLASSES = {"engine": "ICudaEngine", "context": "IExecutionContext", "runtime": "Runtime"}
 PARSING = {"builder": "Builder", "parser": "OnnxParser", "one": "ParserError"}
@@ -142,38 +139,6 @@ def test_what_is_no_engine_is_refused_by_the_real_module() -> None:
 # -- on the stand-ins
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    if shutil.which("gcc") is None:
-        pytest.skip("no gcc, which compiles the stand-in of the driver")
-    library = tmp_path_factory.mktemp("cuda") / "libcuda.so.1"
-    source = Path(__file__).with_name("cuda_stub.c")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
-    return ctypes.CDLL(str(library))
-
-
-@pytest.fixture
-def board(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], int]]:
-    """A machine with a GPU and TensorRT 10.3; gives the driver's counters by name. Nothing may be left in it."""
-    monkeypatch.setattr(cuda, "LIBRARY", driver._name)
-    monkeypatch.setattr(gpu, "LIBRARY", driver._name)
-    monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    find_gpu.cache_clear()
-
-    def counter(name: str) -> int:
-        return ctypes.c_int.in_dll(driver, name).value
-
-    before = counter("stub_live")
-    yield counter
-    find_gpu.cache_clear()
-    assert counter("stub_live") == before
-
-
-def engine(low: tuple[int, ...] = (1, 64, 64, 1), high: tuple[int, ...] | None = None, **more: str) -> bytes:
-    return json.dumps({"min": low, "max": high or low, "output": "FLOAT"} | more).encode()
-
-
 def frames_of(n: int, side: int = 64) -> np.ndarray:
     return np.random.default_rng(n + side).integers(0, 256, (n, side, side, 1), np.uint8)
 
@@ -256,25 +221,6 @@ def test_an_old_tensorrt_is_named(
 # -- what an engine is tied to
 
 
-def write(folder: Path, content: bytes, **changes: Any) -> Path:
-    """An engine with its record, as the builder writes them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "trt-fp32.engine"
-    path.write_bytes(content)
-    record = {
-        "schema_version": 1,
-        "variant": "trt-fp32",
-        "source": {"variant": "onnx-fp32", "sha256": "0" * 64},
-        "settings": {"capability": None, "version_compatible": False, "hardware": "none"},
-        "engine": {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
-        "module": "tensorrt",
-        "version": "10.3.0",
-        "gpu": ORIN._asdict(),
-    }
-    path.with_suffix(".json").write_text(json.dumps(record | changes))
-    return path
-
-
 SETTINGS = {"capability": None, "version_compatible": False, "hardware": "none"}
 
 
@@ -341,7 +287,8 @@ def test_an_engine_is_never_chosen_without_its_gpu_or_module(
         manifest = bundle.manifest
     first, *others = manifest.variants
     spec = dataclasses.replace(first.spec, backend="tensorrt")
-    fast = dataclasses.replace(first, spec=spec, measured=({"target": "x86-trt", "total_p50_ms": 0.1},))
+    proven = EngineRecord.from_json(record(first.sha256, evidence="device"), "record")
+    fast = dataclasses.replace(first, spec=spec, engine=proven)
     manifest = dataclasses.replace(manifest, variants=(fast, *others))
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver))
     monkeypatch.setattr(gpu, "LIBRARY", "libno-such-driver.so")
@@ -350,7 +297,12 @@ def test_an_engine_is_never_chosen_without_its_gpu_or_module(
     row = doctor()["backends"]["tensorrt"]
     assert not row["usable"] and row["reason"] == unfit_reason(fast) and row["remedy"] is None
     board = request.getfixturevalue("board")
-    assert board and unfit_reason(fast) is None and fast in rank(manifest)
+    assert board and unfit_reason(fast) is None and rank(manifest)[0] is fast, "nothing else is made for this GPU"
+    monkeypatch.setattr(built_engine, "find_gpu", lambda: ORIN._replace(cuda="12.8"))
+    assert fast not in rank(manifest) and unfit_reason(fast) == "it was built for a driver of CUDA 12.6, here is 12.8"
+    monkeypatch.setattr(built_engine, "find_gpu", find_gpu)
+    refused = dataclasses.replace(fast, measured=({"target": target_name("tensorrt"), "status": "refused"},))
+    assert rank(dataclasses.replace(manifest, variants=(refused, *others)))[-1] is refused
     monkeypatch.delitem(sys.modules, "tensorrt")
     if find_spec("tensorrt") is None:
         reason = str(unfit_reason(fast))
