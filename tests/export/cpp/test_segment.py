@@ -46,6 +46,12 @@ def smooth(shape: tuple[int, ...], seed: int, depth: Any = np.uint8) -> np.ndarr
     return (np.clip(large, 0, 1) * np.iinfo(depth).max).astype(depth).reshape(shape)
 
 
+def grainy(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """A smooth frame with noise, of which `linear` takes single pixels where others take a mean."""
+    noise = np.random.default_rng(seed).integers(-60, 60, shape)
+    return (smooth(shape, seed).astype(int) + noise).clip(0, 255).astype(np.uint8)
+
+
 def packed(folder: Path, spec: ModelSpec, frames: list[np.ndarray]) -> Path:
     model = write_tiny_onnx(folder / "tiny.onnx", spec)
     info = BundleInfo("tiny", "1", "tests", spec.input)
@@ -66,6 +72,10 @@ CASES: dict[str, tuple[ModelSpec, list[np.ndarray]]] = {
     "area": (
         tiny_spec(geometry=Geometry("resize", 48, 56, interpolation="area"), color="rgb", layout="NHWC", **_I8),
         [smooth((130, 150, 3), 5), smooth((96, 112), 6)],
+    ),
+    "halving": (  # both sides, one side, odd sides, and what linear then does of the rest
+        tiny_spec(geometry=Geometry("resize", 48, 56, interpolation="halving"), color="rgb"),
+        [grainy((413, 250, 3), 9), grainy((96, 300), 10), grainy((192, 224, 3), 11), grainy((40, 500), 12)],
     ),
     "window": (
         windowed(tiny_spec(activation="sigmoid", decision=Decision(0.7, "val", "recall", 40)), 1000, 50000),

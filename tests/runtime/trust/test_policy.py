@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from edgeseg.runtime import Segmenter
+from edgeseg.runtime import Segmenter, Worker
 from edgeseg.runtime.__main__ import main
 from edgeseg.runtime.device.verify import verify_bundle, verify_code
 from edgeseg.runtime.errors import EdgesegError, ManifestError, RefusedError, TrustError
@@ -79,6 +82,27 @@ def test_a_signed_bundle_runs_and_an_unsigned_one_does_not(
     with pytest.raises(RefusedError, match="a trusted signature is required, none is in it"):
         Segmenter.open(tiny_bundle)
     with Segmenter.open(tiny_bundle, policy=ANY):
+        pass
+
+
+def test_a_worker_s_process_obeys_the_policy_it_is_handed(
+    device: Callable[..., Path], keys: Keys, bundle: Path, tiny_bundle: Path, stripes
+) -> None:
+    key = TrustedKey("house", keys["release"][1], ("release",), date(2027, 12, 31))
+    policy = Policy(True, ("release",), (key,), {"tiny": "1.0"})
+    assert Policy.from_json(json.loads(json.dumps(policy.to_json())), "policy") == policy
+    with Worker.open(bundle, "onnx-fp32", 1, policy=policy) as worker:
+        assert worker(stripes).status == "ok"
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        assert worker(stripes).tries == 2  # started again under the same
+    for path, asked in ((tiny_bundle, policy), (bundle, replace(policy, min_bundle_version={"tiny": "2"}))):
+        with pytest.raises(RefusedError, match="refused by the policy"):
+            Worker.open(path, policy=asked)
+    device()
+    with pytest.raises(RefusedError, match="refused by the policy"):
+        Worker.open(tiny_bundle)
+    with Worker.open(tiny_bundle, policy=ANY):
         pass
 
 

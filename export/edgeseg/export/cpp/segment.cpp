@@ -210,6 +210,13 @@ static Pixels resize_area(const Pixels& image, int height, int width) {
   return result;
 }
 
+// Halves each side while it is at least twice as long as wanted, an odd one to the whole number below; linear after that.
+static Pixels resize_halving(const Pixels& image, int height, int width) {
+  const int down = image.height >= 2 * height ? 2 : 1, across = image.width >= 2 * width ? 2 : 1;
+  if (down == 1 && across == 1) return resize_linear(image, height, width);
+  return resize_halving(resize_linear(image, image.height / down, image.width / across), height, width);
+}
+
 static int round_up(int value) { return (value + contract::kStride - 1) / contract::kStride * contract::kStride; }
 
 // Which pixel stands behind the edge: reflected, the edge itself not repeated; repeated where a side is too short.
@@ -231,8 +238,9 @@ static Pixels pad(const Pixels& image) {
 
 static Pixels to_content(const Pixels& frame) {
   const int height = contract::kHeight, width = contract::kWidth;
-  if (contract::kResize)
-    return contract::kArea ? resize_area(frame, height, width) : resize_linear(frame, height, width);
+  if (contract::kResize && contract::kArea) return resize_area(frame, height, width);
+  if (contract::kResize && contract::kHalving) return resize_halving(frame, height, width);
+  if (contract::kResize) return resize_linear(frame, height, width);
   if (height && (frame.height != height || frame.width != width))
     fail("the model takes frames of " + std::to_string(width) + "x" + std::to_string(height) + " px, found " +
          std::to_string(frame.width) + "x" + std::to_string(frame.height));

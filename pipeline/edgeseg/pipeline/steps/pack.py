@@ -73,17 +73,25 @@ def _source(context: StepContext, row: Row) -> VariantSource:
         spec=read_spec(files),
         accuracy=row.accuracy | {"test": {**tested, "dice_interval": interval}},
         sha256=row.sha256,
-        measured=measured_of(row, layout),
+        measured=measured_of(row, layout, context.results["bench"]["result"].get("evidence", "device")),
         needs=layout.needs,
     )
 
 
-def measured_of(row: Row, layout: RowLayout) -> tuple[dict[str, Any], ...]:
-    """What a bundle says of a variant by target: of the row's own, and of this machine where it is not timed here."""
+def measured_of(row: Row, layout: RowLayout, evidence: str = "device") -> tuple[dict[str, Any], ...]:
+    """What a bundle says of a variant by target: of the row's own, and of this machine where it is not timed here.
+
+    Args:
+        row: With latency.
+        layout: Of the row.
+        evidence: Of its times. Those of an emulator are left out, for a device chooses its variant by what stands here.
+    """
     measured: dict[str, Any] = {"target": row.target, "status": "ok"}
     if row.target in row.refused_for:
         measured |= {"status": "refused", "reason": row.refused_for[row.target]}
-    if row.latency_ms:
+    if row.latency_ms and evidence != "device":
+        measured["evidence"] = evidence
+    if row.latency_ms and evidence != "emulated":
         measured |= {f"{stage}_p50_ms": row.latency_ms[stage]["p50"] for stage in ("pre", "infer", "post", "total")}
     if layout.not_timed is None:
         return (measured,)

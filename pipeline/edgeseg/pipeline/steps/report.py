@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.machine.environment import read_device, read_software
 from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.pipeline.chain.chain import StepContext
@@ -34,6 +33,7 @@ from edgeseg.pipeline.plan.rows import Found, reference_row, with_latency, with_
 from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
+from edgeseg.pipeline.report.record import evidence_warnings
 from edgeseg.pipeline.report.search import search_warnings
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import pretrained
@@ -80,9 +80,8 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "recipe": {"name": recipe["name"], "sha256": context.setting("sha256"), "settings": recipe},
         "data": data_summary(data),
         "pretrained": list(pretrained(records)),
-        "machine": read_device().to_json(),
-        "software": read_software(),
-        "warnings": found + search_warnings(search, shipped),
+        **measured_on(bench, records["bench"]["result"] | {"threads": recipe["bench"]["threads"]}),
+        "warnings": found + search_warnings(search, shipped) + evidence_warnings(bench.evidence),
         "steps": rows,
         "quantization": records[RANGES]["result"],
         "qat": (records.get(QAT) or {}).get("result"),
@@ -90,7 +89,6 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "search": search,
         "shipped": shipped,
         "chosen": {name: records[name]["result"] for name in CHOICES},
-        "bench": records["bench"]["result"] | {"threads": recipe["bench"]["threads"], "created": bench.created},
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
         "asked": trained["student_distilled"].get("asked"),
         "histories": histories,
@@ -98,6 +96,17 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "wall_s": {name: record["wall_s"] for name, record in records.items()},
         "total_wall_s": round(sum(record["wall_s"] for record in records.values()), 1),
     }
+
+
+def measured_on(bench: BenchResult, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Where and how the times were measured, wherever the report is made: a run's folder may have been moved.
+
+    Args:
+        bench: The measurement.
+        result: Of its step.
+    """
+    told = {"created": bench.created, "evidence": bench.evidence}
+    return {"machine": dict(bench.device), "software": dict(bench.software), "bench": dict(result) | told}
 
 
 def _search(context: StepContext) -> dict[str, Any] | None:

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.runtime.cores import default_threads
+from edgeseg.runtime.cores import MOST_THREADS, default_threads
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import BackendError, FrameError
 from edgeseg.runtime.files.onnx_header import weights_elsewhere
 from edgeseg.runtime.ownership import Owned
 from edgeseg.runtime.spec.manifest import ModelSpec
-
-_MOST_THREADS = 256  # of thousands an engine needs minutes to start, and then they only wait for one another
 
 
 class Backend(Owned, ABC):
@@ -41,8 +39,8 @@ class Backend(Owned, ABC):
     engine: str
 
     def __init__(self, model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> None:
-        if threads is not None and not 1 <= threads <= _MOST_THREADS:
-            found = f"threads must be at least 1 and at most {_MOST_THREADS}, found {threads}"
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            found = f"threads must be at least 1 and at most {MOST_THREADS}, found {threads}"
             raise BackendError(f"{found}. Pass None for the default.")
         super().__init__()
         self.spec = spec

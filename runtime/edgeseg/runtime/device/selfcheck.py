@@ -37,7 +37,7 @@ def probe_backend(backend: str) -> list[dict[str, Any]]:
         One row each: `precision`, `runs` (it answered, and rightly), `engine`, `reason` (None, or what went wrong).
     """
     suffixes = ENGINES[backend].suffixes
-    specs = {name: ModelSpec.from_json(spec) for name, spec in json.loads((FOLDER / "specs.json").read_text()).items()}
+    specs = {name: ModelSpec.from_json(spec) for name, spec in json.loads((FOLDER / "specs.json").read_bytes()).items()}
     taken = {name: replace(spec, backend=backend) for name, spec in specs.items() if name.endswith(suffixes)}
     return [_probe(FOLDER / name, spec) for name, spec in taken.items()]
 

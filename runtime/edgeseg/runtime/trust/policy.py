@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from edgeseg.runtime.errors import ManifestError, RefusedError, TrustError
 from edgeseg.runtime.spec.fields import Fields, read_json_object, show, text
@@ -57,6 +58,11 @@ class TrustedKey:
         return cls(
             fields.typed("name", str), key, roles, None if expires is None else _day(expires, f"{where}.expires")
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `from_json` reads."""
+        told: dict[str, Any] = {"name": self.name, "public_key": self.key.line, "roles": list(self.roles)}
+        return told if self.expires is None else told | {"expires": self.expires.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -110,20 +116,40 @@ class Policy:
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             found = f"The policy {path} may be written by others than its owner (mode {stat.S_IMODE(mode):04o})"
             raise TrustError(f"{found}. Nothing is opened under it. Run: chmod go-w {path}")
-        fields = Fields(read_json_object(content, str(path)), str(path), ("schema_version", *cls.__dataclass_fields__))
+        return cls.from_json(read_json_object(content, str(path)), str(path))
+
+    @classmethod
+    def from_json(cls, value: object, where: str) -> Policy:
+        """Read a decoded JSON object.
+
+        Raises:
+            ManifestError: If it is not what is documented, or of another version.
+            TrustError: If a key is none.
+        """
+        fields = Fields(value, where, ("schema_version", *cls.__dataclass_fields__))
         version = fields.typed("schema_version", int)
         if version != _SCHEMA_VERSION:
-            found = f"{path}: schema_version is {version}, this edgeseg reads {_SCHEMA_VERSION}"
+            found = f"{where}: schema_version is {version}, this edgeseg reads {_SCHEMA_VERSION}"
             raise ManifestError(f"{found}. Install the edgeseg it was written for, or write it again.")
         oldest = fields.raw("min_bundle_version") if fields.has("min_bundle_version") else {}
         if not isinstance(oldest, Mapping):
-            raise ManifestError(f"{path}: min_bundle_version: expected {{name: version}}, found {show(oldest)}.")
+            raise ManifestError(f"{where}: min_bundle_version: expected {{name: version}}, found {show(oldest)}.")
         return cls(
             require_signature=fields.typed("require_signature", bool),
             required_roles=fields.sequence("required_roles", _role) if fields.has("required_roles") else (),
             keys=fields.sequence("keys", TrustedKey.from_json) if fields.has("keys") else (),
-            min_bundle_version={name: text(value, f"{path}: {name}") for name, value in oldest.items()},
+            min_bundle_version={name: text(value, f"{where}: {name}") for name, value in oldest.items()},
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of its file."""
+        return {
+            "schema_version": _SCHEMA_VERSION,
+            "require_signature": self.require_signature,
+            "required_roles": list(self.required_roles),
+            "keys": [key.to_json() for key in self.keys],
+            "min_bundle_version": dict(self.min_bundle_version),
+        }
 
     def trusting(self, files: Sequence[Path]) -> Policy:
         """This policy, but asking for a signature by one of these .pub files; without files as it is."""
