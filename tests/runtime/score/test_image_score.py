@@ -82,8 +82,8 @@ def test_hd95_equals_the_one_from_all_pairs_of_boundary_pixels(pair):
     pred, truth = (mask & 1 for mask in pair)
     value = hausdorff95_px(pred, truth)
     if pred.any() and truth.any():
-        assert value == pytest.approx(slow_hd95(pred, truth), abs=1e-4)
-        assert score_image(pred, truth, 2).hd95_px[1] == pytest.approx(value, abs=1e-4), "cutting out changes nothing"
+        assert value == slow_hd95(pred, truth), "to the last digit: bundles hold it, and are to be the same again"
+        assert score_image(pred, truth, 2).hd95_px[1] == value, "cutting out changes nothing"
     else:
         assert np.isnan(value)
 
