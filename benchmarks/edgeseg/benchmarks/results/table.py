@@ -47,6 +47,10 @@ _CSV_COLUMNS = [
     "power_w",
     "meter",
     "energy_reason",
+    "cost_per_inference",
+    "cost_currency",
+    "cost_assumption",
+    "cost_reason",
 ]
 
 _MEANS = {
@@ -70,6 +74,9 @@ def to_text(result: BenchResult) -> str:
     if _metered(result):
         columns = (*columns, *_ENERGY)
         rows = [(*cells, *_energy_cells(result, row)) for cells, row in zip(rows, result.rows, strict=True)]
+    if result.price is not None:
+        columns = (*columns, f"{result.price.currency or 'cost'}/million")
+        rows = [(*cells, per_million(result, row)) for cells, row in zip(rows, result.rows, strict=True)]
     return "\n".join([*([_ENGINE_ONLY] if alone else []), align(columns, rows), *_remarks(result)])
 
 
@@ -92,8 +99,22 @@ def to_csv(result: BenchResult) -> str:
     writer.writeheader()
     for row in result.rows:
         about = {"pipeline": result.pipeline, "evidence": result.evidence}
-        writer.writerow(_csv_values(row) | about | _csv_energy(result, row))
+        writer.writerow(_csv_values(row) | about | _csv_energy(result, row) | _csv_cost(result, row))
     return out.getvalue()
+
+
+def per_million(result: BenchResult, row: Row) -> str:
+    """What a million inferences cost; a dash where that is not told."""
+    cost = result.cost(row)
+    return "-" if isinstance(cost, str) else f"{cost * 1e6:.3g}"
+
+
+def cost_remarks(result: BenchResult) -> list[str]:
+    """What a cost takes for granted, and why it is missing where it is; nothing without a price list."""
+    if result.price is None:
+        return []
+    missing = [f"{row.name}: no cost: {reason}" for row in result.rows if isinstance(reason := result.cost(row), str)]
+    return [f"cost of a million inferences: {result.cost_assumption}", *missing]
 
 
 def dice_of(row: Row) -> tuple[float | None, str | None]:
@@ -149,7 +170,7 @@ def _remarks(result: BenchResult) -> list[str]:
     ]
     fed = [f"{row.name}: fed {row.engine_only.words}" for row in result.rows if row.engine_only and row.processes]
     told = [f"{row.name}: {text}" for row in result.rows for text in _told_remarks(row)]
-    power = [*(_power_remarks(result) if _metered(result) else []), *_scenario_remarks(result)]
+    power = [*(_power_remarks(result) if _metered(result) else []), *cost_remarks(result), *_scenario_remarks(result)]
     parts = [*_evidence(result), *fed, *told, *power, *reasons, *cautions]
     return ["", *parts] if parts else []
 
@@ -226,6 +247,13 @@ def _csv_energy(result: BenchResult, row: Row) -> dict[str, object]:
         "power_w": energy.power_w,
         "meter": result.power.sensor.meter if result.power else None,
     }
+
+
+def _csv_cost(result: BenchResult, row: Row) -> dict[str, object]:
+    if result.price is None:
+        return {}
+    cost, about = result.cost(row), {"cost_currency": result.price.currency, "cost_assumption": result.cost_assumption}
+    return about | ({"cost_reason": cost} if isinstance(cost, str) else {"cost_per_inference": cost})
 
 
 def _evidence(result: BenchResult) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edgeseg.benchmarks.meters.energy import Energy
 from edgeseg.benchmarks.results.result import BenchResult, Row
-from edgeseg.benchmarks.results.table import dice_of
+from edgeseg.benchmarks.results.table import dice_of, per_million
 
 # Dice that may be lost for speed before a row stops being the one to name: a point.
 CLOSE = 0.01
@@ -58,6 +58,14 @@ def entries_of(results: Sequence[BenchResult]) -> list[Entry]:
             machines[key] = name if counts[name] == 1 else f"{name} ({counts[name]})"
         found += [Entry(machines[key], result, row) for row in result.rows]
     return found
+
+
+def cost_cell(entry: Entry) -> str:
+    """What a million inferences cost, with the currency, or why that is not told."""
+    cost, price = entry.result.cost(entry.row), entry.result.price
+    if isinstance(cost, str) or price is None:
+        return f"none: {cost}"
+    return f"{per_million(entry.result, entry.row)} {price.currency}".rstrip()
 
 
 def front_of(entries: Sequence[Entry]) -> list[Entry]:

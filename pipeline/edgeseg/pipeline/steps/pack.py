@@ -82,8 +82,10 @@ def measured_of(row: Row, layout: RowLayout) -> tuple[dict[str, Any], ...]:
     measured: dict[str, Any] = {"target": row.target, "status": "ok"}
     if row.target in row.refused_for:
         measured |= {"status": "refused", "reason": row.refused_for[row.target]}
-    if row.latency_ms:
-        measured |= {f"{stage}_p50_ms": row.latency_ms[stage]["p50"] for stage in ("pre", "infer", "post", "total")}
+    elif row.latency_ms and row.evidence != "device":
+        measured |= {"status": "not measured", "reason": f"its times are {row.evidence}"}
+    if row.latency_ms and row.evidence == "device":  # by these times files are chosen on devices
+        measured |= {f"{stage}_p50_ms": one["p50"] for stage, one in row.latency_ms.items() if one is not None}
     if layout.not_timed is None:
         return (measured,)
     # Else it would be chosen there before every variant that was measured and refused.

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.machine.environment import read_device, read_software
 from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.pipeline.chain.chain import StepContext
@@ -34,7 +33,7 @@ from edgeseg.pipeline.plan.rows import Found, reference_row, with_latency, with_
 from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
-from edgeseg.pipeline.report.search import search_warnings
+from edgeseg.pipeline.report.search import evidence_warnings, search_warnings
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import pretrained
 from edgeseg.runtime.data.dataset import DataSet, Sample, read_image
@@ -80,9 +79,9 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "recipe": {"name": recipe["name"], "sha256": context.setting("sha256"), "settings": recipe},
         "data": data_summary(data),
         "pretrained": list(pretrained(records)),
-        "machine": read_device().to_json(),
-        "software": read_software(),
-        "warnings": found + search_warnings(search, shipped),
+        "machine": dict(bench.device),
+        "software": dict(bench.software),
+        "warnings": found + search_warnings(search, shipped) + evidence_warnings(bench),
         "steps": rows,
         "quantization": records[RANGES]["result"],
         "qat": (records.get(QAT) or {}).get("result"),
@@ -90,7 +89,7 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "search": search,
         "shipped": shipped,
         "chosen": {name: records[name]["result"] for name in CHOICES},
-        "bench": records["bench"]["result"] | {"threads": recipe["bench"]["threads"], "created": bench.created},
+        "bench": records["bench"]["result"] | _bench(bench, recipe["bench"]["threads"]),
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
         "asked": trained["student_distilled"].get("asked"),
         "histories": histories,
@@ -98,6 +97,10 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "wall_s": {name: record["wall_s"] for name, record in records.items()},
         "total_wall_s": round(sum(record["wall_s"] for record in records.values()), 1),
     }
+
+
+def _bench(bench: BenchResult, threads: int) -> dict[str, Any]:
+    return {"threads": threads, "created": bench.created, "evidence": bench.evidence, "pipeline": bench.pipeline}
 
 
 def _search(context: StepContext) -> dict[str, Any] | None:
