@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeseg.benchmarks.meters.energy import Energy
+from edgeseg.benchmarks.results.costs import cost_remarks, csv_cost, per_million
 from edgeseg.benchmarks.results.result import ENGINE_ONLY, BenchResult, Row
 
 _ENGINE_ONLY = "engine only: the engine by itself on made-up inputs, nothing before or after it; no pipeline's time"
@@ -99,22 +100,8 @@ def to_csv(result: BenchResult) -> str:
     writer.writeheader()
     for row in result.rows:
         about = {"pipeline": result.pipeline, "evidence": result.evidence}
-        writer.writerow(_csv_values(row) | about | _csv_energy(result, row) | _csv_cost(result, row))
+        writer.writerow(_csv_values(row) | about | _csv_energy(result, row) | csv_cost(result, row))
     return out.getvalue()
-
-
-def per_million(result: BenchResult, row: Row) -> str:
-    """What a million inferences cost; a dash where that is not told."""
-    cost = result.cost(row)
-    return "-" if isinstance(cost, str) else f"{cost * 1e6:.3g}"
-
-
-def cost_remarks(result: BenchResult) -> list[str]:
-    """What a cost takes for granted, and why it is missing where it is; nothing without a price list."""
-    if result.price is None:
-        return []
-    missing = [f"{row.name}: no cost: {reason}" for row in result.rows if isinstance(reason := result.cost(row), str)]
-    return [f"cost of a million inferences: {result.cost_assumption}", *missing]
 
 
 def dice_of(row: Row) -> tuple[float | None, str | None]:
@@ -247,13 +234,6 @@ def _csv_energy(result: BenchResult, row: Row) -> dict[str, object]:
         "power_w": energy.power_w,
         "meter": result.power.sensor.meter if result.power else None,
     }
-
-
-def _csv_cost(result: BenchResult, row: Row) -> dict[str, object]:
-    if result.price is None:
-        return {}
-    cost, about = result.cost(row), {"cost_currency": result.price.currency, "cost_assumption": result.cost_assumption}
-    return about | ({"cost_reason": cost} if isinstance(cost, str) else {"cost_per_inference": cost})
 
 
 def _evidence(result: BenchResult) -> list[str]:

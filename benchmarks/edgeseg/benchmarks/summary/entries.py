@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeseg.benchmarks.meters.energy import Energy
+from edgeseg.benchmarks.results.costs import per_million
 from edgeseg.benchmarks.results.result import BenchResult, Row
-from edgeseg.benchmarks.results.table import dice_of, per_million
+from edgeseg.benchmarks.results.table import dice_of
 
 # Dice that may be lost for speed before a row stops being the one to name: a point.
 CLOSE = 0.01
