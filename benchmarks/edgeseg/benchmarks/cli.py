@@ -65,7 +65,9 @@ from edgeseg.runtime.text.terminal import put, put_json
 from edgeseg.runtime.text.terminal import run as run_command
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Measure runnable models, and say which of two is faster."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Measure models here and on devices: latency, energy, heat; say which of two is faster.",
 )
 
 

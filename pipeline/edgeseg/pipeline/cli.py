@@ -272,7 +272,7 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def bench(context: typer.Context) -> None:
-    """Measure runnable models, and say which of two is faster: run | compare | env."""
+    """Measure models here and on devices: latency, energy, heat; say which of two is faster."""
     with reported(debug=_invocation.debug):
         # A command line of its own, loaded only now: it needs numpy, and every other command should not wait for it.
         from edgeseg.benchmarks.cli import app as bench_app

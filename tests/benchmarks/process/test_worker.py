@@ -71,7 +71,7 @@ def test_a_broken_model_is_a_reason_and_does_not_stop_the_other(make_subject, fr
 def test_what_an_engine_prints_is_not_in_the_answer(make_subject, frame_file, tiny_config):
     code = (
         "import os, sys\n"
-        "from edgeseg.benchmarks import worker\n"
+        "from edgeseg.benchmarks.process import worker\n"
         "real = worker.open_segmenter\n"
         "def loud(subject, threads):\n"
         "    os.write(1, b'engine banner\\n'); print('and more'); return real(subject, threads)\n"
