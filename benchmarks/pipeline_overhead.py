@@ -24,6 +24,7 @@ import numpy as np
 
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.machine.turns import Turns
 from edgeseg.benchmarks.results.result_file import process_from_json
 from edgeseg.benchmarks.results.samples import ProcessRun
 from edgeseg.benchmarks.speedup import speedup
@@ -142,11 +143,12 @@ def main() -> int:
         print(json.dumps({name: asdict(run) for name, run in runs.items()}))  # noqa: T201
         return 0
     found: dict[str, list[ProcessRun]] = {"plain": [], "runtime": []}
-    for _ in range(args.processes):
-        command = [sys.executable, __file__, *sys.argv[1:], "--once"]
-        reply = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603
-        for name, processes in found.items():
-            processes.append(process_from_json(reply[name]))
+    command = [sys.executable, __file__, *sys.argv[1:], "--once"]
+    with Turns().measuring():
+        for _ in range(args.processes):
+            reply = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603
+            for name, processes in found.items():
+                processes.append(process_from_json(reply[name]))
     kind = "noise" if args.noise else "objects"
     setting = {"size_px": args.size, "classes": args.classes, "scores": f"{kind}, uint8 at stride {STRIDE_PX}"}
     about = {"device": read_device().to_json(), "software": read_software()}

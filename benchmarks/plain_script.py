@@ -26,6 +26,7 @@ import numpy as np
 
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.machine.environment import read_device, read_software
+from edgeseg.benchmarks.machine.turns import Turns
 from edgeseg.benchmarks.results.result_file import process_from_json
 from edgeseg.benchmarks.results.samples import ProcessRun
 from edgeseg.benchmarks.speedup import speedup
@@ -190,10 +191,11 @@ def main() -> int:
     found: dict[str, Any] = {"variant": args.variant, "threads": args.threads}
     for case in args.case or CASES:
         command = [sys.executable, __file__, *sys.argv[1:], "--once", case]
-        replies = [
-            json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603
-            for _ in range(args.processes)
-        ]
+        with Turns().measuring():
+            replies = [
+                json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603
+                for _ in range(args.processes)
+            ]
         found[case] = summarize(replies)
     about = {"device": read_device().to_json(), "software": read_software()}
     print(json.dumps({**found, **about}, indent=2))  # noqa: T201

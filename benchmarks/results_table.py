@@ -79,7 +79,7 @@ def results_text(report: Values, path: Path) -> str:
     lines += [_row(row, depth, dig(report, "shipped", "step")) for depth, row in _tree(rows)]
     lines += _compared(report, rows)
     lines += _regions(rows)
-    lines += [f"\n{row.get('name')} is refused: {row['reason']}." for row in rows if row.get("reason")]
+    lines += [f"\n{row.get('name')} is {row.get('status')}: {row['reason']}." for row in rows if row.get("reason")]
     lines += [f"\nWarning: {one.get('step') or 'val'}: {one['message']}." for one in report.get("warnings") or []]
     return "\n".join(lines) + "\n"
 

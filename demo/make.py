@@ -1,6 +1,9 @@
-"""Makes demo.edgeseg beside this file: a small student, trained from scratch on drawn surfaces, as ONNX and as TFLite.
+"""Makes the demo's bundle: a small student, trained from scratch on drawn surfaces, as ONNX and as TFLite.
 
-    python demo/make.py build      # trains in build/demo for a few minutes; again, it packs what is there
+    python demo/make.py build      # trains in build/demo for some ten minutes; again, it packs what is there
+
+It is written to build/demo.edgeseg, to be copied beside this file where it is to be the new one: a bundle names the
+commit it was made by, and a checkout in which a file was replaced is none.
 
 Parts of the encoder that these surfaces do not need are taken out after the training: without them it sees the same.
 Nothing is timed: a time of the machine that packs says nothing of the one that the bundle is tried on.
@@ -39,7 +42,6 @@ SETTINGS = (
 STEP = "student_alone"
 # The last stage, and repeated blocks of the deep ones, by (stage, place).
 GONE = Depth(blocks=frozenset({(3, 1), (3, 2), (4, 1), (4, 2), (5, 1), (5, 2), (5, 3)}), stages=1)
-BUNDLE = Path(__file__).resolve().parent / "demo.edgeseg"
 
 
 def main(out: Path) -> None:
@@ -51,8 +53,9 @@ def main(out: Path) -> None:
     data = open_dataset(folder)
     sources = variants(export(run, recipe, data), data)
     info = bundle_info(recipe.identity, data, sources[0].spec)
-    manifest = pack(BUNDLE, info, sources, golden_frames(data, recipe.data.seed))
-    sys.stdout.write(f"{manifest.bundle_id}: {BUNDLE.stat().st_size} bytes\n")
+    bundle = out / "demo.edgeseg"
+    manifest = pack(bundle, info, sources, golden_frames(data, recipe.data.seed))
+    sys.stdout.write(f"{bundle}: {manifest.bundle_id}, {bundle.stat().st_size} bytes\n")
 
 
 def export(run: Path, recipe: Recipe, data: DataSet) -> list[Path]:

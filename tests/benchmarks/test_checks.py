@@ -44,6 +44,7 @@ def test_each_weakness_of_a_row_is_told(name, make_result, make_row):
 MACHINE = {
     "busy machine": {"before": {"load_1_min": 1.4}},
     "throttling": {"before": {"throttle_events": 3}, "after": {"throttle_events": 5}},
+    "held back": {"after": {"throttled_flags": 5}},
     "stolen time": {
         "before": {"stolen_ticks": 0, "total_ticks": 0},
         "after": {"stolen_ticks": 50, "total_ticks": 1000},

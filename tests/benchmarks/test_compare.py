@@ -98,6 +98,17 @@ def test_unlike_files_are_refused_with_the_reason(one_run, change, reason):
         compare_results(one_run, change(one_run))
 
 
+def test_of_times_that_mean_nothing_nothing_is_said(one_run):
+    emulated, replayed = (dataclasses.replace(one_run, evidence=one) for one in ("emulated", "replayed"))
+    names = [row.name for row in one_run.rows][:2]
+    for compare in (lambda: compare_rows(emulated, *names), lambda: compare_results(emulated, emulated)):
+        with pytest.raises(MeasureError, match="measured in an emulator"):
+            compare()
+    for found in (compare_rows(replayed, *names), compare_results(replayed, replayed)[0]):
+        assert "evidence replayed: a recording of a device, read again" in found.notes
+    assert not any("evidence" in note for note in compare_rows(one_run, *names).notes)
+
+
 def test_what_else_differs_is_noted(one_run):
     other = dataclasses.replace(one_run, software={**one_run.software, "onnxruntime": "9.9"})
     notes = compare_results(one_run, other)[0].notes

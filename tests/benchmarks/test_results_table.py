@@ -134,11 +134,12 @@ def test_regions_and_reasons_where_there_are_good_frames():
     rows = [
         {"name": "teacher", "status": "ok", "accuracy": {"test": found}},
         {"name": "student", "status": "refused", "reason": "too far below", "accuracy": {"test": None}},
+        {"name": "trt", "status": "not measured", "reason": "TensorRT is missing", "accuracy": {"test": None}},
     ]
     text = results_table.results_text({"steps": rows}, Path("docs/results/x.json"))
     assert "| teacher | 0.86 | 0.50 | 0.25 |" in text
     assert "| student | – | – | – |" in text
-    assert "student is refused: too far below." in text
+    assert "student is refused: too far below." in text and "trt is not measured: TensorRT is missing." in text
 
 
 def test_no_region_table_without_good_frames(recorded):

@@ -66,9 +66,10 @@ def test_a_folder_that_is_no_step(make_model, tmp_path):
     folder = make_model("student").parent
     with pytest.raises(BundleError, match="export the step again"):
         subject_from_folder(folder)
-    (folder / "spec.json").write_text("{}")
-    with pytest.raises(ManifestError):
-        subject_from_folder(folder)
+    for content in ("{}", "[", '{"backend": "litert", "backend": "onnxruntime"}'):
+        (folder / "spec.json").write_text(content)
+        with pytest.raises(ManifestError, match=r"spec\.json" + (".*twice" if "litert" in content else "")):
+            subject_from_folder(folder)
 
 
 @pytest.mark.parametrize(

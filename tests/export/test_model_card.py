@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.export.model_card import ENTRY, model_card
+from edgeseg.export.model_card import model_card
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.device.verify import verify_bundle
-from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.opening.bundle import CARD_ENTRY, Bundle
 from edgeseg.runtime.spec.manifest import Manifest
 
 from ..runtime.conftest import tiny_spec, write_tiny_onnx
@@ -46,7 +46,7 @@ def packed(tmp_path: Path) -> tuple[Path, Manifest]:
 def test_a_bundle_carries_its_card_under_its_hashes(packed: tuple[Path, Manifest]) -> None:
     path, manifest = packed
     with Bundle.open(path) as bundle:
-        assert bundle.read(ENTRY).decode() == model_card(manifest)
+        assert bundle.read(CARD_ENTRY).decode() == model_card(manifest)
     assert verify_bundle(path, allow_unsigned=True)["ok"]
 
 

@@ -177,7 +177,7 @@ def test_a_disk_that_ends_in_the_middle_leaves_the_old_bundle(source, info, fram
 def test_a_bundle_that_cannot_be_opened_gets_no_name(
     source, info, frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "_sums", lambda entries: b"")
+    monkeypatch.setattr(packing, "_sums", lambda entries: {})
     with pytest.raises(EdgesegError):
         pack(tmp_path / "part.edgeseg", info, [source], frames)
     assert not (tmp_path / "part.edgeseg").exists()

@@ -92,7 +92,12 @@ def test_it_is_packed_verified_and_run(folder: Path, data: DataSet, tmp_path: Pa
         assert test["dice_mean"] > 0.9
         assert test["dice_interval"]["lo95"] <= test["dice_mean"] <= test["dice_interval"]["hi95"]
         assert opened.manifest.data[0]["used_for"] == "scores"
-        assert opened.manifest.bundle_version == "1.4"
+        assert opened.manifest.bundle_version == "1.4" and opened.manifest.previous_bundle is None
+        first = opened.manifest.bundle_id
+    later = tmp_path / "later.edgeseg"
+    assert edgeseg("pack", folder, "--data", data.root, "--out", later, "--replaces", bundle).exit_code == 0
+    record = json.loads(edgeseg("diff", bundle, later, "--json").stdout)
+    assert record["replaces"] is True and record["new"]["bundle_id"] != record["old"]["bundle_id"] == first
     assert edgeseg("verify", bundle, "--allow-unsigned").exit_code == 0
     assert edgeseg("predict", folder, data.samples[0].image, "--out", tmp_path / "masks").exit_code == 0
     mask = cv2.imread(str(tmp_path / "masks" / f"{data.samples[0].stem}.png"), cv2.IMREAD_UNCHANGED)
@@ -112,18 +117,18 @@ def test_what_cannot_be_packed(folder: Path, data: DataSet, tmp_path: Path) -> N
 
 def test_the_int8_doctor_gives_a_folder_back(folder: Path, data: DataSet, tmp_path: Path) -> None:
     order = int8.DoctorOrder(str(folder), data.root, runs=tmp_path, threads=1)
-    patient, out, _ = int8.open_file(order)
-    kinds = [name.split("_")[0] for name in patient.layers()]
-    assert kinds == ["Conv", "Conv"]  # what its pixels are scaled by is no layer, though Mul and Add can be
-    made = patient.deliver(frozenset(), out)
+    with int8.open_file(order) as (patient, out, _):
+        kinds = [name.split("_")[0] for name in patient.layers()]
+        assert kinds == ["Conv", "Conv"]  # what its pixels are scaled by is no layer, though Mul and Add can be
+        made = patient.deliver(frozenset(), out)
     assert made == tmp_path / "net" / "net-int8"
     with Segmenter.open(made) as segmenter:
         assert segmenter.spec.precision == "int8"
         image = read_image(data.samples[0].image, data.color)
         assert (segmenter(image).mask != truth(image, 1)).mean() < 0.02
     three = write_data(tmp_path / "three", 3)
-    with pytest.raises(ConfigError, match=r"K = \[3\]"):
-        int8.open_file(dataclasses.replace(order, data=three.root))
+    with pytest.raises(ConfigError, match=r"K = \[3\]"), int8.open_file(dataclasses.replace(order, data=three.root)):
+        pass
 
 
 def test_classes_of_another_order_are_refused(folder: Path, data: DataSet, tmp_path: Path) -> None:
@@ -132,8 +137,10 @@ def test_classes_of_another_order_are_refused(folder: Path, data: DataSet, tmp_p
     other.mkdir()
     (other / "model.onnx").write_bytes((folder / "model.onnx").read_bytes())
     (other / "spec.json").write_text(json.dumps(spec | {"classes": ["kind1", "background"]}))
-    with pytest.raises(ConfigError, match="kind1, background, discs has background, kind1"):
-        int8.open_file(int8.DoctorOrder(str(other), data.root, runs=tmp_path))
+    asked = int8.DoctorOrder(str(other), data.root, runs=tmp_path)
+    refused = pytest.raises(ConfigError, match="kind1, background, discs has background, kind1")
+    with refused, int8.open_file(asked):
+        pass
 
 
 def test_only_its_own_folder_is_replaced(data: DataSet, tmp_path: Path) -> None:
@@ -148,8 +155,10 @@ def test_only_its_own_folder_is_replaced(data: DataSet, tmp_path: Path) -> None:
         write_step(step, mine / "notes.txt")
     with pytest.raises((EdgesegError, OSError)):
         write_step(step, mine / "notes.txt" / "below")
-    for _ in range(2):
-        write_step(step, tmp_path / "new")
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    for name in ("new", "new", "link"):
+        write_step(step, tmp_path / name)
+    assert (tmp_path / "link").is_symlink()
     assert sorted(one.name for one in (tmp_path / "new").iterdir()) == ["adopted.json", "model.onnx", "spec.json"]
     assert sorted(one.name for one in mine.iterdir()) == ["notes.txt"]
     assert not [one for one in tmp_path.iterdir() if one.name.endswith(".tmp")]

@@ -11,6 +11,7 @@ import pytest
 from edgeseg.export.adopt.any import adopt_any
 from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.adopt.step import write_step
+from edgeseg.export.adopt.tflite.network import TfliteNetwork
 from edgeseg.export.tflite import flatbuffer
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import ConfigError
@@ -112,6 +113,28 @@ def integer_input(kind: Any, affine: tuple[float, int], path: Path, shift: float
     graph.tensor("x", SHAPE, kind, affine)
     real = graph.op("DEQUANTIZE", ("x",), graph.tensor("real", SHAPE))
     return graph.write(path, ["x"], [logits(graph, scaled(graph, real, 1.0 if not shift else 0.5, shift), 1)])
+
+
+@pytest.mark.parametrize(
+    ("activation", "kernel", "precision"),
+    [
+        (np.float32, np.float32, "fp32"),
+        (np.float32, np.int8, "dynamic"),
+        (np.int8, np.int8, "int8"),
+        (np.uint8, np.uint8, "int8"),
+        (np.int16, np.int8, "int16x8"),
+    ],
+)
+def test_precision_is_that_of_kernels_and_activations(
+    activation: type, kernel: type, precision: str, tmp_path: Path
+) -> None:
+    graph, affine = Graph(), (0.1, 0)
+    graph.tensor("x", SHAPE, activation, affine)
+    graph.tensor("w", (4, 3, 3, 1), kernel, affine, values=np.ones((4, 3, 3, 1), kernel))
+    graph.constant("b", np.zeros(4, np.int32 if activation == np.int8 else np.float32))
+    made = graph.tensor("l", (1, HEIGHT, WIDTH, 4), activation, affine)
+    graph.op("CONV_2D", ("x", "w", "b"), made, strideH=1, strideW=1)
+    assert TfliteNetwork(graph.write(tmp_path / "net.tflite", ["x"], [made])).precision == precision
 
 
 @pytest.mark.parametrize(("kind", "zero", "dtype"), [(np.int8, -128, "int8"), (np.uint8, 0, "uint8")])

@@ -13,6 +13,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from edgeseg.pipeline import cli
+from edgeseg.pipeline.chain.lock import alone_in
 from edgeseg.pipeline.commands import int8 as order
 from edgeseg.pipeline.commands.int8 import DoctorOrder
 from edgeseg.pipeline.int8.examine import examine_patient
@@ -80,7 +81,7 @@ def test_a_run_is_examined_and_the_recipe_takes_the_answer(tmp_path: Path, monke
     assert "svg" in page.tags and "script" not in page.tags
     for shown in ("Keep 2 layers", "down.0.0.0", "outlier channel", "down.0.1.2", "On all of val"):
         assert shown in text
-    assert sorted(path.name for path in (folder / "int8_doctor").iterdir()) == ["scores"]
+    assert sorted(path.name for path in (folder / "int8_doctor").iterdir()) == ["lock", "scores"]
 
 
 @pytest.mark.slow
@@ -119,6 +120,16 @@ def test_a_refusal_is_exit_code_3_with_the_figures(tmp_path: Path, monkeypatch: 
     again = edgeseg("doctor", "int8", path, *given, "--out", tmp_path / "out", "--json")
     assert again.exit_code == 3 and json.loads(again.stdout)["verdict"]["status"] == "refused"
     assert json.loads(again.stdout)["delivered"] is None
+
+
+def test_a_second_doctor_in_a_folder_waits_its_turn(tmp_path: Path) -> None:
+    """Both would write, and take away, the same candidates."""
+    data = write_data(tmp_path / "data", conv_net(tmp_path / "net.onnx"))
+    out = tmp_path / "out"
+    with alone_in(out / "int8_doctor"):
+        done = edgeseg("doctor", "int8", tmp_path / "net.onnx", "--data", data.root, "--out", out)
+    assert done.exit_code == 2 and "is being filled by another edgeseg process; wait for it" in done.stderr
+    assert [path.name for path in (out / "int8_doctor").iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import pickle
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -117,9 +119,65 @@ def test_threads_are_few_and_at_least_one(model: Model, threads: int) -> None:
     assert 1 <= default_threads() <= 4
 
 
+@pytest.mark.parametrize("newer", ["version", "operator", "schema"])
+def test_a_tflite_file_that_is_newer_than_the_interpreter_says_so(tiny_tflite: Model, newer: str) -> None:
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    path, spec = tiny_tflite
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(path.read_bytes()), 0))
+    if newer == "version":
+        model.operatorCodes[0].version = 99
+    elif newer == "operator":
+        model.operatorCodes[0].builtinCode, model.operatorCodes[0].deprecatedBuiltinCode = 250, 127
+    else:
+        model.version = 4
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(BackendError, match=r"newer than this ai-edge-litert: run pip install -U ai-edge-litert"):
+        open_backend(bytes(builder.Output()), spec)
+
+
 def test_a_fixed_tflite_file_names_the_shape_it_takes(tiny_tflite: Model) -> None:
     with open_backend(*tiny_tflite) as backend, pytest.raises(BackendError, match="64, 64"):
         backend.infer(np.zeros((1, 32, 32, 1), np.uint8))
+
+
+def test_a_tflite_file_of_another_shape_is_refused_before_it_takes_memory(tiny_tflite: Model) -> None:
+    path, spec = tiny_tflite
+    content = path.read_bytes()
+    sides = np.array([1, 64, 64, 1], "<i4").tobytes()
+    huge = content.replace(sides, np.array([1, 64, 1 << 23, 1], "<i4").tobytes())  # pixels of 512 MiB, floats of 2 GiB
+    assert huge != content
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BackendError, match=r"takes the shape \(1, 64, 8388608, 1\), its spec says \(1, 64, 64, 1\)"):
+        open_backend(huge, spec)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10  # KiB
+
+
+def test_a_tflite_file_that_asks_for_more_memory_than_is_free_is_refused(tiny_tflite: Model) -> None:
+    path, spec = tiny_tflite
+    content = path.read_bytes()
+    inner = np.array([1, 32, 32, 1], "<i4").tobytes()
+    huge = content.replace(inner, np.array([1, 1 << 20, 1 << 20, 1], "<i4").tobytes())
+    assert huge != content
+    with pytest.raises(BackendError, match=r"takes 4194304 MiB, and \d+ MiB are free"):
+        open_backend(huge, spec)
+
+
+def test_an_onnx_file_that_is_refused_prints_nothing(
+    tiny_onnx: Callable[..., Model], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its Python part says on stdout that it tries once more, where the engine's own message is no text."""
+    session = pytest.importorskip("onnxruntime.capi.onnxruntime_inference_collection").Session
+    if "enable_fallback" not in inspect.signature(session.__init__).parameters:
+        pytest.skip("this ONNX Runtime always tries once more")
+    path, spec = tiny_onnx()
+    content = path.read_bytes()
+    unnamed = content.replace(b"Conv", b"\xfeonv")
+    assert unnamed != content
+    with pytest.raises(BackendError, match="refused the model"):
+        open_backend(unnamed, spec)
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
@@ -239,3 +297,19 @@ def test_a_signal_finds_its_stack_after_another_thread_has_closed(model: Model) 
     given = pickle.dumps(model)
     done = subprocess.run([sys.executable, "-c", CLOSED_ELSEWHERE], input=given, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (0, b"heard\n"), done.stderr.decode()
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_weights_in_another_file_are_refused_though_they_lie_where_an_engine_looks(
+    tiny_onnx: Callable[..., Model], backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No hash of a bundle covers them, and whoever starts the runtime in another folder starts another network."""
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    path, spec = tiny_onnx()
+    model = tmp_path / "split.onnx"
+    onnx.save(onnx.load(path), model, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    monkeypatch.chdir(tmp_path)
+    for given in (model, model.read_bytes()):
+        with pytest.raises(BackendError, match=r"keeps weights in another file \(weights\.bin\).*as one file"):
+            open_backend(given, dataclasses.replace(spec, backend=backend))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.runtime import cores
-from edgeseg.runtime.cores import default_threads, fast_cores, usable_cores
+from edgeseg.runtime.cores import MOST_THREADS, all_threads, default_threads, fast_cores, usable_cores
 from edgeseg.runtime.device.machine import doctor
 
 
@@ -31,6 +31,12 @@ def test_slow_cores_are_left_out(
         (tmp_path / f"cpu{core}" / "cpu_capacity").write_text(f"{capacity}\n")
     monkeypatch.setattr(cores, "usable_cores", lambda: list(usable))
     assert fast_cores(tmp_path) == fast
+
+
+def test_all_are_as_many_as_an_engine_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for usable, threads in ((3, 3), (384, MOST_THREADS)):
+        monkeypatch.setattr(cores, "usable_cores", lambda usable=usable: list(range(usable)))
+        assert all_threads() == threads
 
 
 def test_the_default_is_the_fast_cores_and_the_doctor_shows_it() -> None:

@@ -16,7 +16,7 @@ from edgeseg.runtime import entry
 from edgeseg.runtime.__main__ import main
 from edgeseg.runtime.device import commands
 
-from .test_bundle import contents, summed, write
+from .opening.test_bundle import contents, summed, write
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ _OUTLIER_SCORE = 14.826
 _FIRST_CALL = 1.5
 _IDLE_CHANGE = 0.1
 _SAMPLER_SHARE = 0.02
+# Bits of `vcgencmd get_throttled`.
+_PI_FLAGS = {1: "too little voltage", 2: "clock capped", 4: "slowed down", 8: "soft limit of temperature"}
 
 
 def check(result: BenchResult) -> Iterator[Caution]:
@@ -34,6 +36,7 @@ def check(result: BenchResult) -> Iterator[Caution]:
         _busy,
         _governor,
         _throttled,
+        _held_back,
         _stolen,
         _threads,
         _idle_changed,
@@ -92,6 +95,19 @@ def _throttled(result: BenchResult) -> Iterator[Caution]:
             None,
             f"the processor was slowed for its heat {after - before} times meanwhile",
             "cool the device, or --pause 60 to let it cool between processes",
+        )
+
+
+def _held_back(result: BenchResult) -> Iterator[Caution]:
+    """A Raspberry Pi counts nothing; its firmware says what it does at the moment."""
+    flags = [state.get("throttled_flags") or 0 for state in (result.before, result.after)]
+    words = [word for bit, word in _PI_FLAGS.items() if (flags[0] | flags[1]) & bit]
+    if words:
+        yield Caution(
+            "held back",
+            None,
+            f"the board's firmware says: {', '.join(words)}",
+            "a supply that is strong enough, a fan, and --pause 60 to let it cool between processes",
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgeseg.benchmarks.checks import MIN_PROCESSES
-from edgeseg.benchmarks.results.result import BenchResult, Row
+from edgeseg.benchmarks.results.result import EVIDENCE_WORDS, BenchResult, Row
 from edgeseg.benchmarks.speedup import Ratio, speedup
 from edgeseg.benchmarks.stats import relative_spread
 from edgeseg.runtime.errors import MeasureError
@@ -68,10 +68,10 @@ def compare_rows(result: BenchResult, a: str, b: str) -> Comparison:
     """Compare two rows of one run.
 
     Raises:
-        MeasureError: A name is unknown, or its row has no samples.
+        MeasureError: A name is unknown, or its row has no samples, or was measured in an emulator.
     """
     row_a, row_b = _measured(result, a), _measured(result, b)
-    return _compare(row_a, row_b, same_run=True, floor=0.0, notes=_fed(row_a, row_b))
+    return _compare(row_a, row_b, same_run=True, floor=0.0, notes=(*_evidence(result), *_fed(row_a, row_b)))
 
 
 def compare_results(
@@ -90,7 +90,7 @@ def compare_results(
         pairs = [(row.name, row.name) for row in first.rows if row.processes and row.name in measured]
     if not pairs:
         raise MeasureError("the two results have no measured row of the same name: name them with --a and --b")
-    notes = _differences(first, second)
+    notes = (*_evidence(first), *_differences(first, second))
     found = []
     for name_a, name_b in pairs:
         row_a, row_b = _measured(first, name_a), _measured(second, name_b)
@@ -106,7 +106,8 @@ def _compare(a: Row, b: Row, same_run: bool, floor: float, notes: tuple[str, ...
     paired = same_run and [len(p) for p in a.nested_ms()] == [len(p) for p in b.nested_ms()]
     ratio = speedup(a.nested_ms(), b.nested_ms(), paired=paired)
     verdict, reason = judge(ratio, same_run, floor)
-    p50_a, p50_b = (float(np.median(row.samples_ms())) for row in (a, b))
+    p50_a, p50_b = (row.time_ms("p50") for row in (a, b))
+    assert p50_a is not None and p50_b is not None, "both have samples"
     return Comparison(
         a.name, b.name, p50_a, p50_b, ratio.ratio, ratio.lo95, ratio.hi95, same_run, floor, verdict, reason, notes
     )
@@ -137,6 +138,8 @@ def _measured(result: BenchResult, name: str) -> Row:
     row = result.row(name)
     if row.told:
         raise MeasureError(f"{name} has another tool's figures and no samples: nothing can be said of its spread")
+    if result.evidence == "emulated":
+        raise MeasureError(f"{name} was measured in an emulator, whose times mean nothing: measure on the device")
     if not row.processes:
         raise MeasureError(f"{name} has no samples: it is {row.status} ({row.reason})")
     return row
@@ -178,6 +181,12 @@ def _refuse_other_sizes(a: Row, b: Row) -> None:
             f"{a.name} was fed {a.engine_only.words}, {b.name} {b.engine_only.words}: measure both with one --size or "
             "--shape"
         )
+
+
+def _evidence(result: BenchResult) -> tuple[str, ...]:
+    if result.evidence == "device":
+        return ()
+    return (f"evidence {result.evidence}: {EVIDENCE_WORDS[result.evidence]}",)
 
 
 def _fed(a: Row, b: Row) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def measure(
     Raises:
         MeasureError: No subjects, a name twice, a file that is not there, engines alone beside pipelines, or the
             meter is not there or cannot be used.
-        FrameError: The frame is no uint8 image.
+        FrameError: The frame is no image of uint8 or uint16.
     """
     refuse_nonsense(subjects, frame)
     with Turns().measuring(), tempfile.TemporaryDirectory(prefix="edgeseg-bench-") as folder:
@@ -216,7 +216,7 @@ def refuse_nonsense(subjects: Sequence[AnySubject], frame: Frame | None) -> None
 
     Raises:
         MeasureError: No subjects, a name twice, a file that is not there, or engines alone beside pipelines.
-        FrameError: The frame is no uint8 image.
+        FrameError: The frame is no image of uint8 or uint16.
     """
     names = [subject.name for subject in subjects]
     if not names or len(set(names)) != len(names):
@@ -229,4 +229,6 @@ def refuse_nonsense(subjects: Sequence[AnySubject], frame: Frame | None) -> None
     if frame is None:
         return
     if frame.dtype not in (np.uint8, np.uint16) or frame.ndim not in (2, 3) or 0 in frame.shape:
-        raise FrameError(f"the test frame is {frame.dtype} {frame.shape}: it must be uint8 (H, W) or (H, W, 3)")
+        raise FrameError(
+            f"the test frame is {frame.dtype} {frame.shape}: it must be uint8 or uint16, (H, W) or (H, W, 3)"
+        )

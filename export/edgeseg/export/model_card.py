@@ -14,8 +14,6 @@ from typing import Any
 from edgeseg.runtime.engines import ENGINES, FEATURES
 from edgeseg.runtime.spec.manifest import InputSpec, Manifest, Variant
 
-ENTRY = "MODEL_CARD.md"
-
 _NONE = "not stated"
 _CHOICES = "Choices were made on val; test was scored once, after them."
 _LIMITS = (

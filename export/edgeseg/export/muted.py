@@ -21,6 +21,8 @@ def muted() -> Iterator[None]:
                 os.dup2(sink.fileno(), number)
             yield
         finally:
+            sys.stdout.flush()  # what Python kept back while muted would be printed afterwards
+            sys.stderr.flush()
             for number, copy in saved:
                 os.dup2(copy, number)
                 os.close(copy)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.export.model_card import ENTRY as CARD_ENTRY
 from edgeseg.export.model_card import model_card
 from edgeseg.runtime.archive.layout import chunks
 from edgeseg.runtime.backends import open_backend
@@ -20,7 +19,7 @@ from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ExportError
 from edgeseg.runtime.files.atomic import replacing
 from edgeseg.runtime.golden import encode_png
-from edgeseg.runtime.opening.bundle import MANIFEST_ENTRY, SUMS_ENTRY, Bundle, sums_text
+from edgeseg.runtime.opening.bundle import CARD_ENTRY, MANIFEST_ENTRY, SUMS_ENTRY, Bundle, identity, sums_text
 from edgeseg.runtime.score.seen import ENTRY as SEEN_ENTRY
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.segmenter import Segmenter
@@ -123,9 +122,7 @@ def pack(path: Path, info: BundleInfo, variants: Sequence[VariantSource], golden
         variants=packed,
         golden=pairs,
     )
-    # The identity covers every file, since the manifest holds the hash of each variant and the golden ones follow.
-    digest = hashlib.sha256(_to_bytes(manifest) + _sums(entries)).hexdigest()
-    manifest = replace(manifest, bundle_id=f"{info.name}-{digest[:16]}")
+    manifest = replace(manifest, bundle_id=identity(info.name, _to_bytes(manifest), _sums(entries)))
     entries[CARD_ENTRY] = model_card(manifest).encode()
     _write(Path(path), {MANIFEST_ENTRY: _to_bytes(manifest), **entries})
     return manifest
@@ -180,12 +177,12 @@ def _golden(
 def _write(path: Path, entries: Mapping[str, bytes]) -> None:
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
-            file.writelines(chunks({**entries, SUMS_ENTRY: _sums(entries)}))
+            file.writelines(chunks({**entries, SUMS_ENTRY: sums_text(_sums(entries))}))
         Bundle.open(temporary, ANY).close()
 
 
-def _sums(entries: Mapping[str, bytes]) -> bytes:
-    return sums_text({name: hashlib.sha256(content).hexdigest() for name, content in entries.items()})
+def _sums(entries: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in entries.items()}
 
 
 def _to_bytes(manifest: Manifest) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edgeseg.runtime.cores import all_threads
 from edgeseg.runtime.data.dataset import DataSet, Sample
 from edgeseg.runtime.data.ignored import leave_out
 from edgeseg.runtime.files.png import UInt8
@@ -38,7 +38,7 @@ def score_file(
         DataError: If an image cannot be read.
     """
     order = iter(samples)
-    with Segmenter.from_file(file, spec, len(os.sched_getaffinity(0))) as segmenter:
+    with Segmenter.from_file(file, spec, all_threads()) as segmenter:
 
         def kept(frame: UInt8) -> Result:
             result, sample = segmenter(frame), next(order)

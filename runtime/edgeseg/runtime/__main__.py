@@ -83,14 +83,14 @@ def _command(
     return command
 
 
-def _add_bundle(command: argparse.ArgumentParser) -> None:
-    command.add_argument("bundle", metavar="BUNDLE", type=Path, help="the .edgeseg file, or a step's folder")
+def _add_bundle(command: argparse.ArgumentParser, or_else: str = ", or a step's folder") -> None:
+    command.add_argument("bundle", metavar="BUNDLE", type=Path, help=f"the .edgeseg file{or_else}")
     command.add_argument("--threads", type=_positive, help="threads of the engine (default: all cores, at most 4)")
 
 
 def _add_verify(commands: Any) -> None:
     verify = _command(commands, "verify", "check hashes and signatures, and re-run the golden inputs", _verify)
-    _add_bundle(verify)
+    _add_bundle(verify, or_else="")
     trust = "ask for a signature by this .pub file; may be repeated, any of them will do"
     verify.add_argument("--trust", metavar="KEY", type=Path, action="append", default=[], help=trust)
     policy = "what is asked for (default: the file EDGESEG_POLICY names, else /etc/edgeseg/policy.json)"
@@ -129,7 +129,8 @@ def _instead_of(needed: argparse.Action) -> Callable[[str], int]:
 
 
 def _add_variant(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--variant", metavar="NAME", help="variant to run (default: the best one here)")
+    variants = "variant to run, or 'fastest' to have it measured here once (default: the best one here)"
+    command.add_argument("--variant", metavar="NAME", help=variants)
 
 
 def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], int]:

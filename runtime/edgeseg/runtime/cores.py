@@ -9,12 +9,18 @@ _CPUS = Path("/sys/devices/system/cpu")
 # A layer waits for the slowest of its threads: one on a core of less than this share of the fastest holds up the rest.
 _FAST = 0.5
 # A student of about a millisecond does not gain from more, and a device has other work to do.
-_MOST_THREADS = 4
+_MOST_BY_DEFAULT = 4
+MOST_THREADS = 256  # of thousands an engine needs minutes to start, and then they only wait for one another
 
 
 def default_threads() -> int:
     """Return the fast cores this process may run on, at most 4."""
-    return min(len(fast_cores()), _MOST_THREADS)
+    return min(len(fast_cores()), _MOST_BY_DEFAULT)
+
+
+def all_threads() -> int:
+    """Return the cores this process may run on, at most as many as an engine takes: for a machine with nothing else."""
+    return min(len(usable_cores()), MOST_THREADS)
 
 
 def usable_cores() -> list[int]:

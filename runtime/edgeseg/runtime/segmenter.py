@@ -67,7 +67,8 @@ class Segmenter(Owned):
         Args:
             path: The .edgeseg file, or a step's folder (model file and spec.json), which is one variant.
             variant: Name of a variant, e.g. `onnx-fp32`, or of an engine built on this machine from one of them, e.g.
-                `trt-int8`; None chooses among the variants.
+                `trt-int8`; None chooses among the variants; `fastest` measures them on this machine, the first time
+                that it is asked for, and remembers the answer in the user's cache.
             threads: Threads of the engine; None takes the default.
             policy: What is asked of its version and signatures; None is this device's policy.
 

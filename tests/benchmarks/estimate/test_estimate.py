@@ -1,11 +1,13 @@
 """An estimate: layers counted by hand, the roofline's arithmetic, what a measured row changes."""
 
+import dataclasses
 import json
 
 import pytest
 from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
+from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.estimate.devices import DEVICES, Peak, peak_of
 from edgeseg.benchmarks.estimate.graph import Layer, layers_of
 from edgeseg.benchmarks.estimate.roofline import calibrated, network_time
@@ -87,14 +89,21 @@ def test_the_command_says_estimate_everywhere(bundle, tmp_path, make_result, mak
     assert plain["rows"][0]["evidence"] == "estimate" and plain["rows"][0]["calibrated_by"] == 0
     with Bundle.open(bundle) as opened:
         sha256 = opened.manifest.variants[0].sha256
-    write_result(make_result(make_row("onnx-fp32", [[[7.15]]], model=ModelFile(sha256, 1))), tmp_path / "pi.json")
+    four = HarnessConfig(threads=4)
+    measured = make_result(make_row("onnx-fp32", [[[7.15]]], model=ModelFile(sha256, 1)), config=four)
+    write_result(measured, tmp_path / "pi.json")
     command = ["estimate", str(bundle), "--device", "pi5", "--measured", str(tmp_path / "pi.json"), "--json"]
     (row,) = json.loads(run.invoke(app, command).stdout)["rows"]
     assert row["ms"] == pytest.approx(7.0) and row["calibrated_by"] == 1  # infer of 7.15 ms in all
-    write_result(make_result(make_row("x", [[[7.0]]])), tmp_path / "other.json")
     command[5] = str(tmp_path / "other.json")
-    done = run.invoke(app, command)
-    assert done.exit_code == 1 and "calibrates nothing" in done.stderr
+    for other, reason in (
+        (make_result(make_row("x", [[[7.0]]]), config=four), "calibrates nothing"),
+        (dataclasses.replace(measured, evidence="emulated"), "is emulated: estimates are scaled by what a device"),
+        (dataclasses.replace(measured, config=HarnessConfig(threads=1)), "used 1 threads, the estimate is of 4"),
+    ):
+        write_result(other, tmp_path / "other.json")
+        done = run.invoke(app, command)
+        assert done.exit_code == 1 and reason in done.stderr
 
 
 def test_this_machine_s_own_peak_is_measured():

@@ -169,3 +169,12 @@ def test_a_broken_gate_is_exit_code_3_and_a_junit_failure(make_bundle, tmp_path)
     assert "gate dice=-0.2: broken: new.edgeseg:onnx against old.edgeseg:onnx: dice -5.00 points" in done.stderr
     suite = ET.parse(junit).getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("4", "1")
+
+
+def test_no_gate_is_kept_by_times_of_an_emulator(make_result, make_row, noisy):
+    result = make_result(make_row("old", noisy(4.0, 1)), make_row("new", noisy(4.0, 2)), evidence="emulated")
+    with pytest.raises(MeasureError, match="measured in an emulator"):
+        decide(Gate.parse("latency_p90=+5%"), result, "old", "new")
+    assert decide(Gate.parse("size=+5%"), result, "old", "new").outcome == "kept"
+    replayed = dataclasses.replace(result, evidence="replayed")
+    assert decide(Gate.parse("latency_p90=+50%"), replayed, "old", "new").reason.endswith(", evidence replayed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.benchmarks.machine.others import TRIES, foreign_seconds, quietly
+from edgeseg.benchmarks.machine.turns import Turns
 
 SPIN = "import sys, time\nend = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < end: pass"
 
@@ -45,6 +47,32 @@ def test_the_first_quiet_result_or_the_quietest(shares: tuple[float, ...], taken
     value, share = quietly(work, clock(*shares))  # type: ignore[arg-type]
     assert value == taken and len(done) == len(shares) <= TRIES
     assert share == pytest.approx(shares[taken], rel=0.2)
+
+
+def test_whoever_is_waited_for_does_not_disturb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another measurement keeps the CPUs busy until it ends; only then is this one's turn."""
+    monkeypatch.setenv("EDGESEG_TURNS", str(tmp_path))
+    began, ended = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with Turns().measuring():
+            began.set()
+            time.sleep(0.3)
+            ended.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    began.wait(5.0)
+    done: list[int] = []
+
+    def work() -> None:
+        with Turns().measuring():  # as the harness does
+            done.append(1)
+
+    # What others have taken: all of it before they had ended.
+    _, share = quietly(work, lambda: 1.0 if ended.is_set() else 0.0)
+    thread.join()
+    assert (done, share) == ([1], 0.0)
 
 
 def test_a_machine_that_does_not_tell_is_measured_once() -> None:

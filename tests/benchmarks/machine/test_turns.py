@@ -107,6 +107,17 @@ def test_measurements_wait_for_one_another(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
+def test_a_measurement_within_another_of_its_thread_has_its_turn_already(tmp_path: Path) -> None:
+    with Turns(tmp_path).measuring():
+        start = time.monotonic()
+        with Turns(tmp_path, measurement_s=2.0).measuring():
+            assert time.monotonic() - start < 1.0
+        with Turns(tmp_path, measurement_s=0.2).training() as turns:  # the inner one has given nothing back
+            start = time.monotonic()
+            turns.next_batch()
+            assert time.monotonic() - start >= 0.2
+
+
 def test_the_locks_are_for_their_user_alone(tmp_path: Path) -> None:
     with Turns(tmp_path / "turns").measuring():
         pass

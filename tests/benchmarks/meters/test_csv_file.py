@@ -1,5 +1,8 @@
 """A meter's file on a clock of its own, laid over a run by the marker."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -92,3 +95,24 @@ def test_a_file_that_is_there_already_is_no_recording_of_this_run(tmp_path):
     (tmp_path / "old.csv").touch()
     with pytest.raises(MeasureError, match="is there already"):
         FromFile(f"csv:{tmp_path / 'old.csv'}")
+
+
+def test_a_file_that_is_still_written_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_file, "_POLL_S", 0.3)
+    file = tmp_path / "power.csv"
+    source = FromFile(f"csv:{file}")
+    source._marks = MARKS
+    whole = write(tmp_path / "whole.csv", offset_s=0).read_text()
+
+    def export():
+        with file.open("w") as out:
+            for at in range(0, len(whole), len(whole) // 8 + 1):
+                out.write(whole[at : at + len(whole) // 8 + 1])
+                out.flush()
+                time.sleep(0.1)
+
+    writer = threading.Thread(target=export)
+    writer.start()
+    trace, reason = source.end(Stretch(1005 * S, 1010 * S), Stretch(1084 * S, 1089 * S))
+    writer.join()
+    assert reason == "" and trace.joules(WORK) == pytest.approx(7 * 60, rel=0.01)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.benchmarks.meters import METERS, open_meter
+from edgeseg.benchmarks.meters import METERS, open_meter, pi_pmic
 from edgeseg.benchmarks.meters.contract import Sensor
 from edgeseg.benchmarks.meters.pi_pmic import rails_of as pmic_rails
 from edgeseg.benchmarks.meters.tegrastats import rails_of
@@ -183,3 +183,10 @@ def test_an_unknown_meter_is_refused():
 def test_a_machine_without_it_has_none(name, tmp_path):
     with pytest.raises(MeasureError, match=f"no {name}"):
         open_meter(name, tmp_path)
+
+
+def test_a_firmware_that_does_not_answer_is_a_reading_that_failed(program, monkeypatch):
+    monkeypatch.setattr(pi_pmic, "_PATIENCE_S", 0.2)
+    program("vcgencmd", "exec sleep 5")
+    with pytest.raises(MeasureError, match="gave no answer"):
+        open_meter("pi5-pmic")

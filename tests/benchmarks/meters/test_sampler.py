@@ -1,6 +1,7 @@
 """The sampler as a process: what it finds, that it ends, what it costs; and a whole measurement with a meter."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import time
@@ -119,3 +120,14 @@ def test_energy_of_a_real_run_by_a_recording_of_4_w(recording, make_subject, fra
     )
     text = to_text(result)
     assert text.splitlines()[0].split()[-4:] == ["mJ", "net", "mJ", "W"] and "evidence replayed" in text
+
+
+def test_a_stopped_measurement_leaves_no_program_of_its_meter(program, tmp_path, capfd):
+    """`tegrastats` notices a closed pipe only when it prints next, which may be long after."""
+    line = "VDD_IN 4000mW/4000mW"
+    program("tegrastats", f"echo $$ > {tmp_path}/pid; echo '{line}'; sleep 0.2; echo '{line}'; exec sleep 30")
+    with pytest.raises(KeyboardInterrupt), watching("tegrastats", 0.0):
+        raise KeyboardInterrupt
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert "Traceback" not in capfd.readouterr().err

@@ -5,6 +5,8 @@ import pytest
 
 from edgeseg.benchmarks.results.result import Caution
 from edgeseg.benchmarks.results.table import COLUMNS, dice_of, table_rows, to_csv, to_text
+from edgeseg.benchmarks.results.told import Told
+from edgeseg.benchmarks.summary.texts import to_markdown
 
 
 @pytest.fixture
@@ -49,3 +51,13 @@ def test_csv(result):
 )
 def test_dice(accuracy, dice, make_row):
     assert dice_of(make_row("a", [], accuracy=accuracy)) == dice
+
+
+def test_what_another_tool_did_not_count_is_no_zero(make_result, make_row):
+    told = [Told("trtexec", "GPU compute time", n=n, p50=2.0, p90=3.0) for n in (90, None)]
+    result = make_result(*(make_row(f"n {one.n}", [], told=(one,)) for one in told), evidence="imported")
+    rows = list(csv.DictReader(io.StringIO(to_csv(result))))
+    assert [row["n"] for row in rows] == ["90", ""] and [row["p90_ms"] for row in rows] == ["3.0", "3.0"]
+    assert [cells[-2] for cells in table_rows(result)] == ["90", "-"]
+    lines = to_markdown([result]).splitlines()
+    assert lines[2].endswith("| 2.00 | 3.00 | - | 90 |") and lines[3].endswith("| 2.00 | 3.00 | - | - |")

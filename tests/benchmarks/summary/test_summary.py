@@ -9,8 +9,14 @@ from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.results.result_file import write_result
+from edgeseg.benchmarks.meters.contract import Sensor
+from edgeseg.benchmarks.meters.energy import Energy
+from edgeseg.benchmarks.meters.trace import PowerTrace, Stretch
+from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result_file import to_json, write_result
 from edgeseg.benchmarks.results.samples import Look
+from edgeseg.benchmarks.results.table import to_csv
+from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.summary.entries import best_of, entries_of, front_of
 from edgeseg.benchmarks.summary.page import to_html
 from edgeseg.benchmarks.summary.texts import to_markdown, to_prometheus
@@ -56,6 +62,30 @@ def test_the_page_has_its_parts_and_fetches_nothing(results):
     assert "int8 takes" in page and "on Raspberry Pi 5" in page and "evidence: device" in page and "replayed" in page
     assert "no TensorRT | &lt;here&gt;" in page and "none: no power meter was named" in page
     assert not re.search(r'(?:src|href)="http|<script', page)
+
+
+def test_only_like_is_named_the_fastest(make_result, make_row, noisy):
+    whole = make_result(make_row("whole", noisy(9.0, 1)))
+    alone = dataclasses.replace(make_result(make_row("alone", noisy(4.0, 2))), frame=None)
+    told = make_row("told", [], told=(Told("trtexec", "GPU compute time", p50=1.0),))
+    imported = dataclasses.replace(make_result(told), evidence="imported", frame=None)
+    named = [best_of(entries_of(some)).row.name for some in ([imported, alone, whole], [imported, alone], [imported])]
+    assert named == ["whole", "alone", "told"]
+
+
+def test_an_energy_says_that_its_meter_was_a_recording(make_result, make_row, monkeypatch):
+    energy = Energy(12.0, 6.0, 4.0, 2.0, 2.0, 20.0, 1000, 100, None)
+    monkeypatch.setattr(BenchResult, "energy", lambda _self, _row: energy)
+    sensor = Sensor("replay", "recording", ("all",), "nothing here", "power_w", 50.0, None, "none", "replayed")
+    power = PowerTrace(sensor, (0, 1), (4.0, 4.0), 0, None, Stretch(0, 1), Stretch(0, 1))
+    result = make_result(make_row("a", [[[4.0] * 10]] * 5), power=power)
+    assert result.energy_evidence == "replayed" and to_json(result)["rows"][0]["energy"]["evidence"] == "replayed"
+    assert "| 12 (replayed) |" in to_markdown([result]) and "energy [mJ] 12 (replayed)" in to_html([result])
+    (joules,) = re.findall(r"^edgeseg_energy_joules.*$", to_prometheus([result]), re.MULTILINE)
+    assert 'evidence="replayed"' in joules and 'evidence="device"' in to_prometheus([result])
+    assert ",replay,replayed," in to_csv(result)
+    emulated = dataclasses.replace(result, evidence="emulated")  # the weaker of both
+    assert emulated.energy_evidence == "emulated"
 
 
 def test_a_recording_alone_names_nothing(results):

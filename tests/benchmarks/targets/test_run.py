@@ -1,4 +1,5 @@
 import ast
+import dataclasses
 import json
 import random
 import subprocess
@@ -11,11 +12,13 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
+from edgeseg.benchmarks.commands.results import Output
 from edgeseg.benchmarks.machine.evidence import evidence_here
 from edgeseg.benchmarks.process.launch import ILLEGAL, how_it_ended
 from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.benchmarks.targets import TARGETS, describe, open_target
 from edgeseg.benchmarks.targets.address import Address
+from edgeseg.benchmarks.targets.device import do_job
 from edgeseg.benchmarks.targets.parcel import check_wheel, make_wheel
 from edgeseg.benchmarks.targets.run import run_on
 from edgeseg.benchmarks.targets.ssh import connection, on_device
@@ -254,3 +257,34 @@ def test_ctrl_c_ends_all_of_them(monkeypatch, make_result):
     with pytest.raises(KeyboardInterrupt):
         run_on([Address(name, "ssh") for name in "ab"], {}, Wishes(), lambda *_: None)
     assert sorted(ended) == ["a", "b"]
+
+
+def test_two_targets_never_share_a_file(tmp_path):
+    with pytest.raises(ConfigError, match="results of pi 5, pi-5 would all be"):
+        Output(tmp_path / "results").check((), ("pi 5", "local", "pi-5"))
+
+
+def test_a_full_disk_here_costs_one_targets_results(make_job, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edgeseg.benchmarks.targets.adb.target.AdbTarget.run", full)
+    found = run_on([Address("a", "adb", "x"), Address("local", "local")], make_job("a"), Wishes(), lambda *_: None)
+    assert "No space left" in str(found["a"]) and not isinstance(found["local"], Exception)
+
+
+def test_no_energy_of_a_job_that_was_broken_off(make_job, tmp_path, monkeypatch):
+    """What was measured before the break was never metered, though a clock that began anew may say so."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "power.csv").write_text("t_s,power_w\n0,4\n1,4\n")
+    job = make_job("a")
+    job = dataclasses.replace(job, config=dataclasses.replace(job.config, meter="replay:power.csv", idle_s=0.0))
+    files = tmp_path / "files"
+    for name, path in job.files(tmp_path).items():
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        (files / name).write_bytes(path.read_bytes())
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "order.json").write_text(json.dumps({"job": job.to_json(), "evidence": None}))
+    assert do_job(tmp_path).power is not None
+    again = do_job(tmp_path)  # everything is in the journal
+    assert again.power is None and again.energy(again.rows[0]) == "the meter was read after a break, not before it"

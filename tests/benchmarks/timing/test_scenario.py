@@ -81,6 +81,12 @@ def test_a_device_that_gets_hot(clock, make_stages, frame, make_row):
     assert found["minutes"][0]["power_w"] is None
 
 
+def test_percentiles_of_a_minute_were_measured(make_row):
+    row = make_row("a", [[np.array([1.0, 2.0, 3.0, 10.0])]])
+    (minute,) = sustained_of(row.processes[0], None)["minutes"]
+    assert (minute["p50_ms"], minute["p90_ms"]) == (2.0, 10.0)
+
+
 def look(seconds, events=None, flags=None):
     return Look(int(seconds * 1e9), 60.0, events, flags, 1500.0)
 

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_trtexec_times(tmp_path):
     assert (row.told[0].p50, row.told[0].n, row.told[0].samples_ms) == (2.0, 3, (3.0, 1.0, 2.0))
     assert row.told[0].settings == {"warm_up_included": False}
     (tmp_path / "cut.json").write_text(json.dumps(entries)[:-20])
-    with pytest.raises(MeasureError, match="was it cut off"):
+    with pytest.raises(MeasureError, match=r"cut\.json .*was it cut off"):
         import_file(tmp_path / "cut.json")
 
 
@@ -173,7 +174,7 @@ def test_benchmark_model_that_was_cut_off(tmp_path, lines):
 def test_two_runs_in_one_file_are_refused(tmp_path):
     text = (DATA / "benchmark_model_cpu.txt").read_text() + (DATA / "benchmark_model_gpu.txt").read_text()
     (tmp_path / "t").write_text(text)
-    with pytest.raises(MeasureError, match="two runs"):
+    with pytest.raises(MeasureError, match=rf"^{re.escape(str(tmp_path))}.*two runs"):
         import_file(tmp_path / "t")
 
 
@@ -218,6 +219,14 @@ def test_typed_in(tmp_path):
     assert result.device["name"] == "iPhone 13"
     (tmp_path / "b.json").write_text('{"rows": [{"name": "a", "samples_ms": [1, 3, 2]}]}')
     assert import_file(tmp_path / "b.json").rows[0].told[0].p50 == 2
+    (tmp_path / "c.json").write_text('[{"name": "a", "samples_ms": [1, 3, 2], "n": 3}]')
+    assert import_file(tmp_path / "c.json").rows[0].told[0].n == 3
+
+
+def test_every_row_has_a_name_of_its_own(tmp_path):
+    (tmp_path / "a.csv").write_text("name,median_ms\na (2),1\na,2\na,3\na,4\n")
+    names = [row.name for row in import_file(tmp_path / "a.csv").rows]
+    assert names == ["a (2)", "a", "a (3)", "a (4)"]
 
 
 @pytest.mark.parametrize(

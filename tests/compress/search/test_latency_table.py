@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.compress.search.latency_table import CHUNK, LatencyTable, width_grid
+from edgeseg.compress.search.latency_table import CHUNK, LatencyTable
+from edgeseg.compress.search.layer_interpolation import width_grid
 from edgeseg.compress.search.probe import Layer
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.train.models import build_model

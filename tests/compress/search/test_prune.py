@@ -188,16 +188,15 @@ def test_a_size_the_network_cannot_take_is_told() -> None:
 
 
 @pytest.mark.parametrize("name", ARCHS)
-@pytest.mark.parametrize("round_to", [4, 8, 16])
-def test_target_widths(name: str, round_to: int) -> None:
+def test_target_widths(name: str) -> None:
     model = _model(ARCHS[name])
     before = _widths(model)
-    wanted = target_widths(model, 0.3, round_to)
+    wanted = target_widths(model, 0.3)
     depthwise = {name for name in before if name.endswith("conv_dw")}  # they follow what they read
     assert wanted.keys() == before.keys() - {"head"} - depthwise
     for layer, width in wanted.items():
         assert 0 < width <= before[layer]
-        assert width % round_to == 0 or width == before[layer]
+        assert width % 8 == 0 or width == before[layer]
 
 
 def test_an_unknown_importance_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,6 +46,12 @@ def smooth(shape: tuple[int, ...], seed: int, depth: Any = np.uint8) -> np.ndarr
     return (np.clip(large, 0, 1) * np.iinfo(depth).max).astype(depth).reshape(shape)
 
 
+def grainy(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """A smooth frame with noise, of which `linear` takes single pixels where others take a mean."""
+    noise = np.random.default_rng(seed).integers(-60, 60, shape)
+    return (smooth(shape, seed).astype(int) + noise).clip(0, 255).astype(np.uint8)
+
+
 def packed(folder: Path, spec: ModelSpec, frames: list[np.ndarray]) -> Path:
     model = write_tiny_onnx(folder / "tiny.onnx", spec)
     info = BundleInfo("tiny", "1", "tests", spec.input)
@@ -65,6 +72,10 @@ CASES: dict[str, tuple[ModelSpec, list[np.ndarray]]] = {
     "area": (
         tiny_spec(geometry=Geometry("resize", 48, 56, interpolation="area"), color="rgb", layout="NHWC", **_I8),
         [smooth((130, 150, 3), 5), smooth((96, 112), 6)],
+    ),
+    "halving": (  # both sides, one side, odd sides, and what linear then does of the rest
+        tiny_spec(geometry=Geometry("resize", 48, 56, interpolation="halving"), color="rgb"),
+        [grainy((413, 250, 3), 9), grainy((96, 300), 10), grainy((192, 224, 3), 11), grainy((40, 500), 12)],
     ),
     "window": (
         windowed(tiny_spec(activation="sigmoid", decision=Decision(0.7, "val", "recall", 40)), 1000, 50000),
@@ -106,11 +117,15 @@ def test_its_masks_and_decisions_are_the_runtime_s(case: str, tmp_path: Path) ->
     assert refused.returncode == 1 and refused.stderr.startswith("error: contract.json: expected a binary PGM")
     absent = segment(out, "absent.pgm")
     assert absent.returncode == 1 and "absent.pgm: cannot be read" in absent.stderr
+    highest = 255 if spec.input.window is None else 65535
+    (out / "claims.pgm").write_bytes(b"P5 65536 65536 %d\n" % highest + bytes(99))
+    cut = segment(out, "claims.pgm", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32)))
+    assert cut.returncode == 1 and "claims.pgm: ends before its last pixel" in cut.stderr
 
 
-def segment(folder: Path, frame: str) -> subprocess.CompletedProcess[str]:
+def segment(folder: Path, frame: str, **options: Any) -> subprocess.CompletedProcess[str]:
     words = ["./segment", str(_LIBRARY), "model.onnx", frame, "mask.pgm"]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, **options)
 
 
 def test_the_contract_names_what_it_is_of(tmp_path: Path) -> None:

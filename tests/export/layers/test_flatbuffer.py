@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -36,6 +38,12 @@ def operators(content: bytes) -> Counter[tuple[Any, ...]]:
             ends[0] = ()  # a layer knows the sum of the parts alone
         found[(kind, *ends, str(sorted(chosen.items())))] += 1
     return found
+
+
+def test_nothing_that_was_printed_while_muted_comes_later() -> None:
+    script = "from edgeseg.export.muted import muted\nwith muted(): print('chatter')\nprint('{}')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # stdout: a pipe
+    assert done.stdout == "{}\n"
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])

@@ -89,6 +89,23 @@ def test_signing_twice_and_damaged_bundles_are_refused(packed: Path, key: Path, 
         sign(damaged, key, "quality", DAY)
 
 
+def test_signing_keeps_the_file_s_rights_and_a_link_to_it(packed: Path, key: Path, tmp_path: Path) -> None:
+    packed.chmod(0o640)
+    link = tmp_path / "current.edgeseg"
+    link.symlink_to(packed)
+    sign(link, key, "release", DAY)
+    assert link.is_symlink() and stat.S_IMODE(packed.stat().st_mode) == 0o640
+    with Bundle.open(packed) as bundle:
+        assert [one.statement.role for one in bundle.signatures] == ["release"]
+
+
+def test_a_signature_of_no_end_is_not_read(packed: Path) -> None:
+    large = entries(packed) | {"signatures/release.0123456789abcdef": bytes((1 << 16) + 1)}
+    packed.write_bytes(b"".join(chunks(large)))
+    with pytest.raises(TrustError, match="larger than 65536 bytes"):
+        Bundle.open(packed)
+
+
 def test_a_signature_does_not_move_to_another_bundle(packed: Path, source, info, frames, key, tmp_path: Path) -> None:
     signature = sign(packed, key, "release", DAY)
     other = tmp_path / "other.edgeseg"

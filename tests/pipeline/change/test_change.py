@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import shutil
+import zipfile
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,11 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
+from edgeseg.export.signing.keys import generate
+from edgeseg.export.signing.sign import sign
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.change.manifests import manifest_changes
+from edgeseg.runtime.data.dataset import content_hash, open_dataset
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.spec.manifest import Decision, Manifest
 from edgeseg.runtime.spec.model_spec import ModelSpec
@@ -135,11 +142,55 @@ def test_the_record_is_kept_as_markdown_and_as_json(pair: Pair, tmp_path: Path) 
     assert json.loads((tmp_path / "record.json").read_text())["schema_version"] == 1
 
 
+def test_images_without_a_clean_one_have_no_false_regions_to_tell(pair: Pair, tmp_path: Path) -> None:
+    data = shutil.copytree(pair.data, tmp_path / "data")
+    for folder in ("images", "masks"):
+        (data / folder / "none.png").unlink()
+    done = diff(pair.old, pair.new, "--data", data, "--variant", "onnx-fp32", "--out", tmp_path / "record.md")
+    assert done.exit_code == 0, done.output
+    (row,) = [line for line in (tmp_path / "record.md").read_text().splitlines() if line.startswith("| old | onnx")]
+    assert row.endswith(" | 1.000 | - |")
+
+
 def test_without_images_it_says_so_and_the_same_bundle_has_no_changes(pair: Pair) -> None:
     done = diff(pair.old, pair.old)
     assert done.exit_code == 0
-    assert "the same bundle" in done.stdout and "Not compared: no images were given" in done.stdout
-    assert "does NOT name the old one" in diff(pair.new, pair.old).stdout
+    assert (
+        "the same bundle" in done.stdout
+        and "not signed" in done.stdout
+        and "Not compared: no images were given" in done.stdout
+    )
+    back = diff(pair.new, pair.old).stdout
+    assert "does NOT name the old one" in back and "The same in both manifests: input, weights." in back
+
+
+def test_who_reads_it_can_tell_which_files_and_images_it_is_of(pair: Pair, tmp_path: Path) -> None:
+    signed = tmp_path / "signed.edgeseg"
+    shutil.copy(pair.new, signed)
+    generate(tmp_path / "a.key")
+    key = sign(signed, tmp_path / "a.key", "quality", date(2026, 11, 28)).statement.key
+    # Images without one clean frame, where false regions on clean frames cannot be counted.
+    data = tmp_path / "data"
+    shutil.copytree(pair.data, data)
+    for folder in ("images", "masks"):
+        (data / folder / "none.png").unlink()
+    done = diff(pair.old, signed, "--data", data, "--out", tmp_path / "record.json")
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "record.json").read_text())
+    with zipfile.ZipFile(signed) as archive:
+        assert record["new"]["sums_sha256"] == hashlib.sha256(archive.read("SHA256SUMS")).hexdigest()
+    assert record["new"]["signed"] == [{"role": "quality", "date": "2026-11-28", "key_id": key.key_id}]
+    content = content_hash(open_dataset(data))
+    assert record["paired"]["content_sha256"] == content
+    text = " ".join(done.stdout.split())
+    for words in (
+        record["created"],
+        f"signed as quality on 2026-11-28 by key {key.key_id}",
+        record["old"]["sums_sha256"],
+    ):
+        assert words in text
+    assert content in text and "the data of neither bundle" in text
+    assert "not estimable (0 negatives)" in text and "bright 1.000" in text
 
 
 def test_what_cannot_be_compared_is_refused(pair: Pair, tiny_onnx: Any, tmp_path: Path) -> None:  # noqa: F811

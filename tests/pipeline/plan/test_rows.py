@@ -146,8 +146,8 @@ def test_what_another_machine_took_is_its_own_and_no_more_than_it_says(found: Fo
     bench = dataclasses.replace(_bench(student_alone_onnx=3.0), device=device, evidence="emulated")
     there = with_latency(row, ALONE, bench, found)
     assert (there.target, there.evidence) == ("arm64-ort", "emulated") and list(there.refused_for) == ["arm64-ort"]
-    (measured,) = measured_of(dataclasses.replace(there, refused_for={}), ALONE)
-    assert measured == {"target": "arm64-ort", "status": "not measured", "reason": "its times are emulated"}
+    (measured,) = measured_of(dataclasses.replace(there, refused_for={}), ALONE, there.evidence)
+    assert measured == {"target": "arm64-ort", "status": "ok", "evidence": "emulated"}
     (measured,) = measured_of(with_latency(row, ALONE, dataclasses.replace(bench, evidence="device"), found), ALONE)
     assert measured["total_p50_ms"] == pytest.approx(3.0) and measured["status"] == "refused"
 

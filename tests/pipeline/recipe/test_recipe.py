@@ -60,9 +60,19 @@ def test_set_overrides_the_file(write) -> None:
     assert recipe.gates.min_speedup == {"x86-ort": 5.0} and recipe.gates.max_dice_drop is None
 
 
+def test_the_bundle_it_replaces_counts_only_where_it_is_named(write) -> None:
+    plain, named = (load_recipe(write(SMALL + more)) for more in ("", "previous_bundle: part-0123456789abcdef\n"))
+    assert "previous_bundle" not in plain.to_json() and plain.identity.previous_bundle is None
+    assert named.identity.previous_bundle == "part-0123456789abcdef" and named.sha256() != plain.sha256()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (
+            "previous_bundle: old",
+            "previous_bundle is 'old', which is no identity of a bundle; copy NAME-0123456789abcdef",
+        ),
         ("teacher: {epoch: 3}", "teacher.epoch is no known key (value 3); did you mean 'epochs'?"),
         ("gatess: {}", "did you mean 'gates'?"),
         ("teacher: {epochs: many}", "teacher.epochs is 'many' (str), but must be of type int"),

@@ -49,3 +49,13 @@ def test_a_row_that_is_timed_speaks_of_its_target_alone() -> None:
     row = Row("onnx_int8", "onnx_fp32", "variant", "onnx-int8-x86", "x86-ort", "ok", latency_ms=times)
     (found,) = measured_of(row, layout)
     assert found["target"] == "x86-ort" and found["status"] == "ok" and found["total_p50_ms"] == 1.0
+
+
+def test_times_that_are_no_device_s_say_so_and_choose_nothing() -> None:
+    layout = next(row for row in VARIANT_ROWS if row.name == "onnx_int8")
+    times = {stage: {"p50": 1.0} for stage in ("pre", "infer", "post", "total")}
+    row = Row("onnx_int8", "onnx_fp32", "variant", "onnx-int8-x86", "x86-ort", "ok", latency_ms=times)
+    (replayed,), (emulated,) = (measured_of(row, layout, evidence) for evidence in ("replayed", "emulated"))
+    assert (replayed["evidence"], replayed["total_p50_ms"]) == ("replayed", 1.0)
+    assert emulated == {"target": "x86-ort", "status": "ok", "evidence": "emulated"}
+    assert "evidence" not in measured_of(row, layout)[0]

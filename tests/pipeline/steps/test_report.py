@@ -1,11 +1,13 @@
-"""Which test images the report shows."""
+"""Which test images the report shows, and where its times are from."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.pipeline.report.image_rank import Faults, faults_of
-from edgeseg.pipeline.steps.report import PANELS, WORST, choose_panels
+from edgeseg.pipeline.report.record import evidence_warnings
+from edgeseg.pipeline.steps.report import PANELS, WORST, choose_panels, measured_on
 from edgeseg.runtime.score.image_score import ImageScore, score_image
 from edgeseg.runtime.score.metrics import image_dice
 
@@ -77,3 +79,20 @@ def test_an_image_without_objects_is_no_worst_one() -> None:
     good = score_image(empty, empty, 2, stem="good")
     worst, others = choose_panels([good, *(_score(f"s{hit}", hit) for hit in (2, 5, 9))])
     assert [score.stem for score in [*worst, *others]] == ["s2", "s5", "s9"]
+
+
+def test_the_machine_is_the_one_that_was_measured_on() -> None:
+    """A run that was moved: its times are another machine's than the one that writes the report."""
+    board = {"cpu_model": "Cortex-A76", "arch": "aarch64"}
+    versions = {"onnxruntime": "1.0.0"}
+    bench = BenchResult("2026-11-28T10:00:00+00:00", "emulated", None, None, board, versions, {}, {}, 1.0, ())
+    found = measured_on(bench, {"frame": "0004", "threads": 2})
+    assert found["machine"] == board and found["software"] == versions
+    told = {"created": bench.created, "evidence": "emulated", "pipeline": "engine only"}
+    assert found["bench"] == {"frame": "0004", "threads": 2} | told
+
+
+def test_times_of_an_emulator_are_warned_of() -> None:
+    (warning,) = evidence_warnings("emulated")
+    assert warning["message"] == "all times here are emulated: it runs there; the times mean nothing"
+    assert evidence_warnings("device") == []

@@ -166,8 +166,7 @@ def test_what_ships_is_measured_on_the_board_and_never_told_as_a_devices(board: 
     assert {"tflite_int8", "tflite_fp32"} <= timed and not {"onnx_fp32", "onnx_int8"} & timed
     assert rows["tflite_int8"]["evidence"] == report["bench"]["evidence"] == report["search"]["evidence"] == "emulated"
     assert "emulated" in report["search"]["target_identity"]
-    (warning,) = [one for one in report["warnings"] if one["kind"] == "evidence"]
-    assert warning["message"] == "latency and energy are emulated: they are no device's"
+    assert "not_a_device" in {one["kind"] for one in report["warnings"]}
     page = (tmp_path / "tiny" / "report.html").read_text()
     assert "Times are emulated" in page and ", emulated" in page
     manifest = json.loads(_manifest(tmp_path / "tiny" / "tiny.edgeseg"))

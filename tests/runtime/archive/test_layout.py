@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.runtime.archive import layout
-from edgeseg.runtime.archive.layout import chunks
+from edgeseg.runtime.archive import layout, reader
+from edgeseg.runtime.archive.layout import DIRECTORY_SIGN, Entry, chunks, local_header
 from edgeseg.runtime.archive.reader import Archive, ArchiveError
 from edgeseg.runtime.errors import BundleError
 
@@ -39,9 +39,24 @@ def test_names_that_lead_out_are_not_written(name: str) -> None:
 def test_what_only_zip64_could_hold_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BundleError, match="too many for one bundle"):
         next(chunks({f"{index}": b"" for index in range(65535)}))
-    monkeypatch.setattr(layout, "_MOST_BYTES", 400)
+    monkeypatch.setattr(layout, "MOST_BYTES", 400)
     with pytest.raises(BundleError, match=r"3 entries of \d+ bytes"):
         next(chunks(CONTENTS))
+
+
+def test_what_only_zip64_could_hold_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large, many = tmp_path / "large.zip", tmp_path / "many.zip"
+    with large.open("wb") as file:  # mostly a hole
+        for name in "ab":
+            file.write(local_header(Entry(name, 0, 3 << 30)))
+            file.seek(3 << 30, 1)
+        file.write(DIRECTORY_SIGN + bytes(42))
+    with pytest.raises(ArchiveError, match="more than 4294967294"):
+        Archive.open(large)
+    many.write_bytes(b"".join(chunks(CONTENTS)))
+    monkeypatch.setattr(reader, "MOST_ENTRIES", 2)
+    with pytest.raises(ArchiveError, match="more than 2 entries"):
+        Archive.open(many)
 
 
 def test_a_size_that_is_not_there_is_not_believed(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Whatever one changes in a bundle, it is refused, and nothing crashes.
 
-EDGESEG_MUTATIONS=10000 python -m pytest -n 0 tests/runtime/archive/test_mutations.py
+EDGESEG_MUTATIONS=10000 EDGESEG_MUTATED=demo/demo.edgeseg python -m pytest -n 0 tests/runtime/archive/test_mutations.py
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ KINDS: tuple[Callable[[bytearray, random.Random], None], ...] = (
 
 @pytest.fixture(scope="module")
 def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny bundle with a signature in it, which nobody checks here."""
-    with Bundle.open(tiny_bundle, ANY) as opened:
+    """The tiny bundle, or the one that EDGESEG_MUTATED names, with a signature in it, which nobody checks here."""
+    with Bundle.open(Path(os.environ.get("EDGESEG_MUTATED", tiny_bundle)), ANY) as opened:
         said = Statement(
             opened.manifest.bundle_id, opened.sums_sha256, "release", date(2026, 11, 28), PublicKey(bytes(range(32)))
         )

@@ -300,7 +300,7 @@ def test_empty_missing_and_foreign_files_are_refused(tmp_path):
     assert refused(read_image, tmp_path / "empty.png", "gray").fault.kind == "empty file"
     (tmp_path / "moving.png").write_bytes(b"GIF89a" + bytes(20))
     assert "a GIF, by its content" in str(refused(read_image, tmp_path / "moving.png", "gray"))
-    for name in ("text.png", "folder.png", "missing.png"):
+    for name in ("text.png", "folder.png", "missing.png", f"{'long' * 100}.png"):
         assert refused(read_image, tmp_path / name, "gray").fault.kind == "unreadable"
 
 

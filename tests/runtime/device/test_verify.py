@@ -15,7 +15,7 @@ from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.golden import decode_png, differing_share, encode_png
 from edgeseg.runtime.spec.manifest import ModelSpec
 
-from .test_bundle import contents, summed, write
+from ..opening.test_bundle import contents, summed, write
 
 
 def test_a_whole_bundle_is_ok(tiny_bundle: Path) -> None:

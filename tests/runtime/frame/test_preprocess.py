@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edgeseg.runtime.errors import FrameError
 from edgeseg.runtime.frame import preprocess
 from edgeseg.runtime.frame.preprocess import prepare, resize, to_color
+from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 GEOMETRIES = (Geometry("native"), Geometry("resize", 40, 72), Geometry("tile", tile_px=64, overlap_px=16))
@@ -134,6 +135,40 @@ def test_a_frame_larger_than_memory_is_refused_before_it_is_touched(monkeypatch:
         prepare(frame, InputSpec("gray", Geometry("native"), 32))
 
 
+@pytest.mark.parametrize(
+    ("geometry", "shape", "bytes_per_px"),
+    [
+        (Geometry("resize", 64, 64), (6000, 5000), 1),  # the mask
+        (Geometry("resize", 64, 64), (6000, 5000, 3), 2),  # and the gray pixels
+        (Geometry("tile", tile_px=64, overlap_px=0), (6000, 5000, 3), 1),
+        (Geometry("native"), (6000, 5000), 64),
+    ],
+)
+def test_a_frame_mapped_from_a_file_is_refused_where_there_is_no_room_for_what_is_made_of_it(
+    geometry: Geometry, shape: tuple[int, ...], bytes_per_px: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, spec = np.broadcast_to(np.zeros((1,) * len(shape), np.uint8), shape), InputSpec("gray", geometry, 32)
+    need_mib = 30_000_000 * bytes_per_px >> 20
+    monkeypatch.setattr(preprocess, "available_mib", lambda: need_mib)
+    preprocess.check_room(frame, spec)
+    monkeypatch.setattr(preprocess, "available_mib", lambda: need_mib - 1)
+    with pytest.raises(FrameError, match=f"5000x6000 px needs at least {need_mib} MiB"):
+        prepare(frame, spec)
+
+
+def test_what_a_masked_array_hides_is_not_taken_for_pixels() -> None:
+    spec = InputSpec("gray", Geometry("native"), 8)
+    with pytest.raises(FrameError, match=r"masked.*filled"):
+        prepare(np.ma.masked_array(np.zeros((8, 8), np.uint8), mask=True), spec)
+
+
+def test_another_byte_order_says_so() -> None:
+    spec = InputSpec("gray", Geometry("native"), 8, window=(0, 4095))
+    other = np.dtype(np.uint16).newbyteorder()
+    with pytest.raises(FrameError, match=r"astype\(np.uint16\)"):
+        prepare(np.zeros((8, 8), other), spec)
+
+
 def test_memory_is_read_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     free_mib = preprocess.available_mib()
     assert free_mib is None or free_mib > 0
@@ -160,6 +195,17 @@ def test_halving_averages_two_by_two_as_long_as_twice_the_size_is_left() -> None
         wanted = (wanted.reshape(len(wanted) // 2, 2, -1, 2).sum(axis=(1, 3)) + 2) // 4
     np.testing.assert_array_equal(resize(image, 16, 24, "halving"), wanted)
     np.testing.assert_array_equal(resize(image, 10, 20, "halving"), resize(wanted.astype(np.uint8), 10, 20, "linear"))
+
+
+def test_halving_keeps_no_memory_for_each_size_it_has_seen() -> None:
+    scratch, spec = Scratch(), InputSpec("gray", Geometry("resize", 32, 32, interpolation="halving"), 32)
+    sizes = [(200 + side, 300 - side) for side in range(0, 40, 3)]
+    for shape in sizes:
+        frame = np.random.default_rng(shape[0]).integers(0, 256, shape, np.uint8)
+        prepared = prepare(frame, spec, scratch).tensor[0, :, :, 0]
+        np.testing.assert_array_equal(prepared, resize(frame, 32, 32, "halving"))
+    kept = sum(memory.nbytes for memory in scratch._memory.values())
+    assert kept < max(height * width for height, width in sizes)
 
 
 def test_halving_one_side_alone_averages_along_it() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgeseg.runtime import Worker, WorkerConfig
 from edgeseg.runtime.data.imagefile import orientation, read_image, read_mask
 from edgeseg.runtime.device.selfcheck import FOLDER as PROBES
 from edgeseg.runtime.errors import EdgesegError
@@ -27,6 +28,8 @@ from edgeseg.runtime.spec.manifest import Manifest, ModelSpec
 
 from .mutation import with_right_checksums
 
+SUFFIXES = (".onnx", ".tflite")
+_PATIENCE_S = 600.0  # a machine that holds everything still for a while must not look like an engine that hangs
 FILES = {"variants/a.onnx": b"a", "golden/0.png": b"b", "golden/0.mask.png": b"c"}
 
 
@@ -120,6 +123,20 @@ def open_model(suffix: str) -> Callable[[bytes, Path], None]:
     return run
 
 
+def open_in_worker(suffix: str) -> Callable[[bytes, Path], None]:
+    """As `open_model`, but no crash, no hang and no memory of the engine's may reach the process that asks."""
+    spec = json.loads((PROBES / "specs.json").read_text())[f"fp32{suffix}"]
+    config = WorkerConfig(hang_s=_PATIENCE_S, start_s=_PATIENCE_S, memory_mib=1000)
+
+    def run(content: bytes, folder: Path) -> None:
+        (folder / f"model{suffix}").write_bytes(content)
+        (folder / "spec.json").write_text(json.dumps(spec))
+        with Worker.open(folder, threads=1, config=config) as worker:
+            worker(np.zeros((32, 32), np.uint8))
+
+    return run
+
+
 def zipped(entries: dict[str, bytes]) -> bytes:
     """A bundle of these entries, with their hashes."""
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in entries.items())
@@ -150,14 +167,15 @@ def manifest() -> bytes:
 def targets() -> dict[str, Target]:
     spec = json.dumps(json.loads((PROBES / "specs.json").read_text())["fp32.onnx"]).encode()
     bundle = zipped({"manifest.json": manifest()} | FILES)
+    models = {suffix: [path.read_bytes() for path in sorted(PROBES.glob(f"*{suffix}"))] for suffix in SUFFIXES}
     return {
         "image": Target(images(), read_any_image),
         "manifest": Target([manifest()], read_manifest),
         "packed": Target([manifest()], read_packed),
         "bundle": Target([bundle], read_bundle),
         "spec": Target([spec], read_spec_file),
-        "onnx": Target([path.read_bytes() for path in sorted(PROBES.glob("*.onnx"))], open_model(".onnx")),
-        "tflite": Target([path.read_bytes() for path in sorted(PROBES.glob("*.tflite"))], open_model(".tflite")),
+        **{suffix[1:]: Target(seeds, open_model(suffix)) for suffix, seeds in models.items()},
+        **{f"{suffix[1:]}-worker": Target(seeds, open_in_worker(suffix)) for suffix, seeds in models.items()},
     }
 
 

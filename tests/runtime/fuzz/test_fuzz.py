@@ -21,6 +21,8 @@ from .mutation import mutated
 from .run import run
 from .targets import IN_PROCESS, manifest, targets
 
+CRASHES = (3002239,)  # inputs of the target `tflite` that end LiteRT 2.3
+
 
 @pytest.mark.parametrize("name", IN_PROCESS)
 def test_any_bytes_are_read_or_refused(name: str) -> None:
@@ -36,6 +38,13 @@ def test_what_is_right_is_taken(name: str, tmp_path: Path) -> None:
         target.run(seed, tmp_path)
         if name == "image":
             container.decode(seed, container.look(seed))
+
+
+@pytest.mark.parametrize("number", CRASHES)
+def test_a_model_file_that_ends_its_process_is_an_error_in_a_worker(number: int) -> None:
+    pytest.importorskip("ai_edge_litert")
+    found = run("tflite-worker", number, seconds=600, most=1)
+    assert found["inputs"] == 1 and not found["faults"], found
 
 
 def test_the_same_number_gives_the_same_input() -> None:

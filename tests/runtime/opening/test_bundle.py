@@ -86,6 +86,20 @@ def with_manifest(entries: Entries, change: Callable[[dict], None]) -> Entries:
     return summed(entries | {"manifest.json": json.dumps(manifest).encode()})
 
 
+def test_what_was_changed_after_packing_is_not_the_bundle_it_calls_itself(tiny_bundle: Path, tmp_path: Path) -> None:
+    entries, path = contents(tiny_bundle), tmp_path / "b.edgeseg"
+    own = json.loads(entries["manifest.json"])["bundle_id"].encode()
+    for old, new in ((b'"min_area_px": 1', b'"min_area_px": 9'), (own, own[:-16] + b"0123456789abcdef")):
+        changed = entries["manifest.json"].replace(old, new)
+        assert changed != entries["manifest.json"]
+        with pytest.raises(BundleError, match="changed after it was packed"):
+            Bundle.open(write(path, summed(entries | {"manifest.json": changed})))
+    for other in ({"more": b"x"}, {"golden/000.png": entries["golden/001.png"]}):
+        with pytest.raises(BundleError, match="changed after it was packed"):
+            Bundle.open(write(path, summed(entries | other)))
+    Bundle.open(write(path, summed(entries))).close()
+
+
 def test_a_manifest_of_another_version_says_so(tiny_bundle: Path, tmp_path: Path) -> None:
     entries = with_manifest(contents(tiny_bundle), lambda manifest: manifest.update(schema_version=99))
     with pytest.raises(ManifestError, match="schema_version is 99"):

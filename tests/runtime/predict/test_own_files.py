@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -47,6 +48,22 @@ def test_a_change_breaks_the_seal(tmp_path: Path) -> None:
     assert is_own(path)
     (tmp_path / "link.png").symlink_to(path)
     assert not is_own(tmp_path / "link.png") and not is_own(tmp_path) and not is_own(tmp_path / "gone")
+
+
+def test_a_long_film_is_not_read_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    with path.open("wb") as file:
+        file.truncate(40 << 20)  # sparse
+    seal_mp4(path)
+    tracemalloc.start()
+    assert is_own(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8 << 20
+    with path.open("r+b") as file:
+        file.seek(30 << 20)
+        file.write(b"x")
+    assert not is_own(path)
 
 
 def test_a_sealed_film_still_plays(tmp_path: Path) -> None:

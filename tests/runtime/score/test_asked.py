@@ -16,8 +16,9 @@ import pytest
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.__main__ import main
 from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.score.opening import About, open_for
 from edgeseg.runtime.score.seen import SeenImages
-from edgeseg.runtime.spec.manifest import Geometry
+from edgeseg.runtime.spec.manifest import Geometry, InputSpec
 
 CLASSES = ("dark", "middle", "bright")
 
@@ -180,6 +181,15 @@ def test_colour_of_the_data_is_held_against_the_bundle(evaluate, tiny_bundle, tm
     code, report, _ = evaluate(tiny_bundle, "--data", data)
     assert code == 0 and report["accuracy"]["dice_mean"] > 0.9
     assert report["notes"] == ["dataset.yaml says color rgb: the frames are turned to gray (luma) for the bundle"]
+
+
+def test_another_window_is_noted_and_the_bundle_s_applied(tmp_path: Path) -> None:
+    data = write_set(tmp_path, window=[0, 50000])
+    for window, notes in (((0, 50000), 0), ((1000, 40000), 1)):
+        about = About(CLASSES, InputSpec("gray", Geometry("native"), 32, window=window))
+        found = [note for note in open_for(about, data).notes if "window" in note]
+        assert len(found) == notes
+    assert "window [0, 50000], the bundle [1000, 40000]: the bundle's is applied" in found[0]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_lone_surrogates_come_back(text: str, ascii_only: bool) -> None:
 def test_values_json_has_no_word_for() -> None:
     report = {"a": float("nan"), "b": [float("inf"), (1.5,)], "c": np.float32(0.5), "d": Path("x")}
     assert json.loads(dumps(report)) == {"a": None, "b": [None, [1.5]], "c": 0.5, "d": "x"}
+    assert dumps([np.float32("nan"), np.float32("inf"), float("nan")], indent=None) == "[null, null, null]"
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])

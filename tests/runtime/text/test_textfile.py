@@ -26,7 +26,7 @@ def test_json_objects_with_a_mark(data: bytes | str) -> None:
 
 
 def test_json_that_is_none() -> None:
-    for data in (b"\xff\xfe{", b"\xe4", b"[1]"):
+    for data in (b"\xff\xfe{", b"\xe4", b"[1]", b'{"a": NaN}', b'{"a": [-Infinity]}'):
         with pytest.raises(ManifestError, match=r"x\.json"):
             read_json_object(data, "x.json")
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from edgeseg.runtime import Segmenter
+from edgeseg.runtime import Segmenter, Worker
 from edgeseg.runtime.__main__ import main
 from edgeseg.runtime.device.verify import verify_bundle, verify_code
 from edgeseg.runtime.errors import EdgesegError, ManifestError, RefusedError, TrustError
@@ -63,6 +66,7 @@ def device(keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
     def become(**changes: Any) -> Path:
         path = tmp_path / "policy.json"
         path.write_text(json.dumps(policy_json(keys["release"][1], **changes)))
+        path.chmod(0o644)  # whatever the umask here
         monkeypatch.setenv("EDGESEG_POLICY", str(path))
         return path
 
@@ -78,6 +82,27 @@ def test_a_signed_bundle_runs_and_an_unsigned_one_does_not(
     with pytest.raises(RefusedError, match="a trusted signature is required, none is in it"):
         Segmenter.open(tiny_bundle)
     with Segmenter.open(tiny_bundle, policy=ANY):
+        pass
+
+
+def test_a_worker_s_process_obeys_the_policy_it_is_handed(
+    device: Callable[..., Path], keys: Keys, bundle: Path, tiny_bundle: Path, stripes
+) -> None:
+    key = TrustedKey("house", keys["release"][1], ("release",), date(2027, 12, 31))
+    policy = Policy(True, ("release",), (key,), {"tiny": "1.0"})
+    assert Policy.from_json(json.loads(json.dumps(policy.to_json())), "policy") == policy
+    with Worker.open(bundle, "onnx-fp32", 1, policy=policy) as worker:
+        assert worker(stripes).status == "ok"
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        assert worker(stripes).tries == 2  # started again under the same
+    for path, asked in ((tiny_bundle, policy), (bundle, replace(policy, min_bundle_version={"tiny": "2"}))):
+        with pytest.raises(RefusedError, match="refused by the policy"):
+            Worker.open(path, policy=asked)
+    device()
+    with pytest.raises(RefusedError, match="refused by the policy"):
+        Worker.open(tiny_bundle)
+    with Worker.open(tiny_bundle, policy=ANY):
         pass
 
 
@@ -185,6 +210,11 @@ def test_a_pinned_key_on_the_command_line(bundle: Path, tiny_bundle: Path, keys:
     assert "a private key" in capsys.readouterr().err
 
 
+def test_a_key_may_be_pinned_twice(keys: Keys) -> None:
+    public = keys["release"][0].with_suffix(".pub")
+    assert [one.key for one in ANY.trusting([public, public]).keys] == [keys["release"][1]]
+
+
 def test_a_signature_without_a_trusted_key_is_not_checked(bundle: Path) -> None:
     report = verify_bundle(bundle)
     assert verify_code(report) == 3 and not report["signed"]
@@ -218,6 +248,22 @@ def test_a_policy_that_cannot_be_read_opens_nothing(
         Bundle.open(bundle)
 
 
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_policy_that_others_may_write_opens_nothing(
+    device: Callable[..., Path], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    path = device()
+    path.chmod(mode)
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    for named in (path, link):
+        monkeypatch.setenv("EDGESEG_POLICY", str(named))
+        with pytest.raises(TrustError, match=rf"may be written by others .*mode {mode:04o}.*chmod go-w"):
+            Bundle.open(bundle)
+    path.chmod(0o644)
+    Bundle.open(bundle).close()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -231,7 +277,9 @@ def test_a_policy_that_cannot_be_read_opens_nothing(
         ({"min_bundle_version": {"tiny": "one"}}, "expected numbers with dots"),
         ({"min_bundle_version": {"tiny": 1}}, "expected a string"),
         ({"min_bundle_version": "1"}, "min_bundle_version"),
+        ({"min_bundle_version": {"tiny": "9" * 5000}}, "expected numbers with dots"),
         ({"keys": [{"name": "x", "public_key": "abc"}]}, "no Ed25519 public key"),
+        ({"keys": [{"name": name, "public_key": "KEY"} for name in "xy"]}, "'x' is there twice"),
         ({"keys": [{"name": "x", "public_key": "KEY", "expires": "soon"}]}, "expected a day"),
         ({"keys": [{"name": "x", "public_key": "KEY", "expired": "2027-01-01"}]}, "Did you mean 'expires'"),
     ],
@@ -265,5 +313,6 @@ def test_a_version_that_is_no_number_is_refused_where_one_is_asked_for(keys: Key
     from edgeseg.runtime.trust.verdict import judge
 
     trusted = (TrustedKey("house", keys["release"][1], expires=DAY + timedelta(1)),)
-    verdict = judge(Policy(keys=trusted, min_bundle_version={"a": "1"}), "a", "blue", ())
-    assert verdict.refusals == ("its version 'blue' is not made of numbers, at least 1 is required",)
+    for version in ("blue", "9" * 5000):  # more digits than Python makes a number of
+        verdict = judge(Policy(keys=trusted, min_bundle_version={"a": "1"}), "a", version, ())
+        assert verdict.refusals == (f"its version {version!r} is not made of numbers, at least 1 is required",)

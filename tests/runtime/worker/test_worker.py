@@ -288,6 +288,20 @@ def test_a_file_that_is_written_over_is_never_served_by_a_restart(tmp_path: Path
         assert answer.status == "error" and "replaced" in str(answer.reason)
 
 
+def test_a_bundle_that_is_copied_over_in_place_is_never_served_by_a_restart(
+    tmp_path: Path, tiny_bundle: Path, segmenter: Segmenter
+) -> None:
+    """`cp new.edgeseg line.edgeseg` writes into the very file that is held open: every hash in it is right."""
+    path = tmp_path / "line.edgeseg"
+    shutil.copy(tiny_bundle, path)
+    with Worker.open(path, VARIANT, 1, REJECT) as worker:
+        path.write_bytes(tiny_bundle.read_bytes())  # it might be any other of the same spec
+        np.testing.assert_array_equal(mask_of(worker(FRAMES[0])), segmenter(FRAMES[0]).mask)
+        answer = in_the_middle(worker, FRAMES[0], kill)
+        assert answer.status == "error" and "written over" in str(answer.reason)
+        assert worker(FRAMES[0]).status == "error"
+
+
 def test_a_core_count_that_changes_is_no_other_model(tiny_bundle: Path) -> None:
     cores = os.sched_getaffinity(0)
     if len(cores) < 2:

@@ -74,7 +74,7 @@ def fit(
         _train(module, data, folder, _Report(progress, before_batch, module.config.epochs))
         write_json(folder / _FINISHED, {"history": module.history})
     # A run killed from here on must not train any further.
-    result = FitResult(json.loads((folder / _FINISHED).read_text())["history"])
+    result = FitResult(json.loads((folder / _FINISHED).read_bytes())["history"])
     module.model.load_state_dict(load_look(folder, result.kept))
     module.model.eval()
     return result

@@ -6,8 +6,7 @@ them, and the same recipe on the same kind of machine gives the same bits.
 
 from __future__ import annotations
 
-import os
-
+from edgeseg.runtime.cores import usable_cores
 from edgeseg.runtime.opening.selection import cpu_flags
 
 # Instructions that multiply bfloat16. Without them a processor converts every value, which is slower than float32.
@@ -17,7 +16,7 @@ _CUDA_BFLOAT16 = (8, 0)  # compute capability: Ampere, the first with bfloat16 t
 
 def training_threads() -> int:
     """Return the cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(usable_cores())
 
 
 def training_precision() -> str:

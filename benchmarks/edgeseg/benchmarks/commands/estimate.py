@@ -55,7 +55,8 @@ def estimates_of(path: Path, peak: Peak, threads: int, measured: Path | None = N
 
     Raises:
         ConfigError: The bundle has no FP32 ONNX file.
-        MeasureError: Its layers cannot be counted, or the result has none of these files.
+        MeasureError: Its layers cannot be counted, or the result has none of these files, is no device's, or of
+            another number of threads.
     """
     with Bundle.open(path) as bundle, TemporaryDirectory(prefix="edgeseg-estimate-") as folder:
         entries = bundle.manifest.variants
@@ -77,7 +78,7 @@ def estimates_of(path: Path, peak: Peak, threads: int, measured: Path | None = N
         found = [network_time(v.name, layers, v.spec.precision or "fp32", peak, threads) for v in entries]
         if measured is None:
             return found
-        times = _measured_ms(measured, {v.sha256: v.name for v in entries})
+        times = _measured_ms(measured, {v.sha256: v.name for v in entries}, threads)
     if not times:
         raise MeasureError(f"{measured} has measured none of the files of {path}, so it calibrates nothing")
     return calibrated(found, times)
@@ -93,6 +94,14 @@ def _lines(found: Sequence[Estimate], peak: Peak) -> str:
     return "\n".join([align(_COLUMNS, rows), "", _REMARK.format(source=peak.source) + scaled])
 
 
-def _measured_ms(path: Path, names: dict[str, str]) -> dict[str, float]:
-    rows = [(names.get(row.model.sha256 or ""), row.distribution("infer")) for row in read_result(path).rows]
+def _measured_ms(path: Path, names: dict[str, str], threads: int) -> dict[str, float]:
+    result = read_result(path)
+    if result.evidence != "device":
+        raise MeasureError(f"--measured {path} is {result.evidence}: estimates are scaled by what a device measured")
+    if result.config is not None and result.config.threads != threads:
+        raise MeasureError(
+            f"--measured {path} used {result.config.threads} threads, the estimate is of {threads}: say --threads "
+            f"{result.config.threads}, or measure with {threads}"
+        )
+    rows = [(names.get(row.model.sha256 or ""), row.distribution("infer")) for row in result.rows]
     return {name: found.p50 for name, found in rows if name and found}

@@ -46,6 +46,11 @@ class Output:
             raise ConfigError(f"--out {self.out} is a folder: name a file in it")
         if len(names) > 1 and self.out.exists() and not self.out.is_dir():
             raise ConfigError(f"--out {self.out} is a file: of several targets results go to a folder, one file each")
+        files = [self.file(name, len(names)) for name in names]
+        twice = next((file for file in files if files.count(file) > 1), None)
+        if twice is not None:
+            both = ", ".join(name for name, file in zip(names, files, strict=True) if file == twice)
+            raise ConfigError(f"the results of {both} would all be {twice}: give them other names in devices.yaml")
         for name in names:
             _check_file(self.file(name, len(names)), inputs, overwrite=self.overwrite)
 

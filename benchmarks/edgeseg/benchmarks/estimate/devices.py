@@ -33,6 +33,7 @@ class Peak:
         cores: Over which the arithmetic is spread; 1 of a GPU, which shares nothing.
         source: Where the figures are from.
         compute: Share of the arithmetic that convolutions reach, worst and best.
+        memory: Share of the memory's peak likewise.
         layer_s: What each layer costs besides, worst and best [s].
     """
 

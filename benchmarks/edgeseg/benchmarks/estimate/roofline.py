@@ -16,7 +16,7 @@ from edgeseg.benchmarks.estimate.graph import Layer
 
 # Bytes of a value. Dynamic and 16x8 files keep activations wider than this; their times are FP32's at worst.
 _BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
-# Of one measured network nobody knows how another one's factor differs: half and one and a half of it.
+# Of one measured network nobody knows how another one's factor differs: two thirds and one and a half of it.
 _ALONE = (0.67, 1.5)
 # Of several the farthest seen, and a bit, since the next one was not among them.
 _BEYOND = 1.15

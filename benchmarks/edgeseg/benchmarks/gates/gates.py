@@ -15,7 +15,7 @@ from typing import Literal
 
 from edgeseg.benchmarks.checks import MIN_PROCESSES
 from edgeseg.benchmarks.meters.energy import Energy
-from edgeseg.benchmarks.results.result import BenchResult, Row
+from edgeseg.benchmarks.results.result import BenchResult, Evidence, Row
 from edgeseg.benchmarks.results.table import dice_of
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.runtime.errors import ConfigError, GateError, MeasureError
@@ -93,19 +93,33 @@ def decide(gate: Gate, result: BenchResult, old: str, new: str) -> Decision:
     """What a gate says of a pair of rows of one result.
 
     Raises:
-        MeasureError: A row was not measured, or lacks the gate's metric.
+        MeasureError: A row was not measured, or in an emulator, or lacks the gate's metric.
     """
     rows = result.row(old), result.row(new)
     for row in rows:
         if not row.processes:
             raise MeasureError(f"--gate {gate.text}: {row.name} has no samples: it is {row.status} ({row.reason})")
+    evidence = _evidence(gate, result)
     change, low, high = METRICS[gate.metric](gate, result, *rows)
     sign, unit, scale = (-1, " points", 1.0) if gate.metric == "dice" else (1, " %", 100.0)
     beyond = sign * change > sign * gate.limit
     shown = min(sign * low, sign * high) > sign * gate.limit
     outcome: Outcome = "broken" if shown else "not shown" if beyond else "kept"
     interval = "" if low == high else f", 95 % interval {low * scale:+.2f} to {high * scale:+.2f}"
-    return Decision(gate, old, new, outcome, f"{gate.metric} {change * scale:+.2f}{unit}{interval}")
+    told = "" if evidence == "device" else f", evidence {evidence}"
+    return Decision(gate, old, new, outcome, f"{gate.metric} {change * scale:+.2f}{unit}{interval}{told}")
+
+
+def _evidence(gate: Gate, result: BenchResult) -> Evidence:
+    """Where the figures of a gate come from; `device` where nothing is measured for it."""
+    if gate.metric not in (*SHARES, "energy"):
+        return "device"
+    evidence = result.energy_evidence if gate.metric == "energy" else result.evidence
+    if evidence == "emulated":
+        raise MeasureError(
+            f"--gate {gate.text}: this was measured in an emulator, whose times mean nothing: measure on the device"
+        )
+    return evidence
 
 
 def _latency(gate: Gate, result: BenchResult, old: Row, new: Row) -> Change:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from edgeseg.benchmarks.machine.turns import Turns
+
 T = TypeVar("T")
 
 # Share of the usable CPUs. Daemons of an idle machine take a hundredth; one busy core of four moves a median by far
@@ -52,6 +54,8 @@ def _niced_yield(root: Path) -> bool:
 def quietly(work: Callable[[], T], foreign: Callable[[], float | None] = foreign_seconds) -> tuple[T, float | None]:
     """Measure, and again where other programs took more than `BUSY` of the usable CPUs meanwhile.
 
+    The turn is taken before the look at the CPUs: whoever is waited for is at work then, and disturbs nothing.
+
     Args:
         work: Measures, in this process or in children that it waits for.
         foreign: As `foreign_seconds`.
@@ -65,9 +69,10 @@ def quietly(work: Callable[[], T], foreign: Callable[[], float | None] = foreign
     """
     found: list[tuple[T, float]] = []
     for _ in range(TRIES):
-        before, start = foreign(), time.monotonic()
-        value = work()
-        after, took_s = foreign(), time.monotonic() - start
+        with Turns().measuring():
+            before, start = foreign(), time.monotonic()
+            value = work()
+            after, took_s = foreign(), time.monotonic() - start
         if before is None or after is None:
             return value, None
         found.append((value, max(0.0, after - before) / (took_s * len(os.sched_getaffinity(0)))))

@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from pathlib import Path
 _BATCH_S, _MEASUREMENT_S = 30.0, 1800.0
 _TELL_S, _POLL_S = 20.0, 0.02
 _log = logging.getLogger(__name__)
+_mine = threading.local()  # `held`: folders whose turn this thread has
 
 
 def default_folder() -> Path:
@@ -46,11 +48,22 @@ class Turns:
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Wait for other measurements and for the batches that trainings are at; none begins until the block ends."""
+        """Wait for other measurements and for the batches that trainings are at; none begins until the block ends.
+
+        Within a block of the same thread it is entered at once: who measures several things has one turn for them.
+        """
+        held: set[Path] = _mine.__dict__.setdefault("held", set())
+        if self.folder in held:
+            yield
+            return
         with self._lock("turn") as turn, self._lock("busy") as busy:
             _take(turn, fcntl.LOCK_EX, self.measurement_s, "a measurement")
             _take(busy, fcntl.LOCK_EX, self.batch_s, "a training's batch")
-            yield
+            held.add(self.folder)
+            try:
+                yield
+            finally:
+                held.remove(self.folder)
 
     @contextmanager
     def training(self) -> Iterator[Training]:

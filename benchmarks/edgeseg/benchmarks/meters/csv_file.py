@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class FromFile:
             if time.monotonic() - waited > _WAIT_S:
                 return None, f"the meter's file {self._file.name} did not come within {_WAIT_S / 60:.0f} minutes"
             time.sleep(_POLL_S)
-        time.sleep(_POLL_S)  # it may still be written
+        _wait_until_written(self._file)
         try:
             return aligned(self._file, self._marks, before, after), ""
         except MeasureError as error:
@@ -74,6 +74,14 @@ class FromFile:
 
     def stop(self) -> None:
         """Nothing is held."""
+
+
+def _wait_until_written(file: Path) -> None:
+    """An export of many readings takes its time, and half of it would be a run that was cut short."""
+    size = -1
+    with suppress(OSError):  # gone again: reading it says so
+        while size != (size := file.stat().st_size):
+            time.sleep(_POLL_S)
 
 
 def make_marker() -> list[Stretch]:
@@ -125,8 +133,8 @@ def aligned(file: Path, marks: list[Stretch], before: Stretch, after: Stretch) -
         evidence="imported",
         settings={"clock_pace": f"{pace:.6f}"},
     )
-    trace = PowerTrace(sensor, tuple(map(int, t_ns)), tuple(map(float, watts)), 0, None, before, after)
-    return replace(trace, t_ns=tuple(np.maximum.accumulate(t_ns).tolist()))
+    rising = tuple(np.maximum.accumulate(t_ns).tolist())
+    return PowerTrace(sensor, rising, tuple(map(float, watts)), 0, None, before, after)
 
 
 def _offset(times: Array, watts: Array, marks: list[Stretch], file: Path) -> float:

@@ -12,6 +12,7 @@ from edgeseg.runtime.errors import MeasureError
 
 # Every reading starts a program and asks the firmware; the sampler slows down where that costs more than it may.
 _RATE_HZ = 10.0
+_PATIENCE_S = 5.0
 _VALUE = re.compile(r"^\s*(\w+)_([AV])\s+(?:current|volt)\(\d+\)=(-?[\d.]+)[AV]\s*$", re.MULTILINE)
 _DENIED = ("vcio", "vchi", "vchiq", "permission")
 
@@ -68,6 +69,14 @@ def find(root: Path, argument: str = "") -> Meter | None:
 
 
 def _asked(program: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        (program, "pmic_read_adc"), capture_output=True, text=True, errors="replace", timeout=5, check=False
-    )
+    try:
+        return subprocess.run(  # noqa: S603
+            (program, "pmic_read_adc"),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:  # a reading that failed, which the sampler counts
+        raise OSError(f"vcgencmd gave no answer in {_PATIENCE_S:g} s") from error

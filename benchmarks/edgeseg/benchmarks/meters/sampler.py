@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import resource
 import select
 import sys
@@ -99,6 +100,8 @@ def main() -> int:
     _say({"sensor": meter.sensor.to_json()})
     try:
         _say(sample(meter, lambda seconds: bool(select.select([sys.stdin], [], [], seconds)[0])).to_json())
+    except BrokenPipeError:  # the measurement was stopped, and nobody wants to know
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         meter.close()
     return 0

@@ -16,9 +16,9 @@ from edgeseg.benchmarks.meters.rails import board_total
 _INTERVAL_S = 0.1
 # Stale after this: the program hangs, and its last line is no reading.
 _STALE_S = 1.0
-# `NAME now[mW]/average[mW]`, with a third value since JetPack 7. Words before it (`CPU [`, `GPU@`) have no such pair.
+# `NAME now[mW]/average[mW]`, with a third value since JetPack 7. Words before it (`CPU [`, `GPU@`) have no such
+# pair, and `RAM 534/3964MB` has another unit.
 _RAIL = re.compile(r"(?<!\S)([A-Za-z]\w*) (-?\d+)(?:mW)?/(-?\d+)(?:mW)?(?:/-?\d+(?:mW)?)?(?=\s|$)")
-# What stands before the rails and looks like one: `RAM 534/3964MB` does not, its unit is another.
 
 
 def rails_of(line: str) -> list[tuple[str, float]]:

@@ -24,6 +24,7 @@ _IDLE_READINGS = 20
 METERED_S = 15.0
 # After the last worker has ended its memory is given back and clocks fall.
 _CALM_S = 1.0
+_END_S = 2.0
 
 
 @dataclass
@@ -104,13 +105,15 @@ class _Process:
         return trace, ""
 
     def stop(self) -> None:
-        """End the process, if it has not ended by itself."""
+        """End the process, if it does not end by itself: only then it gives back what its meter holds."""
         if not self._stdin.closed:
             with suppress(OSError):
                 self._stdin.close()
+        self._stdout.close()  # readings that nobody wants must not hold it up
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
         self._process.kill()
         self._process.wait()
-        self._stdout.close()
 
     def _line(self) -> dict[str, Any]:
         try:

@@ -27,12 +27,7 @@ def import_file(path: Path, device: str | None = None, model: Path | None = None
         MeasureError: The file is of no tool that is known, was cut off, or has several models beside `--model`.
     """
     text = _text(path)
-    for name, (knows, read) in TOOLS.items():
-        if knows(text):
-            rows = _read(path, name, text, read)
-            break
-    else:
-        raise MeasureError(f"{path} is of no tool that is known: {', '.join(TOOLS)}. Give all of what the tool printed")
+    rows = _rows(path, text)
     if model is not None and len(rows) > 1:
         raise MeasureError(f"--model {model}: {path} has {len(rows)} models, so which of them it is cannot be told")
     devices = {row.device for row in rows if row.device}
@@ -61,25 +56,27 @@ def _text(path: Path) -> str:
         raise MeasureError(f"{path} cannot be read: {error}") from error
 
 
-def _read(path: Path, name: str, text: str, read: object) -> list[ForeignRow]:
-    assert callable(read)
-    try:
-        rows: list[ForeignRow] = read(text)
-        return rows
-    except EdgesegError as error:
-        raise MeasureError(f"{path} ({name}): {error}") from error
-    except ValueError as error:
-        raise MeasureError(f"{path} ({name}): {error}") from error
+def _rows(path: Path, text: str) -> list[ForeignRow]:
+    for name, (knows, read) in TOOLS.items():
+        try:
+            if knows(text):
+                return read(text)
+        except (EdgesegError, ValueError) as error:
+            raise MeasureError(f"{path} ({name}): {error}") from error
+    raise MeasureError(f"{path} is of no tool that is known: {', '.join(TOOLS)}. Give all of what the tool printed")
 
 
 def _named(rows: list[ForeignRow], path: Path, model: Path | None) -> tuple[Row, ...]:
     """Rows of ours; names are unique, since rows are asked for by name."""
-    found: list[Row] = []
+    found: dict[str, Row] = {}
     for one in rows:
-        name = one.name or path.stem
-        n = sum(row.name == name or row.name.startswith(f"{name} (") for row in found)
-        found.append(_row(replace(one, name=f"{name} ({n + 1})" if n else name), model))
-    return tuple(found)
+        wanted = name = one.name or path.stem
+        n = 1
+        while name in found:
+            n += 1
+            name = f"{wanted} ({n})"
+        found[name] = _row(replace(one, name=name), model)
+    return tuple(found.values())
 
 
 def _row(one: ForeignRow, model: Path | None) -> Row:

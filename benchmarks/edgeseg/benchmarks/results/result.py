@@ -28,6 +28,13 @@ SCHEMA_VERSION = 2
 Status = Literal["ok", "unsupported", "failed"]
 Evidence = Literal["device", "emulated", "replayed", "estimate", "imported"]
 Pipeline = Literal["pre + infer + post", "engine only"]
+# What a reader must know of numbers that are not a device's.
+EVIDENCE_WORDS = {
+    "emulated": "it runs there; the times mean nothing",
+    "replayed": "a recording of a device, read again",
+    "estimate": "computed, not measured",
+    "imported": "another tool measured, elsewhere",
+}
 WHOLE_PIPELINE: Pipeline = "pre + infer + post"
 ENGINE_ONLY: Pipeline = "engine only"
 
@@ -89,6 +96,24 @@ class Row:
     def measured(self) -> bool:
         """Whether there are times, samples or another tool's figures."""
         return bool(self.processes or self.told)
+
+    @property
+    def n(self) -> int | None:
+        """Calls that the times are of; `None` where there are none, or another tool does not say how many."""
+        if self.processes:
+            return sum(len(block.infer_ns) for process in self.processes for block in process.blocks)
+        known = [one.n for one in self.told if one.n is not None]
+        return sum(known) if known and len(known) == len(self.told) else None
+
+    def time_ms(self, name: str) -> float | None:
+        """The order statistic `name` of the total [ms]; of another tool its own figure, `p50` its typical time."""
+        found = self.distribution()
+        if found is not None:
+            value: float | None = getattr(found, name)
+            return value
+        if name == "p50":
+            return self.told_ms
+        return getattr(self.told[0], name, None) if len(self.told) == 1 else None
 
     @property
     def told_ms(self) -> float | None:
@@ -202,9 +227,14 @@ class BenchResult:
         """What the costs take for granted; None without a price list. Energy that is no device's says so here, too."""
         if self.price is None:
             return None
-        level = "device" if self.power is None else self.power.sensor.evidence
-        weak = self.price.kwh is not None and level != "device"
-        return f"{self.price.assumption}{f' ({level}: no energy of this device)' if weak else ''}"
+        weak = self.price.kwh is not None and self.energy_evidence != "device"
+        return f"{self.price.assumption}{f' ({self.energy_evidence}: no energy of this device)' if weak else ''}"
+
+    @property
+    def energy_evidence(self) -> Evidence:
+        """Where energies come from: what is measured by a recording, or by a meter's file, is no more than that."""
+        own = self.evidence
+        return self.power.sensor.evidence if self.power is not None and own == "device" else own
 
     def scenario_values(self, row: Row) -> dict[str, Any]:
         """The keys `scenario` and `deadline` of a row, JSON-able."""

@@ -37,8 +37,8 @@ KIND = "edgeseg-benchmark"
 
 # Fields no part of this machine measures yet, with the reason that stands beside the null.
 _NOT_MEASURED = {
-    "data_transfers": "no accelerator takes part",
-    "cuda_graph": "no accelerator takes part",
+    "data_transfers": "not told apart from the engine's time",
+    "cuda_graph": "not told by the engine",
     "layers": "layer times are not taken: a profiler in the engine would slow the samples",
 }
 # Likewise where the engine was timed alone.
@@ -180,7 +180,7 @@ def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
         **dict.fromkeys(_NOT_MEASURED),
         "energy_mj": energy.gross_mj if isinstance(energy, Energy) else None,
         "power_w": energy.power_w if isinstance(energy, Energy) else None,
-        "energy": energy.to_json() if isinstance(energy, Energy) else None,
+        "energy": energy.to_json() | {"evidence": result.energy_evidence} if isinstance(energy, Energy) else None,
         "cost_per_inference": None if isinstance(cost, str) else cost,
         "null_reasons": missing,
         "accuracy": dict(row.accuracy) if row.accuracy is not None else None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeseg.benchmarks.meters.energy import Energy
 from edgeseg.benchmarks.results.costs import cost_remarks, csv_cost, per_million
-from edgeseg.benchmarks.results.result import ENGINE_ONLY, BenchResult, Row
+from edgeseg.benchmarks.results.result import ENGINE_ONLY, EVIDENCE_WORDS, BenchResult, Row
 
 _ENGINE_ONLY = "engine only: the engine by itself on made-up inputs, nothing before or after it; no pipeline's time"
 _ENERGY = ("mJ", "net mJ", "W")
@@ -47,19 +47,13 @@ _CSV_COLUMNS = [
     "energy_uncertainty_mj",
     "power_w",
     "meter",
+    "energy_evidence",
     "energy_reason",
     "cost_per_inference",
     "cost_currency",
     "cost_assumption",
     "cost_reason",
 ]
-
-_MEANS = {
-    "emulated": "it runs there; the times mean nothing",
-    "replayed": "a recording of a device, read again",
-    "estimate": "computed, not measured",
-    "imported": "another tool measured, elsewhere",
-}
 
 
 def table_rows(result: BenchResult) -> list[tuple[str, ...]]:
@@ -142,10 +136,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _told_cells(row: Row, typical_ms: float) -> tuple[str, ...]:
     """Another tool's figures: a mean is marked as one, percentiles are left out where it has none."""
-    one = row.told[0] if len(row.told) == 1 else None
-    p90, p99 = (f"{value:.2f}" if one and (value := getattr(one, name)) is not None else "-" for name in ("p90", "p99"))
-    n = [told.n for told in row.told]
-    runs = str(sum(filter(None, n))) if all(n) else "-"
+    p90, p99 = ("-" if (value := row.time_ms(name)) is None else f"{value:.2f}" for name in ("p90", "p99"))
+    runs = "-" if row.n is None else str(row.n)
     mark = "" if row.told[0].p50 is not None else "~"
     return (f"{mark}{typical_ms:.2f}", p90, p99, runs, f"{1e3 / typical_ms:.1f}" if typical_ms else "-")
 
@@ -233,12 +225,13 @@ def _csv_energy(result: BenchResult, row: Row) -> dict[str, object]:
         "energy_uncertainty_mj": energy.uncertainty_mj,
         "power_w": energy.power_w,
         "meter": result.power.sensor.meter if result.power else None,
+        "energy_evidence": result.energy_evidence,
     }
 
 
 def _evidence(result: BenchResult) -> list[str]:
     """Said of all that is no measurement of the device."""
-    return [] if result.evidence == "device" else [f"evidence: {result.evidence}: {_MEANS[result.evidence]}"]
+    return [] if result.evidence == "device" else [f"evidence: {result.evidence}: {EVIDENCE_WORDS[result.evidence]}"]
 
 
 def _told_remarks(row: Row) -> list[str]:
@@ -250,13 +243,6 @@ def _told_remarks(row: Row) -> list[str]:
         texts.append(f"{one.stage} by {one.tool}{mean}{f' ({settings})' if settings else ''}")
         texts += [one.placement.words] if one.placement else []
     return texts
-
-
-def _told(row: Row, name: str) -> float | None:
-    """Another tool's figure of that name, of its only process."""
-    if name == "p50":
-        return row.told_ms
-    return getattr(row.told[0], name, None) if len(row.told) == 1 else None
 
 
 def _csv_values(row: Row) -> dict[str, object]:
@@ -278,8 +264,8 @@ def _csv_values(row: Row) -> dict[str, object]:
         "dice_mean": dice,
         "dice_split": split,
         **stages,
-        **{f"{name}_ms": getattr(total, name) if total else _told(row, name) for name in names},
-        "n": total.n if total else sum(one.n or 0 for one in row.told),
+        **{f"{name}_ms": row.time_ms(name) for name in names},
+        "n": row.n if row.measured else 0,
         "fps": 1e3 / total.p50 if total and row.engine_only is None else None,
         "first_inference_ms": cold.first_inference_ms if cold else None,
         "load_ms": cold.load_ms if cold else None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edgeseg.benchmarks.meters.energy import Energy
 from edgeseg.benchmarks.results.costs import per_million
-from edgeseg.benchmarks.results.result import BenchResult, Row
+from edgeseg.benchmarks.results.result import ENGINE_ONLY, WHOLE_PIPELINE, BenchResult, Evidence, Pipeline, Row
 from edgeseg.benchmarks.results.table import dice_of
 
 # Dice that may be lost for speed before a row stops being the one to name: a point.
@@ -31,8 +31,7 @@ class Entry:
     @property
     def p50_ms(self) -> float | None:
         """Median of the total, or what another tool says is typical [ms]."""
-        found = self.row.distribution()
-        return found.p50 if found else self.row.told_ms
+        return self.row.time_ms("p50")
 
     @property
     def dice(self) -> float | None:
@@ -44,6 +43,14 @@ class Entry:
         """Gross energy of an inference [mJ]."""
         energy = self.result.energy(self.row)
         return energy.gross_mj if isinstance(energy, Energy) else None
+
+    @property
+    def energy_words(self) -> str | None:
+        """Such as `12.3`, or `12.3 (replayed)` where the meter tells less than the row's evidence says [mJ]."""
+        if self.energy_mj is None:
+            return None
+        less = self.result.energy_evidence != self.result.evidence
+        return f"{self.energy_mj:.3g}{f' ({self.result.energy_evidence})' if less else ''}"
 
 
 def entries_of(results: Sequence[BenchResult]) -> list[Entry]:
@@ -76,12 +83,22 @@ def front_of(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def best_of(entries: Sequence[Entry]) -> Entry | None:
-    """The fastest of those whose Dice is within a point of the best; without any Dice the fastest."""
-    # An emulator's times, a recording's and an estimate are no reason to choose a file.
-    timed = [entry for entry in entries if entry.p50_ms is not None and entry.result.evidence in ("device", "imported")]
+    """The fastest of those whose Dice is within a point of the best; without any Dice the fastest.
+
+    Only like is held against like: whole pipelines that were measured here; where there is none, engines alone; then
+    what other tools told. An emulator's times, a recording's and an estimate are no reason to choose a file.
+    """
+    kinds: tuple[tuple[Evidence, Pipeline], ...]
+    kinds = (("device", WHOLE_PIPELINE), ("device", ENGINE_ONLY), ("imported", ENGINE_ONLY))
+    timed = [entry for entry in entries if entry.p50_ms is not None]
+    timed = next((alike for kind in kinds if (alike := [entry for entry in timed if _is(entry, kind)])), [])
     top = max((entry.dice for entry in timed if entry.dice is not None), default=None)
     close = [entry for entry in timed if top is None or (entry.dice is not None and entry.dice >= top - CLOSE)]
     return min(close, key=lambda entry: entry.p50_ms or 0.0, default=None)
+
+
+def _is(entry: Entry, kind: tuple[Evidence, Pipeline]) -> bool:
+    return (entry.result.evidence, entry.result.pipeline) == kind
 
 
 def _beats(one: Entry, other: Entry) -> bool:

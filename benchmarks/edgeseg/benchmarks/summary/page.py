@@ -71,7 +71,7 @@ def _verdict(entries: Sequence[Entry]) -> Markup:
     if best is None:
         return verdict("Nothing could be measured.", "bad", "Every row says why.")
     dice = "" if best.dice is None else f", Dice {best.dice:.3f}"
-    energy = "" if best.energy_mj is None else f", {best.energy_mj:.3g} mJ"
+    energy = "" if best.energy_words is None else f", energy [mJ] {best.energy_words}"
     why = "the fastest there is" if best.dice is None else f"the fastest within {CLOSE * 100:g} point of the best Dice"
     part = " by its engine alone" if best.result.pipeline == ENGINE_ONLY else ""
     sentence = f"{best.row.name} takes {best.p50_ms:.2f} ms{part} on {best.machine}{dice}{energy}."
@@ -91,7 +91,8 @@ def _table(entries: Sequence[Entry]) -> Markup:
 def _cells(entry: Entry) -> list[Value]:
     row, total, energy = entry.row, entry.row.distribution(), entry.result.energy(entry.row)
     state = badge(row.status) if row.status == "ok" else join([badge(row.status), row.reason], " ")
-    shown = [entry.p50_ms, *([total.p90, total.p99 if total.n >= 100 else None] if total else [None, None])]
+    few = total is not None and total.n < 100
+    shown = [entry.p50_ms, row.time_ms("p90"), None if few else row.time_ms("p99")]
     cold = row.cold
     return [
         entry.machine,
@@ -102,9 +103,9 @@ def _cells(entry: Entry) -> list[Value]:
         _number(entry.dice, 3),
         *(_number(value, 2) for value in shown),
         _number(cold.first_inference_ms if cold else None, 1),
-        f"none: {energy}" if isinstance(energy, str) else f"{energy.gross_mj:.3g}",
+        f"none: {energy}" if isinstance(energy, str) else entry.energy_words,
         _number(cold.peak_mib if cold else None, 0),
-        str(total.n if total else 0),
+        "-" if row.n is None else str(row.n),
     ]
 
 

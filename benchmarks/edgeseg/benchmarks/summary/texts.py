@@ -48,8 +48,10 @@ def to_prometheus(results: Sequence[BenchResult]) -> str:
         total, cold = entry.row.distribution(), entry.row.cold
         for share, ms in (("0.5", total.p50), ("0.9", total.p90), ("0.99", total.p99)) if total else ():
             values["latency_seconds"].append(_sample("latency_seconds", labels | {"quantile": share}, ms / 1e3))
+        if entry.energy_mj is not None:
+            of_meter = labels | {"evidence": entry.result.energy_evidence}
+            values["energy_joules"].append(_sample("energy_joules", of_meter, entry.energy_mj / 1e3))
         plain = {
-            "energy_joules": entry.energy_mj / 1e3 if entry.energy_mj is not None else None,
             "model_bytes": entry.row.model.bytes,
             "dice_ratio": entry.dice,
             "peak_memory_bytes": cold.peak_mib * 2**20 if cold and cold.peak_mib else None,
@@ -71,10 +73,9 @@ def _sample(name: str, labels: dict[str, str], value: float) -> str:
 
 
 def _cells(entry: Entry) -> list[str]:
-    total, row = entry.row.distribution(), entry.row
-    times = ["-" if ms is None else f"{ms:.2f}" for ms in (entry.p50_ms, total.p90 if total else None)]
+    row = entry.row
+    times = ["-" if (ms := row.time_ms(name)) is None else f"{ms:.2f}" for name in ("p50", "p90")]
     dice = "-" if entry.dice is None else f"{entry.dice:.3f}"
-    energy = "-" if entry.energy_mj is None else f"{entry.energy_mj:.3g}"
     size = "-" if row.model.bytes is None else f"{row.model.bytes / 1e6:.2f}"
     return [
         entry.machine,
@@ -84,8 +85,8 @@ def _cells(entry: Entry) -> list[str]:
         size,
         dice,
         *times,
-        energy,
-        str(total.n if total else 0),
+        entry.energy_words or "-",
+        "-" if row.n is None else str(row.n),
     ]
 
 

@@ -93,14 +93,21 @@ def do_job(folder: Path) -> BenchResult:
     journal = Journal(folder / "journal")
     told = lambda done, what: say("progress", done=done, what=what)  # noqa: E731
     result = measure(job.subjects, job.frame, job.config, frame_name=job.frame_name, progress=told, runner=journal)
-    cautions = result.warnings
+    result = replace(result, evidence=evidence_here(order["evidence"]))
     if journal.taken:
-        text = f"{journal.taken} steps were measured before a break, at another hour"
-        cautions += (Caution("resumed", None, text, "measure again without a break where it matters"),)
-    result = replace(result, evidence=evidence_here(order["evidence"]), warnings=cautions)
+        result = _resumed(result, journal.taken)
     (folder / RESERVE).unlink(missing_ok=True)
     write_result(result, folder / "result.json")
     return result
+
+
+def _resumed(result: BenchResult, steps: int) -> BenchResult:
+    """Of a job that went on after a break: its meter, and after a new start of the device its clock, are others."""
+    text = f"{steps} steps were measured before a break, at another hour"
+    caution = Caution("resumed", None, text, "measure again without a break where it matters")
+    if result.power is not None:
+        result = replace(result, power=None, no_power="the meter was read after a break, not before it")
+    return result.with_warnings((*result.warnings, caution))
 
 
 def main(folder: Path) -> int:

@@ -12,7 +12,7 @@ from edgeseg.benchmarks.targets import open_target
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement
 from edgeseg.benchmarks.targets.target import Progress, Wishes
-from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.errors import EdgesegError, MeasureError
 
 
 @dataclass
@@ -73,3 +73,5 @@ def _run(address: Address, job: Measurement, wishes: Wishes, progress: Progress)
             return replace(target.run(job, progress), price=address.price)
     except EdgesegError as error:
         return error
+    except OSError as error:  # such as a full disk here: what others have measured is not lost for it
+        return MeasureError(f"{address.name}: {error}")

@@ -18,6 +18,7 @@ from edgeseg.benchmarks.machine.state import MachineState, read_state
 from edgeseg.benchmarks.meters.energy import stretch_of
 from edgeseg.benchmarks.meters.trace import PowerTrace
 from edgeseg.benchmarks.results.samples import Block, Look, ProcessRun
+from edgeseg.benchmarks.stats import order_statistic
 from edgeseg.benchmarks.subject import Frame, Stages
 from edgeseg.benchmarks.timing.clock import Clock
 from edgeseg.benchmarks.timing.loop import mask_hash, time_call
@@ -126,14 +127,14 @@ def minutes_of(process: ProcessRun, power: PowerTrace | None) -> list[dict[str, 
     """Latency [ms], power [W] and temperature [C] minute by minute, JSON-able."""
     rows = []
     for k, block in enumerate(process.blocks):
-        samples, stretch = block.stage_ms("total"), stretch_of(process, k)
+        samples, stretch = np.sort(block.stage_ms("total")), stretch_of(process, k)
         end_ns = block.end_ns if block.end_ns is not None else block.start_ns
         hot = [look.temperature_c for look in process.looks if block.start_ns <= look.t_ns <= end_ns + 1e8]
         rows.append(
             {
                 "start_s": (block.start_ns - process.blocks[0].start_ns) / 1e9,
-                "p50_ms": float(np.median(samples)),
-                "p90_ms": float(np.quantile(samples, 0.9)),
+                "p50_ms": order_statistic(samples, 0.5),
+                "p90_ms": order_statistic(samples, 0.9),
                 "n": int(samples.size),
                 "power_w": power.watts(stretch) if power and stretch else None,
                 "temperature_c": max((value for value in hot if value is not None), default=None),

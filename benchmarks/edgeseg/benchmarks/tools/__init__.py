@@ -7,8 +7,10 @@ from collections.abc import Callable
 from edgeseg.benchmarks.tools import benchmark_app, benchmark_model, trtexec, typed, ultralytics
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
 
+Read = Callable[[str], list[ForeignRow]]
+
 # Name -> (is it that tool's text?, what it says). The first that knows the text reads it.
-TOOLS: dict[str, tuple[Callable[[str], bool], Callable[[str], list[ForeignRow]]]] = {
+TOOLS: dict[str, tuple[Callable[[str], bool], Read]] = {
     "trtexec": (trtexec.knows, trtexec.read),
     "benchmark_app": (benchmark_app.knows, benchmark_app.read),
     "benchmark_model": (benchmark_model.knows, benchmark_model.read),

@@ -70,7 +70,8 @@ def _row(values: Mapping[str, Any], where: str) -> ForeignRow:
             times = {name: getattr(found, name) for name in names} | times
         if "p50" not in times and "mean" not in times:
             raise MeasureError(f"{where} has no median_ms, mean_ms or samples_ms")
-        n = int(given["n"]) if "n" in given else times.pop("n", None)
+        counted = times.pop("n", None)
+        n = int(given["n"]) if "n" in given else counted
         return ForeignRow(
             name=str(given.get("name", "")),
             engine=str(given.get("engine", "not said")),

@@ -102,7 +102,7 @@ def ask(
             named = (None, None) if given is None else (given.sha256, given.function)
             found = AskedTeacher(len(members), sides, temperatures, val_dice, *named)
             write_json(place / "asked.json", dataclasses.asdict(found))
-    known = json.loads((place / "asked.json").read_text())
+    known = json.loads((place / "asked.json").read_bytes())
     asked = AskedTeacher(**known | {name: tuple(known[name]) for name in ("flips", "temperatures")})
     return Ensemble(members, asked.temperatures, flips), asked
 

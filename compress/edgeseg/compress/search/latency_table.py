@@ -18,14 +18,12 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from edgeseg.compress.search.layer_interpolation import interpolate_ms, width_grid
+from edgeseg.compress.search.layer_interpolation import interpolate_ms
 from edgeseg.compress.search.layers import layers_of
 from edgeseg.compress.search.probe import Layer, Probe
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.files.atomic import write_json
 from edgeseg.train.models import SegmentationNet
-
-__all__ = ["LatencyTable", "layers_of", "width_grid"]
 
 SCHEMA_VERSION = 1
 # Layers measured together, in turns, and then written down: what a target that disappears can take along.

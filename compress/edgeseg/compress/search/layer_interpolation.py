@@ -15,22 +15,21 @@ from edgeseg.compress.search.probe import Layer
 
 # Unknowns of the surface over two widths; below this number of points it is not determined.
 _TERMS = 4
+_STEP = 8  # channels
 _SHARED = ("kind", "height_px", "width_px", "kernel", "stride")
 
 
-def width_grid(
-    layers: Iterable[Layer], ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0), round_to: int = 8
-) -> list[Layer]:
+def width_grid(layers: Iterable[Layer], ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)) -> list[Layer]:
     """Layers to measure so that every narrower width of the given ones can be interpolated.
 
     Args:
         layers: Layers of the widest network of a search.
-        ratios: Widths to measure, as ratios of the given ones; a convolution is measured at every pair of them.
-        round_to: Widths are multiples of this; fewer channels (pixels, classes) are left as they are.
+        ratios: Widths to measure, as ratios of the given ones; a convolution is measured at every pair of them. Widths
+            are multiples of 8; fewer channels (pixels, classes) are left as they are.
     """
     grid: dict[Layer, None] = {}
     for layer in layers:
-        ins, outs = (_widths(n, ratios, round_to) for n in (layer.in_channels, layer.out_channels))
+        ins, outs = (_widths(n, ratios) for n in (layer.in_channels, layer.out_channels))
         pairs = [(i, o) for i in ins for o in outs] if layer.kind in ("conv", "transposed") else [(n, n) for n in ins]
         for i, o in pairs:
             grid[_resized(layer, i, o)] = None
@@ -86,10 +85,10 @@ def _surface(at: tuple[int, int], points: list[tuple[int, int, float]]) -> float
     return float(np.clip(value, low, high)) if low <= high else (low + high) / 2  # noise may have turned them round
 
 
-def _widths(channels: int, ratios: tuple[float, ...], round_to: int) -> list[int]:
-    if channels < round_to:
+def _widths(channels: int, ratios: tuple[float, ...]) -> list[int]:
+    if channels < _STEP:
         return [channels]
-    return sorted({channels, *(max(round_to, round(channels * ratio / round_to) * round_to) for ratio in ratios)})
+    return sorted({channels, *(max(_STEP, round(channels * ratio / _STEP) * _STEP) for ratio in ratios)})
 
 
 def _alike(one: Layer, other: Layer) -> bool:

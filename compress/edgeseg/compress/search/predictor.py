@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from edgeseg.compress.search.depth import Depth, further_cuts, shallower_arch
-from edgeseg.compress.search.latency_table import LatencyTable, width_grid
+from edgeseg.compress.search.latency_table import LatencyTable
+from edgeseg.compress.search.layer_interpolation import width_grid
 from edgeseg.compress.search.probe import Layer
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.train.models import build_model

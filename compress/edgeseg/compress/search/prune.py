@@ -15,6 +15,8 @@ from edgeseg.compress.search.importance import IMPORTANCE, Gates, copy_to_cut
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.train.models import SegmentationNet, build_model
 
+_STEP = 8  # channels; fewer make no kernel faster
+
 
 def prune(
     model: SegmentationNet,
@@ -81,14 +83,14 @@ def _narrow(graph: Any, layer: Any, width: int, importance: Any) -> None:
     graph.get_pruning_group(layer, cut, idxs=sorted(least)).prune()
 
 
-def target_widths(original: SegmentationNet, kept: float, round_to: int = 8) -> dict[str, int]:
-    """Output channels of every convolution where an equal share of each is kept.
+def target_widths(original: SegmentationNet, kept: float) -> dict[str, int]:
+    """Output channels of every convolution where an equal share of each is kept, in multiples of 8.
 
     Depthwise layers have no width of their own: they follow what they read.
     """
     widths = {}
     for name, layer in original.named_modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and name != "head" and layer.groups == 1:
-            channels = round(layer.out_channels * kept / round_to) * round_to
-            widths[name] = min(layer.out_channels, max(round_to, channels))
+            channels = round(layer.out_channels * kept / _STEP) * _STEP
+            widths[name] = min(layer.out_channels, max(_STEP, channels))
     return widths

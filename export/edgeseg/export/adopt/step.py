@@ -119,6 +119,7 @@ def write_step(model: StepModel, folder: Path) -> dict[str, Any]:
         ExportError: If the file is not what it was made of.
         EdgesegError: If it cannot be written.
     """
+    folder = folder.resolve()  # what a link names is replaced, not the link
     _check_own(folder)
     about = model.about | {"cells_that_differ": model.check()}
     made = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")

@@ -100,7 +100,8 @@ def _constants(spec: ModelSpec) -> list[str]:
     switches = {
         "kWindow": (spec.input.window is not None, "frames have 16 bits"),
         "kResize": (geometry.mode == "resize", "frames are scaled to kHeight x kWidth"),
-        "kArea": (geometry.interpolation == "area", "by averaging, else linearly"),
+        "kArea": (geometry.interpolation == "area", "by averaging"),
+        "kHalving": (geometry.interpolation == "halving", "by halves and then linearly, else linearly alone"),
         "kInputInt8": (spec.input_dtype == "int8", "the network takes pixels - 128"),
         "kPlanesFirst": (output.layout == "NCHW", "axes of the scores"),
         "kSigmoid": (output.activation == "sigmoid", "one plane, compared with kProbability"),

@@ -59,11 +59,15 @@ static Image<uint16_t> read_frame(const std::string& path) {
   const int expected = contract::kWindow ? 65535 : 255;
   if (!in || width < 1 || height < 1 || width > 65536 || height > 65536 || highest != expected)
     fail(path + ": expected a binary PGM or PPM with values up to " + std::to_string(expected));
-  Image<uint16_t> frame(height, width, kind[1] == '6' ? 3 : 1);
-  const int bytes = highest > 255 ? 2 : 1;
-  std::vector<uint8_t> raw(frame.values.size() * bytes);
-  in.read(reinterpret_cast<char*>(raw.data()), std::streamsize(raw.size()));
-  if (size_t(in.gcount()) != raw.size()) fail(path + ": ends before its last pixel");
+  const int channels = kind[1] == '6' ? 3 : 1, bytes = highest > 255 ? 2 : 1;
+  const int64_t size = int64_t(height) * width * channels * bytes, begin = in.tellg();
+  in.seekg(0, std::ios::end);  // no memory for a size that only the header believes in
+  if (!in || in.tellg() - begin < size) fail(path + ": ends before its last pixel");
+  in.seekg(begin);
+  std::vector<uint8_t> raw(size);
+  in.read(reinterpret_cast<char*>(raw.data()), std::streamsize(size));
+  if (!in) fail(path + ": cannot be read");
+  Image<uint16_t> frame(height, width, channels);
   for (size_t i = 0; i < frame.values.size(); ++i)
     frame.values[i] = bytes == 1 ? raw[i] : uint16_t(raw[2 * i] << 8 | raw[2 * i + 1]);
   return frame;
@@ -206,6 +210,13 @@ static Pixels resize_area(const Pixels& image, int height, int width) {
   return result;
 }
 
+// Halves each side while it is at least twice as long as wanted, an odd one to the whole number below; linear after that.
+static Pixels resize_halving(const Pixels& image, int height, int width) {
+  const int down = image.height >= 2 * height ? 2 : 1, across = image.width >= 2 * width ? 2 : 1;
+  if (down == 1 && across == 1) return resize_linear(image, height, width);
+  return resize_halving(resize_linear(image, image.height / down, image.width / across), height, width);
+}
+
 static int round_up(int value) { return (value + contract::kStride - 1) / contract::kStride * contract::kStride; }
 
 // Which pixel stands behind the edge: reflected, the edge itself not repeated; repeated where a side is too short.
@@ -227,8 +238,9 @@ static Pixels pad(const Pixels& image) {
 
 static Pixels to_content(const Pixels& frame) {
   const int height = contract::kHeight, width = contract::kWidth;
-  if (contract::kResize)
-    return contract::kArea ? resize_area(frame, height, width) : resize_linear(frame, height, width);
+  if (contract::kResize && contract::kArea) return resize_area(frame, height, width);
+  if (contract::kResize && contract::kHalving) return resize_halving(frame, height, width);
+  if (contract::kResize) return resize_linear(frame, height, width);
   if (height && (frame.height != height || frame.width != width))
     fail("the model takes frames of " + std::to_string(width) + "x" + std::to_string(height) + " px, found " +
          std::to_string(frame.width) + "x" + std::to_string(frame.height));
@@ -393,7 +405,8 @@ static Pixels to_mask(std::vector<Image<T>> planes, const Pixels& content, const
       for (T& value : plane.values) value = T(uint8_t(value) ^ 0x80);
   Image<T> best = enlarge(planes[0], content, frame);
   if (contract::kSigmoid) {
-    for (size_t i = 0; i < mask.values.size(); ++i) mask.values[i] = double(best.values[i]) > limit();
+    const double least = limit();
+    for (size_t i = 0; i < mask.values.size(); ++i) mask.values[i] = double(best.values[i]) > least;
     return mask;
   }
   for (size_t k = 1; k < planes.size(); ++k) {

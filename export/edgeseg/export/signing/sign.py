@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def attach(path: Path, statement: Path, signature: Path) -> Signature:
 
 
 def _add(path: Path, signature: Signature) -> None:
-    """Write the bundle anew with one entry more; what was signed stays byte for byte."""
+    """Write the bundle anew with one entry more; what was signed stays byte for byte, and so do the file's rights."""
+    path = path.resolve()  # of a link what it leads to, not the link
     with Bundle.open(path, ANY) as bundle:
         contents = {name: bundle.read(name) for name in bundle.names} | {
             signature.statement.entry: signature.to_bytes()
@@ -92,6 +94,7 @@ def _add(path: Path, signature: Signature) -> None:
         with temporary.open("wb") as file:
             file.writelines(chunks({name: contents[name] for name in order}))
         Bundle.open(temporary, ANY).close()
+        shutil.copymode(path, temporary)
 
 
 def _read(path: Path) -> bytes:

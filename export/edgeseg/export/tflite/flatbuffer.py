@@ -14,6 +14,7 @@ OUTPUT = "scores"
 _IDENTIFIER = b"TFL3"
 # By operator: which inputs are the activation, the kernel and the bias, and the kernel's axis of output channels.
 KERNELS = {"CONV_2D": (0, 1, 2, 0), "DEPTHWISE_CONV_2D": (0, 1, 2, 3), "TRANSPOSE_CONV": (2, 1, 3, 0)}
+_OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 _FLOAT = schema.TensorType.FLOAT32
 
 
@@ -71,8 +72,7 @@ def operator_name(model: Any, operator: Any) -> str:
     """Name of an operator, such as `CONV_2D`."""
     code = model.operatorCodes[operator.opcodeIndex]
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    names: dict[int, str] = {value: name for name, value in vars(schema.BuiltinOperator).items()}
-    return names[number]
+    return _OPERATORS[number]
 
 
 def tensor_name(graph: Any, index: int) -> str:

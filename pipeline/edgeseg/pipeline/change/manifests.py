@@ -9,16 +9,17 @@ from typing import Any
 from edgeseg.runtime.spec.manifest import Manifest
 
 ADDED, REMOVED = "added", "removed"
+AREAS = ("bundle", "recipe", "input", "thresholds", "data", "weights", "variants")
 
-# Values of a manifest that stand for themselves, by the area they are told under. Its format and identity are not
-# among them: they differ between any two.
+# Values of a manifest that stand for themselves, by the area they are told under; the other areas are lists. Its format
+# and identity are not among them: they differ between any two.
 _AREAS = {
     "bundle": ("name", "bundle_version", "intended_use", "edgeseg_version", "git_commit"),
     "recipe": ("recipe_sha256",),
     "input": ("input", "classes"),
     "thresholds": ("decision",),
 }
-_FIGURES = ("dice_mean", "region_recall", "false_regions_per_negative_frame", "n_images")
+_FIGURES = ("dice_mean", "dice", "region_recall", "false_regions_per_negative_frame", "n_images")
 
 
 @dataclass(frozen=True)

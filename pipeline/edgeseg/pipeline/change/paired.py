@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.runtime.data.dataset import Sample
+from edgeseg.runtime.data.dataset import Sample, content_hash
 from edgeseg.runtime.decision import decide
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.png import PackedMasks, UInt8
@@ -93,10 +93,11 @@ def paired_differences(old: Path, new: Path, order: Pairing, progress: Progress 
         progress: Called with (done, total) after every image of either.
 
     Returns:
-        `data split split_reason notes not_checked n_images n_groups`; `old` and `new` with `variant engine accuracy
-        warnings` (images it was trained on among them); `dice_drop` and `region_recall_drop` from old to new, positive
-        where the new one is lower, as `drops.dice_drop` gives them; `n_decisions_flipped`, `n_masks_flipped` and
-        `flipped`: every image with another decision or mask, decisions first, then by the share that changed.
+        `data content_sha256 split split_reason notes not_checked n_images n_groups`; `old` and `new` with `variant
+        engine accuracy warnings` (images it was trained on among them) and `made_of_this_data`; `dice_drop` and
+        `region_recall_drop` from old to new, positive where the new one is lower, as `drops.dice_drop` gives them;
+        `n_decisions_flipped`, `n_masks_flipped` and `flipped`: every image with another decision or mask, decisions
+        first, then by the share that changed.
 
     Raises:
         ConfigError: If the two have other classes, or there is no such split.
@@ -116,18 +117,19 @@ def paired_differences(old: Path, new: Path, order: Pairing, progress: Progress 
     for path, one in zip((old, new), opened, strict=True):
         samples = [sample for sample in one.data.samples if sample.stem in stems]
         sides.append(_run(path, one, samples, order, progress))
-    flips = _flips(*sides)
+    flips, content = _flips(*sides), content_hash(opened[1].data)
     first = sides[0].scores
     return {
         "data": opened[1].data.name,
+        "content_sha256": content,
         "split": chosen.split,
         "split_reason": chosen.reason,
         "notes": list(dict.fromkeys(note for one in opened for note in one.notes)),
         "not_checked": list(dict.fromkeys(note for one in opened for note in one.not_checked)),
         "n_images": len(first),
         "n_groups": len({score.group for score in first}),
-        "old": sides[0].about,
-        "new": sides[1].about,
+        "old": sides[0].about | {"made_of_this_data": _names(abouts[0], content)},
+        "new": sides[1].about | {"made_of_this_data": _names(abouts[1], content)},
         "dice_drop": dice_drop(first, sides[1].scores, None),
         "region_recall_drop": recall_drop(first, sides[1].scores, None),
         "n_decisions_flipped": sum(one.decided_otherwise for one in flips),
@@ -139,6 +141,10 @@ def paired_differences(old: Path, new: Path, order: Pairing, progress: Progress 
 def _about(path: Path) -> About:
     with Bundle.open(path) as bundle:
         return About(bundle.manifest.classes, bundle.manifest.input, bundle.manifest.data)
+
+
+def _names(about: About, content_sha256: str) -> bool:
+    return content_sha256 in {row.get("content_sha256") for row in about.data}
 
 
 def _run(path: Path, opened: Opened, samples: list[Sample], order: Pairing, progress: Progress | None) -> _Side:

@@ -48,6 +48,7 @@ def inspect_text(report: Mapping[str, Any]) -> RenderableType:
     from rich.text import Text
 
     from edgeseg.pipeline.text.shown import simple_table
+    from edgeseg.runtime.text.names import shown
 
     its = report["manifest"]
     facts = {
@@ -67,8 +68,8 @@ def inspect_text(report: Mapping[str, Any]) -> RenderableType:
         for one in its["variants"]
     ]
     return Group(
-        Text(f"{report['bundle']}: {its['name']}, {report['bytes']} bytes", "bold"),
-        *(Text(f"  {name}: {value}") for name, value in facts.items() if value),
+        Text(shown(f"{report['bundle']}: {its['name']}, {report['bytes']} bytes"), "bold"),
+        *(Text(shown(f"  {name}: {value}")) for name, value in facts.items() if value),
         *(Text(f"  signed by: {one} (not checked here, `verify` does)") for one in signed),
         simple_table(("variant", "engine", "precision", "bytes", "SHA-256"), rows, left=3),
     )

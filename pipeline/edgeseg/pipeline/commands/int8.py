@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.compress.calibration.folder import open_folder
 from edgeseg.export.adopt.feeding import Feeding
-from edgeseg.pipeline.int8.examine import Report, Settings, examine_patient
+from edgeseg.pipeline.chain.lock import alone_in
+from edgeseg.pipeline.int8.examine import WORK, Report, Settings, examine_patient
 from edgeseg.pipeline.int8.page import write_page
 from edgeseg.pipeline.int8.patient import Patient
 from edgeseg.pipeline.plan.run import data_of
@@ -81,16 +84,17 @@ def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
         The report and its folder.
 
     Raises:
+        ConfigError: If another doctor is at work in the same folder.
         EdgesegError: If there is nothing to examine, or it cannot be quantised or scored.
     """
     of_file = _names_a_file(order.subject) or _is_step(order.subject)
-    patient, folder, threads = open_file(order) if of_file else _run(order)
-    _check_own(folder)
-    settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
-    with count_progress("trying layers in INT8") as progress:
-        report = examine_patient(patient, folder, settings, progress)
-    write_json(folder / _JSON, report)
-    write_page(report, folder / _PAGE)
+    with (open_file if of_file else _run)(order) as (patient, folder, threads):
+        _check_own(folder)
+        settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
+        with count_progress("trying layers in INT8") as progress:
+            report = examine_patient(patient, folder, settings, progress)
+        write_json(folder / _JSON, report)
+        write_page(report, folder / _PAGE)
     return report, folder
 
 
@@ -112,7 +116,8 @@ def _names_a_file(subject: str) -> bool:
     return path.exists() and kind_of(path).key not in ("text", "json", "empty", "utf16")
 
 
-def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:
+@contextmanager
+def _run(order: DoctorOrder) -> Iterator[tuple[Patient, Path, int]]:
     from edgeseg.pipeline.int8.plan_patient import PlanPatient
 
     if order.calibration is not None:
@@ -123,14 +128,16 @@ def _run(order: DoctorOrder) -> tuple[Patient, Path, int]:
     recipe = load_recipe(find_recipe(order.subject))
     root = order.runs / recipe.name
     data = data_of(recipe, order.data, root)
-    patient = PlanPatient.open(recipe, root, data)
-    return patient, order.out or root, recipe.bench.threads
+    folder = order.out or root
+    with alone_in(folder / WORK):
+        yield PlanPatient.open(recipe, root, data), folder, recipe.bench.threads
 
 
-def open_file(order: DoctorOrder) -> tuple[Patient, Path, int]:
+@contextmanager
+def open_file(order: DoctorOrder) -> Iterator[tuple[Patient, Path, int]]:
     """A foreign file, or the ONNX file of a step's folder.
 
-    Returns:
+    Yields:
         The patient, the folder of its report, and threads.
 
     Raises:
@@ -152,11 +159,12 @@ def open_file(order: DoctorOrder) -> tuple[Patient, Path, int]:
     folder = order.out or order.runs / (name or path.stem)
     data = open_dataset(order.data, split_file=folder / "split.csv")
     own = None if order.calibration is None else open_folder(order.calibration, data, "--calibration")
-    patient = OnnxPatient(path, data, feeding, folder / "int8_doctor", own, order.output)
-    if name:
-        _check_classes(patient, path.parent)
-        patient.name, patient.as_step = name, True
-    return patient, folder, default_threads()
+    with alone_in(folder / WORK):
+        patient = OnnxPatient(path, data, feeding, folder / WORK, own, order.output)
+        if name:
+            _check_classes(patient, path.parent)
+            patient.name, patient.as_step = name, True
+        yield patient, folder, default_threads()
 
 
 def _is_step(subject: str) -> bool:

@@ -27,6 +27,10 @@ def pack(
     out: Annotated[Path, typer.Option(help="The .edgeseg file to write.", metavar="FILE")],
     intended_use: Annotated[str, typer.Option(help="What it is for, and what not.", metavar="TEXT")] = "not stated",
     bundle_version: Annotated[str, typer.Option(help="Version by which devices may refuse older ones.")] = "1",
+    replaces: Annotated[
+        Path | None,
+        typer.Option(help="The bundle in use that this one is to replace; it will name it.", metavar="FILE"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score model files and pack them into a bundle with golden masks; what the chain makes is packed by `run`."""
@@ -38,24 +42,32 @@ def pack(
         from edgeseg.runtime.data.dataset import open_dataset
 
         check_out(out)
+        previous = None if replaces is None else identity_of(replaces)
         opened = open_dataset(data)
         sources = variants(folders, opened)
         first = sources[0].spec
         # Nobody says what the network was trained on: the data are those of the scores, whatever their pixels' size.
         scored_on = data_summary(opened) | {"used_for": "scores", "pixel_mm": None}
-        info = packing.BundleInfo(
-            out.stem, bundle_version, intended_use, input=first.input, decision=first.decision, data=(scored_on,)
-        )
+        about = out.stem, bundle_version, intended_use, first.input, first.decision, (scored_on,)
+        info = packing.BundleInfo(*about, previous_bundle=previous)
         manifest = packing.pack(out, info, sources, golden_frames(opened, 0))
         report = {
-            "bundle": str(out),
-            "bundle_id": manifest.bundle_id,
+            **{"bundle": str(out), "bundle_id": manifest.bundle_id},
             "variants": [
                 {"name": one.name, "bytes": one.bytes, "backend": one.spec.backend, "accuracy": dict(one.accuracy)}
                 for one in manifest.variants
             ],
         }
         show(report, pack_text(report), as_json=as_json)
+
+
+def identity_of(bundle: Path) -> str:
+    """What a bundle is called; nothing of it is run."""
+    from edgeseg.runtime.opening.bundle import Bundle
+    from edgeseg.runtime.trust.policy import ANY
+
+    with Bundle.open(bundle, ANY) as opened:
+        return opened.manifest.bundle_id
 
 
 def check_out(out: Path) -> None:

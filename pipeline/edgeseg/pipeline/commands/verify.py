@@ -56,11 +56,13 @@ def verify_text(report: Mapping[str, Any]) -> RenderableType:
     from rich.text import Text
 
     from edgeseg.pipeline.text.shown import simple_table
+    from edgeseg.runtime.text.names import shown
 
     rows = [(one["name"], one["status"], one["engine"], _worst(one), one["reason"]) for one in report["variants"]]
     verdict = Text("ok", "bold green") if report["ok"] else Text("NOT OK", "bold red")
     return Group(
-        Text.assemble(f"{report['bundle']} ({report['name']} {report['bundle_version']}): ", verdict),
+        # On one line: a name with line ends in it could say what only a check may say.
+        Text.assemble(shown(f"{report['bundle']} ({report['name']} {report['bundle_version']}): "), verdict),
         *(Text(f"  damaged: {one}", "red") for one in report["damaged"]),
         *(Text(f"  refused: {one}", "red") for one in report["refused"]),
         *(Text(f"  checked: {one}") for one in report["checked"]),

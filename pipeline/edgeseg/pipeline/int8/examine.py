@@ -28,6 +28,7 @@ from edgeseg.runtime.score.intervals import paired_bootstrap
 from edgeseg.runtime.score.metrics import summarize
 
 SCHEMA_VERSION = 1
+WORK = "int8_doctor"  # folder beside the report, for candidates and their scores; one doctor at a time is in it
 
 Report = dict[str, Any]
 Racer = Callable[..., Race]
@@ -78,7 +79,7 @@ def examine_patient(
     Raises:
         EdgesegError: If the network cannot be quantised, run or scored.
     """
-    start, work = time.monotonic(), folder / "int8_doctor"
+    start, work = time.monotonic(), folder / WORK
     work.mkdir(parents=True, exist_ok=True)
     scored = ScoredPatient(patient, work, settings.images)
     found = examine(scored, settings.max_drop, progress)

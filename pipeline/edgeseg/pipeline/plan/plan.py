@@ -77,7 +77,7 @@ def plan_steps(
         (*everything, *points, REFERENCE, RANGES, *trained_for(recipe), "bundle"),
         gates | told,
         _STEPS + "report:run_report",
-        version=4,
+        version=5,
         weight=0.5,
     )
     return (*first, bench, ship, *tests, bundle, report)

@@ -265,10 +265,11 @@ def _energy(bench: BenchResult, mine: BenchRow) -> dict[str, Any]:
     found = bench.energy(mine)
     if isinstance(found, str) or bench.power is None:
         return {"energy_reason": found}
-    sensor = bench.power.sensor
     names = ("gross_mj", "net_mj", "power_w", "window_s", "n_readings", "uncertainty_mj")
-    level = sensor.evidence if bench.evidence == "device" else bench.evidence
-    return {"energy": {name: getattr(found, name) for name in names} | {"sensor": sensor.sensor, "evidence": level}}
+    return {
+        "energy": {name: getattr(found, name) for name in names}
+        | {"sensor": bench.power.sensor.sensor, "evidence": bench.energy_evidence}
+    }
 
 
 def _ratio(reference: Any, candidate: Any) -> dict[str, Any] | None:

@@ -31,6 +31,7 @@ from edgeseg.train.config import AugmentConfig, LossConfig
 # It names the run's folder and the bundle: no separators, nothing a terminal acts on, no lone surrogates, no option.
 _NAME = re.compile(r"[^-\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff][^\s/\\.\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
 _LONGEST_NAME_BYTES = 160
+_BUNDLE_ID = re.compile(r".+-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class RecipeIdentity:
     sha256: str
     intended_use: str
     bundle_version: str = "1"
+    previous_bundle: str | None = None
 
 
 # What makes no network, or no step of training, at 0 or below: told here, with its line, not after the data are read.
@@ -116,6 +118,7 @@ class Recipe:
     geometry: Geometry
     intended_use: str = "research; no clinical or safety claim"
     bundle_version: str = "1"
+    previous_bundle: str | None = None
     binary_output: bool = False
     train: TrainSection = field(default_factory=TrainSection)
     teacher: TeacherSection = field(default_factory=TeacherSection)
@@ -135,6 +138,9 @@ class Recipe:
             raise ConfigError(
                 f"name is {self.name!r}; use a short name without slashes, dots and spaces, as it names files"
             )
+        if self.previous_bundle is not None and not _BUNDLE_ID.fullmatch(self.previous_bundle):
+            found = f"previous_bundle is {self.previous_bundle!r}, which is no identity of a bundle"
+            raise ConfigError(f"{found}; copy NAME-0123456789abcdef from what `edgeseg inspect` says of it")
         unknown = [target for target in self.gates.min_speedup if target not in TARGETS]
         if unknown:
             raise ConfigError(f"gates.min_speedup.{unknown[0]} is no target; known are {', '.join(TARGETS)}")
@@ -163,7 +169,10 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """The recipe with every default written out."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        if self.previous_bundle is None:
+            del values["previous_bundle"]  # named only where there is one: other recipes keep the hash they always had
+        return values
 
     def sections(self, *names: str) -> dict[str, Any]:
         """Some of its sections and values, as plain JSON: what a step is handed and keyed by."""
@@ -201,7 +210,7 @@ class Recipe:
     @property
     def identity(self) -> RecipeIdentity:
         """What a bundle and a report say of it."""
-        return RecipeIdentity(self.name, self.sha256(), self.intended_use, self.bundle_version)
+        return RecipeIdentity(self.name, self.sha256(), self.intended_use, self.bundle_version, self.previous_bundle)
 
     def sha256(self) -> str:
         """Identity of the recipe: the hash of its canonical JSON."""

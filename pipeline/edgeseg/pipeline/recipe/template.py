@@ -79,6 +79,7 @@ def recipe_text(name: str, folder: str, about: Description, look: Look, choice: 
 name: {yaml_word(name)}
 intended_use: research; no clinical or safety claim # goes into the bundle
 bundle_version: "1" # so does this; a device's policy may refuse versions below one (docs/bundle.md)
+# previous_bundle: NAME-0123456789abcdef # identity of the bundle in use that this one is to replace
 data:
   name: {yaml_word(found_as or ".")} # the folder, found in EDGESEG_DATA, or named by --data DIR
   seed: 0 # of the split, where meta.csv brings none

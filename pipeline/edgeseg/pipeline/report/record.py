@@ -21,6 +21,7 @@ from edgeseg.benchmarks.report import (
     table,
 )
 from edgeseg.benchmarks.report.markup import Value
+from edgeseg.benchmarks.results.result import EVIDENCE_WORDS, Evidence
 from edgeseg.pipeline.report.duration import duration
 from edgeseg.pipeline.report.fields import (
     Report,
@@ -90,10 +91,20 @@ def _trainings(row: Row) -> str:
     return f"{row['name']}, {len(row['seeds'])} trainings: {'; '.join(by_split)}. The one that is best on val goes on."
 
 
+def evidence_warnings(evidence: Evidence) -> list[dict[str, Any]]:
+    """What a reader has to know of times that are not a device's, as `learned.findings.warnings_of` says it."""
+    if evidence == "device":
+        return []
+    message = f"all times here are {evidence}: {EVIDENCE_WORDS[evidence]}"
+    remedy = "no gate or budget in time is held by them: measure on the device"
+    return [{"kind": "not_a_device", "step": "bench", "message": message, "remedy": remedy}]
+
+
 def measuring_notes(report: Report) -> Markup:
     """On what latency was measured, and what weakens it."""
     bench = report["bench"]
     words = f"frame {bench['frame']}, {bench['threads']} threads, measured {moment(bench['created'])}"
+    words += f", evidence {bench.get('evidence', 'device')}"  # which older reports do not say
     warnings, parts = bench["warnings"], [paragraph(f"Latency: {words}.")]
     if warnings:
         parts.append(

@@ -55,15 +55,12 @@ def search_warnings(search: Record | None, shipped: Record) -> list[dict[str, An
     return [dict(zip(("kind", "step", "message", "remedy"), one, strict=True)) for one in found]
 
 
-def evidence_warnings(bench: BenchResult) -> list[dict[str, Any]]:
-    """What of a measurement is less than a device's times of a whole pipeline, in the words of `search_warnings`."""
+def meter_warnings(bench: BenchResult) -> list[dict[str, Any]]:
+    """What of a measurement is less than it looks beside its evidence, in the words of `search_warnings`."""
     found = []
-    remedy = "measure on the device itself before you believe a time"
-    if bench.evidence != "device":
-        found.append(("evidence", "bench", f"latency and energy are {bench.evidence}: they are no device's", remedy))
-    elif bench.power is not None and bench.power.sensor.evidence != "device":
+    if bench.evidence == "device" and bench.power is not None and bench.power.sensor.evidence != "device":
         words = f"energy is {bench.power.sensor.evidence}, by {bench.power.sensor.sensor}: it is no device's"
-        found.append(("evidence", "bench", words, "name the machine's own meter with --meter"))
+        found.append(("no_meter", "bench", words, "name the machine's own meter with --meter"))
     if bench.pipeline == ENGINE_ONLY:
         words = "latency is of the engine alone: nothing before and after it ran on the phone"
         found.append(("engine_only", "bench", words, "add what pre- and post-processing take in your own program"))

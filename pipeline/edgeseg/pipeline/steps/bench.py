@@ -37,6 +37,7 @@ def run_bench(context: StepContext) -> dict[str, Any]:
     return {
         "frame": sample.stem,
         "frame_shape": list(frame.shape),
+        "evidence": result.evidence,
         "status": {row.name: row.status for row in result.rows},
         "warnings": [dataclasses.asdict(caution) for caution in result.warnings],
     }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL
 from edgeseg.pipeline.plan.results import Choice, Exported, Scored
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.operating_point import OperatingPoint, masks_at, operating_point, points_of
+from edgeseg.runtime.cores import all_threads
 from edgeseg.runtime.opening.step_folder import model_in, read_spec
 from edgeseg.runtime.score.evaluate import evaluate_each
 from edgeseg.runtime.segmenter import Segmenter
@@ -24,7 +23,7 @@ def run_operating_point(context: StepContext) -> OperatingPoint:
         return OperatingPoint("not measured", exported.reason)
     data = open_data(context)
     files = context.folders[f"{source}_onnx"].files
-    with Segmenter.from_file(model_in(files), read_spec(files), len(os.sched_getaffinity(0))) as segmenter:
+    with Segmenter.from_file(model_in(files), read_spec(files), all_threads()) as segmenter:
         rows = evaluate_each(
             masks_at(segmenter),
             data.split("val"),

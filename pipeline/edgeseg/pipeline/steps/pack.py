@@ -48,6 +48,7 @@ def bundle_info(recipe: RecipeIdentity, data: DataSet, spec: ModelSpec) -> Bundl
     return BundleInfo(
         name=recipe.name,
         bundle_version=recipe.bundle_version,
+        previous_bundle=recipe.previous_bundle,
         intended_use=recipe.intended_use,
         input=spec.input,
         decision=spec.decision,
@@ -72,19 +73,25 @@ def _source(context: StepContext, row: Row) -> VariantSource:
         spec=read_spec(files),
         accuracy=row.accuracy | {"test": {**tested, "dice_interval": interval}},
         sha256=row.sha256,
-        measured=measured_of(row, layout),
+        measured=measured_of(row, layout, context.results["bench"]["result"].get("evidence", "device")),
         needs=layout.needs,
     )
 
 
-def measured_of(row: Row, layout: RowLayout) -> tuple[dict[str, Any], ...]:
-    """What a bundle says of a variant by target: of the row's own, and of this machine where it is not timed here."""
+def measured_of(row: Row, layout: RowLayout, evidence: str = "device") -> tuple[dict[str, Any], ...]:
+    """What a bundle says of a variant by target: of the row's own, and of this machine where it is not timed here.
+
+    Args:
+        row: With latency.
+        layout: Of the row.
+        evidence: Of its times. Those of an emulator are left out, for a device chooses its variant by what stands here.
+    """
     measured: dict[str, Any] = {"target": row.target, "status": "ok"}
     if row.target in row.refused_for:
         measured |= {"status": "refused", "reason": row.refused_for[row.target]}
-    elif row.latency_ms and row.evidence != "device":
-        measured |= {"status": "not measured", "reason": f"its times are {row.evidence}"}
-    if row.latency_ms and row.evidence == "device":  # by these times files are chosen on devices
+    if row.latency_ms and evidence != "device":
+        measured["evidence"] = evidence
+    if row.latency_ms and evidence != "emulated":
         measured |= {f"{stage}_p50_ms": one["p50"] for stage, one in row.latency_ms.items() if one is not None}
     if layout.not_timed is None:
         return (measured,)

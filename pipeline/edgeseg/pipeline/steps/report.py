@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ from edgeseg.pipeline.plan.rows import Found, reference_row, with_latency, with_
 from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
-from edgeseg.pipeline.report.search import evidence_warnings, search_warnings
+from edgeseg.pipeline.report.record import evidence_warnings
+from edgeseg.pipeline.report.search import meter_warnings, search_warnings
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import pretrained
 from edgeseg.runtime.data.dataset import DataSet, Sample, read_image
@@ -79,9 +80,11 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "recipe": {"name": recipe["name"], "sha256": context.setting("sha256"), "settings": recipe},
         "data": data_summary(data),
         "pretrained": list(pretrained(records)),
-        "machine": dict(bench.device),
-        "software": dict(bench.software),
-        "warnings": found + search_warnings(search, shipped) + evidence_warnings(bench),
+        **measured_on(bench, records["bench"]["result"] | {"threads": recipe["bench"]["threads"]}),
+        "warnings": found
+        + search_warnings(search, shipped)
+        + evidence_warnings(bench.evidence)
+        + meter_warnings(bench),
         "steps": rows,
         "quantization": records[RANGES]["result"],
         "qat": (records.get(QAT) or {}).get("result"),
@@ -89,7 +92,6 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "search": search,
         "shipped": shipped,
         "chosen": {name: records[name]["result"] for name in CHOICES},
-        "bench": records["bench"]["result"] | _bench(bench, recipe["bench"]["threads"]),
         "bundle": bundle | records["bundle"]["files"].get(bundle.get("file", ""), {}),
         "asked": trained["student_distilled"].get("asked"),
         "histories": histories,
@@ -99,8 +101,15 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
     }
 
 
-def _bench(bench: BenchResult, threads: int) -> dict[str, Any]:
-    return {"threads": threads, "created": bench.created, "evidence": bench.evidence, "pipeline": bench.pipeline}
+def measured_on(bench: BenchResult, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Where and how the times were measured, wherever the report is made: a run's folder may have been moved.
+
+    Args:
+        bench: The measurement.
+        result: Of its step.
+    """
+    told = {"created": bench.created, "evidence": bench.evidence, "pipeline": bench.pipeline}
+    return {"machine": dict(bench.device), "software": dict(bench.software), "bench": dict(result) | told}
 
 
 def _search(context: StepContext) -> dict[str, Any] | None:

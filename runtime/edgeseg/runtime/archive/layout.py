@@ -18,13 +18,13 @@ from edgeseg.runtime.errors import BundleError
 ENTRY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 LOCAL = struct.Struct("<4s5H3L2H")
 LOCAL_SIGN, DIRECTORY_SIGN = b"PK\x03\x04", b"PK\x01\x02"
+MOST_BYTES, MOST_ENTRIES = 0xFFFF_FFFE, 0xFFFE  # of an archive; one more would mean ZIP64
 
 _DIRECTORY = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _VERSION, _UNIX = 20, 3 << 8
 _TIME, _DATE = 0, 1 << 5 | 1  # 1980-01-01, the first day a zip can name
 _MODE = 0o644 << 16
-_MOST_BYTES, _MOST_ENTRIES = 0xFFFF_FFFE, 0xFFFE  # one more would mean ZIP64
 
 
 class Entry(NamedTuple):
@@ -83,6 +83,6 @@ def _check(entries: Sequence[Entry]) -> None:
         if not ENTRY_NAME.fullmatch(entry.name):
             raise BundleError(f"{entry.name!r} cannot be an entry of a bundle: letters, digits, '.', '_', '-' and '/'.")
     size = sum(LOCAL.size + _DIRECTORY.size + 2 * len(entry.name) + entry.size for entry in entries)
-    if size > _MOST_BYTES or len(entries) > _MOST_ENTRIES:
+    if size > MOST_BYTES or len(entries) > MOST_ENTRIES:
         found = f"{len(entries)} entries of {size} bytes"
-        raise BundleError(f"{found} are too many for one bundle ({_MOST_BYTES} bytes at most). Pack fewer variants.")
+        raise BundleError(f"{found} are too many for one bundle ({MOST_BYTES} bytes at most). Pack fewer variants.")

@@ -11,6 +11,8 @@ from edgeseg.runtime.archive.layout import (
     ENTRY_NAME,
     LOCAL,
     LOCAL_SIGN,
+    MOST_BYTES,
+    MOST_ENTRIES,
     Entry,
     directory,
     local_header,
@@ -78,6 +80,8 @@ class Archive:
 def _walk(file: BinaryIO) -> tuple[list[Entry], list[int]]:
     """Read all headers; give the entries and where the content of each begins."""
     end = file.seek(0, 2)
+    if end > MOST_BYTES:
+        raise ArchiveError(f"it has {end} bytes, more than {MOST_BYTES}")
     entries: list[Entry] = []
     starts: list[int] = []
     seen: set[str] = set()
@@ -87,6 +91,8 @@ def _walk(file: BinaryIO) -> tuple[list[Entry], list[int]]:
         head = file.read(LOCAL.size)
         if head[:4] == DIRECTORY_SIGN and entries:
             break
+        if len(entries) == MOST_ENTRIES:
+            raise ArchiveError(f"it has more than {MOST_ENTRIES} entries")
         entry, header = _entry(file, head, offset)
         offset += len(header)
         if entry.name in seen:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.runtime.cores import default_threads
+from edgeseg.runtime.cores import MOST_THREADS, default_threads
+from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import BackendError, FrameError
+from edgeseg.runtime.files.onnx_header import weights_elsewhere
 from edgeseg.runtime.ownership import Owned
 from edgeseg.runtime.spec.manifest import ModelSpec
-
-_MOST_THREADS = 256  # of thousands an engine needs minutes to start, and then they only wait for one another
 
 
 class Backend(Owned, ABC):
@@ -27,7 +27,8 @@ class Backend(Owned, ABC):
         threads: Threads the engine may use; None takes `default_threads()`.
 
     Raises:
-        BackendError: If the engine refuses the file, or its tensors are not those of the spec.
+        BackendError: If the engine refuses the file, its tensors are not those of the spec, or weights of it are in
+            another file.
 
     Attributes:
         spec: Description of the file.
@@ -38,14 +39,18 @@ class Backend(Owned, ABC):
     engine: str
 
     def __init__(self, model: Path | bytes, spec: ModelSpec, threads: int | None = None) -> None:
-        if threads is not None and not 1 <= threads <= _MOST_THREADS:
-            found = f"threads must be at least 1 and at most {_MOST_THREADS}, found {threads}"
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            found = f"threads must be at least 1 and at most {MOST_THREADS}, found {threads}"
             raise BackendError(f"{found}. Pass None for the default.")
         super().__init__()
         self.spec = spec
         self.threads = threads or default_threads()
         self._running = False
         content = _read(model)
+        if ".onnx" in ENGINES[spec.backend].suffixes and (outside := weights_elsewhere(content)):
+            # An engine would take them from wherever it is started, whatever stands there.
+            found = f"The model keeps weights in another file ({outside[0]}), which its own hash does not cover"
+            raise BackendError(f"{found}. Save it as one file: onnx.save(onnx.load('model.onnx'), 'one.onnx').")
         try:
             self._open(content)
         except MemoryError as err:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ import numpy as np
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.frame.blank import usual_size
+from edgeseg.runtime.frame.padding import round_up
+from edgeseg.runtime.out_of_memory import available_mib
+from edgeseg.runtime.spec.input_spec import InputSpec
 
 # (module with the class Interpreter, distribution it comes in), the preferred first.
 _INTERPRETERS = (
@@ -28,11 +33,13 @@ class LiteRtBackend(Backend):
         self._shape: tuple[int, ...] | None = None
         try:
             interpreter = interpreter_class(model_content=content, num_threads=self.threads)
+            self._check_tensors(interpreter)
+            _check_memory(interpreter)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as err:
-            raise BackendError(f"{self.engine} refused the model: {condensed(err)}. Export it again.") from err
+            message = condensed(err)
+            raise BackendError(f"{self.engine} refused the model: {message}. {self._remedy(message)}") from err
         self._interpreter: Any = interpreter
-        self._check_tensors()
         self._input_index = interpreter.get_input_details()[0]["index"]
         self._output_index = interpreter.get_output_details()[0]["index"]
         self._shape = tuple(int(size) for size in interpreter.get_input_details()[0]["shape"])
@@ -66,8 +73,14 @@ class LiteRtBackend(Backend):
         interpreter.allocate_tensors()
         self._shape = shape
 
-    def _check_tensors(self) -> None:
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+    def _remedy(self, message: str) -> str:
+        if "newer model" in message or "schema version" in message:
+            package = self.engine.partition(" ")[0]
+            return f"The file is newer than this {package}: run pip install -U {package}, or choose another variant."
+        return "Export it again."
+
+    def _check_tensors(self, interpreter: Any) -> None:
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             found = f"The .tflite file has {len(inputs)} inputs and {len(outputs)} outputs, one of each is needed"
             raise BackendError(f"{found}. Export it with edgeseg.")
@@ -76,6 +89,29 @@ class LiteRtBackend(Backend):
             if dtype != expected:
                 found = f"Tensor {tensor['name']!r} of the .tflite file is {dtype}, its spec says {expected}"
                 raise BackendError(f"{found}. The spec belongs to another file: export both again.")
+        taken, wanted = tuple(int(size) for size in inputs[0]["shape"]), _fixed_shape(self.spec.input)
+        if not self.spec.dynamic and taken != wanted:
+            found = f"The .tflite file takes the shape {taken}, its spec says {wanted}"
+            raise BackendError(f"{found}. The spec belongs to another file: export both again.")
+
+
+def _check_memory(interpreter: Any) -> None:
+    """A few damaged bytes may ask for a tensor of any size: nobody is to be ended by the kernel for that."""
+    sizes = {
+        tensor["name"]: math.prod(int(side) for side in tensor["shape"]) * np.dtype(tensor["dtype"]).itemsize
+        for tensor in interpreter.get_tensor_details()
+    }
+    name = max(sizes, key=sizes.__getitem__, default="")
+    needed_mib, free_mib = sizes.get(name, 0) >> 20, available_mib()
+    if free_mib is not None and needed_mib > free_mib:
+        found = f"Tensor {name!r} of the .tflite file takes {needed_mib} MiB, and {free_mib} MiB are free"
+        raise BackendError(f"{found}. Export it again if it is damaged, or free memory.")
+
+
+def _fixed_shape(spec: InputSpec) -> tuple[int, int, int, int]:
+    """The input (N, H, W, C) of a file of fixed size."""
+    height, width = (round_up(side, spec.stride_px) for side in usual_size(spec))
+    return 1, height, width, spec.channels
 
 
 def import_interpreter() -> tuple[Any, str]:

@@ -18,6 +18,9 @@ _NUMPY_NAMES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(in
 # ONNX Runtime itself looks whether the processor needs it.
 _EXACT = "session.x64quantprecision"
 
+# Otherwise a file that is refused is opened a second time, and that is printed among the user's results.
+_ONCE = {"enable_fallback": 0}
+
 
 def session_options(threads: int) -> ort.SessionOptions:
     """Threads work inside one operator; warnings of the optimiser are not the user's to act on."""
@@ -42,12 +45,12 @@ def open_session(model: bytes | str, options: ort.SessionOptions) -> ort.Inferen
     providers = ["CPUExecutionProvider"]
     options.add_session_config_entry(_EXACT, "1")
     try:
-        return ort.InferenceSession(model, options, providers=providers)
+        return ort.InferenceSession(model, options, providers=providers, **_ONCE)
     except Exception as err:
         if "AddInitializer" not in str(err):  # its words differ between versions, the place where it fails does not
             raise
     options.add_session_config_entry(_EXACT, "0")
-    return ort.InferenceSession(model, options, providers=providers)
+    return ort.InferenceSession(model, options, providers=providers, **_ONCE)
 
 
 class OrtBackend(Backend):

@@ -66,9 +66,8 @@ class _Seen:
     stems_by_hash: dict[str, list[str]] = field(default_factory=dict)
     present: set[tuple[str, int]] = field(default_factory=set)  # (split, class id) that occur in a mask
     unread_splits: set[str] = field(default_factory=set)
-    foreground_files: dict[int, str] = field(
-        default_factory=dict
-    )  # the first mask by the value of class 1, of two classes
+    # With two classes: the first mask by the value that its class 1 has.
+    foreground_files: dict[int, str] = field(default_factory=dict)
 
 
 def check_dataset(root: Path | str, progress: Callable[[int, int], None] | None = None) -> list[Fault]:

@@ -26,6 +26,7 @@ from edgeseg.runtime.data.pairing.same_stem import size_mismatch
 from edgeseg.runtime.data.splits import SPLITS, make_split, read_split, write_split
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import Fault, FaultError
+from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.runtime.spec.input_spec import IntensityWindow
 from edgeseg.runtime.text.names import name_bytes
 from edgeseg.runtime.text.shell import command
@@ -204,7 +205,7 @@ def file_hash(path: Path) -> str:
         DataError: It cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 

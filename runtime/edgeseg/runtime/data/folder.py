@@ -1,6 +1,6 @@
 """What lies in a data-set folder: pairs of files, meta.csv, dataset.yaml, and what is wrong with them by name alone.
 
-No pixel is read here; `datacheck` does that.
+No pixel is read here; `data.check` does that.
 """
 
 from __future__ import annotations

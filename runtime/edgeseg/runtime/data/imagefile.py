@@ -146,9 +146,9 @@ def orientation(path: Path | str) -> int:
 
 
 def _read_bytes(path: Path) -> bytes:
-    if path.is_char_device():  # /dev/zero has no end, and a terminal waits for whoever types
-        raise _refusal(path, "unreadable", "a device, no file", "name an image file or a pipe")
     try:
+        if path.is_char_device():  # /dev/zero has no end, and a terminal waits for whoever types
+            raise _refusal(path, "unreadable", "a device, no file", "name an image file or a pipe")
         data = path.read_bytes()
     except (OSError, MemoryError) as error:
         message = f"cannot be read ({error.strerror if isinstance(error, OSError) else 'out of memory'})"

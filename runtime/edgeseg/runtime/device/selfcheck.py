@@ -41,7 +41,7 @@ def probe_backend(backend: str) -> list[dict[str, Any]]:
 
 def probe_files(backend: str) -> dict[Path, ModelSpec]:
     """The probes that a backend takes by their suffix, whichever engine they were written for."""
-    specs = {name: ModelSpec.from_json(spec) for name, spec in json.loads((FOLDER / "specs.json").read_text()).items()}
+    specs = {name: ModelSpec.from_json(spec) for name, spec in json.loads((FOLDER / "specs.json").read_bytes()).items()}
     suffixes = ENGINES[backend].suffixes
     return {FOLDER / name: replace(spec, backend=backend) for name, spec in specs.items() if name.endswith(suffixes)}
 

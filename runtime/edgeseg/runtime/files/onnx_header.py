@@ -6,6 +6,7 @@ Reference:
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,22 @@ def read_onnx_header(path: Path) -> OnnxHeader | None:
             return _header(file, size)
         except (ValueError, UnicodeDecodeError):
             return None
+
+
+def weights_elsewhere(content: bytes) -> tuple[str, ...]:
+    """Files that hold weights of an ONNX model, by the name it calls them; none where the content is no such model.
+
+    Args:
+        content: Of the model's file.
+    """
+    if b"location" not in content:  # the key under which a file is named: most models are done with here
+        return ()
+    file = io.BytesIO(content)
+    try:
+        graphs = [where for number, where in _fields(file, 0, len(content)) if number == _GRAPH]
+        return tuple(name for graph in graphs if not isinstance(graph, int) for name in _external(file, graph))
+    except (ValueError, UnicodeDecodeError):
+        return ()
 
 
 def _header(file: BinaryIO, size: int) -> OnnxHeader | None:

@@ -18,8 +18,12 @@ def blank_frame(spec: InputSpec, shape: tuple[int, int] | None = None) -> np.nda
         shape: (height, width) of the frames to come [px]; None is the size of the geometry, or 256x256 where it has
             none.
     """
+    channels = () if spec.color == "gray" else (3,)
+    return np.zeros((*(shape or usual_size(spec)), *channels), np.uint8 if spec.window is None else np.uint16)
+
+
+def usual_size(spec: InputSpec) -> tuple[int, int]:
+    """Height and width [px] of the frames that the geometry asks for, or 256x256 where it leaves them open."""
     geometry = spec.geometry
     usual = geometry.tile_px or round_up(_SIDE_PX, spec.stride_px)
-    height, width = shape or (geometry.height_px or usual, geometry.width_px or usual)
-    channels = () if spec.color == "gray" else (3,)
-    return np.zeros((height, width, *channels), np.uint8 if spec.window is None else np.uint16)
+    return geometry.height_px or usual, geometry.width_px or usual

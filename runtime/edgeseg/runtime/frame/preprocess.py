@@ -6,6 +6,7 @@ The training loader, calibration, scoring and the Segmenter all use these functi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import cv2
@@ -30,7 +31,7 @@ _INTERPOLATION: dict[str, int] = {
 
 # Cells a network holds per pixel are not known here. 64 bytes is less than any of ours needs at full size
 # (16 float32 channels), so a refusal is never wrong, and it comes before the kernel kills the process.
-_LEAST_BYTES_PER_PX = 64
+_LEAST_BYTES_PER_PX_NATIVE = 64
 _UNCHECKED_PX = 1 << 24
 
 
@@ -77,6 +78,7 @@ def prepare(frame: np.ndarray, spec: InputSpec, scratch: Scratch | None = None) 
             the machine has.
     """
     scratch = scratch or Scratch()
+    check_room(frame, spec)
     image = as_pixels(frame, spec, scratch)
     height, width = image.shape[:2]
     geometry = spec.geometry
@@ -194,7 +196,7 @@ def _resized(image: np.ndarray, geometry: Geometry, scratch: Scratch) -> np.ndar
 
 def _halved(image: np.ndarray, height_px: int, width_px: int, scratch: Scratch) -> np.ndarray:
     """Halve each side as long as it is at least twice as long as wanted; an odd side to the whole number below."""
-    while True:
+    for level in count():
         height, width = image.shape[:2]
         down, across = (2 if height >= 2 * height_px else 1), (2 if width >= 2 * width_px else 1)
         if down == across == 1:
@@ -203,9 +205,36 @@ def _halved(image: np.ndarray, height_px: int, width_px: int, scratch: Scratch) 
         # one side alone, or an odd one, it is fast at `linear`, which is the mean of two again, or close to it.
         exact = down == across == 2 and height % 2 == width % 2 == 0
         size = (height // down, width // across)
-        out = scratch.array(f"halved to {size}", (*size, *image.shape[2:]), image.dtype)
+        out = scratch.array(f"halved {level}", (*size, *image.shape[2:]), image.dtype)
         kind = cv2.INTER_AREA if exact else cv2.INTER_LINEAR_EXACT
         image = cv2.resize(image, size[::-1], dst=out, interpolation=kind)
+    raise AssertionError("count() has no end")
+
+
+def check_room(frame: object, spec: InputSpec) -> None:
+    """Refuse a large frame for which there is no memory, as one that is mapped from a file may be.
+
+    Args:
+        frame: Anything; what is no frame is left to `check_frame`.
+        spec: The network's input.
+
+    Raises:
+        FrameError: If the mask and what is made of all pixels at once need more than the machine has.
+    """
+    if not isinstance(frame, np.ndarray) or frame.ndim < 2 or frame.shape[0] * frame.shape[1] <= _UNCHECKED_PX:
+        return
+    height, width = frame.shape[:2]
+    channels = frame.shape[2] if frame.ndim == 3 else 1
+    mode, instead = spec.geometry.mode, ""
+    bytes_per_px = 1  # of the mask
+    if mode == "native":
+        bytes_per_px, instead = _LEAST_BYTES_PER_PX_NATIVE, "Use geometry 'tile' or 'resize', or a smaller frame"
+    elif mode == "resize" and (channels != spec.channels or spec.window is not None):
+        bytes_per_px += spec.channels
+    need_mib, free_mib = height * width * bytes_per_px >> 20, available_mib()
+    if free_mib is not None and need_mib > free_mib:
+        found = f"A frame of {width}x{height} px needs at least {need_mib} MiB in one piece, {free_mib} MiB are free"
+        raise FrameError(f"{found}. {instead or 'Use a smaller frame, or parts of it'}.")
 
 
 def check_frame(frame: object, window: IntensityWindow | None = None) -> None:
@@ -216,6 +245,8 @@ def check_frame(frame: object, window: IntensityWindow | None = None) -> None:
     """
     if not isinstance(frame, np.ndarray):
         raise FrameError(f"A frame must be a numpy array, found {type(frame).__name__}. Read image files first.")
+    if type(frame) is not np.ndarray and hasattr(frame, "mask"):  # numpy.ma, which would have to be imported to ask
+        raise FrameError("A frame must be a plain array, found a masked one. Say what is there instead: filled(0).")
     _check_depth(frame.dtype, window)
     channels = frame.shape[2] if frame.ndim == 3 else 1
     if frame.ndim not in (2, 3) or channels not in (1, 3):
@@ -226,8 +257,11 @@ def check_frame(frame: object, window: IntensityWindow | None = None) -> None:
 
 
 def _check_depth(found: np.dtype[Any], window: IntensityWindow | None) -> None:
-    if found == (np.uint8 if window is None else np.uint16):
+    wanted = np.dtype(np.uint8 if window is None else np.uint16)
+    if found == wanted:
         return
+    if found.newbyteorder() == wanted:
+        raise FrameError(f"A frame must be {wanted}, found it in another byte order. Use frame.astype(np.{wanted}).")
     if window is not None:
         expected = f"This model maps 16-bit frames by its window {list(window)}: a frame must be uint16, found {found}"
         raise FrameError(f"{expected}. Hand over the camera's own values, neither scaled nor cast.")
@@ -242,9 +276,3 @@ def _check_native(height: int, width: int, spec: InputSpec) -> None:
     if fixed not in ((None, None), (height, width)):
         found = f"This model takes frames of {fixed[1]}x{fixed[0]} px (width x height), found {width}x{height}"
         raise FrameError(f"{found}. Use a variant with a free size, or geometry 'resize'.")
-    if height * width <= _UNCHECKED_PX:
-        return
-    need_mib, free_mib = height * width * _LEAST_BYTES_PER_PX >> 20, available_mib()
-    if free_mib is not None and need_mib > free_mib:
-        found = f"A frame of {width}x{height} px needs at least {need_mib} MiB in one piece, {free_mib} MiB are free"
-        raise FrameError(f"{found}. Use geometry 'tile' or 'resize', or a smaller frame.")

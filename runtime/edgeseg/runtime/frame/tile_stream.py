@@ -12,7 +12,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from edgeseg.runtime.frame.postprocess import plane_dtype, put_planes, score_cells, strip_mask
-from edgeseg.runtime.frame.preprocess import as_pixels, check_frame, padded_in, plan_tiles_of
+from edgeseg.runtime.frame.preprocess import as_pixels, check_frame, check_room, padded_in, plan_tiles_of
 from edgeseg.runtime.frame.scratch import Scratch
 from edgeseg.runtime.frame.tiling import kept_parts, tiles_per_call
 from edgeseg.runtime.frame.window import REACH
@@ -43,6 +43,7 @@ class TileStream:
     """
 
     def __init__(self, frame: np.ndarray, spec: ModelSpec, infer: Infer, scratch: Scratch) -> None:
+        check_room(frame, spec.input)
         check_frame(frame, spec.input.window)
         self._frame, self._spec, self._infer, self._scratch = frame, spec, infer, scratch
         self._height, self._width = frame.shape[:2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,14 +15,15 @@ from edgeseg.runtime.errors import BundleError, RefusedError, TrustError
 from edgeseg.runtime.spec.fields import nearest
 from edgeseg.runtime.spec.manifest import Manifest, Variant
 from edgeseg.runtime.trust.policy import Policy, device_policy
-from edgeseg.runtime.trust.signature import FOLDER, Signature
+from edgeseg.runtime.trust.signature import FOLDER, LARGEST_BYTES, Signature
 from edgeseg.runtime.trust.verdict import judge
 
 MANIFEST_ENTRY = "manifest.json"
 SUMS_ENTRY = "SHA256SUMS"
+CARD_ENTRY = "MODEL_CARD.md"
 
 _SUMS_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
-_LARGEST_BYTES = 1 << 26  # of the entries that are read before anything is known of them
+_LARGEST_LIST_BYTES = 1 << 26  # of the entries that are read before anything is known of them
 
 
 class Bundle:
@@ -41,8 +43,10 @@ class Bundle:
         listed = self._read_list()
         self.sums = self._read_sums(listed)
         self.sums_sha256 = hashlib.sha256(listed).hexdigest()
-        self.manifest = Manifest.from_bytes(self.read(MANIFEST_ENTRY))
+        said = self.read(MANIFEST_ENTRY)
+        self.manifest = Manifest.from_bytes(said)
         self._check_manifest()
+        self._check_identity(said)
         self.signatures = tuple(self._signature(name) for name in self.names if name.startswith(FOLDER))
 
     @classmethod
@@ -133,8 +137,8 @@ class Bundle:
         for needed in (SUMS_ENTRY, MANIFEST_ENTRY):
             if needed not in self._archive:
                 raise BundleError(f"{self.path}: the entry {needed} is missing, so this is no bundle. {AGAIN}")
-            if self._archive.size(needed) > _LARGEST_BYTES:
-                raise BundleError(f"{self.path}: {needed} is larger than {_LARGEST_BYTES} bytes. {AGAIN}")
+            if self._archive.size(needed) > _LARGEST_LIST_BYTES:
+                raise BundleError(f"{self.path}: {needed} is larger than {_LARGEST_LIST_BYTES} bytes. {AGAIN}")
         return self._read_raw(SUMS_ENTRY)
 
     def _read_sums(self, listed: bytes) -> dict[str, str]:
@@ -153,6 +157,8 @@ class Bundle:
         return sums
 
     def _signature(self, name: str) -> Signature:
+        if self._archive.size(name) > LARGEST_BYTES:
+            raise TrustError(f"{self.path}: {name} is larger than {LARGEST_BYTES} bytes, no signature is. {AGAIN}")
         found = Signature.from_bytes(self._read_raw(name), f"{self.path}: {name}")
         its = found.statement
         if (its.bundle_id, its.sums_sha256, its.entry) != (self.manifest.bundle_id, self.sums_sha256, name):
@@ -167,6 +173,14 @@ class Bundle:
         if verdict.refusals:
             raise RefusedError(f"{self.path}: refused by the policy: {'; '.join(verdict.refusals)}.")
 
+    def _check_identity(self, said: bytes) -> None:
+        its = json.dumps(self.manifest.bundle_id, ensure_ascii=False).encode()
+        blank = said.replace(b'"bundle_id": ' + its, b'"bundle_id": ""', 1)
+        found = identity(self.manifest.name, blank, self.sums)
+        if found != self.manifest.bundle_id:
+            problem = f"it calls itself {self.manifest.bundle_id!r}, but its content is that of {found!r}"
+            raise BundleError(f"{self.path}: {problem}: it was changed after it was packed. {AGAIN}")
+
     def _check_manifest(self) -> None:
         for variant in self.variants:
             if self.sums.get(variant.file) != variant.sha256:
@@ -176,6 +190,18 @@ class Bundle:
             for name in (golden.input, *(expected.mask for expected in golden.expected)):
                 if name not in self.sums:
                     raise BundleError(f"{self.path}: the golden file {name!r} is missing. {AGAIN}")
+
+
+def identity(name: str, manifest: bytes, sums: Mapping[str, str]) -> str:
+    """What a bundle of this content is called, its `bundle_id`.
+
+    Args:
+        name: The bundle's.
+        manifest: Content of its manifest, with an empty `bundle_id`.
+        sums: SHA-256 by entry, in their order. Manifest and model card do not count: they hold the identity.
+    """
+    own = {entry: digest for entry, digest in sums.items() if entry not in (MANIFEST_ENTRY, CARD_ENTRY)}
+    return f"{name}-{hashlib.sha256(manifest + sums_text(own)).hexdigest()[:16]}"
 
 
 def sums_text(sums: Mapping[str, str]) -> bytes:

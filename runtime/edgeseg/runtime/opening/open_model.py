@@ -14,6 +14,8 @@ from edgeseg.runtime.opening.step_folder import open_step
 from edgeseg.runtime.trt.built_engine import find_built
 from edgeseg.runtime.trust.policy import Policy, device_policy
 
+_FASTEST = "fastest"
+
 
 def open_model(path: Path, variant: str | None, threads: int | None, policy: Policy | None) -> tuple[Backend, str]:
     """Return the open backend and what it is called; warns and raises as `Segmenter.open`, which calls it."""
@@ -25,6 +27,10 @@ def open_model(path: Path, variant: str | None, threads: int | None, policy: Pol
             raise BundleError(f"{path} is one model, no bundle: it has no variant {variant!r}. Leave it out.")
         return open_backend(model, spec, threads), path.name
     with Bundle.open(path, asked) as bundle:
+        if variant == _FASTEST and variant not in {one.name for one in bundle.variants}:
+            from edgeseg.runtime.opening.fastest import fastest_variant
+
+            variant = fastest_variant(bundle, threads)
         if variant is None:
             entry, backend = open_best(bundle, threads)
             return backend, entry.name

@@ -92,6 +92,12 @@ def rank(manifest: Manifest) -> list[Variant]:
     return sorted(runnable, key=place)
 
 
+def accepted(manifest: Manifest) -> list[Variant]:
+    """Return those of `rank` that no gate refused for this machine's target; all of them where none is left."""
+    ranked = rank(manifest)
+    return [variant for variant in ranked if _status(variant) == "ok"] or ranked
+
+
 def unfit_reason(variant: Variant) -> str | None:
     """Return why a variant should not be chosen on this machine and what would help, or None if it may."""
     absent = missing(variant.spec.backend)

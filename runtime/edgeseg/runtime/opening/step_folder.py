@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from edgeseg.runtime.engines import MODEL_NAMES
 from edgeseg.runtime.errors import BundleError
+from edgeseg.runtime.spec.fields import read_json_object
 from edgeseg.runtime.spec.model_spec import ModelSpec
-from edgeseg.runtime.text.textfile import read_text
 
 SPEC = "spec.json"
 
@@ -39,10 +38,10 @@ def read_spec(folder: Path) -> ModelSpec:
             "the engine alone with --engine-only"
         )
     try:
-        found = json.loads(read_text(spec))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{spec} cannot be read ({error}): export the step again") from error
-    return ModelSpec.from_json(found, str(spec))
+        content = spec.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{spec} cannot be read ({error.strerror}): export the step again") from error
+    return ModelSpec.from_json(read_json_object(content, str(spec)), str(spec))
 
 
 def open_step(folder: Path) -> tuple[Path, ModelSpec]:

@@ -7,15 +7,18 @@ drawn on and saved again, or another program's, has no seal that fits.
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 
 _WORDS = b"edgeseg "
 _HEX = 16
+_BLOCK = 1 << 20
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
 _PNG_KEY = b"tEXtSoftware\0"
 _PNG_TAIL = 4 + len(_PNG_KEY) + len(_WORDS) + _HEX + 4 + len(_IEND)
@@ -39,11 +42,9 @@ def sealed_png(png: bytes) -> bytes:
 
 def seal_mp4(path: Path) -> None:
     """Append the seal to an MP4 file."""
-    digest = hashlib.sha256()
     with path.open("r+b") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-        file.write(_mp4_tail(digest.hexdigest()))
+        tail = _mp4_tail(_digest(file, file.seek(0, os.SEEK_END)))
+        file.write(tail)
 
 
 def is_own(path: Path) -> bool:
@@ -52,17 +53,29 @@ def is_own(path: Path) -> bool:
         if path.is_symlink() or not path.is_file():
             return False
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _PNG_TAIL))
-            if _WORDS not in file.read():  # nearly all foreign files; they need not be read
-                return False
-            file.seek(0)
-            content = file.read()
+            # The shorter first: the end of a PNG's seal has not the words, so that neither kind is hashed in vain.
+            for size, tail in ((_MP4_TAIL, _mp4_tail), (_PNG_TAIL, _png_tail)):
+                head = file.seek(0, os.SEEK_END) - size
+                if head < 0:
+                    continue
+                file.seek(head)
+                found = file.read()
+                # Nearly all foreign files have no seal at all; they need not be read.
+                if _WORDS in found and found == tail(_digest(file, head)):
+                    return True
     except OSError:
-        return False
-    return any(
-        content[-size:] == tail(hashlib.sha256(content[:-size]).hexdigest())
-        for size, tail in ((_PNG_TAIL, _png_tail), (_MP4_TAIL, _mp4_tail))
-    )
+        pass
+    return False
+
+
+def _digest(file: BinaryIO, size: int) -> str:
+    """SHA-256 of a file's first bytes, which may be a film's: never all of them in memory."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while size > 0 and (block := file.read(min(size, _BLOCK))):
+        digest.update(block)
+        size -= len(block)
+    return digest.hexdigest()
 
 
 def _png_tail(digest: str) -> bytes:

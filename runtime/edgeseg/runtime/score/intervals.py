@@ -16,6 +16,8 @@ from edgeseg.runtime.score.metrics import HIT_IOU
 Verdict = Literal["not worse", "not shown", "worse"]
 Floats = npt.NDArray[np.float64]
 
+_N_RESAMPLES = 2000
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -44,7 +46,11 @@ class Drop:
 
 
 def paired_bootstrap(
-    a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float | None, n_resamples: int = 2000, seed: int = 0
+    a: Sequence[ImageScore],
+    b: Sequence[ImageScore],
+    budget: float | None,
+    n_resamples: int = _N_RESAMPLES,
+    seed: int = 0,
 ) -> Drop:
     """Interval of `dice_mean(a) - dice_mean(b)` on the same images.
 
@@ -71,7 +77,7 @@ def paired_bootstrap(
 def seeded_bootstrap(
     pairs: Sequence[tuple[Sequence[ImageScore], Sequence[ImageScore]]],
     budget: float | None,
-    n_resamples: int = 2000,
+    n_resamples: int = _N_RESAMPLES,
     seed: int = 0,
 ) -> Drop:
     """Interval of the mean drop of Dice over several trainings of both sides, each with a seed of its own.
@@ -102,39 +108,33 @@ def seeded_bootstrap(
     return drop
 
 
-def dice_interval(scores: Sequence[ImageScore], n_resamples: int = 2000, seed: int = 0) -> dict[str, float] | None:
+def dice_interval(scores: Sequence[ImageScore]) -> dict[str, float] | None:
     """95 % interval of `dice_mean` itself, over draws of whole groups as in `paired_bootstrap`.
 
     Args:
         scores: Of a split.
-        n_resamples: Number of draws.
-        seed: Seed of the draws.
 
     Returns:
         `lo95 hi95`; None with fewer than two groups to draw from, or where no Dice can be computed.
     """
-    found = _bootstrap([[list(scores)]], _foreground_counts, _dice_means, None, n_resamples, seed)
+    found = _bootstrap([[list(scores)]], _foreground_counts, _dice_means, None)
     if found is None or found.lo95 is None or found.hi95 is None:
         return None
     return {"lo95": found.lo95, "hi95": found.hi95}
 
 
-def recall_bootstrap(
-    a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float | None, n_resamples: int = 2000, seed: int = 0
-) -> Drop:
+def recall_bootstrap(a: Sequence[ImageScore], b: Sequence[ImageScore], budget: float | None) -> Drop:
     """Interval of `region_recall(a) - region_recall(b)` on the same images, drawn as in `paired_bootstrap`.
 
     Args:
         a: The reference's scores.
         b: The candidate's scores, of the same images in any order.
         budget: Largest drop that is accepted, e.g. 0.01 for one region of a hundred; None where none is set.
-        n_resamples: Number of draws.
-        seed: Seed of the draws.
 
     Raises:
         MeasureError: The two were not scored on the same images and truth, or the truth has no region.
     """
-    drop = _bootstrap([_paired(a, b)], _region_counts, _recall_drops, budget, n_resamples, seed)
+    drop = _bootstrap([_paired(a, b)], _region_counts, _recall_drops, budget)
     if drop is None:
         raise MeasureError("No region in the truth, so none can be found; choose a split that has some")
     return drop
@@ -145,8 +145,8 @@ def _bootstrap(
     count: Callable[[ImageScore], Floats],
     drops: Callable[[Floats], Floats],
     budget: float | None,
-    n_resamples: int,
-    seed: int,
+    n_resamples: int = _N_RESAMPLES,
+    seed: int = 0,
 ) -> Drop | None:
     """The drop of a figure that is made of summed counts; None where there is none on these images.
 

@@ -75,6 +75,9 @@ def open_for(about: About, root: Path, *, classes_by_id: bool = False) -> Opened
     labels = match_labels(data.classes, about.classes, root / "dataset.yaml", by_id=classes_by_id)
     color = _COLORS.get((data.color, about.input.color))
     notes = [labels.note, color and f"dataset.yaml says color {data.color}: {color}"]
+    if data.window and about.input.window and data.window != about.input.window:
+        both = f"dataset.yaml says window {list(data.window)}, the bundle {list(about.input.window)}"
+        notes.append(f"{both}: the bundle's is applied, as on the device")
     pixel_note, pixel_unchecked = _pixel_sizes(data.pixel_mm, about.data)
     return Opened(
         replace(data, samples=tuple(replace(sample, ids=labels.ids) for sample in data.samples)),

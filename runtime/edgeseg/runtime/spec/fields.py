@@ -117,12 +117,17 @@ def read_json_object(data: bytes | str, where: str) -> Mapping[str, Any]:
     """
     try:
         text = decoded(data) if isinstance(data, bytes) else data.removeprefix("\ufeff")
-        value = json.loads(text, object_pairs_hook=_without_twins)
+        value = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_constant)
     except (UnicodeDecodeError, ValueError, RecursionError) as err:
         raise ManifestError(f"{where}: not valid JSON ({err}). Write the file again.") from err
     if not isinstance(value, dict):
         raise ManifestError(f"{where}: expected a JSON object, found {show(value)}. Write the file again.")
     return value
+
+
+def _no_constant(word: str) -> None:
+    """NaN and the infinities are words of Python's, not of JSON."""
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _members(obj: Mapping[str, object], ascii_only: bool) -> list[str]:
 
 
 def _plain(obj: Any) -> object:  # whatever json.dumps does not know
-    return obj.item() if hasattr(obj, "item") else str(obj)
+    return _finite(obj.item()) if hasattr(obj, "item") else str(obj)
 
 
 def _finite(obj: object) -> object:

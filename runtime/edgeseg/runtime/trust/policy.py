@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from edgeseg.runtime.errors import ManifestError, RefusedError, TrustError
 from edgeseg.runtime.spec.fields import Fields, read_json_object, show, text
@@ -27,7 +29,7 @@ POLICY_VARIABLE = "EDGESEG_POLICY"
 POLICY_FILE = Path("/etc/edgeseg/policy.json")
 
 _SCHEMA_VERSION = 1
-_VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
+_VERSION = re.compile(r"\d{1,9}(\.\d{1,9})*", re.ASCII)  # a number of thousands of digits would be no int
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class TrustedKey:
             fields.typed("name", str), key, roles, None if expires is None else _day(expires, f"{where}.expires")
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """The object that `from_json` reads."""
+        told: dict[str, Any] = {"name": self.name, "public_key": self.key.line, "roles": list(self.roles)}
+        return told if self.expires is None else told | {"expires": self.expires.isoformat()}
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -79,6 +86,9 @@ class Policy:
             raise ManifestError("policy: required_roles without require_signature: true would not be asked for.")
         if self.require_signature and not self.keys:
             raise ManifestError("policy.keys is empty, so that no signature could be trusted. Add a public key.")
+        for one in self.keys:
+            if sum(other.key == one.key for other in self.keys) > 1:
+                raise ManifestError(f"policy.keys: {one.name!r} is there twice, by its public_key. Leave one of them.")
         for role in self.required_roles:
             if not any(not key.roles or role in key.roles for key in self.keys):
                 raise ManifestError(f"policy.required_roles: no key may sign as {role!r}. Add one, or the role to one.")
@@ -92,34 +102,59 @@ class Policy:
         """Read a policy file.
 
         Raises:
-            TrustError: If it cannot be read; what should protect a device must not vanish in silence.
+            TrustError: If it cannot be read, or others than its owner may write it; what should protect a device must
+                not vanish in silence.
             ManifestError: If it is not what is documented, or of another version.
         """
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                mode, content = os.fstat(file.fileno()).st_mode, file.read()
         except OSError as err:
             raise TrustError(
                 f"The policy {path} cannot be read ({err.strerror}). Nothing is opened without it."
             ) from err
-        fields = Fields(read_json_object(content, str(path)), str(path), ("schema_version", *cls.__dataclass_fields__))
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            found = f"The policy {path} may be written by others than its owner (mode {stat.S_IMODE(mode):04o})"
+            raise TrustError(f"{found}. Nothing is opened under it. Run: chmod go-w {path}")
+        return cls.from_json(read_json_object(content, str(path)), str(path))
+
+    @classmethod
+    def from_json(cls, value: object, where: str) -> Policy:
+        """Read a decoded JSON object.
+
+        Raises:
+            ManifestError: If it is not what is documented, or of another version.
+            TrustError: If a key is none.
+        """
+        fields = Fields(value, where, ("schema_version", *cls.__dataclass_fields__))
         version = fields.typed("schema_version", int)
         if version != _SCHEMA_VERSION:
-            found = f"{path}: schema_version is {version}, this edgeseg reads {_SCHEMA_VERSION}"
+            found = f"{where}: schema_version is {version}, this edgeseg reads {_SCHEMA_VERSION}"
             raise ManifestError(f"{found}. Install the edgeseg it was written for, or write it again.")
         oldest = fields.raw("min_bundle_version") if fields.has("min_bundle_version") else {}
         if not isinstance(oldest, Mapping):
-            raise ManifestError(f"{path}: min_bundle_version: expected {{name: version}}, found {show(oldest)}.")
+            raise ManifestError(f"{where}: min_bundle_version: expected {{name: version}}, found {show(oldest)}.")
         return cls(
             require_signature=fields.typed("require_signature", bool),
             required_roles=fields.sequence("required_roles", _role) if fields.has("required_roles") else (),
             keys=fields.sequence("keys", TrustedKey.from_json) if fields.has("keys") else (),
-            min_bundle_version={name: text(value, f"{path}: {name}") for name, value in oldest.items()},
+            min_bundle_version={name: text(value, f"{where}: {name}") for name, value in oldest.items()},
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of its file."""
+        return {
+            "schema_version": _SCHEMA_VERSION,
+            "require_signature": self.require_signature,
+            "required_roles": list(self.required_roles),
+            "keys": [key.to_json() for key in self.keys],
+            "min_bundle_version": dict(self.min_bundle_version),
+        }
 
     def trusting(self, files: Sequence[Path]) -> Policy:
         """This policy, but asking for a signature by one of these .pub files; without files as it is."""
-        keys = tuple(TrustedKey(file.name, PublicKey.from_file(file)) for file in files)
-        return replace(self, require_signature=True, keys=keys) if keys else self
+        keys = {key: TrustedKey(file.name, key) for file in files for key in [PublicKey.from_file(file)]}
+        return replace(self, require_signature=True, keys=tuple(keys.values())) if keys else self
 
     def check_folder(self, folder: Path) -> None:
         """Refuse a model outside a bundle where signatures are required; raises RefusedError."""

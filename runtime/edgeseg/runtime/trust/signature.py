@@ -21,6 +21,7 @@ from edgeseg.runtime.errors import TrustError
 from edgeseg.runtime.trust.public_key import PublicKey
 
 FOLDER = "signatures/"
+LARGEST_BYTES = 1 << 16  # of a signature's entry, of which no more is read
 ROLE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 _HEAD = "edgeseg signature 1"

@@ -15,10 +15,10 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.runtime.errors import BackendError, EdgesegError
 
@@ -45,6 +45,7 @@ class Order:
         variant: As for `Segmenter.open`.
         threads: As for `Segmenter.open`.
         memory_mib: See `WorkerConfig`.
+        policy: The object of a policy's file; None takes the one of the device.
     """
 
     parent: int
@@ -56,6 +57,7 @@ class Order:
     variant: str | None
     threads: int | None
     memory_mib: int | None
+    policy: Mapping[str, Any] | None = None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -85,12 +87,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _open(order: Order, line: Line) -> Segmenter | None:
     from edgeseg.runtime.segmenter import Segmenter
+    from edgeseg.runtime.trust.policy import Policy
     from edgeseg.runtime.worker.wire import put_error
 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            segmenter = Segmenter.open(Path(order.model), order.variant, order.threads)
+            policy = None if order.policy is None else Policy.from_json(order.policy, "policy")
+            segmenter = Segmenter.open(Path(order.model), order.variant, order.threads, policy)
         except Exception as error:  # all that an engine may raise: the other end says it
             plain = error if isinstance(error, EdgesegError) else _as_ours(error)
             message = put_error(plain, suspect=False)

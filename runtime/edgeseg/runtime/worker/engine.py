@@ -9,11 +9,12 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgeseg.runtime.errors import BackendError, BundleError, EdgesegError, LateError, WorkerError
+from edgeseg.runtime.opening.step_folder import model_in
 from edgeseg.runtime.result import Result
 from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.runtime.worker.answer import WorkerConfig
@@ -21,6 +22,9 @@ from edgeseg.runtime.worker.child import Order
 from edgeseg.runtime.worker.process import Process, by_descriptor
 from edgeseg.runtime.worker.shared import SharedMemory
 from edgeseg.runtime.worker.wire import Message, take_error, take_result
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.trust.policy import Policy
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_S = 3.0  # a little over what the process gives the frame in hand
@@ -34,6 +38,7 @@ class RestartingEngine:
         variant: As for `Segmenter.open`.
         threads: As for `Segmenter.open`.
         config: How long it is waited for.
+        policy: As for `Segmenter.open`; the process itself obeys it, at each start.
 
     Raises:
         EdgesegError: As `Segmenter.open` does; a WorkerError where the engine crashed or hung twice while opening.
@@ -44,13 +49,17 @@ class RestartingEngine:
         restarts: How often it was started again.
     """
 
-    def __init__(self, path: Path, variant: str | None, threads: int | None, config: WorkerConfig) -> None:
+    def __init__(
+        self, path: Path, variant: str | None, threads: int | None, config: WorkerConfig, policy: Policy | None = None
+    ) -> None:
         self._path, self._config = path, config
         self._file = -1 if path.is_dir() else _opened(path)
+        self._stamp = self._stamped()
         model = str(path.absolute()) if self._file < 0 else by_descriptor(self._file)
         self._frames, self._answers = SharedMemory(), SharedMemory()
+        asked = None if policy is None else policy.to_json()
         fds = (self._frames.descriptor, self._answers.descriptor)
-        self._order = Order(0, -1, *fds, model, str(path), variant, threads, config.memory_mib)
+        self._order = Order(0, -1, *fds, model, str(path), variant, threads, config.memory_mib, asked)
         self._process: Process | None = None
         self._hangs_at_s: float | None = None  # by `monotonic`, where it is at something
         self.restarts = 0
@@ -126,7 +135,14 @@ class RestartingEngine:
                 found = f"{self._path}: opening it failed twice. {again} The file is damaged or hostile, or its engine"
                 raise WorkerError(f"{found} is: try another{less}.") from again
 
+    def _stamped(self) -> tuple[int, int, int]:
+        """What changes when the model's file is written over in place, which leaves it the same open file."""
+        its = model_in(self._path).stat() if self._file < 0 else os.fstat(self._file)
+        return its.st_ino, its.st_size, its.st_mtime_ns
+
     def _start(self) -> None:
+        if self._stamp != self._stamped():
+            raise BundleError(f"{self._path} was written over by another model. Close this worker, and open that one.")
         self._process = Process(self._order)
         self._hangs_at_s = monotonic() + self._config.start_s
 

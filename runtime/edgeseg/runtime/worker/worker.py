@@ -7,7 +7,7 @@ import logging
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from edgeseg.runtime.result import Result
 from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.runtime.worker.answer import Answer, Counts, WorkerConfig
 from edgeseg.runtime.worker.engine import RestartingEngine
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.trust.policy import Policy
 
 __all__ = ["Answer", "Counts", "Worker", "WorkerConfig"]
 
@@ -63,6 +66,7 @@ class Worker(Owned):
         variant: str | None = None,
         threads: int | None = None,
         config: WorkerConfig | None = None,
+        policy: Policy | None = None,
     ) -> Worker:
         """Open a bundle, or a step's folder, in a process of its own, and wait until it is ready.
 
@@ -73,12 +77,13 @@ class Worker(Owned):
             variant: As for `Segmenter.open`; a restart takes the one that was chosen first.
             threads: As for `Segmenter.open`.
             config: Deadline and limits; None takes the defaults.
+            policy: As for `Segmenter.open`; a restart asks for the same. None is this device's, as it is at each start.
 
         Raises:
             EdgesegError: As `Segmenter.open` does; a WorkerError where the engine crashes or hangs while opening.
         """
         config = config or WorkerConfig()
-        return cls(RestartingEngine(Path(path), variant, threads, config), config)
+        return cls(RestartingEngine(Path(path), variant, threads, config, policy), config)
 
     @property
     def spec(self) -> ModelSpec:

@@ -9,7 +9,7 @@ import pytest
 from edgeseg.runtime.data.check import examine
 from edgeseg.runtime.data.described.columns import column_warnings, unused_columns
 
-from ..data_folders import write_folder
+from ...data_folders import write_folder
 
 SPLITS = ("train", "train", "val", "test")
 

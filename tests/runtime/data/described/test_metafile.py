@@ -11,7 +11,7 @@ import pytest
 from edgeseg.runtime.data.dataset import SPLITS, open_dataset
 from edgeseg.runtime.errors import DataError
 
-from ..data_folders import write_folder
+from ...data_folders import write_folder
 
 SPLIT = ("train", "train", "train", "train", "train", "val", "val", "test", "test")
 

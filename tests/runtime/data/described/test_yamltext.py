@@ -10,7 +10,7 @@ from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.data.described.yamltext import YamlError, as_name, plain, read_yaml
 from edgeseg.runtime.errors import DataError
 
-from ..data_folders import write_folder
+from ...data_folders import write_folder
 
 
 @pytest.mark.parametrize(

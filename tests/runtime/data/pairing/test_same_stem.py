@@ -9,8 +9,8 @@ from edgeseg.runtime.data.check import check_dataset
 from edgeseg.runtime.data.dataset import check_sizes, open_dataset, read_image, read_mask
 from edgeseg.runtime.faults import FaultError
 
-from ..container.image_files import coded, jpeg_turned, picture
-from ..data_folders import save, write_folder
+from ...container.image_files import coded, jpeg_turned, picture
+from ...data_folders import save, write_folder
 
 
 def folder(root: Path, orientation: int, image_px: tuple[int, int], mask_px: tuple[int, int]) -> Path:

@@ -12,7 +12,7 @@ from edgeseg.runtime.data.check import examine
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import DataError
 
-from ..data_folders import frame, save, truth, write_folder
+from ...data_folders import frame, save, truth, write_folder
 
 
 def rename(folder: Path, change) -> None:

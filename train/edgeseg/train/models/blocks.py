@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import torch
 import torch.fx
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeseg.runtime.errors import FrameError
-from edgeseg.train.bilinear import double_bilinear
 
 
 def check_size(x: Tensor, stride: int) -> None:
@@ -25,13 +23,6 @@ def check_size(x: Tensor, stride: int) -> None:
         raise FrameError(
             f"input is {height}x{width}, but this network needs multiples of {stride}; pad it to {up[0]}x{up[1]}"
         )
-
-
-def upsample2(x: Tensor, mode: str = "bilinear") -> Tensor:
-    """Double height and width: (N, C, H, W) to (N, C, 2H, 2W), half-pixel centres."""
-    if mode == "nearest":
-        return F.interpolate(x, scale_factor=2.0, mode="nearest")
-    return double_bilinear(x)
 
 
 class ConvBnRelu(nn.Sequential):

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.train.models.blocks import SeparableConv, upsample2
+from edgeseg.train.bilinear import double_bilinear
+from edgeseg.train.models.blocks import SeparableConv
 from edgeseg.train.models.lite_encoder import LiteEncoder, encoder_arch, round_channels
 
 # Channels of the decoder at 1/16, 1/8, 1/4 and 1/2 of the image's size.
@@ -92,7 +93,7 @@ class DecoderBlock(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(N, in, h, w) and the skip (N, s, 2h, 2w) to (N, out, 2h, 2w)."""
-        x = upsample2(self.act(self.bn(self.reduce(x))))
+        x = double_bilinear(self.act(self.bn(self.reduce(x))))
         return self.merge(torch.cat([x, skip], dim=1))
 
 

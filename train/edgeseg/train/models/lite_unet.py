@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgeseg.train.models.blocks import ConvBnRelu, upsample2
+from edgeseg.train.bilinear import double_bilinear
+from edgeseg.train.models.blocks import ConvBnRelu
 from edgeseg.train.models.lite_encoder import PUBLISHED_BN_EPS, LiteEncoder, encoder_arch
 
 DECODER = (192, 96, 64, 48)  # channels at stride 16, 8, 4 and 2
@@ -78,5 +79,5 @@ class LiteUNet(LiteEncoder):
         """
         x, skips = self.encode(x)
         for block in self.decoder:
-            x = block(torch.cat([upsample2(x), skips.pop()], dim=1))
+            x = block(torch.cat([double_bilinear(x), skips.pop()], dim=1))
         return self.head(x)

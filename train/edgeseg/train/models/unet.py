@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgeseg.train.models.blocks import ConvBnRelu, check_size, upsample2
+from edgeseg.train.bilinear import double_bilinear
+from edgeseg.train.models.blocks import ConvBnRelu, check_size
 from edgeseg.train.models.net import SegmentationNet
 
 
@@ -111,7 +112,7 @@ class UNet(SegmentationNet):
         for up, merge in zip(self.up, self.merge, strict=True):
             x = up(x)
             if self.upsampling == "bilinear":
-                x = upsample2(x)
+                x = double_bilinear(x)
             x = merge(torch.cat([skips.pop(), x], dim=1))
         return self.head(x)
 

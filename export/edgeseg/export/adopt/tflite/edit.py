@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Edit:
     """
 
     model: Any
-    _front: list[Any] = field(default_factory=list)
+    _n_front: int = 0
 
     @classmethod
     def of(cls, model: Any) -> Edit:
@@ -84,8 +84,8 @@ class Edit:
 
     def in_front(self, kind: str, inputs: list[int], output: int) -> None:
         """Add an operator before all others, behind those added so before."""
-        self.graph.operators.insert(len(self._front), self._operator(kind, inputs, output))
-        self._front.append(kind)
+        self.graph.operators.insert(self._n_front, self._operator(kind, inputs, output))
+        self._n_front += 1
 
     def behind(self, kind: str, inputs: list[int], output: int) -> None:
         """Add an operator behind all others."""

@@ -61,15 +61,18 @@ class TfliteNetwork:
 
     @property
     def precision(self) -> Precision:
-        """The precision of its kernels."""
+        """The precision of its kernels, and of what they are multiplied with."""
         graph = self.model.subgraphs[0]
-        kinds = set()
+        kinds = set()  # (type of the activation, of the kernel)
         for operator in graph.operators:
             its = flatbuffer.KERNELS.get(flatbuffer.operator_name(self.model, operator))
             if its is not None:
-                kinds.add(graph.tensors[int(operator.inputs[its[1]])].type)
-        if kinds & _INTEGERS:
+                kinds.add(tuple(graph.tensors[int(operator.inputs[slot])].type for slot in its[:2]))
+        activations = {activation for activation, kernel in kinds if kernel in _INTEGERS}
+        if activations & _INTEGERS:
             return "int8"
+        if activations:
+            return "int16x8" if schema.TensorType.INT16 in activations else "dynamic"
         halves = any(tensor.type == schema.TensorType.FLOAT16 for tensor in graph.tensors)
         return "fp16" if halves else "fp32"
 
