@@ -24,7 +24,7 @@ from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.journal import Journal
 from edgeseg.pipeline.search.lab import Lab
-from edgeseg.pipeline.search.networks import Networks, reference_of
+from edgeseg.pipeline.search.networks import Networks, recipe_of, reference_of
 from edgeseg.pipeline.search.rounds import Start
 from edgeseg.pipeline.search.search import search_network
 from edgeseg.pipeline.steps.data import open_data
@@ -120,7 +120,7 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
 
 def _asked(context: StepContext) -> tuple[Recipe, Budget]:
     """What of the recipe a search reads, and its budget."""
-    recipe = context.section("recipe", Recipe)
+    recipe = recipe_of(context)
     assert recipe.budget is not None, "without one the step is left out"
     folder = context.step.places.get("calibration")
     return dataclasses.replace(recipe, quantize=dataclasses.replace(recipe.quantize, folder=folder)), recipe.budget
