@@ -6,6 +6,7 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 error, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,7 @@ from edgeseg.benchmarks.options import (
     Minutes,
     Offline,
     On,
+    Prices,
     Quick,
     Rewarm,
     ScenarioOption,
@@ -53,6 +55,7 @@ from edgeseg.benchmarks.options import (
     settled,
 )
 from edgeseg.benchmarks.progress import shown_progress
+from edgeseg.benchmarks.results.price import Price
 from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.benchmarks.sources import EngineOnly, load_frame, open_source
@@ -130,6 +133,7 @@ def run(
     delegate: Delegates = None,
     quick: Quick = False,
     meter: MeterName = None,
+    price: Prices = None,
     scenario: ScenarioOption = "single-stream",
     minutes: Minutes = 10.0,
     start_below: StartBelow = None,
@@ -148,6 +152,8 @@ def run(
     """
     with errors():
         addresses = [find_address(name) for name in dict.fromkeys(on or ["local"])]
+        if price is not None:
+            addresses = [replace(one, price=Price.parse(price)) for one in addresses]
         output = Output(out, as_json, as_csv, overwrite)
         output.check((*models, frame, against), tuple(one.name for one in addresses))
         race = Race.parse(gate or [], against, models)

@@ -33,6 +33,7 @@ class HarnessConfig:
         quick: Measured for a look alone, which the result says.
         deadline_ms: What a call may take, for counting those that took longer [ms]; `None` does not count.
         idle_s: How long the meter reads the idle machine before and after, and at least 20 readings [s].
+        cold: Begin with a fresh process per subject, for load time, first call and memory.
     """
 
     threads: int = 2
@@ -53,6 +54,7 @@ class HarnessConfig:
     start_below_c: float | None = None
     deadline_ms: float | None = None
     quick: bool = False
+    cold: bool = True
 
     def __post_init__(self) -> None:
         """Refuse values that would measure nothing.

@@ -76,7 +76,8 @@ def measure(
         frame_file = _saved(frame, Path(folder))
         run = _Run(list(subjects), frame_file, config, runner, progress or (lambda _done, _what: None))
         with watching(config.meter, config.idle_s) as watched:
-            run.measure_cold()
+            if config.cold:
+                run.measure_cold()
             if config.scenario == "sustained":
                 run.measure_sustained()
             else:

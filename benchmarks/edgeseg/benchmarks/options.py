@@ -54,6 +54,15 @@ On = Annotated[
     list[str] | None,
     typer.Option(help="Where: local, ssh://user@host, trtexec://user@host, adb://serial or a name of devices.yaml."),
 ]
+Prices = Annotated[
+    str | None,
+    typer.Option(
+        "--price",
+        help="Cost of an inference by this list: hour=0.04,kwh=0.30,currency=EUR (kwh needs --meter). "
+        "Default: the device's in devices.yaml.",
+        metavar="LIST",
+    ),
+]
 Wheel = Annotated[
     Path | None, typer.Option(help="ssh: edgeseg's wheel for the device. Without: the code that runs here.")
 ]

@@ -25,16 +25,22 @@ from edgeseg.pipeline.commands.options import (
     EXITS,
     RUNS,
     Assignments,
+    BenchmarkModel,
     Data,
+    Delegate,
     Images,
     Json,
     Limits,
+    Meter,
     Model,
+    Offline,
+    On,
     Out,
     Recipe,
     Target,
     Threads,
     Variant,
+    Wheel,
 )
 from edgeseg.pipeline.commands.options import invocation as _invocation
 from edgeseg.pipeline.commands.pack import pack
@@ -42,6 +48,7 @@ from edgeseg.pipeline.commands.predict import predict
 from edgeseg.pipeline.commands.prove import prove
 from edgeseg.pipeline.commands.run import Order, carry_out
 from edgeseg.pipeline.commands.sign import keygen, sign
+from edgeseg.pipeline.commands.there import LOCAL, Device
 from edgeseg.pipeline.commands.unpack import unpack
 from edgeseg.pipeline.commands.verify import verify
 from edgeseg.pipeline.text.failures import Stop, reported
@@ -107,12 +114,20 @@ def run(
     assignments: Assignments = None,
     images: Images = True,
     as_json: Json = False,
+    on: On = None,
+    meter: Meter = None,
+    wheel: Wheel = None,
+    offline: Offline = None,
+    benchmark_model: BenchmarkModel = None,
+    delegate: Delegate = "cpu",
 ) -> None:
     """Train, distil, cut to the budget, quantize, export, pack, measure and report, as a recipe says.
 
     Steps whose inputs and settings are unchanged are reused; a run that was stopped goes on where it was.
     """
-    _run(Order(recipe, data, out, only, tuple(assignments or ()), images, as_json, target, budget))
+    device = Device(on or LOCAL, meter, wheel, offline, benchmark_model, delegate)
+    order = Order(recipe, data, out, only, tuple(assignments or ()), images, as_json, target, budget, device=device)
+    _run(order)
 
 
 app.command(

@@ -142,6 +142,9 @@ ENGINES: dict[str, Engine] = {engine.name: engine for engine in _TABLE}
 # Where a run's files are timed and gated: the host is an x86 machine.
 TARGETS: tuple[str, ...] = tuple(f"x86-{engine.short}" for engine in _TABLE if not engine.needs_gpu)
 
+# Where a budget may be held: there too where the run is told of such a device.
+BUDGET_TARGETS: tuple[str, ...] = (*TARGETS, "arm64-litert")
+
 # What the model file of a step's folder is called.
 MODEL_NAMES: tuple[str, ...] = tuple(dict.fromkeys(f"model{suffix}" for engine in _TABLE for suffix in engine.suffixes))
 

@@ -10,14 +10,19 @@ from pathlib import Path
 import pytest
 
 from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.meters.contract import Sensor
+from edgeseg.benchmarks.meters.trace import PowerTrace, Stretch
 from edgeseg.benchmarks.results.result import BenchResult, ModelFile
 from edgeseg.benchmarks.results.result import Row as Timed
 from edgeseg.benchmarks.results.samples import Block, Cold, ProcessRun
+from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.store import StepFolder
+from edgeseg.pipeline.plan.gates import over_budget
 from edgeseg.pipeline.plan.layout import REFERENCE_ROWS, ROWS, score_step
 from edgeseg.pipeline.plan.row import load_rows, save_rows
 from edgeseg.pipeline.plan.rows import Found, reference_row, val_row, with_latency, with_test
 from edgeseg.pipeline.recipe.sections.gates import GateSection
+from edgeseg.pipeline.steps.pack import measured_of
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.opening import selection
 
@@ -133,3 +138,41 @@ def test_the_reference_has_costs_and_no_accuracy(found: Found) -> None:
     failed = reference_row(litert, bench, known)
     assert (failed.status, failed.reason, failed.latency_ms) == ("failed", "too large", None)
     assert failed.latency_reason == "reference_tflite was not measured"
+
+
+def test_what_another_machine_took_is_its_own_and_no_more_than_it_says(found: Found) -> None:
+    row = dataclasses.replace(val_row(ALONE, found), refused_for={"x86-ort": "it has learned nothing"})
+    device = {"arch": "aarch64"}
+    bench = dataclasses.replace(_bench(student_alone_onnx=3.0), device=device, evidence="emulated")
+    there = with_latency(row, ALONE, bench, found)
+    assert (there.target, there.evidence) == ("arm64-ort", "emulated") and list(there.refused_for) == ["arm64-ort"]
+    (measured,) = measured_of(dataclasses.replace(there, refused_for={}), ALONE, there.evidence)
+    assert measured == {"target": "arm64-ort", "status": "ok", "evidence": "emulated"}
+    (measured,) = measured_of(with_latency(row, ALONE, dataclasses.replace(bench, evidence="device"), found), ALONE)
+    assert measured["total_p50_ms"] == pytest.approx(3.0) and measured["status"] == "refused"
+
+
+def test_energy_of_a_recording_is_held_against_the_budget_and_says_what_it_is(found: Found) -> None:
+    """4 W, while three calls of 1 s each were timed in each of four blocks."""
+    second = 1_000_000_000
+    block = Block(0, (0,) * 3, (second,) * 3, (0,) * 3, 3 * second)
+    runs = tuple(ProcessRun(1, 0.1, True, 0, "0" * 64, (block,), 3 * k * second) for k in range(1, 5))
+    plain = _bench(student_alone_onnx=1000.0)
+    ticks = tuple(range(0, 24 * second, second // 5))
+    sensor = Sensor("replay", "recording p.csv", ("all",), "all", "power_w", 5.0, None, "none", evidence="replayed")
+    trace = PowerTrace(
+        sensor, ticks, (4.0,) * len(ticks), 0, None, Stretch(0, second), Stretch(22 * second, 23 * second)
+    )
+    rows = (dataclasses.replace(plain.rows[0], processes=runs),)
+    for level, told in (("device", "replayed"), ("emulated", "emulated")):
+        bench = dataclasses.replace(plain, rows=rows, power=trace, evidence=level)
+        row = with_latency(val_row(ALONE, found), ALONE, bench, found)
+        assert row.energy is not None and row.energy["gross_mj"] == pytest.approx(4000.0)
+        assert row.energy["evidence"] == told
+    assert over_budget(Budget("x86-ort", energy_mj=5000), row) == ()
+    assert over_budget(Budget("x86-ort", energy_mj=3000), row) == ("energy_mj is 4000, the budget allows 3000",)
+    silent = with_latency(val_row(ALONE, found), ALONE, plain, found)
+    assert silent.energy is None and silent.energy_reason == "no power meter was named"
+    assert over_budget(Budget("x86-ort", energy_mj=3000), silent) == (
+        "energy_mj is not measured, the budget allows 3000",
+    )

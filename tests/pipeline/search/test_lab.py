@@ -87,6 +87,24 @@ def test_no_more_is_measured_than_the_budget_asks_for(
     assert counted.aims.get("macs") == counted.ceilings.get("macs")  # what is counted has no noise
 
 
+def test_a_meter_that_was_silent_is_asked_again(lab: Lab, model: Any, tmp_path: Path) -> None:
+    class Metered(FakeProbe):
+        def measure(self, model: Any) -> Any:
+            return replace(super().measure(model), energy_mj=4.0, reason=None)
+
+    budget = Budget("x86-ort", energy_mj=5)
+    metered = fake_lab(tmp_path / "metered", lab.recipe, lab.data_root, budget, FakeProbe((64, 64)), model)
+    for n in (1, 2):
+        assert metered.measure(model)["energy_mj"] is None and metered.probe.measured == n  # type: ignore[attr-defined]
+    metered.probe = probe = Metered((64, 64))
+    assert metered.measure(model) == metered.measure(model) and probe.measured == 1
+    metered.sensor = {"meter": "another"}  # whose numbers are its own
+    figures = metered.measure(model)
+    assert figures["energy_mj"] == 4.0 and probe.measured == 2
+    metered.learn(model.arch, figures)
+    assert metered.predictor.predict(model.arch)["energy_mj"] == pytest.approx(4.0, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("section", "ways"),
     [

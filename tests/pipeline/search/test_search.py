@@ -132,6 +132,9 @@ def test_the_report_tells_it(searched: Any) -> None:
     shown = str(search_section(record))
     for words in (record["sentence"], "Pareto front", "random_largest", "Median error", "Trainings of the search"):
         assert words.replace("'", "&#39;") in shown or words in shown
+    recording = {"sensor": "recording p.csv", "covers": "what it says", "evidence": "replayed"}
+    for level, words in (("device", "p.csv (what it says), replayed"), ("emulated", "Times are emulated")):
+        assert words in str(search_section(record | {"evidence": level, "sensor": recording}))
     record["prediction"]["n_disturbed"] = 2
     over = {"step": "onnx_int8", "over_budget": ["bytes is 1100, the budget allows 1000"]}
     kinds = {one["kind"]: one for one in search_warnings(record, over)}

@@ -88,7 +88,8 @@ def test_the_machine_is_the_one_that_was_measured_on() -> None:
     bench = BenchResult("2026-11-28T10:00:00+00:00", "emulated", None, None, board, versions, {}, {}, 1.0, ())
     found = measured_on(bench, {"frame": "0004", "threads": 2})
     assert found["machine"] == board and found["software"] == versions
-    assert found["bench"] == {"frame": "0004", "threads": 2, "created": bench.created, "evidence": "emulated"}
+    told = {"created": bench.created, "evidence": "emulated", "pipeline": "engine only"}
+    assert found["bench"] == {"frame": "0004", "threads": 2} | told
 
 
 def test_times_of_an_emulator_are_warned_of() -> None:

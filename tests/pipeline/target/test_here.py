@@ -10,9 +10,10 @@ import torch
 
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.chain import no_progress
+from edgeseg.pipeline.plan.beside import There
 from edgeseg.pipeline.plan.run import make_chain, run_chain
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
-from edgeseg.pipeline.target import local
+from edgeseg.pipeline.target import machine
 from edgeseg.pipeline.target.here import beside_student, local_target, reference_and_student_ms
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.train.models import build_model
@@ -68,8 +69,7 @@ def test_it_is_calibrated_on_the_recipes_own_images(tmp_path: Path, synthetic_da
 
 
 def test_what_is_counted_needs_no_certain_machine(tmp_path: Path, synthetic_data, monkeypatch) -> None:
-    monkeypatch.setattr(local, "target_name", lambda engine: f"arm64-{engine}")
-    monkeypatch.setattr(local, "machine_kind", lambda: "arm64")
+    monkeypatch.setattr(machine, "target_name", lambda engine: f"arm64-{engine}")
     counted = Budget("x86-ort", macs_ratio=0.5)
     assert not local_target(recipe_of(tmp_path), synthetic_data, counted, 16, tmp_path).probe.timed
     with pytest.raises(MeasureError, match="target x86-ort is another machine"):
@@ -79,7 +79,7 @@ def test_what_is_counted_needs_no_certain_machine(tmp_path: Path, synthetic_data
 @pytest.mark.parametrize(
     ("budget", "change", "words"),
     [
-        ("energy_mj: 5", None, "energy_mj cannot be held on x86-ort: energy is not metered on this machine"),
+        ("energy_mj: 5", None, "energy_mj cannot be held here: this machine has no pi5-pmic"),
         ("latency_ms: 5", "geometry={mode: native}", "needs frames of one size; use resize or tile"),
         ("latency_ms: 5", "data.synthetic_images=6", "calibration needs at least 8 images"),
     ],
@@ -88,7 +88,7 @@ def test_what_no_training_can_help_is_refused_before_any(
     tmp_path: Path, budget: str, change: str | None, words: str
 ) -> None:
     settings = [f"budget={{target: x86-ort, {budget}}}", *([change] if change else [])]
-    chain = make_chain(recipe_of(tmp_path, *settings), None, tmp_path)
+    chain = make_chain(recipe_of(tmp_path, *settings), None, tmp_path, there=There(meter="pi5-pmic"))
     with pytest.raises(ConfigError, match=words):
         run_chain(chain, no_progress)
     assert {path.name for path in tmp_path.glob("tiny/steps/*")} == {"reference", "target"}

@@ -14,6 +14,7 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.meters.energy import Energy, energy_of, energy_of_told
 from edgeseg.benchmarks.meters.trace import PowerTrace
+from edgeseg.benchmarks.results.price import Price
 from edgeseg.benchmarks.results.samples import STAGES, Cold, ProcessRun
 from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.stats import Distribution, describe
@@ -137,13 +138,19 @@ class Row:
         return describe(samples) if samples.size else None
 
     def step_values(self) -> dict[str, Any]:
-        """The keys of a report's step row that come from here: `latency_ms` by stage, memory, load, first call."""
-        latency = {}
+        """The keys of a report's step row that come from here: `latency_ms` by stage, memory, load, first call.
+
+        Of another tool's figures the engine's time is the total, as in all that times the engine alone.
+        """
+        latency: dict[str, Any] = {}
         for stage in STAGES:
             found = self.distribution(stage)
             latency[stage] = None if found is None else {"p50": found.p50, "p90": found.p90, "n": found.n}
+        if self.told_ms is not None:
+            engine = {"p50": self.told_ms, "p90": None, "n": sum(one.n or 0 for one in self.told)}
+            latency |= {"infer": engine, "total": engine}
         return {
-            "latency_ms": latency if self.processes else None,
+            "latency_ms": latency if self.processes or self.told_ms is not None else None,
             "peak_memory_mib": self.cold.peak_mib if self.cold else None,
             "load_ms": self.cold.load_ms if self.cold else None,
             "first_inference_ms": self.cold.first_inference_ms if self.cold else None,
@@ -178,6 +185,7 @@ class BenchResult:
         warnings: What weakens the numbers.
         power: Every reading of the power meter, `None` without one.
         no_power: Why there is none.
+        price: What the device costs; None where nobody says.
     """
 
     created: str
@@ -193,6 +201,7 @@ class BenchResult:
     warnings: tuple[Caution, ...] = ()
     power: PowerTrace | None = None
     no_power: str = "no power meter was named"
+    price: Price | None = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -206,6 +215,22 @@ class BenchResult:
         if row.processes:
             return energy_of(row.processes, self.power)
         return energy_of_told(row.told, self.power) if row.told else "nothing was measured"
+
+    def cost(self, row: Row) -> float | str:
+        """What an inference of one of the rows costs, or the reason why that is not told."""
+        if self.price is None:
+            return "no price list was given"
+        found, energy = row.distribution(), self.energy(row)
+        ms = found.p50 if found else row.told_ms
+        return self.price.cost(ms, energy if isinstance(energy, str) else energy.gross_mj)
+
+    @property
+    def cost_assumption(self) -> str | None:
+        """What the costs take for granted; None without a price list. Energy that is no device's says so here, too."""
+        if self.price is None:
+            return None
+        weak = self.price.kwh is not None and self.energy_evidence != "device"
+        return f"{self.price.assumption}{f' ({self.energy_evidence}: no energy of this device)' if weak else ''}"
 
     @property
     def energy_evidence(self) -> Evidence:

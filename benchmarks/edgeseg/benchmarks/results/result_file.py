@@ -17,6 +17,7 @@ from edgeseg.benchmarks.engine_only.spec import EngineSpec
 from edgeseg.benchmarks.meters.energy import Energy
 from edgeseg.benchmarks.meters.trace import PowerTrace
 from edgeseg.benchmarks.results.foreign_json import read_json_file, whose
+from edgeseg.benchmarks.results.price import Price
 from edgeseg.benchmarks.results.result import (
     ENGINE_ONLY,
     SCHEMA_VERSION,
@@ -71,6 +72,7 @@ def to_json(result: BenchResult) -> dict[str, Any]:
         "warnings": [asdict(caution) for caution in result.warnings],
         "power": result.power.to_json() if result.power else None,
         "no_power": result.no_power,
+        "price": result.price.to_json() | {"assumption": result.cost_assumption} if result.price else None,
     }
 
 
@@ -108,6 +110,7 @@ def from_json(obj: Any, source: str = "the result") -> BenchResult:
             warnings=tuple(Caution(**caution) for caution in obj["warnings"]),
             power=PowerTrace.from_json(obj["power"]) if obj.get("power") else None,
             no_power=str(obj.get("no_power", BenchResult.no_power)),
+            price=Price.from_json(obj["price"]) if obj.get("price") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError, EdgesegError) as error:
         missing = f"the key {error} is missing" if isinstance(error, KeyError) else f"{error!r}"
@@ -143,10 +146,12 @@ def _input_shape(row: Row, result: BenchResult) -> list[int | str] | None:
 
 
 def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
-    total, cold, energy = row.distribution("total"), row.cold, result.energy(row)
+    total, cold, energy, cost = row.distribution("total"), row.cold, result.energy(row), result.cost(row)
     missing = _NOT_MEASURED | (_NO_PIPELINE if result.frame is None else {})
     if not isinstance(energy, Energy):
         missing |= dict.fromkeys(("energy_mj", "power_w", "energy"), energy)
+    if isinstance(cost, str):
+        missing["cost_per_inference"] = cost
     stages = {stage: found.to_json() if (found := row.distribution(stage)) else None for stage in STAGES}
     return {
         "name": row.name,
@@ -176,6 +181,7 @@ def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
         "energy_mj": energy.gross_mj if isinstance(energy, Energy) else None,
         "power_w": energy.power_w if isinstance(energy, Energy) else None,
         "energy": energy.to_json() | {"evidence": result.energy_evidence} if isinstance(energy, Energy) else None,
+        "cost_per_inference": None if isinstance(cost, str) else cost,
         "null_reasons": missing,
         "accuracy": dict(row.accuracy) if row.accuracy is not None else None,
         "engine_only": row.engine_only.to_json() if row.engine_only else None,

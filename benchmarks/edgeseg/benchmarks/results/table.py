@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeseg.benchmarks.meters.energy import Energy
+from edgeseg.benchmarks.results.costs import cost_remarks, csv_cost, per_million
 from edgeseg.benchmarks.results.result import ENGINE_ONLY, EVIDENCE_WORDS, BenchResult, Row
 
 _ENGINE_ONLY = "engine only: the engine by itself on made-up inputs, nothing before or after it; no pipeline's time"
@@ -48,6 +49,10 @@ _CSV_COLUMNS = [
     "meter",
     "energy_evidence",
     "energy_reason",
+    "cost_per_inference",
+    "cost_currency",
+    "cost_assumption",
+    "cost_reason",
 ]
 
 
@@ -64,6 +69,9 @@ def to_text(result: BenchResult) -> str:
     if _metered(result):
         columns = (*columns, *_ENERGY)
         rows = [(*cells, *_energy_cells(result, row)) for cells, row in zip(rows, result.rows, strict=True)]
+    if result.price is not None:
+        columns = (*columns, f"{result.price.currency or 'cost'}/million")
+        rows = [(*cells, per_million(result, row)) for cells, row in zip(rows, result.rows, strict=True)]
     return "\n".join([*([_ENGINE_ONLY] if alone else []), align(columns, rows), *_remarks(result)])
 
 
@@ -86,7 +94,7 @@ def to_csv(result: BenchResult) -> str:
     writer.writeheader()
     for row in result.rows:
         about = {"pipeline": result.pipeline, "evidence": result.evidence}
-        writer.writerow(_csv_values(row) | about | _csv_energy(result, row))
+        writer.writerow(_csv_values(row) | about | _csv_energy(result, row) | csv_cost(result, row))
     return out.getvalue()
 
 
@@ -143,7 +151,7 @@ def _remarks(result: BenchResult) -> list[str]:
     ]
     fed = [f"{row.name}: fed {row.engine_only.words}" for row in result.rows if row.engine_only and row.processes]
     told = [f"{row.name}: {text}" for row in result.rows for text in _told_remarks(row)]
-    power = [*(_power_remarks(result) if _metered(result) else []), *_scenario_remarks(result)]
+    power = [*(_power_remarks(result) if _metered(result) else []), *cost_remarks(result), *_scenario_remarks(result)]
     scored = [f"{row.name}: {text}" for row in result.rows if (text := _scored(row))]
     parts = [*_evidence(result), *fed, *told, *scored, *power, *reasons, *cautions]
     return ["", *parts] if parts else []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeseg.benchmarks.meters.energy import Energy
+from edgeseg.benchmarks.results.costs import per_million
 from edgeseg.benchmarks.results.result import ENGINE_ONLY, WHOLE_PIPELINE, BenchResult, Evidence, Pipeline, Row
 from edgeseg.benchmarks.results.table import dice_of
 
@@ -65,6 +66,14 @@ def entries_of(results: Sequence[BenchResult]) -> list[Entry]:
             machines[key] = name if counts[name] == 1 else f"{name} ({counts[name]})"
         found += [Entry(machines[key], result, row) for row in result.rows]
     return found
+
+
+def cost_cell(entry: Entry) -> str:
+    """What a million inferences cost, with the currency, or why that is not told."""
+    cost, price = entry.result.cost(entry.row), entry.result.price
+    if isinstance(cost, str) or price is None:
+        return f"none: {cost}"
+    return f"{per_million(entry.result, entry.row)} {price.currency}".rstrip()
 
 
 def front_of(entries: Sequence[Entry]) -> list[Entry]:

@@ -27,7 +27,7 @@ from edgeseg.benchmarks.report import (
 )
 from edgeseg.benchmarks.report.markup import Value
 from edgeseg.benchmarks.results.result import ENGINE_ONLY, BenchResult
-from edgeseg.benchmarks.summary.entries import CLOSE, Entry, best_of, entries_of, front_of
+from edgeseg.benchmarks.summary.entries import CLOSE, Entry, best_of, cost_cell, entries_of, front_of
 
 _COLUMNS: tuple[Column | str, ...] = (
     *("machine", "variant", "evidence", "status"),
@@ -79,7 +79,13 @@ def _verdict(entries: Sequence[Entry]) -> Markup:
 
 
 def _table(entries: Sequence[Entry]) -> Markup:
-    return table(_COLUMNS, [_cells(entry) for entry in entries], "Every row that was asked for, failures included.")
+    caption = "Every row that was asked for, failures included."
+    if not any(entry.result.price for entry in entries):
+        return table(_COLUMNS, [_cells(entry) for entry in entries], caption)
+    rows = [[*_cells(entry), cost_cell(entry)] for entry in entries]
+    said = dict.fromkeys(said for e in entries if (said := e.result.cost_assumption))
+    caption += f" Cost of a million inferences: {'; '.join(said)}."
+    return table((*_COLUMNS, Column("cost", numeric=True, unit="a million")), rows, caption)
 
 
 def _cells(entry: Entry) -> list[Value]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgeseg.benchmarks.results.result import BenchResult
-from edgeseg.benchmarks.summary.entries import Entry, entries_of
+from edgeseg.benchmarks.summary.entries import Entry, cost_cell, entries_of
 
 _COLUMNS = ("machine", "variant", "evidence", "status", "MB", "Dice", "p50 ms", "p90 ms", "mJ", "n")
 _HELP = {
@@ -20,12 +20,18 @@ _HELP = {
 def to_markdown(results: Sequence[BenchResult]) -> str:
     """A table with a line per row, then the reasons of those that have no time and what weakens the others."""
     entries = entries_of(results)
-    lines = [_line(_COLUMNS), _line(["---"] * 4 + ["--:"] * 6), *(_line(_cells(entry)) for entry in entries)]
+    priced = any(result.price for result in results)
+    head = [*_COLUMNS, *(["cost of a million"] if priced else [])]
+    cells = [[*_cells(entry), *([cost_cell(entry)] if priced else [])] for entry in entries]
+    lines = [_line(head), _line(["---"] * 4 + ["--:"] * (len(head) - 4)), *map(_line, cells)]
     reasons = [f"- {e.name}: {e.row.status}: {e.row.reason}" for e in entries if e.row.status != "ok"]
     warnings = [
         f"- {one.subject or 'machine'}: {one.message} ({one.remedy})" for result in results for one in result.warnings
     ]
-    return "\n".join([*lines, *([""] if reasons or warnings else []), *map(_escaped, (*reasons, *warnings))]) + "\n"
+    said = dict.fromkeys(text for result in results if (text := result.cost_assumption))
+    costs = [f"- cost of a million inferences: {text}" for text in said]
+    remarks = [*costs, *reasons, *warnings]
+    return "\n".join([*lines, *([""] if remarks else []), *map(_escaped, remarks)]) + "\n"
 
 
 def to_prometheus(results: Sequence[BenchResult]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from edgeseg.benchmarks.results.price import Price
 from edgeseg.runtime.errors import ConfigError, ManifestError
 from edgeseg.runtime.spec.fields import Fields, nearest
 
@@ -18,7 +19,7 @@ _SSH = re.compile(
     r"(?:(?P<user>[A-Za-z0-9_][\w.-]*)@)?(?P<host>[A-Za-z0-9_][\w.-]*|\[[\w:.%-]+\])(?::(?P<port>\d{1,5}))?"
 )
 _ADB = re.compile(r"[A-Za-z0-9][\w.:-]*")
-_KNOWN = ("url", "python", "venv", "evidence")
+_KNOWN = ("url", "python", "venv", "evidence", "price")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Address:
         python: The device's Python that environments are made with.
         venv: Make an environment of our own there. Without, `python` is used as it is, with all it needs installed.
         evidence: What the user says the numbers are, where they are less than a device's; a board never claims more.
+        price: What the device costs.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Address:
     python: str = "python3"
     venv: bool = True
     evidence: Literal["emulated", "replayed"] | None = None
+    price: Price | None = None
 
 
 def find_address(name: str, folder: Path = Path()) -> Address:
@@ -96,7 +99,7 @@ def _entry(name: str, value: Any, where: str) -> Address:
     try:
         fields = Fields(value, where, _KNOWN)
         address = _from_url(fields.typed("url", str), name, where)
-        evidence = fields.optional("evidence", str)
+        evidence, price = fields.optional("evidence", str), fields.optional("price", dict)
         python, venv = fields.default("python", str, "python3"), fields.default("venv", bool, True)
     except ManifestError as error:
         raise ConfigError(str(error)) from error
@@ -104,7 +107,8 @@ def _entry(name: str, value: Any, where: str) -> Address:
         raise ConfigError(f"{where}: evidence is {evidence!r}: write emulated or replayed, or leave it out")
     if python.startswith("-") or not python:
         raise ConfigError(f"{where}: python is {python!r}: name a program, such as python3.11")
-    return replace(address, python=python, venv=venv, evidence=cast(Any, evidence))
+    listed = Price.from_values(price, f"{where}: price") if price is not None else None
+    return replace(address, python=python, venv=venv, evidence=cast(Any, evidence), price=listed)
 
 
 def _from_url(url: str, name: str, where: str = "--on") -> Address:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.targets import open_target
@@ -70,7 +70,7 @@ def run_on(
 def _run(address: Address, job: Measurement, wishes: Wishes, progress: Progress) -> BenchResult | EdgesegError:
     try:
         with open_target(address, wishes) as target:
-            return target.run(job, progress)
+            return replace(target.run(job, progress), price=address.price)
     except EdgesegError as error:
         return error
     except OSError as error:  # such as a full disk here: what others have measured is not lost for it

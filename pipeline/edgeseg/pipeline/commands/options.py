@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.runtime.engines import TARGETS
+from edgeseg.runtime.engines import BUDGET_TARGETS
 
 EXITS = "Exit codes: 0 ok, 1 error, 2 usage, 3 a gate failed."
 RUNS = Path("runs")
@@ -36,18 +36,44 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of the engine. Default: all cores, at most 4.", metavar="N")
 ]
 Target = Annotated[
-    str | None, typer.Option(help=f"{' or '.join(TARGETS)}. Default: the recipe's budget.target.", metavar="TARGET")
+    str | None,
+    typer.Option(
+        help=f"{', '.join(BUDGET_TARGETS)}. Default: the recipe's budget.target; with --on the device's litert where "
+        "that is another machine.",
+        metavar="TARGET",
+    ),
 ]
 Limits = Annotated[
     str | None,
     typer.Option(
         "--budget",
         help="Any of latency_ms, speedup (against the FP32 reference U-Net), macs, macs_ratio (of the student's), "
-        "bytes, with commas between. "
+        "bytes, energy_mj, with commas between. "
         "Default: the recipe's budget.",
         metavar="LIMITS",
     ),
 ]
+
+
+On = Annotated[
+    str | None,
+    typer.Option(
+        help="Hold the budget there: ssh://user@host, adb://serial or a name of devices.yaml. Default: this machine.",
+        metavar="DEVICE",
+    ),
+]
+Meter = Annotated[
+    str | None,
+    typer.Option(help="What measures energy_mj there, as `bench run --meter` names it. Default: auto.", metavar="NAME"),
+]
+Wheel = Annotated[
+    Path | None, typer.Option(help="ssh: edgeseg's wheel for the device. Default: the code that runs here.")
+]
+Offline = Annotated[
+    Path | None, typer.Option(help="ssh: the device takes wheels from this folder, from no index.", metavar="WHEELS")
+]
+BenchmarkModel = Annotated[Path | None, typer.Option(help="adb: LiteRT's benchmark_model for the phone's processor.")]
+Delegate = Annotated[str, typer.Option(help="adb: cpu, gpu, nnapi or external=/path/on/phone.so.")]
 
 
 @dataclass

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from edgeseg.pipeline.commands.there import Device, find_there
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Order:
         target: Of the budget, or None for the recipe's.
         budget: Such as `latency_ms=2`, or None for the recipe's.
         needs_budget: Whether a run without a budget is not what was meant.
+        device: Where the budget is held.
     """
 
     recipe: str
@@ -34,6 +37,7 @@ class Order:
     target: str | None = None
     budget: str | None = None
     needs_budget: bool = False
+    device: Device = field(default_factory=Device)
 
     @property
     def command(self) -> str:
@@ -41,6 +45,7 @@ class Order:
         words = ["edgeseg", "run", self.recipe]
         words += ["--target", self.target] if self.target else []
         words += ["--budget", self.budget] if self.budget else []
+        words += self.device.words
         words += ["--data", str(self.data)] if self.data is not None else []
         words += [word for assignment in self.assignments for word in ("--set", assignment)]
         return shlex.join(words)
@@ -65,10 +70,18 @@ def carry_out(order: Order) -> bool:
     from edgeseg.pipeline.text.shown import show
 
     recipe = load_recipe(find_recipe(order.recipe), order.assignments)
-    recipe = with_budget(recipe, order.target, order.budget, needed=order.needs_budget)
+    target, there = find_there(order.device, recipe, order.target, order.budget)
+    recipe = with_budget(recipe, target, order.budget, needed=order.needs_budget)
     with chain_progress({step.name: step.weight for step in plan_steps(recipe)}) as progress:
         result = run_recipe(
-            recipe, order.data, order.out, progress, only=order.only, images=order.images, command=order.command
+            recipe,
+            order.data,
+            order.out,
+            progress,
+            only=order.only,
+            images=order.images,
+            command=order.command,
+            there=there,
         )
     show(run_json(result), run_text(result, order.only), as_json=order.as_json)
     return result.gate_failed

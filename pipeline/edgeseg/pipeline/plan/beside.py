@@ -1,4 +1,4 @@
-"""What a chain depends on beside its recipe and its data set: this machine, and files that the recipe names."""
+"""What a chain depends on beside its recipe and its data set: who measures, and files that the recipe names."""
 
 from __future__ import annotations
 
@@ -8,16 +8,38 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class There:
+    """Where the command wants a budget to be held.
+
+    Attributes:
+        machine: What a machine elsewhere has said of itself; None for this one.
+        place: How that one is reached; "" for this one.
+        meter: What measures energy, as `--meter` names it.
+    """
+
+    machine: Mapping[str, Any] | None = None
+    place: str = ""
+    meter: str | None = None
+
+
+@dataclass(frozen=True)
 class Here:
-    """This machine, as a search for a budget in time sees it.
+    """The machine, as a search for a budget in time sees it.
 
     Attributes:
         machine: What times are measured on; None for a budget that is counted.
         layer_times: File of the latency table, which runs share.
+        place: How it is reached where it is another one.
     """
 
     machine: Mapping[str, Any] | None = None
     layer_times: str = ""
+    place: str = ""
+
+    @property
+    def measures_ships(self) -> bool:
+        """Whether what ships is measured otherwise than by this machine's clock alone."""
+        return bool(self.place or (self.machine or {}).get("meter"))
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def over_budget(budget: Budget, row: Row) -> tuple[str, ...]:
         row: With latency.
     """
     total = ((row.latency_ms or {}).get("total") or {}).get("p50")
-    own = {"latency_ms": total, "bytes": row.bytes}
+    own = {"latency_ms": total, "bytes": row.bytes, "energy_mj": (row.energy or {}).get("gross_mj")}
     # Not the ceilings: the milliseconds that a speed-up comes to are those of the minute the reference was timed in.
     over = [str(one) for one in misses({name: limit for name, limit in budget.limits.items() if name in own}, own)]
     asked, found = budget.speedup, row.speedup_vs_reference

@@ -62,7 +62,7 @@ def plan_steps(
     first = [_reference(recipe), *_students(recipe, scale, searched, own), *files]
     exported = [*dict.fromkeys([*(row.file for row in rows), *REFERENCE_FILES.values()])]
     measured = [name for name in exported if name not in {row.file for row in rows if row.not_timed}]
-    bench = Step("bench", tuple(measured), recipe.sections("bench"), _STEPS + "bench:run_bench", weight=15)
+    bench = _bench(recipe, tuple(measured), here)
     decided = (*(score_step(row, "val") for row in rows), *exported, *trainings(), *CHOICES, "bench")
     gates = recipe.sections("gates")
     ship = Step("ship", decided, gates | recipe.sections("budget"), _STEPS + "choose:run_ship", version=4, weight=0.1)
@@ -94,7 +94,7 @@ def _search(recipe: Recipe, own: OwnFiles, here: Here) -> tuple[Step, ...]:
     if recipe.budget is None:
         reason = "the recipe has no budget, such as {target: x86-ort, macs_ratio: 0.65}, so nothing is cut"
         return (Step(CUT, _CUT_FROM, {}, search + "run_student_pruned", left_out=reason),)
-    places = ranges_places(recipe) | {"layer_times": here.layer_times}
+    places = ranges_places(recipe) | {"layer_times": here.layer_times, "on": here.place}
     known = {"folder_sha256": own.calibration_sha256, "machine": here.machine}
     keyed = dataclasses.replace(recipe, student=_by_content(recipe.student))
     asked, searched = (known | {"recipe": one.to_json()} for one in (keyed.of_target(), keyed.of_search()))
@@ -106,6 +106,15 @@ def _search(recipe: Recipe, own: OwnFiles, here: Here) -> tuple[Step, ...]:
     begun = places | _places(recipe.student)
     cut = Step(CUT, before, searched, search + "run_student_pruned", 4, weight=weight, places=begun)
     return (Step("target", compared, asked, search + "run_target", 2, weight=0.2, places=places), cut)
+
+
+def _bench(recipe: Recipe, measured: tuple[str, ...], here: Here) -> Step:
+    """The step that measures what might ship: all of it here, or the budget's engine on the budget's machine."""
+    settings, places = recipe.sections("bench"), {}
+    if here.measures_ships and recipe.budget is not None:
+        settings |= {"machine": here.machine, "target": recipe.budget.target}
+        places = {"on": here.place}
+    return Step("bench", measured, settings, _STEPS + "bench:run_bench", weight=15, places=places)
 
 
 def _reference(recipe: Recipe) -> Step:

@@ -16,6 +16,8 @@ from edgeseg.pipeline.reader import read_config
 from edgeseg.runtime.files.atomic import write_json
 
 _FILE = "rows.json"
+# What rows of runs from before 2026-11-28 do not have.
+_BEFORE_METERS = {"evidence": "device", "energy": None, "energy_reason": None}
 BySplit = dict[str, dict[str, Any] | None]
 
 
@@ -54,6 +56,9 @@ class Row:
         speedup_vs_reference: `speedup.Ratio` to the reference in the same engine.
         speedup_vs_parent: The same against its parent.
         latency_reason: Why there is no latency.
+        evidence: What latency and energy are: `device`, `emulated` or `replayed`.
+        energy: `gross_mj net_mj power_w window_s n_readings sensor evidence`; None where nothing was metered.
+        energy_reason: Why there is no energy.
     """
 
     name: str
@@ -86,6 +91,9 @@ class Row:
     speedup_vs_reference: dict[str, Any] | None = None
     speedup_vs_parent: dict[str, Any] | None = None
     latency_reason: str | None = None
+    evidence: str = "device"
+    energy: dict[str, Any] | None = None
+    energy_reason: str | None = None
 
     def val_dice(self) -> float | None:
         """Mean Dice on val; None where it was not scored, or val and its masks have no foreground."""
@@ -101,4 +109,5 @@ def save_rows(files: Path, rows: Iterable[Row]) -> None:
 def load_rows(files: Path) -> list[Row]:
     """The rows that a step has kept."""
     path = files / _FILE
-    return [read_config(Row, row, f"{path}: row {row.get('name')}", whole=True) for row in json.loads(path.read_text())]
+    rows = [_BEFORE_METERS | row for row in json.loads(path.read_text())]
+    return [read_config(Row, row, f"{path}: row {row.get('name')}", whole=True) for row in rows]

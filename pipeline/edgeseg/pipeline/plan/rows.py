@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result import Row as BenchRow
 from edgeseg.benchmarks.speedup import speedup
 from edgeseg.export.mask_agreement import agreement
 from edgeseg.pipeline.chain.chain import result_of
@@ -31,7 +32,7 @@ from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.plan.seed_folders import seed_folders
 from edgeseg.pipeline.plan.shown import said_of, shown_worse
 from edgeseg.pipeline.recipe.sections.gates import GateSection
-from edgeseg.runtime.opening.selection import wrong_without
+from edgeseg.runtime.opening.selection import architecture, wrong_without
 from edgeseg.runtime.score.drops import dice_drop, seeds_drop
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
@@ -114,13 +115,21 @@ def with_latency(row: Row, layout: RowLayout, bench: BenchResult, found: Found) 
         return dataclasses.replace(row, latency_reason=reason)
     versus_reference = _ratio(measured.get(REFERENCE_FILES[layout.target]), mine)
     versus_parent = _ratio(measured.get(parent_file_of(layout, found.records) or ""), mine)
+    target = _measured_target(layout, bench)
     row = dataclasses.replace(
-        row, **mine.step_values(), speedup_vs_reference=versus_reference, speedup_vs_parent=versus_parent
+        row,
+        **mine.step_values(),
+        **_energy(bench, mine),
+        target=target,
+        refused_for=dict.fromkeys((target,) * len(row.refused_for), next(iter(row.refused_for.values()), "")),
+        evidence=bench.evidence,
+        speedup_vs_reference=versus_reference,
+        speedup_vs_parent=versus_parent,
     )
     if layout.variant is None:
         return row
     ratio = (versus_reference or {}).get("ratio")
-    return dataclasses.replace(row, refused_for=latency_refusals({layout.target: ratio}, found.gates) | row.refused_for)
+    return dataclasses.replace(row, refused_for=latency_refusals({target: ratio}, found.gates) | row.refused_for)
 
 
 def reference_row(layout: RowLayout, bench: BenchResult, found: Found) -> Row:
@@ -245,7 +254,27 @@ def _network_step(layout: RowLayout, records: Records) -> str:
     return layout.name if layout.variant is None else result_of(records, CHOOSE_FINAL, Choice).student
 
 
+def _measured_target(layout: RowLayout, bench: BenchResult) -> str:
+    """The layout's target, of the machine that has measured."""
+    arch = bench.device.get("arch")
+    return layout.target if arch is None else f"{architecture(str(arch))}-{layout.target.partition('-')[2]}"
+
+
+def _energy(bench: BenchResult, mine: BenchRow) -> dict[str, Any]:
+    """Energy of an inference; a recording's, or one beside an emulator's times, says so wherever it goes."""
+    found = bench.energy(mine)
+    if isinstance(found, str) or bench.power is None:
+        return {"energy_reason": found}
+    names = ("gross_mj", "net_mj", "power_w", "window_s", "n_readings", "uncertainty_mj")
+    return {
+        "energy": {name: getattr(found, name) for name in names}
+        | {"sensor": bench.power.sensor.sensor, "evidence": bench.energy_evidence}
+    }
+
+
 def _ratio(reference: Any, candidate: Any) -> dict[str, Any] | None:
     if reference is None or reference is candidate or reference.status != "ok":
+        return None
+    if not (reference.processes and candidate.processes):  # another tool's figures are no samples
         return None
     return speedup(reference.nested_ms(), candidate.nested_ms()).to_json()

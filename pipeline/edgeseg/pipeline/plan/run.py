@@ -15,7 +15,7 @@ from edgeseg.compress.calibration.folder import recipe_folder, unlabelled_folder
 from edgeseg.compress.distill.given.named_file import teacher_sha256
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
-from edgeseg.pipeline.plan.beside import Here, OwnFiles
+from edgeseg.pipeline.plan.beside import Here, OwnFiles, There
 from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
@@ -25,6 +25,8 @@ from edgeseg.pipeline.recipe.start import StartSection
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.engines import engine_of_target, installed_version
 from edgeseg.runtime.files.atomic import replacing
+
+_HERE = There()
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
     only: str | None = None,
     images: bool = True,
     command: str = "",
+    there: There = _HERE,
 ) -> RunResult:
     """Run a recipe's chain, reusing every step that is whole.
 
@@ -81,12 +84,13 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
         only: Stop after this step.
         images: Whether the report shows test images.
         command: What the user typed, printed in the report.
+        there: Where the budget is held.
 
     Raises:
         ConfigError: If another process fills the same folder.
         EdgesegError: From the step that failed; everything done before is kept.
     """
-    chain = make_chain(recipe, data, out, command=command, images=images)
+    chain = make_chain(recipe, data, out, command=command, images=images, there=there)
     with alone_in(chain.root):
         return run_chain(chain, progress, only)
 
@@ -119,12 +123,14 @@ def _open_starts(chain: Chain) -> None:
             StartSection(**start).open(step.places.get("start"))
 
 
-def make_chain(recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True) -> RecipeChain:
+def make_chain(
+    recipe: Recipe, data: Path | None, out: Path, *, command: str = "", images: bool = True, there: There = _HERE
+) -> RecipeChain:
     """The chain of a recipe in its run folder `out`/NAME; see `chain_in`."""
-    return chain_in(out / recipe.name, recipe, data, command=command, images=images)
+    return chain_in(out / recipe.name, recipe, data, command=command, images=images, there=there)
 
 
-def chain_in(
+def chain_in(  # noqa: PLR0913 - as of `run_recipe`
     root: Path,
     recipe: Recipe,
     data: Path | None,
@@ -132,6 +138,7 @@ def chain_in(
     command: str = "",
     images: bool = True,
     shared: Path | None = None,
+    there: There = _HERE,
 ) -> RecipeChain:
     """The chain of a recipe in a folder, with its data found or drawn; nothing is run yet.
 
@@ -141,7 +148,8 @@ def chain_in(
         data: Folder of the data set, or None for the one the recipe names.
         command: What the user typed, printed in the report.
         images: Whether the report shows test images.
-        shared: Where runs keep what is known of this machine; None for the parent of `root`.
+        shared: Where runs keep what is known of machines; None for the parent of `root`.
+        there: Where the budget is held.
 
     Raises:
         EdgesegError: If the data set, or a folder or file that the recipe names, is not there or cannot be used, or
@@ -157,7 +165,7 @@ def chain_in(
         teacher_sha256(opened, recipe.distill.teacher),
     )
     recipe, about = settled(recipe, root), _about(opened)
-    here = Here(_machine(recipe), str((shared or root.parent) / "latency_table.json"))
+    here = Here(_machine(recipe, there), str((shared or root.parent) / "latency_table.json"), there.place)
     steps = plan_steps(recipe, command=command, images=images, own=own, about=about, here=here)
     return RecipeChain(steps, root, opened.root, data_identity(opened), recipe, about)
 
@@ -191,14 +199,17 @@ def _synthetic(recipe: Recipe, root: Path) -> Path:
     return folder
 
 
-def _machine(recipe: Recipe) -> dict[str, Any] | None:
+def _machine(recipe: Recipe, there: There) -> Mapping[str, Any] | None:
     """What a budget in time is measured on, as far as a search there would come out otherwise elsewhere."""
+    if there.machine is not None:
+        return there.machine
     if recipe.budget is None or not recipe.budget.is_timed:
         return None
     device, engine = read_device(), engine_of_target(recipe.budget.target)
     version = None if engine is None else installed_version(engine.name)
     cpu = {"cpu": device.cpu_model or device.arch, "flags": list(device.cpu_flags), "cpus": device.usable_cpus}
-    return cpu | {"engine": version and list(version)}
+    metered = {} if recipe.budget.energy_mj is None else {"meter": there.meter or "auto"}
+    return cpu | {"engine": version and list(version)} | metered
 
 
 def _about(data: DataSet) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import dataclasses
 
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.recipe.recipe import Recipe
-from edgeseg.runtime.engines import TARGETS
+from edgeseg.runtime.engines import BUDGET_TARGETS
 from edgeseg.runtime.errors import ConfigError
 
 
@@ -26,8 +26,9 @@ def with_budget(recipe: Recipe, target: str | None, limits: str | None, *, neede
     if (target, limits) == (None, None) and (stored is not None or not needed):
         return recipe
     place = target or (stored.target if stored is not None else None)
-    if place is None or place not in TARGETS:
-        raise ConfigError(f"--target is {place!r}; use one of {', '.join(TARGETS)}, or set budget.target in the recipe")
+    if place is None or place not in BUDGET_TARGETS:
+        known = ", ".join(BUDGET_TARGETS)
+        raise ConfigError(f"--target is {place!r}; use one of {known}, or set budget.target in the recipe")
     if limits is not None:
         return dataclasses.replace(recipe, budget=Budget.parse(limits, place))
     if stored is None:

@@ -22,7 +22,7 @@ from edgeseg.pipeline.recipe.sections.reference import ReferenceSection
 from edgeseg.pipeline.recipe.sections.student import StudentSection
 from edgeseg.pipeline.recipe.sections.teacher import TeacherSection
 from edgeseg.pipeline.recipe.source import place, read_source
-from edgeseg.runtime.engines import TARGETS
+from edgeseg.runtime.engines import BUDGET_TARGETS, TARGETS
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.hashes import sha256_json
 from edgeseg.runtime.spec.input_spec import Geometry
@@ -144,8 +144,8 @@ class Recipe:
         unknown = [target for target in self.gates.min_speedup if target not in TARGETS]
         if unknown:
             raise ConfigError(f"gates.min_speedup.{unknown[0]} is no target; known are {', '.join(TARGETS)}")
-        if self.budget is not None and self.budget.target not in TARGETS:
-            raise ConfigError(f"budget.target is {self.budget.target!r}; known are {', '.join(TARGETS)}")
+        if self.budget is not None and self.budget.target not in BUDGET_TARGETS:
+            raise ConfigError(f"budget.target is {self.budget.target!r}; known are {', '.join(BUDGET_TARGETS)}")
         for section, names in _ABOVE_ZERO.items():
             for key in names:
                 value = getattr(getattr(self, section), key)

@@ -20,6 +20,7 @@ from edgeseg.benchmarks.report import (
     side_by_side,
     table,
 )
+from edgeseg.benchmarks.results.result import ENGINE_ONLY, BenchResult
 
 Record = Mapping[str, Any]
 Columns = list[Column | str]
@@ -54,6 +55,18 @@ def search_warnings(search: Record | None, shipped: Record) -> list[dict[str, An
     return [dict(zip(("kind", "step", "message", "remedy"), one, strict=True)) for one in found]
 
 
+def meter_warnings(bench: BenchResult) -> list[dict[str, Any]]:
+    """What of a measurement is less than it looks beside its evidence, in the words of `search_warnings`."""
+    found = []
+    if bench.evidence == "device" and bench.power is not None and bench.power.sensor.evidence != "device":
+        words = f"energy is {bench.power.sensor.evidence}, by {bench.power.sensor.sensor}: it is no device's"
+        found.append(("no_meter", "bench", words, "name the machine's own meter with --meter"))
+    if bench.pipeline == ENGINE_ONLY:
+        words = "latency is of the engine alone: nothing before and after it ran on the phone"
+        found.append(("engine_only", "bench", words, "add what pre- and post-processing take in your own program"))
+    return [dict(zip(("kind", "step", "message", "remedy"), one, strict=True)) for one in found]
+
+
 def search_section(search: Record) -> Markup:
     """The panel; what a search for a budget that was missed has not come to is left out."""
     parts = [paragraph(f"{search['sentence']} {search['detail']}"), _budget(search)]
@@ -71,7 +84,18 @@ def _budget(record: Record) -> Markup:
         for name, limit in record["ceilings"].items()
     ]
     columns: Columns = ["limit", Column("allowed", True), Column("student", True), Column("chosen", True)]
-    return table(columns, rows, f"Target: {record['target_identity']}.")
+    return table(columns, rows, f"Target: {record['target_identity']}.{_evidence(record)}")
+
+
+def _evidence(record: Record) -> str:
+    """What is less than a device's, and by what energy was metered; records of before 2026-11-28 do not say."""
+    level, sensor = record.get("evidence", "device"), record.get("sensor")
+    said = "" if level == "device" else f" Times are {level}: they are no device's."
+    if not sensor:
+        return said
+    weak = level if level != "device" else sensor["evidence"]
+    told = "" if weak == "device" else f", {weak}: it is no device's"
+    return f"{said} Energy of one inference, gross, by {sensor['sensor']} ({sensor['covers']}){told}."
 
 
 def _plots(record: Record) -> Markup:
@@ -110,6 +134,8 @@ def _finalists(record: Record) -> Markup:
         Column("latency", True, "ms"),
     ]
     columns += [Column("size", True, "kB"), Column("MACs", True, "M")]
+    metered = "energy_mj" in record["ceilings"]
+    columns += [Column("energy", True, "mJ")] if metered else []
     rows = []
     for one in record["finalists"]:
         cost = one["figures"]
@@ -124,6 +150,7 @@ def _finalists(record: Record) -> Markup:
                 _num(cost.get("latency_ms")),
                 _num(size),
                 _num(cost["macs"] / 1e6),
+                *([_num(cost.get("energy_mj"))] if metered else []),
             ]
         )
     missing = [f"{name}: {reason}" for name, reason in record["missing_baselines"].items()]

@@ -117,7 +117,14 @@ def cost_table(report: Report) -> Markup:
         Column("made in", numeric=True),
     ]
     caption = "Latency of one decoded frame, batch 1; one call after the other. Peak memory is of the whole process."
-    return _tree(report, columns, lambda row: _cost_cells(row, report.get("wall_s")), caption)
+    metered = [row["energy"] for row in report["steps"] if row.get("energy")]
+    if not metered:
+        return _tree(report, columns, lambda row: _cost_cells(row, report.get("wall_s")), caption)
+    columns.append(Column("energy", numeric=True, unit="mJ, gross"))
+    caption += f" Energy of one inference by {metered[0]['sensor']}."
+    return _tree(
+        report, columns, lambda row: [*_cost_cells(row, report.get("wall_s")), _energy(row.get("energy"))], caption
+    )
 
 
 def _tree(report: Report, columns: Sequence[Column | str], cells: Any, caption: Value) -> Markup:
@@ -239,6 +246,12 @@ def _speedup(row: Row, key: str) -> Markup:
     value = dig(row, key)
     ratio, low, high = (short(number(value, key)) for key in ("ratio", "lo95", "hi95"))
     return with_interval(None if ratio is None else f"{ratio} ×", low, high)
+
+
+def _energy(found: Any) -> Value:
+    """Millijoules, and below them that they are no device's, where they are none."""
+    level = dig(found, "evidence")
+    return with_note(short(number(found, "gross_mj")), None if level == "device" else level)
 
 
 def _verdict(drop: Any, row: Row) -> Value:

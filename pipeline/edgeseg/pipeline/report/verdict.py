@@ -146,7 +146,10 @@ def _latency_words(report: Report, row: Row) -> str:
         return ""
     whole = short(number(reference_of(report, row), "latency_ms", "total", "p50"))
     instead = f" instead of the reference's {whole} ms in the same engine" if whole else ""
-    how = f"median of one frame, pre + infer + post, {report['bench']['threads']} threads"
+    bench = report["bench"]
+    level = bench.get("evidence", "device")
+    how = f"median of one frame, {bench.get('pipeline', 'pre + infer + post')}, {bench['threads']} threads"
+    how += "" if level == "device" else f", {level}"
     cpu = report["machine"]["cpu_model"]
     on = f", {cpu}" if cpu else ""
     return f"Time: {own} ms{instead} ({how}{on})."

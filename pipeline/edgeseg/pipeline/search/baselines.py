@@ -27,7 +27,7 @@ from edgeseg.compress.search.narrow import started_arch, started_network
 from edgeseg.compress.search.predictor import Figures
 from edgeseg.pipeline.recipe.sections.student import OUTPUT_STRIDES, StudentSection
 from edgeseg.pipeline.search.cut import apply
-from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words, was_measured
+from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words
 from edgeseg.pipeline.search.rounds import Start, fine_tune
 from edgeseg.pipeline.search.trainings import Effort, Trained, train
 from edgeseg.pipeline.steps.architecture import student_arch
@@ -182,7 +182,8 @@ def largest_fitting(lab: Lab, name: str, archs: Sequence[Arch]) -> tuple[int, Fi
     """
     settings = {"archs": list(archs), "ceilings": lab.ceilings, "target": lab.probe.identity, "data": lab.data_key}
     settings |= {"geometry": lab.recipe.to_json()["geometry"]}
-    found = lab.journal.find("baselines", name, settings, lambda: _bisect(lab, name, archs), _measured)
+    whole = lambda found: all(lab.was_measured(figures) for _, figures in found["tries"])  # noqa: E731
+    found = lab.journal.find("baselines", name, settings, lambda: _bisect(lab, name, archs), whole)
     tries = {int(index): figures for index, figures in found["tries"]}
     for index, figures in tries.items():
         lab.learn(archs[index], figures)  # so that what follows is predicted as in an unbroken run
@@ -211,10 +212,6 @@ def _bisect(lab: Lab, name: str, archs: Sequence[Arch]) -> dict[str, Any]:
         if missed and at == len(archs) - 1:
             return {"at": None, "tries": list(measured.items())}
         low, high = (at + 1, high) if missed else (low, at)
-
-
-def _measured(found: dict[str, Any]) -> bool:
-    return all(was_measured(figures) for _, figures in found["tries"])
 
 
 def _fits(lab: Lab, arch: Arch) -> bool:

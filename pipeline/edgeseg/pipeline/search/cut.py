@@ -16,7 +16,7 @@ from edgeseg.compress.search.importance import Gates
 from edgeseg.compress.search.predictor import Figures
 from edgeseg.compress.search.prune import prune
 from edgeseg.compress.search.search import SearchResult, search
-from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words, was_measured
+from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words
 from edgeseg.pipeline.search.trainings import gates_of
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import SegmentationNet
@@ -104,7 +104,8 @@ def cut_to(
         save_checkpoint(folder, held.model, {"cut": name})
         return {"figures": held.figures, "tries": tries}
 
-    stored = lab.journal.find("cuts", name, settings, make, _measured)
+    whole = lambda found: all(lab.was_measured(one["measured"]) for one in found["tries"])  # noqa: E731
+    stored = lab.journal.find("cuts", name, settings, make, whole)
     if made:
         return made[0]
     for one in stored["tries"]:
@@ -113,10 +114,6 @@ def cut_to(
         last = stored["tries"][-1]
         raise BudgetError(f"{name}: " + "; ".join(last["missed"]), last["measured"])
     return Cut(load_checkpoint(folder)[0], stored["figures"], stored["tries"])
-
-
-def _measured(stored: dict[str, Any]) -> bool:
-    return all(was_measured(one["measured"]) for one in stored["tries"])
 
 
 def apply(

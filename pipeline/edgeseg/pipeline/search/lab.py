@@ -44,6 +44,8 @@ class Lab:
         yardstick_ms: What `yardstick.Yardstick` took beside the reference, where candidates are timed beside it.
         around_ms: Pre- and post-processing of a trained network [ms], or None to take each network's own. How long the
             mask takes depends on what is in it, and that of a network which is not yet trained again is noise.
+        evidence: What the target's numbers are: `device`, `emulated` or `replayed`.
+        sensor: What measures energy there, where the budget limits it.
     """
 
     recipe: Recipe
@@ -61,6 +63,8 @@ class Lab:
     taught_from: Mapping[str, Any] = field(default_factory=dict)
     yardstick_ms: float | None = None
     around_ms: float | None = None
+    evidence: str = "device"
+    sensor: Mapping[str, Any] | None = None
 
     @property
     def aims(self) -> dict[str, float]:
@@ -86,8 +90,9 @@ class Lab:
             "yardstick_ms": self.yardstick_ms,
             "limits": sorted(self.ceilings),
             "version": 5,
-        }
-        found: Figures = self.journal.find("measurements", name, settings, lambda: self._take(model), was_measured)
+        } | ({"sensor": self.sensor} if self.sensor else {})
+        take = lambda: self._take(model)  # noqa: E731
+        found: Figures = self.journal.find("measurements", name, settings, take, self.was_measured)
         total, infer = found["total_ms"], found["infer_ms"]
         latency = total if self.around_ms is None or infer is None else infer + self.around_ms
         return known | found | {"latency_ms": latency, "weights": weights(layers)}
@@ -106,14 +111,18 @@ class Lab:
         except (ExportError, BackendError) as err:
             return figures | {"reason": str(err)}
 
+    def was_measured(self, figures: Figures) -> bool:
+        """Whether there is what was asked for.
+
+        A process killed for want of memory, and a meter that was silent, are no facts about a network, to keep.
+        """
+        if "energy_mj" in self.ceilings:
+            return figures.get("energy_mj") is not None
+        return figures.get("total_ms") is not None or figures.get("reason") is None
+
     def learn(self, model_arch: dict[str, Any], figures: Figures) -> None:
         """Let the next prediction follow a measurement."""
         self.predictor.learn(model_arch, figures)
-
-
-def was_measured(figures: Figures) -> bool:
-    """Whether there is what was asked for; a process killed for want of memory is no fact about a network, to keep."""
-    return figures.get("total_ms") is not None or figures.get("reason") is None
 
 
 def missed_words(missed: Sequence[Miss], figures: Figures) -> list[str]:

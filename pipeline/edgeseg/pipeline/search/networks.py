@@ -9,6 +9,7 @@ from edgeseg.compress.distill.answering import answering
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_STUDENT, REFERENCE
 from edgeseg.pipeline.plan.results import Choice
+from edgeseg.pipeline.reader import read_config
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.train.checkpoint import load_checkpoint
@@ -41,7 +42,7 @@ class Networks:
         chosen = context.result(CHOOSE_STUDENT, Choice)
         name, teaches = chosen.student, str(chosen.teaches)
         student = load_checkpoint(context.folders[name].files)[0]
-        file = context.section("recipe", Recipe).distill.teacher
+        file = recipe_of(context).distill.teacher
         sha256 = context.setting("taught_from")["teacher_sha256"]
         answers = answering(context.folders[teaches].files, data, student, file, sha256)
         teaches = teaches if file is None else "distill.teacher"
@@ -56,3 +57,9 @@ class Networks:
 def reference_of(context: StepContext) -> SegmentationNet | None:
     """What a budget in `speedup` refers to; of another budget the step does not depend on it."""
     return load_checkpoint(context.folders[REFERENCE].files)[0] if REFERENCE in context.results else None
+
+
+def recipe_of(context: StepContext) -> Recipe:
+    """What of the recipe a search reads; a recipe without a previous bundle does not name that key."""
+    asked = {"previous_bundle": None} | context.setting("recipe")
+    return read_config(Recipe, asked, f"{context.step.name}: recipe", whole=True)

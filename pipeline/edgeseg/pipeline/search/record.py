@@ -26,6 +26,8 @@ def head(lab: Lab) -> Record:
         "schema_version": SCHEMA_VERSION,
         "target": lab.probe.target,
         "target_identity": lab.probe.identity,
+        "evidence": lab.evidence,
+        "sensor": lab.sensor,
         "budget": lab.budget.limits,
         "ceilings": lab.ceilings,
     }
@@ -106,6 +108,7 @@ def point(name: str, figures: Figures, accuracy: Record, group: str) -> Record:
         "group": group,
         "latency_ms": figures.get("latency_ms"),
         "bytes": figures.get("bytes"),
+        "energy_mj": figures.get("energy_mj"),
         "macs": figures.get("macs"),
         "val_dice": accuracy["dice_mean"],
         "lo95": accuracy["lo95"],

@@ -24,19 +24,20 @@ from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.journal import Journal
 from edgeseg.pipeline.search.lab import Lab
-from edgeseg.pipeline.search.networks import Networks, reference_of
+from edgeseg.pipeline.search.networks import Networks, recipe_of, reference_of
 from edgeseg.pipeline.search.rounds import Start
 from edgeseg.pipeline.search.search import search_network
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import weights_of
+from edgeseg.pipeline.target.elsewhere import machine_of
 from edgeseg.pipeline.target.here import (
     LocalTarget,
     beside_student,
-    check_target,
     local_target,
     reference_and_student_ms,
     reference_ms,
 )
+from edgeseg.pipeline.target.machine import Machine
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.files.atomic import write_json
@@ -49,12 +50,12 @@ Result = dict[str, Any]
 
 
 def run_target(context: StepContext) -> Result:
-    """Make sure, before hours of training, that the budget can be held against this machine."""
+    """Make sure, before hours of training, that the budget can be held against its machine."""
     recipe, budget = _asked(context)
-    compared = reference_of(context)
+    compared, machine = reference_of(context), _machine(context)
     stride = 1 if compared is None else int(compared.stride)
-    target = check_target(recipe, open_data(context), budget, stride, context.folder.work)
-    found = {"target": budget.target, "identity": target.probe.identity}
+    target = local_target(recipe, open_data(context), budget, stride, context.folder.work, machine)
+    found = {"target": budget.target, "identity": target.probe.identity, "sensor": machine.sensor()}
     return found if compared is None else found | {"reference_ms": reference_ms(target, compared)}
 
 
@@ -81,12 +82,13 @@ def search_folder(root: Path, budget: Budget) -> Path:
 
 
 def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[Lab, float | None]:
-    """The lab on this machine, and the p50 of the FP32 reference [ms] where the budget is a ratio of it."""
+    """The lab on the budget's machine, and the p50 of the FP32 reference [ms] where the budget is a ratio of it."""
     recipe, budget = _asked(context)
     journal = Journal(search_folder(context.split_file.parent, budget))
     compared = networks.reference
     stride = max(int(one.stride) for one in (networks.student, compared) if one is not None)
-    target = local_target(recipe, data, budget, stride, journal.root / "scratch")
+    machine = _machine(context)
+    target = local_target(recipe, data, budget, stride, journal.root / "scratch", machine)
     table = LatencyTable(target.probe, Path(context.step.places["layer_times"]), target.calls)
     pair: dict[str, float] = {}
     data_key = data_identity(data)
@@ -110,16 +112,22 @@ def open_lab(context: StepContext, data: DataSet, networks: Networks) -> tuple[L
         calibration_sha256=target.calibration_sha256,
         taught_from=context.setting("taught_from"),
         yardstick_ms=pair.get("student_ms"),
+        evidence=machine.evidence,
+        sensor=machine.sensor(),
     )
     return lab, known_ms
 
 
 def _asked(context: StepContext) -> tuple[Recipe, Budget]:
     """What of the recipe a search reads, and its budget."""
-    recipe = context.section("recipe", Recipe)
+    recipe = recipe_of(context)
     assert recipe.budget is not None, "without one the step is left out"
     folder = context.step.places.get("calibration")
     return dataclasses.replace(recipe, quantize=dataclasses.replace(recipe.quantize, folder=folder)), recipe.budget
+
+
+def _machine(context: StepContext) -> Machine:
+    return machine_of(context.setting("machine"), context.step.places["on"])
 
 
 def _mute(context: StepContext, data: DataSet) -> str | None:

@@ -92,7 +92,7 @@ def measured_of(row: Row, layout: RowLayout, evidence: str = "device") -> tuple[
     if row.latency_ms and evidence != "device":
         measured["evidence"] = evidence
     if row.latency_ms and evidence != "emulated":
-        measured |= {f"{stage}_p50_ms": row.latency_ms[stage]["p50"] for stage in ("pre", "infer", "post", "total")}
+        measured |= {f"{stage}_p50_ms": one["p50"] for stage, one in row.latency_ms.items() if one is not None}
     if layout.not_timed is None:
         return (measured,)
     # Else it would be chosen there before every variant that was measured and refused.

@@ -34,7 +34,7 @@ from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
 from edgeseg.pipeline.report.record import evidence_warnings
-from edgeseg.pipeline.report.search import search_warnings
+from edgeseg.pipeline.report.search import meter_warnings, search_warnings
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import pretrained
 from edgeseg.runtime.data.dataset import DataSet, Sample, read_image
@@ -81,7 +81,10 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "data": data_summary(data),
         "pretrained": list(pretrained(records)),
         **measured_on(bench, records["bench"]["result"] | {"threads": recipe["bench"]["threads"]}),
-        "warnings": found + search_warnings(search, shipped) + evidence_warnings(bench.evidence),
+        "warnings": found
+        + search_warnings(search, shipped)
+        + evidence_warnings(bench.evidence)
+        + meter_warnings(bench),
         "steps": rows,
         "quantization": records[RANGES]["result"],
         "qat": (records.get(QAT) or {}).get("result"),
@@ -105,7 +108,7 @@ def measured_on(bench: BenchResult, result: Mapping[str, Any]) -> dict[str, Any]
         bench: The measurement.
         result: Of its step.
     """
-    told = {"created": bench.created, "evidence": bench.evidence}
+    told = {"created": bench.created, "evidence": bench.evidence, "pipeline": bench.pipeline}
     return {"machine": dict(bench.device), "software": dict(bench.software), "bench": dict(result) | told}
 
 

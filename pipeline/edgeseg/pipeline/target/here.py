@@ -1,4 +1,4 @@
-"""This machine as the target of a search: what is timed, with which images, and how networks are scored on val."""
+"""The target of a search with the recipe's images: what is timed, and how networks are scored on val, always here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from edgeseg.compress.search.budget import Budget
 from edgeseg.export.score_file import score_file
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.target.local import LocalProbe, brief
-from edgeseg.pipeline.target.yardstick import NO_ENERGY, Timed, Yardstick
+from edgeseg.pipeline.target.machine import Machine, ThisMachine
+from edgeseg.pipeline.target.yardstick import Timed, Yardstick
 from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError
 from edgeseg.runtime.frame.preprocess import prepare
@@ -25,7 +26,7 @@ from edgeseg.train.models import SegmentationNet
 
 @dataclass(frozen=True)
 class LocalTarget:
-    """This machine with the recipe's images.
+    """A machine with the recipe's images.
 
     Attributes:
         probe: At the precision that ships.
@@ -60,40 +61,28 @@ class LocalTarget:
         return dataclasses.replace(self.probe, precision="fp32")
 
 
-def check_target(recipe: Recipe, data: DataSet, budget: Budget, stride_px: int, scratch: Path) -> LocalTarget:
-    """Refuse what no training can help: frames of any size, another machine, a limit nobody meters, too few images.
-
-    Args:
-        recipe: As of `local_target`.
-        data: The run's data set.
-        budget: On a target of this machine.
-        stride_px: Of what there is to be measured; 1 where those networks that set it are not there yet.
-        scratch: As of `local_target`.
-
-    Raises:
-        ConfigError: For the recipe, the budget, or a calibration folder that cannot be used.
-        DataError: If a calibration image cannot be read, or is of another modality.
-        MeasureError: If this machine is not that target.
-    """
-    if budget.energy_mj is not None:
-        raise ConfigError(f"energy_mj cannot be held on {budget.target}: {NO_ENERGY}; set latency_ms instead")
-    return local_target(recipe, data, budget, stride_px, scratch)
-
-
-def local_target(recipe: Recipe, data: DataSet, budget: Budget, stride_px: int, scratch: Path) -> LocalTarget:
-    """Set this machine up as a target.
+def local_target(
+    recipe: Recipe,
+    data: DataSet,
+    budget: Budget,
+    stride_px: int,
+    scratch: Path,
+    machine: Machine = ThisMachine(),  # noqa: B008  frozen
+) -> LocalTarget:
+    """Set a machine up as a target; refuse what no training can help.
 
     Args:
         recipe: Geometry, calibration and bench settings are read.
         data: The run's data set.
         budget: Names the target, and whether its clock is asked.
-        stride_px: A multiple of every candidate's stride.
+        stride_px: A multiple of every candidate's stride; 1 where the networks that set it are not there yet.
         scratch: Folder for files that are scored.
+        machine: Who measures.
 
     Raises:
         ConfigError: For frames without a fixed size, or a calibration folder that cannot be used.
         DataError: If a calibration image cannot be read, or is of another modality.
-        MeasureError: If this machine is not that target.
+        MeasureError: If the machine is not that target.
     """
     if recipe.geometry.mode == "native":
         raise ConfigError("geometry.mode is native, but a search needs frames of one size; use resize or tile")
@@ -110,6 +99,7 @@ def local_target(recipe: Recipe, data: DataSet, budget: Budget, stride_px: int, 
         method=recipe.quantize.method,
         threads=recipe.bench.threads,
         harness=brief(recipe.bench.threads),
+        machine=machine,
     )
     return LocalTarget(probe, data, scratch, drawn.folder_sha256)
 
@@ -122,6 +112,8 @@ def reference_ms(target: LocalTarget, reference: SegmentationNet) -> float:
     """
     (known,) = _timed(target, {"reference": (target.fp32, reference)})
     assert known.measurement.total_ms is not None, "else it was refused"
+    if known.beside is None:
+        raise _not_timed(["reference"], "it gives no samples that could be held against others")
     return known.measurement.total_ms
 
 

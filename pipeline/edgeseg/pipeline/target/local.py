@@ -1,4 +1,4 @@
-"""This machine as a target of a search: layers and whole networks, in the engine and precision that will ship.
+"""A target of a search: layers and whole networks, in the engine and precision that will ship.
 
 A layer is timed on a file of its own (see `export.layers.graph` for how a layer's time is told from its file's), in
 fresh processes of `benchmarks.layers.worker`. A network is exported as the chain exports it, FP32 of fixed size and
@@ -17,11 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.benchmarks.config import HarnessConfig
-from edgeseg.benchmarks.harness import measure
 from edgeseg.benchmarks.layers.job import LayerConfig, LayerFiles
-from edgeseg.benchmarks.layers.worker import measure_layers
-from edgeseg.benchmarks.machine.environment import read_device
-from edgeseg.benchmarks.machine.others import quietly
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.compress.calibration.set import MIN_IMAGES
 from edgeseg.compress.int8.calibrate import Method, collect_ranges
@@ -31,15 +27,13 @@ from edgeseg.compress.search.probe import Layer, Measurement
 from edgeseg.export.fits import fixed_size
 from edgeseg.export.formats import FORMATS, Origin, format_of_engine, write_float, write_quantised
 from edgeseg.export.layers.graph import Precision
+from edgeseg.pipeline.target.machine import METHOD, Machine, ThisMachine, metered
 from edgeseg.pipeline.target.yardstick import Timed, Yardstick, timed_rows
-from edgeseg.runtime.engines import ENGINES, engine_of_target, installed_version
+from edgeseg.runtime.engines import ENGINES, engine_of_target
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, MeasureError
-from edgeseg.runtime.opening.selection import machine_kind, target_name
 from edgeseg.runtime.spec.input_spec import InputSpec
 from edgeseg.train.models import SegmentationNet
 
-# Goes up when what `layers_ms` returns means something else: cached layers of before are then not used any more.
-METHOD = "layers-2"
 # What one copy of a layer should add at least, so that the difference of two files is more than a clock's tick: so
 # many multiply-accumulates, or bytes moved, take about 0.1 ms.
 _WORK = 4_000_000
@@ -55,7 +49,7 @@ def brief(threads: int) -> HarnessConfig:
 
 @dataclass(frozen=True)
 class LocalProbe:
-    """A `Probe` of this machine.
+    """A `Probe` of a machine: this one, or one elsewhere. Files are always written here.
 
     Attributes:
         target: `ARCHITECTURE-ENGINE` as everywhere, such as `x86-ort` or `x86-litert`.
@@ -73,6 +67,7 @@ class LocalProbe:
         yardstick: Measured in turns with every network of `measure`, whose times are then as if the machine ran at the
             yardstick's pace; None for times as they are.
         timed: Whether anything is timed. Files are written, and MACs and bytes counted, on any machine.
+        machine: Who measures.
 
     Raises:
         ConfigError: If the target is unknown, or the calibration images are fewer than 8.
@@ -91,19 +86,20 @@ class LocalProbe:
     harness: HarnessConfig | None = None
     yardstick: Yardstick | None = None
     timed: bool = True
+    machine: Machine = field(default_factory=ThisMachine)
 
     def __post_init__(self) -> None:
         n_images = sum(len(batch) for batch in self.calibration)
         if 0 < n_images < MIN_IMAGES:
             raise ConfigError(f"{n_images} calibration images are given; at least {MIN_IMAGES} are needed, or none.")
-        if self.timed and target_name(self.engine) != self.target:
-            here = ", ".join(target_name(name) for name in ENGINES)
-            raise MeasureError(f"target {self.target} is another machine; this one is {here}. Measure it there.")
-        onnx = self.timed and format_of_engine(self.engine) == "onnx"
-        if onnx and self.precision == "int8" and not machine_kind().startswith("x86"):
+        if not self.timed:
+            return
+        self.machine.check(self.target, self.engine)
+        kind = self.target.partition("-")[0]
+        if format_of_engine(self.engine) == "onnx" and self.precision == "int8" and kind != "x86":
             raise MeasureError(
-                f"INT8 layers in ONNX are known in the u8s8 form of x86 only, this is {machine_kind()}. "
-                f"Use {target_name('litert')}, or precision fp32."
+                f"INT8 layers in ONNX are known in the u8s8 form of x86 only, this is {kind}. "
+                f"Use {kind}-litert, or precision fp32."
             )
 
     @property
@@ -118,10 +114,8 @@ class LocalProbe:
     @property
     def identity(self) -> str:
         """Device, engine version, precision and threads."""
-        device = read_device()
-        version = " ".join(installed_version(self.engine) or (self.engine,))
-        cpu = f"{device.cpu_model or device.arch} ({' '.join(device.cpu_flags)}; {device.usable_cpus} CPUs)"
-        return " | ".join([self.target, cpu, version, self.precision, f"{self.threads} threads", METHOD])
+        known = self.machine.identity(self.engine)
+        return " | ".join([self.target, known, self.precision, f"{self.threads} threads", METHOD])
 
     @property
     def depthwise_step(self) -> int:
@@ -139,7 +133,7 @@ class LocalProbe:
         with tempfile.TemporaryDirectory(prefix="edgeseg-layers-") as folder:
             files = [self._write(layer, Path(folder), index) for index, layer in enumerate(layers)]
             config = dataclasses.replace(self.layer_config, threads=self.threads)
-            return quietly(lambda: measure_layers(self.engine, files, config))[0]
+            return self.machine.layers_ms(self.engine, files, config)
 
     def measure(self, model: SegmentationNet) -> Measurement:
         """Measure one network, beside the yardstick where there is one; see `measure_all`."""
@@ -187,8 +181,7 @@ class LocalProbe:
             MeasureError: If no measuring process can be started.
         """
         config = dataclasses.replace(self.harness or brief(self.threads), threads=self.threads)
-        result, busy = quietly(lambda: measure(list(subjects), self.frame, config))
-        return timed_rows(result.rows, busy)
+        return timed_rows(*self.machine.measure(subjects, self.frame, metered(config, self.machine.meter)))
 
     def export(self, model: SegmentationNet, folder: Path) -> Subject:
         """Write the file that would ship into `folder`, and return it as something to be measured.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeseg.benchmarks.results.result import Row
+from edgeseg.benchmarks.meters.energy import Energy
+from edgeseg.benchmarks.results.result import BenchResult, Row
 from edgeseg.benchmarks.speedup import paired_ratio
 from edgeseg.compress.search.probe import Measurement
 from edgeseg.train.models import SegmentationNet
-
-NO_ENERGY = "energy is not metered on this machine"
 
 
 @dataclass(frozen=True)
@@ -52,17 +50,20 @@ class Timed:
         return dataclasses.replace(found, total_ms=found.total_ms / pace, infer_ms=found.infer_ms / pace, pace=pace)
 
 
-def timed_rows(rows: Sequence[Row], busy: float | None) -> list[Timed]:
+def timed_rows(result: BenchResult, busy: float | None) -> list[Timed]:
     """What the harness has measured in turns, each held against the first; at least one row."""
-    return [Timed(_measurement(row, busy), _beside(rows[0], row)) for row in rows]
+    return [Timed(_measurement(result, row, busy), _beside(result.rows[0], row)) for row in result.rows]
 
 
 def _beside(first: Row, row: Row) -> float | None:
-    return paired_ratio(row.nested_ms(), first.nested_ms()) if first.status == row.status == "ok" else None
+    return paired_ratio(row.nested_ms(), first.nested_ms()) if first.processes and row.processes else None
 
 
-def _measurement(row: Row, busy: float | None) -> Measurement:
-    total, infer = row.distribution("total"), row.distribution("infer")
-    if row.status != "ok" or total is None or infer is None:
+def _measurement(result: BenchResult, row: Row, busy: float | None) -> Measurement:
+    found, energy = row.step_values()["latency_ms"], result.energy(row)
+    if row.status != "ok" or found is None:
         return Measurement(None, None, None, row.model.bytes, row.reason or "no sample was taken")
-    return Measurement(total.p50, infer.p50, None, row.model.bytes, NO_ENERGY, busy)
+    total_ms, infer_ms = (found[stage]["p50"] for stage in ("total", "infer"))
+    if isinstance(energy, Energy):
+        return Measurement(total_ms, infer_ms, energy.gross_mj, row.model.bytes, None, busy)
+    return Measurement(total_ms, infer_ms, None, row.model.bytes, energy, busy)

@@ -31,15 +31,19 @@ def probe_frame() -> tuple[np.ndarray, np.ndarray]:
 
 
 def probe_backend(backend: str) -> list[dict[str, Any]]:
-    """Run every probe of a backend: the files it takes by their suffix, whichever engine they were written for.
+    """Run every probe of a backend.
 
     Returns:
         One row each: `precision`, `runs` (it answered, and rightly), `engine`, `reason` (None, or what went wrong).
     """
-    suffixes = ENGINES[backend].suffixes
+    return [_probe(file, spec) for file, spec in probe_files(backend).items()]
+
+
+def probe_files(backend: str) -> dict[Path, ModelSpec]:
+    """The probes that a backend takes by their suffix, whichever engine they were written for."""
     specs = {name: ModelSpec.from_json(spec) for name, spec in json.loads((FOLDER / "specs.json").read_bytes()).items()}
-    taken = {name: replace(spec, backend=backend) for name, spec in specs.items() if name.endswith(suffixes)}
-    return [_probe(FOLDER / name, spec) for name, spec in taken.items()]
+    suffixes = ENGINES[backend].suffixes
+    return {FOLDER / name: replace(spec, backend=backend) for name, spec in specs.items() if name.endswith(suffixes)}
 
 
 def _probe(file: Path, spec: ModelSpec) -> dict[str, Any]:

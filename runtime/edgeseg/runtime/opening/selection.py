@@ -24,7 +24,7 @@ _PREFERENCE: dict[str, tuple[str, ...]] = {
     "x86": ("litert int8", "onnxruntime fp32", "litert fp32", "onnxruntime int8"),
     "arm64": ("litert int8", "onnxruntime int8", "litert fp32", "onnxruntime fp32"),
 }
-_ARCHITECTURES = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm64", "arm64": "arm64"}
+_ARCHITECTURES = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm64", "arm64": "arm64", "arm64-v8a": "arm64"}
 
 
 def open_best(bundle: Bundle, threads: int | None = None) -> tuple[Variant, Backend]:
@@ -135,11 +135,15 @@ def target_name(backend: str) -> str:
     return f"{machine_kind().removesuffix('-vnni')}-{ENGINES[backend].short}"
 
 
+def architecture(machine: str) -> str:
+    """Return `x86` or `arm64` for what a machine calls its architecture, else that."""
+    return _ARCHITECTURES.get(machine.lower(), machine.lower())
+
+
 @lru_cache(maxsize=1)
 def machine_kind() -> str:
     """Return `x86-vnni`, `x86`, `arm64`, or the name Python has for another architecture."""
-    machine = platform.machine().lower()
-    kind = _ARCHITECTURES.get(machine, machine)
+    kind = architecture(platform.machine())
     return "x86-vnni" if kind == "x86" and cpu_flags() & {"avx512_vnni", "avx_vnni"} else kind
 
 
