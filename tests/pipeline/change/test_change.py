@@ -142,16 +142,6 @@ def test_the_record_is_kept_as_markdown_and_as_json(pair: Pair, tmp_path: Path) 
     assert json.loads((tmp_path / "record.json").read_text())["schema_version"] == 1
 
 
-def test_images_without_a_clean_one_have_no_false_regions_to_tell(pair: Pair, tmp_path: Path) -> None:
-    data = shutil.copytree(pair.data, tmp_path / "data")
-    for folder in ("images", "masks"):
-        (data / folder / "none.png").unlink()
-    done = diff(pair.old, pair.new, "--data", data, "--variant", "onnx-fp32", "--out", tmp_path / "record.md")
-    assert done.exit_code == 0, done.output
-    (row,) = [line for line in (tmp_path / "record.md").read_text().splitlines() if line.startswith("| old | onnx")]
-    assert row.endswith(" | 1.000 | - |")
-
-
 def test_without_images_it_says_so_and_the_same_bundle_has_no_changes(pair: Pair) -> None:
     done = diff(pair.old, pair.old)
     assert done.exit_code == 0
