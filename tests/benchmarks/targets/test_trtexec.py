@@ -198,10 +198,10 @@ def test_words():
     pixels = [Input("image", "float32", (1, 32, 48, 1), fixed=False)]
     model = Path("net.onnx")
     assert build_words("8.2.1", model, pixels, "fp16") == (
-        "--onnx=net.onnx", "--saveEngine=net.engine", "--shapes=image:1x32x48x1", "--fp16",
+        "--onnx=net.onnx", "--saveEngine=net.engine", "--shapes=image:1x32x48x1", "--noTF32", "--fp16",
     )  # fmt: skip
     assert build_words("10.3.0", model, pixels, "fp16")[-1] == "--stronglyTyped"
-    assert build_words("11.4.1", model, pixels, "fp16")[-1] == "--shapes=image:1x32x48x1"
+    assert build_words("11.4.1", model, pixels, "fp16")[-1] == "--noTF32"
     fixed = [Input("image", "float32", (1, 32, 48, 1), fixed=True)]
     assert run_words("11.4.1", model, fixed, 2.5, 100) == (
         "--loadEngine=net.engine", "--warmUp=500", "--duration=3", "--iterations=100",

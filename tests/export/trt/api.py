@@ -30,6 +30,7 @@ CALLS: dict[str, Any] = {
     "Builder.create_optimization_profile": "IOptimizationProfile",
     "Builder.build_serialized_network": b"plan",
     "IBuilderConfig.add_optimization_profile": 0,
+    "IBuilderConfig.clear_flag": None,
     "IBuilderConfig.create_timing_cache": "ITimingCache",
     "IBuilderConfig.get_timing_cache": "ITimingCache",
     "IBuilderConfig.set_calibration_profile": True,

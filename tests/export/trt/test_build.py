@@ -147,6 +147,7 @@ def test_the_command_for_jetpack_5(bundle, tmp_path) -> None:
         "--minShapes=image:1x64x64x1",
         "--optShapes=image:1x64x96x1",
         "--maxShapes=image:1x128x128x1",
+        "--noTF32",
         "--int8",
         "--timingCacheFile=trt-int8.timing",
         "--profilingVerbosity=detailed",

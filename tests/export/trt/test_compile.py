@@ -41,6 +41,7 @@ def test_every_name_exists_in_every_version(version) -> None:
     flags = module.BuilderFlag
     asked = [flags.GPU_FALLBACK] if rtx else [flags.VERSION_COMPATIBLE, flags.GPU_FALLBACK]
     assert values_of(log, "IBuilderConfig.set_flag") == asked
+    assert values_of(log, "IBuilderConfig.clear_flag") == [flags.TF32], "FP32 is FP32, not multiplied in 19 bits"
     assert ("IBuilderConfig.set_memory_pool_limit", module.MemoryPoolType.WORKSPACE, 512 << 20) in log
     assert ("IBuilderConfig.builder_optimization_level", 4) in log and ("IBuilderConfig.DLA_core", 1) in log
     assert ("IBuilderConfig.default_device_type", module.DeviceType.DLA) in log

@@ -118,6 +118,7 @@ def _settings(trt: TensorRt, builder: Any, config: CompileConfig) -> Any:
     module, settings = trt.module, builder.create_builder_config()
     settings.profiling_verbosity = module.ProfilingVerbosity.DETAILED  # or the inspector would know names alone
     settings.builder_optimization_level = config.optimization_level
+    settings.clear_flag(module.BuilderFlag.TF32)  # on by default: float32 would be multiplied with 10 bits of mantissa
     if config.workspace_mib is not None:
         settings.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
     if config.version_compatible:

@@ -49,7 +49,7 @@ def trtexec_command(
     words = ["trtexec", f"--onnx={stem}.onnx", f"--saveEngine={stem}.engine"]
     for name, shape in profile.to_json().items():
         words.append(f"--{name}Shapes={INPUT}:{'x'.join(map(str, shape))}")
-    words += [] if precision == "fp32" else [f"--{precision}"]
+    words += ["--noTF32", *([] if precision == "fp32" else [f"--{precision}"])]
     words += [] if cache is None else [f"--calib={cache}"]
     words += [] if config.workspace_mib is None else [_WORKSPACE[version].format(config.workspace_mib)]
     words += [] if config.dla_core is None else [f"--useDLACore={config.dla_core}", "--allowGPUFallback"]

@@ -93,7 +93,7 @@ def look(name: str) -> str:
 
 def stop(name: str) -> str:
     """Ends a job that nobody waits for; what it has measured stays."""
-    return f'{_ROOT}cd runs/{name}; flock -n alive true || kill -9 -- "-$(cat pid)"'
+    return f'{_ROOT}cd runs/{name}; flock -n alive true || kill -s KILL -- "-$(cat pid)"'
 
 
 def logs(name: str) -> str:

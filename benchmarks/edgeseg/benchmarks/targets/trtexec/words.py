@@ -63,7 +63,7 @@ def build_words(version: str, model: Path, inputs: Sequence[Input], precision: s
     ordered = _recorded(version, model)
     if ordered is not None:
         return ordered
-    words = [f"--onnx={model.name}", f"--saveEngine={model.stem}.engine", *shape_words(inputs)]
+    words = [f"--onnx={model.name}", f"--saveEngine={model.stem}.engine", *shape_words(inputs), "--noTF32"]
     if _major(version) < _TYPED_SINCE:
         words += [f"--{precision}"] if precision in ("fp16", "int8") else []
     elif _major(version) < _NO_WEAK_SINCE:
