@@ -234,6 +234,24 @@ def test_it_says_what_it_is(board):
     assert told["evidence"] == "emulated" and told["device"]["arch"] and told["engines"]["onnxruntime"]["runs"]
 
 
+def test_a_link_that_is_lost_while_it_says_what_it_is(board):
+    cuts: list[int] = []
+
+    def cut() -> None:
+        end = time.monotonic() + 60
+        while not cuts and time.monotonic() < end:
+            if list((board.root / "look").glob("*")):
+                cuts.append(board.cut())
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    with SshTarget(board.address()) as target:
+        told = target.describe()
+    thread.join()
+    assert cuts and cuts[0] >= 1 and told["engines"]["onnxruntime"]["runs"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

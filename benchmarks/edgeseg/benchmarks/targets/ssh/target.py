@@ -75,9 +75,14 @@ class SshTarget:
         """What the device says of itself."""
         self._check_python()
         wheel = self.wishes.wheel or make_wheel(self._folder)
-        self.put([wheel])
-        told = self._again("describe", {"wheel": sha256_file(wheel), **self._python()})["told"]
+        asked = {"wheel": sha256_file(wheel), **self._python()}
+        told = self._patience.again(lambda: self._described(wheel, asked))
         return dict(told) | ({"evidence": self.address.evidence} if self.address.evidence else {})
+
+    def _described(self, wheel: Path, asked: dict[str, Any]) -> dict[str, Any]:
+        self.put([wheel])  # each time: the device throws it away when it has answered, or has tried to
+        told: dict[str, Any] = self._device.call("describe", asked)["told"]
+        return told
 
     def __enter__(self) -> SshTarget:
         return self
