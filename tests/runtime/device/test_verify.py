@@ -15,7 +15,7 @@ from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.golden import decode_png, differing_share, encode_png
 from edgeseg.runtime.spec.manifest import ModelSpec
 
-from ..opening.test_bundle import contents, summed, write
+from ..opening.test_bundle import contents, renamed, summed, write
 
 
 def test_a_whole_bundle_is_ok(tiny_bundle: Path) -> None:
@@ -51,7 +51,7 @@ def test_another_mask_than_the_golden_one_differs(tiny_bundle: Path, tmp_path: P
     name = "golden/001.onnx-fp32.png"
     mask = decode_png(entries[name], name)
     entries[name] = encode_png(((mask + 1) % 3).astype(np.uint8))
-    report = verify_bundle(write(tmp_path / "b.edgeseg", summed(entries)))
+    report = verify_bundle(write(tmp_path / "b.edgeseg", renamed(entries)))
     assert report["intact"]
     assert not report["ok"]
     statuses = {row["name"]: row["status"] for row in report["variants"]}
@@ -66,7 +66,7 @@ def test_a_model_the_engine_refuses_has_failed(tiny_bundle: Path, tmp_path: Path
     only = summed({"x": b"no model"})["SHA256SUMS"].decode().split()[0]
     manifest["variants"][0] |= {"sha256": only, "bytes": 8}
     entries["manifest.json"] = json.dumps(manifest).encode()
-    report = verify_bundle(write(tmp_path / "b.edgeseg", summed(entries)))
+    report = verify_bundle(write(tmp_path / "b.edgeseg", renamed(entries)))
     assert report["variants"][0]["status"] == "failed"
     assert "refused the model" in report["variants"][0]["reason"]
     assert not report["ok"]
@@ -87,7 +87,7 @@ def test_a_variant_without_golden_input_did_not_run(tiny_bundle: Path, tmp_path:
     for golden in manifest["golden"]:
         golden["expected"] = golden["expected"][:1]
     entries["manifest.json"] = json.dumps(manifest).encode()
-    report = verify_bundle(write(tmp_path / "b.edgeseg", summed(entries)), allow_unsigned=True)
+    report = verify_bundle(write(tmp_path / "b.edgeseg", renamed(entries)), allow_unsigned=True)
     assert report["ok"]
     assert [row["status"] for row in report["variants"]] == ["ok", "not run"]
 
