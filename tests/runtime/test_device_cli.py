@@ -16,7 +16,7 @@ from edgeseg.runtime import entry
 from edgeseg.runtime.__main__ import main
 from edgeseg.runtime.device import commands
 
-from .opening.test_bundle import contents, summed, write
+from .opening.test_bundle import contents, renamed, write
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_verify_codes(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureF
     code, report, _ = run(capsys, "verify", write(tmp_path / "damaged.edgeseg", changed), "--allow-unsigned")
     assert code == 1
     assert report["damaged"]
-    changed = summed(entries | {"golden/000.onnx-fp32.png": entries["golden/001.onnx-fp32.png"]})
+    changed = renamed(entries | {"golden/000.onnx-fp32.png": entries["golden/001.onnx-fp32.png"]})
     assert run(capsys, "verify", write(tmp_path / "other.edgeseg", changed), "--allow-unsigned")[0] == 3
     code, report, err = run(capsys, "verify", tmp_path / "gone.edgeseg")
     assert (code, report) == (1, None)

@@ -20,7 +20,7 @@ from edgeseg.runtime.device.selfcheck import FOLDER as PROBES
 from edgeseg.runtime.errors import EdgesegError
 from edgeseg.runtime.files.file_kind import kind_of
 from edgeseg.runtime.golden import decode_png
-from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.opening.bundle import Bundle, identity
 from edgeseg.runtime.opening.selection import rank
 from edgeseg.runtime.opening.step_folder import read_spec
 from edgeseg.runtime.segmenter import Segmenter
@@ -101,8 +101,8 @@ def read_bundle(content: bytes, folder: Path) -> None:
 
 
 def read_packed(content: bytes, folder: Path) -> None:
-    """The manifest is what is wrong, and every hash is right."""
-    read_bundle(zipped({"manifest.json": content} | FILES), folder)
+    """The manifest is what is wrong; every hash and its identity are right, or nothing behind them would be reached."""
+    read_bundle(zipped({"manifest.json": called_right(content)} | FILES), folder)
 
 
 def read_spec_file(content: bytes, folder: Path) -> None:
@@ -137,6 +137,18 @@ def open_in_worker(suffix: str) -> Callable[[bytes, Path], None]:
     return run
 
 
+def called_right(content: bytes) -> bytes:
+    """The manifest with the `bundle_id` that its content has, where it has a name."""
+    try:
+        said = json.loads(content)
+        its, name = json.dumps(said["bundle_id"], ensure_ascii=False).encode(), str(said["name"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return content
+    blank = content.replace(b'"bundle_id": ' + its, b'"bundle_id": ""', 1)
+    found = identity(name, blank, {entry: hashlib.sha256(data).hexdigest() for entry, data in FILES.items()})
+    return blank.replace(b'"bundle_id": ""', b'"bundle_id": ' + json.dumps(found, ensure_ascii=False).encode(), 1)
+
+
 def zipped(entries: dict[str, bytes]) -> bytes:
     """A bundle of these entries, with their hashes."""
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in entries.items())
@@ -166,7 +178,7 @@ def manifest() -> bytes:
 
 def targets() -> dict[str, Target]:
     spec = json.dumps(json.loads((PROBES / "specs.json").read_text())["fp32.onnx"]).encode()
-    bundle = zipped({"manifest.json": manifest()} | FILES)
+    bundle = zipped({"manifest.json": called_right(manifest())} | FILES)
     models = {suffix: [path.read_bytes() for path in sorted(PROBES.glob(f"*{suffix}"))] for suffix in SUFFIXES}
     return {
         "image": Target(images(), read_any_image),
