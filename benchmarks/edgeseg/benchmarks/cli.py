@@ -30,6 +30,9 @@ from edgeseg.benchmarks.machine.environment import read_device, read_software
 from edgeseg.benchmarks.machine.state import read_state
 from edgeseg.benchmarks.options import (
     DEFAULT,
+    EFFORT,
+    FOREIGN,
+    OUTPUT,
     Against,
     BenchmarkModel,
     Clean,
@@ -90,41 +93,63 @@ def run(
     frame: Annotated[
         Path | None, typer.Option(help="Image to time on. Without: the bundle's first golden image, else noise.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the result with every sample to this JSON file.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an OUT that is no bench result.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the result with every sample to this JSON file.", rich_help_panel=OUTPUT)
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an OUT that is no bench result.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=OUTPUT)] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.", rich_help_panel=OUTPUT)] = False,
     size: Annotated[
-        str, typer.Option(help="Foreign files: height and width of images they leave open.", metavar="HxW")
+        str,
+        typer.Option(
+            help="Foreign files: height and width of images they leave open.", metavar="HxW", rich_help_panel=FOREIGN
+        ),
     ] = "",
     shape: Annotated[
         list[str] | None,
-        typer.Option(help="Foreign files: an input's whole shape, once per input.", metavar="NAME=1x3x224x224"),
+        typer.Option(
+            help="Foreign files: an input's whole shape, once per input.",
+            metavar="NAME=1x3x224x224",
+            rich_help_panel=FOREIGN,
+        ),
     ] = None,
-    zeros: Annotated[bool, typer.Option("--zeros", help="Foreign files: feed zeros, not seeded noise.")] = False,
+    zeros: Annotated[
+        bool, typer.Option("--zeros", help="Foreign files: feed zeros, not seeded noise.", rich_help_panel=FOREIGN)
+    ] = False,
     engine_only: Annotated[
-        bool, typer.Option("--engine-only", help="Time the engine alone, also of files with a spec.json.")
+        bool,
+        typer.Option(
+            "--engine-only", help="Time the engine alone, also of files with a spec.json.", rich_help_panel=FOREIGN
+        ),
     ] = False,
     seconds: Annotated[
-        float, typer.Option(help="Measuring time per variant, without warm-up, in seconds; 15 with --meter.")
+        float,
+        typer.Option(
+            help="Measuring time per variant, without warm-up, in seconds; 15 with --meter.", rich_help_panel=EFFORT
+        ),
     ] = DEFAULT.seconds,
     min_samples: MinSamples = DEFAULT.min_samples,
     processes: Annotated[
-        int, typer.Option(help="Fresh processes the samples are spread over; 10 with --gate.")
+        int, typer.Option(help="Fresh processes the samples are spread over; 10 with --gate.", rich_help_panel=EFFORT)
     ] = DEFAULT.processes,
-    blocks: Annotated[int, typer.Option(help="Blocks per variant and process, in turns.")] = DEFAULT.blocks,
+    blocks: Annotated[
+        int, typer.Option(help="Blocks per variant and process, in turns.", rich_help_panel=EFFORT)
+    ] = DEFAULT.blocks,
     warmup_cap: Annotated[
-        float, typer.Option(help="Longest warm-up per variant, all processes together, in seconds.")
+        float,
+        typer.Option(help="Longest warm-up per variant, all processes together, in seconds.", rich_help_panel=EFFORT),
     ] = DEFAULT.warmup_cap_s,
     rewarm: Rewarm = DEFAULT.rewarm,
     settle_cap: Annotated[
-        float, typer.Option(help="Longest wait for idle threads before each block, in seconds.")
+        float, typer.Option(help="Longest wait for idle threads before each block, in seconds.", rich_help_panel=EFFORT)
     ] = DEFAULT.settle_cap_s,
     pause: Annotated[
-        float, typer.Option(help="Idle time between processes, for a hot device, in seconds.")
+        float, typer.Option(help="Idle time between processes, for a hot device, in seconds.", rich_help_panel=EFFORT)
     ] = DEFAULT.pause_s,
     timeout: Annotated[
-        float, typer.Option(help="End a process that is silent for longer, in seconds.")
+        float, typer.Option(help="End a process that is silent for longer, in seconds.", rich_help_panel=EFFORT)
     ] = DEFAULT.timeout_s,
     wheel: Wheel = None,
     offline: Offline = None,

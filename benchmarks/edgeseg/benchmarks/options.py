@@ -19,6 +19,10 @@ from edgeseg.runtime.errors import ConfigError
 DEFAULT = HarnessConfig(min_samples=662)
 GATE_PROCESSES = 10
 
+# Headings of `--help`.
+EFFORT, FOREIGN, DEVICE = "How much is measured", "Files of others", "On a device"
+POWER, SCORED, GATING, OUTPUT = "Energy, heat and cost", "Accuracy", "Old against new, and deadlines", "Output"
+
 Threads = Annotated[int, typer.Option("--threads", "--num_threads", help="Threads of the engine.")]
 MinSamples = Annotated[
     int,
@@ -27,32 +31,53 @@ MinSamples = Annotated[
         "--num_runs",
         "--iterations",
         help="Samples per variant, however long they take; p99 needs 662.",
+        rich_help_panel=EFFORT,
     ),
 ]
-Rewarm = Annotated[int, typer.Option("--rewarm", "--warmup_runs", help="Untimed calls before each block.")]
-Quick = Annotated[bool, typer.Option("--quick", help="A look in seconds: few samples, and the result says so.")]
+Rewarm = Annotated[
+    int, typer.Option("--rewarm", "--warmup_runs", help="Untimed calls before each block.", rich_help_panel=EFFORT)
+]
+Quick = Annotated[
+    bool,
+    typer.Option("--quick", help="A look in seconds: few samples, and the result says so.", rich_help_panel=EFFORT),
+]
 MeterName = Annotated[
     str | None,
-    typer.Option(help=f"Measure energy too: auto, {', '.join(METERS)} or csv:FILE.", metavar="NAME[:WHICH]"),
+    typer.Option(
+        help=f"Measure energy too: auto, {', '.join(METERS)} or csv:FILE.",
+        metavar="NAME[:WHICH]",
+        rich_help_panel=POWER,
+    ),
 ]
-ScenarioOption = Annotated[str, typer.Option(help=f"MLPerf's {', '.join(SCENARIOS)}.")]
-Minutes = Annotated[float, typer.Option(help="How long 'sustained' takes, per variant.")]
+ScenarioOption = Annotated[str, typer.Option(help=f"MLPerf's {', '.join(SCENARIOS)}.", rich_help_panel=EFFORT)]
+Minutes = Annotated[float, typer.Option(help="How long 'sustained' takes, per variant.", rich_help_panel=POWER)]
 StartBelow = Annotated[
-    float | None, typer.Option(help="'sustained' waits until the hottest zone is below this.", metavar="CELSIUS")
+    float | None,
+    typer.Option(
+        help="'sustained' waits until the hottest zone is below this.", metavar="CELSIUS", rich_help_panel=POWER
+    ),
 ]
-DeadlineMs = Annotated[float | None, typer.Option("--deadline", help="Count calls that take longer.", metavar="MS")]
+DeadlineMs = Annotated[
+    float | None, typer.Option("--deadline", help="Count calls that take longer.", metavar="MS", rich_help_panel=GATING)
+]
 Gates = Annotated[
     list[str] | None,
     typer.Option(
         help="What a new model must keep: latency_p50, latency_p90, size or energy=+5%, dice=-0.2 points.",
         metavar="METRIC=LIMIT",
+        rich_help_panel=GATING,
     ),
 ]
-Against = Annotated[Path | None, typer.Option(help="The old bundle or file, measured beside the new ones.")]
-Junit = Annotated[Path | None, typer.Option(help="Write rows and gates to this JUnit file.")]
+Against = Annotated[
+    Path | None, typer.Option(help="The old bundle or file, measured beside the new ones.", rich_help_panel=GATING)
+]
+Junit = Annotated[Path | None, typer.Option(help="Write rows and gates to this JUnit file.", rich_help_panel=GATING)]
 On = Annotated[
     list[str] | None,
-    typer.Option(help="Where: local, ssh://user@host, trtexec://user@host, adb://serial or a name of devices.yaml."),
+    typer.Option(
+        help="Where: local, ssh://user@host, trtexec://user@host, adb://serial or a name of devices.yaml.",
+        rich_help_panel=DEVICE,
+    ),
 ]
 Prices = Annotated[
     str | None,
@@ -61,29 +86,46 @@ Prices = Annotated[
         help="Cost of an inference by this list: hour=0.04,kwh=0.30,currency=EUR (kwh needs --meter). "
         "Default: the device's in devices.yaml.",
         metavar="LIST",
+        rich_help_panel=POWER,
     ),
 ]
 Wheel = Annotated[
-    Path | None, typer.Option(help="ssh: edgeseg's wheel for the device. Without: the code that runs here.")
+    Path | None,
+    typer.Option(help="ssh: edgeseg's wheel for the device. Without: the code that runs here.", rich_help_panel=DEVICE),
 ]
 Offline = Annotated[
     Path | None,
-    typer.Option(help="ssh: the device has no network: take wheels from this folder.", metavar="WHEELS"),
+    typer.Option(
+        help="ssh: the device has no network: take wheels from this folder.", metavar="WHEELS", rich_help_panel=DEVICE
+    ),
 ]
-Clean = Annotated[bool, typer.Option("--clean", help="ssh: leave nothing on the device, its environment neither.")]
-BenchmarkModel = Annotated[Path | None, typer.Option(help="adb: LiteRT's benchmark_model for the phone's processor.")]
+Clean = Annotated[
+    bool,
+    typer.Option("--clean", help="ssh: leave nothing on the device, its environment neither.", rich_help_panel=DEVICE),
+]
+BenchmarkModel = Annotated[
+    Path | None, typer.Option(help="adb: LiteRT's benchmark_model for the phone's processor.", rich_help_panel=DEVICE)
+]
 Delegates = Annotated[
     list[str] | None,
     typer.Option(
         "--delegate",
         help="adb: cpu, gpu, nnapi or external=/path/on/phone.so; may be repeated. Default: cpu and gpu.",
+        rich_help_panel=DEVICE,
     ),
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(help="Score every file too, where it is timed: a folder with images/ and masks/.", metavar="DIR"),
+    typer.Option(
+        help="Score every file too, where it is timed: a folder with images/ and masks/.",
+        metavar="DIR",
+        rich_help_panel=SCORED,
+    ),
 ]
-Split = Annotated[str | None, typer.Option(help="Of --data: train, val, test or all. Default: test where it has one.")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="Of --data: train, val, test or all. Default: test where it has one.", rich_help_panel=SCORED),
+]
 
 
 def refuse_elsewhere(config: HarnessConfig, junit: Path | None, elsewhere: Sequence[str]) -> None:
