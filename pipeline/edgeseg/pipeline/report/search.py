@@ -50,7 +50,7 @@ def search_warnings(search: Record | None, shipped: Record) -> list[dict[str, An
         found.append(("over_budget", shipped["step"], f"not within the budget: {'; '.join(over)}", remedy))
     disturbed = search["prediction"]["n_disturbed"] if search else 0
     if disturbed:
-        remedy = "end them, remove the run's folder search, and run again"
+        remedy = "end them, remove steps/student_pruned and the search's folders measurements and cuts, and run again"
         found.append(("disturbed", "student_pruned", _DISTURBED.format(disturbed), remedy))
     return [dict(zip(("kind", "step", "message", "remedy"), one, strict=True)) for one in found]
 
