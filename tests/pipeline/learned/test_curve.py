@@ -18,18 +18,16 @@ def history(*dice: float | None) -> list[dict[str, Any]]:
     return [{"epoch": 2.0 * look, "train_loss": 1.0, "val_dice": value} for look, value in enumerate(dice, start=1)]
 
 
-@pytest.mark.parametrize("name", ["ultrasound", "inspection"])
-def test_recorded_trainings_had_come_to_their_end(name: str) -> None:
+@pytest.mark.parametrize(("name", "n"), [("ultrasound", 4), ("inspection", 3)])
+def test_recorded_trainings_had_come_to_their_end(name: str, n: int) -> None:
     recorded = json.loads((RESULTS / f"{name}.json").read_text())["histories"]
-    assert len(recorded) == 4
+    assert len(recorded) == n
     assert {read_curve(one).end for one in recorded.values()} <= {"settled", "flat"}
 
 
-@pytest.mark.parametrize("name", ["ultrasound", "inspection"])
-def test_cut_off_after_four_looks_they_had_not(name: str) -> None:
-    recorded = json.loads((RESULTS / f"{name}.json").read_text())["histories"]
-    cut = recorded["student_alone"][:4]
-    assert read_curve(cut).end == "rising"
+def test_cut_off_after_four_looks_it_had_not() -> None:
+    recorded = json.loads((RESULTS / "ultrasound.json").read_text())["histories"]
+    assert read_curve(recorded["student_alone"][:4]).end == "rising"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from edgeseg.pipeline.plan.variants import VARIANTS
 from edgeseg.pipeline.recipe.recipe import (
     BenchSection,
     DistillSection,
-    Recipe,
     StudentSection,
     TrainSection,
     load_recipe,
@@ -29,6 +28,7 @@ from edgeseg.pipeline.recipe.sections.export import Also, RangesSection
 from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.recipe.sections.reference import ReferenceSection
 from edgeseg.pipeline.recipe.sections.teacher import TeacherSection
+from edgeseg.pipeline.search.networks import recipe_of
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.spec.input_spec import Geometry
 
@@ -197,10 +197,11 @@ def test_the_search_depends_on_all_it_reads(setting: str) -> None:
 def test_the_search_reads_nothing_that_it_does_not_depend_on() -> None:
     """What it is handed is a recipe in which all else is as if it were not said."""
     others = ("gates.max_dice_drop=0.9", "quantize.float_paths=[head]", "teacher.epochs=3", "bench.seconds=9", "name=x")
+    others += ("previous_bundle=x-0123456789abcdef",)
     before, after = _steps(), _steps(*others)
     assert before["student_pruned"].settings == after["student_pruned"].settings
     context = StepContext(before["student_pruned"], ROOT, ROOT, StepFolder(ROOT), {}, {}, lambda share, words: None)
-    assert context.section("recipe", Recipe) == load_recipe(RECIPES[0]).of_search()
+    assert recipe_of(context) == load_recipe(RECIPES[0]).of_search()
 
 
 def test_a_budget_in_time_is_of_one_machine() -> None:

@@ -51,7 +51,7 @@ pytestmark = pytest.mark.skipif(not machine_kind().startswith("x86"), reason="IN
 
 @pytest.fixture(autouse=True)
 def few_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeseg.benchmarks.targets.ssh.target._WAITS_S", (0.05,))
+    monkeypatch.setattr("edgeseg.benchmarks.targets.ssh.patience._WAITS_S", (0.05,))
 
 
 def probe(who: Any, target: str = "x86-ort") -> LocalProbe:
