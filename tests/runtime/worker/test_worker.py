@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from edgeseg.runtime.errors import (
     LateError,
     WorkerError,
 )
-from edgeseg.runtime.worker import shared
+from edgeseg.runtime.worker import child, shared
 from edgeseg.runtime.worker.answer import Answer
 
 VARIANT = "onnx-fp32"
@@ -435,3 +436,29 @@ def test_a_program_with_all_its_files_open_is_told_and_loses_none(tiny_bundle: P
     with pytest.raises(WorkerError, match="Too many open files"):
         Worker.open(tiny_bundle, VARIANT, 1, PATIENT)
     assert len(list(Path("/proc/self/fd").iterdir())) == before - 1  # the one block that was had
+
+
+def test_an_engine_that_cannot_read_is_no_caller_that_is_gone() -> None:
+    said: list[dict[str, Any]] = []
+
+    class Once:
+        requests = iter([{"shape": [2, 2], "dtype": "uint8", "probability": False, "regions": False}])
+
+        def receive(self, timeout_s: float | None) -> dict[str, Any]:
+            try:
+                return next(self.requests)
+            except StopIteration:
+                raise EOFError from None
+
+        def send(self, message: dict[str, Any]) -> None:
+            said.append(message)
+
+    def engine(frame: np.ndarray, **_: bool) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    memory = shared.SharedMemory(), shared.SharedMemory()
+    with pytest.raises(EOFError):
+        child._serve(engine, Once(), memory)
+    assert len(said) == 1 and "Input/output error" in json.dumps(said[0])
+    for one in memory:
+        one.close()

@@ -45,8 +45,7 @@ def fit(
     """The best network within what a device can afford: `edgeseg run` with a --budget, which has to be there.
 
     Layers are timed on the target (this machine, or the one of --on), candidates are searched, pruned, trained and
-    measured beside two cheap baselines;
-    the better on val goes through the rest of the chain and ships.
+    measured beside cheap baselines; the better on val goes through the rest of the chain and ships.
     """
     with reported(debug=invocation.debug):
         device = Device(on or LOCAL, meter, wheel, offline, benchmark_model, delegate)

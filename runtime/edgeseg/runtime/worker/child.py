@@ -112,13 +112,12 @@ def _serve(segmenter: Segmenter, line: Line, memory: tuple[SharedMemory, SharedM
         request = line.receive(None)
         assert request is not None
         try:
-            line.send(_segment(segmenter, request, memory))
+            answer = _segment(segmenter, request, memory)
         except EdgesegError as error:
-            line.send(put_error(error, suspect=_suspect(error)))
-        except OSError:
-            raise
+            answer = put_error(error, suspect=_suspect(error))
         except Exception as error:  # a fault of ours or of the engine: said, and the engine is started again
-            line.send(put_error(_as_ours(error), suspect=True))
+            answer = put_error(_as_ours(error), suspect=True)
+        line.send(answer)
 
 
 def _segment(segmenter: Segmenter, request: Message, memory: tuple[SharedMemory, SharedMemory]) -> Message:
