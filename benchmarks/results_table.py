@@ -96,6 +96,7 @@ def headline(report: Values) -> str:
         f"{ratio_text(speedup_of(row))} times the {whom}'s speed",
         f"{whole / own:.1f} times smaller" if own and whole else f"size against the {whom}'s unknown",
         f"test Dice drop {_test_drop(row)} points",
+        *_recall_drop(row),
     ]
     return f"`{dig(shipped, 'variant') or row['name']}` ships: {', '.join(parts)}."
 
@@ -189,6 +190,12 @@ def _regions(rows: Sequence[Values]) -> list[str]:
 
 def _test_drop(row: Values) -> str:
     return drop_text(dig(row, "dice_drop_vs_teacher", "test"))
+
+
+def _recall_drop(row: Values) -> list[str]:
+    """Of rows that had a budget for it."""
+    drop = dig(row, "region_recall_drop_vs_teacher", "test")
+    return [] if dig(drop, "budget") is None else [f"test region recall drop {drop_text(drop)} points"]
 
 
 def drop_text(drop: Any) -> str:

@@ -7,6 +7,11 @@ result it is the spread that docs/measuring.md tells of an idle machine: eight e
     python benchmarks/verdict_rates.py result.json --slowdown 0.05 --runs 100
 
 prints one JSON object: the fitted spread, and how many of the runs said what, of equals and of the planted slowdown.
+Nothing is made up with
+
+    python benchmarks/verdict_rates.py --races races/*.json
+
+where each result is a race of a file with its own copy; the slowdown is planted in the second one's samples.
 """
 
 from __future__ import annotations
@@ -118,13 +123,37 @@ def rates(spread: Spread, slowdown: float, runs: int, processes: int = 5, share:
     return found
 
 
+def raced(results: list[Path], slowdown: float) -> dict[str, Any]:
+    """What races of equals said, and what they say where the second row's samples are stretched.
+
+    Args:
+        results: Of races, each with two measured rows.
+        slowdown: As a ratio.
+    """
+    pairs = [[row.nested_ms() for row in read_result(path).rows] for path in results]
+    report: dict[str, Any] = {"races": len(pairs), "processes": [len(first) for first, _ in pairs][:1]}
+    for name, share in (("p50", 0.5), ("p90", 0.9)):
+        for planted in (0.0, slowdown):
+            found: Counter[str] = Counter()
+            for first, second in pairs:
+                slower = [[block * (1 + planted) for block in process] for process in second]
+                found[judge(speedup(first, slower, share=share), same_run=True, floor=0.0)[0]] += 1
+            report[f"{name}, slower by {planted:.0%}"] = found
+    ratios = [speedup(first, second).ratio for first, second in pairs]
+    return report | {"ratios of equals": [min(ratios), float(np.median(ratios)), max(ratios)]}
+
+
 def main() -> int:
     """Fit, simulate, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", type=Path, nargs="?", help="of `bench run --out`, with two rows of one engine")
+    parser.add_argument("--races", type=Path, nargs="+", help="of `bench run a.edgeseg b.edgeseg`, equal bundles")
     parser.add_argument("--slowdown", type=float, default=0.05)
     parser.add_argument("--runs", type=int, default=100)
     given = parser.parse_args()
+    if given.races:
+        print(json.dumps(raced(given.races, given.slowdown), indent=2))  # noqa: T201  the script's result
+        return 0
     spread = fit(read_result(given.result)) if given.result else idle_machine()
     report: dict[str, Any] = {f"std of {name}": float(np.std(values)) for name, values in vars(spread).items()}
     for processes in (5, 10):

@@ -16,19 +16,20 @@ def test_p99_has_its_bound_by_default():
 
 
 @pytest.mark.parametrize(
-    ("config", "look", "gated", "seconds", "processes"),
+    ("meter", "look", "gated", "typed", "found"),
     [
-        (HarnessConfig(), False, False, 10.0, 5),
-        (HarnessConfig(meter="auto"), False, False, METERED_S, 5),
-        (HarnessConfig(meter="auto", seconds=30), False, False, 30, 5),
-        (HarnessConfig(), False, True, 10.0, GATE_PROCESSES),
-        (HarnessConfig(processes=7), False, True, 10.0, 7),
-        (HarnessConfig(seconds=60), True, False, 2.5, 5),
+        (None, False, False, (None, None), (10.0, 5)),
+        ("auto", False, False, (None, None), (METERED_S, 5)),
+        ("auto", False, False, (10.0, None), (10.0, 5)),
+        (None, False, True, (None, None), (10.0, GATE_PROCESSES)),
+        (None, False, True, (None, DEFAULT.processes), (10.0, DEFAULT.processes)),
+        (None, True, False, (60.0, None), (2.5, 5)),
     ],
 )
-def test_what_nobody_said_follows_from_what_was_said(config, look, gated, seconds, processes):
-    found = settled(config, look, gated)
-    assert (found.seconds, found.processes, found.quick) == (seconds, processes, look)
+def test_what_nobody_said_follows_from_what_was_said(meter, look, gated, typed, found):
+    seconds, processes = typed
+    config = settled(HarnessConfig(meter=meter), look, gated, seconds=seconds, processes=processes)
+    assert (config.seconds, config.processes, config.quick) == (*found, look)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ def test_a_log_gets_a_line_now_and_then_with_the_time_left(monkeypatch):
         for now[0], done in ((1.0, 0.05), (12.0, 0.25), (13.0, 0.3), (24.0, 0.5)):
             told(done, "onnx-fp32")
     assert out.getvalue().splitlines() == [
-        "measuring onnx-fp32: 25%, 36 s left",
-        "measuring onnx-fp32: 50%, 24 s left",
+        "measuring: onnx-fp32 (5%, 19 s left)",
+        "measuring: onnx-fp32 (25%, 36 s left)",
+        "measuring: onnx-fp32 (50%, 24 s left)",
     ]
 
 

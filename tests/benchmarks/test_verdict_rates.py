@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.benchmarks.results.result_file import write_result
+
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -35,3 +37,16 @@ def test_the_spread_of_a_result_is_found_again(script, make_result, make_row):
         assert np.std(getattr(found, name)) == pytest.approx(np.std(getattr(spread, name)), rel=0.35), name
     with pytest.raises(ValueError, match="two measured rows"):
         script.fit(make_result(rows[0]))
+
+
+def test_races_say_what_they_said_and_what_a_planted_slowdown_would(script, make_result, make_row, tmp_path):
+    paths = []
+    for seed in range(3):
+        sides = script.simulate(script.idle_machine(), seed, 0.0, (10, 8, 32))
+        paths.append(tmp_path / f"{seed}.json")
+        rows = [make_row(f"row {k}", [[2 * block for block in one] for one in side]) for k, side in enumerate(sides)]
+        write_result(make_result(*rows), paths[-1])
+    found = script.raced(paths, 0.2)
+    assert found["races"] == 3 and found["processes"] == [10]
+    assert found["p50, slower by 0%"]["no difference shown"] >= 2
+    assert found["p50, slower by 20%"]["slower"] == found["p90, slower by 20%"]["slower"] == 3

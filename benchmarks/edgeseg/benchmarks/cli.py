@@ -125,15 +125,19 @@ def run(
         ),
     ] = False,
     seconds: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Measuring time per variant, without warm-up, in seconds; 15 with --meter.", rich_help_panel=EFFORT
+            help="Measuring time per variant, without warm-up, in seconds. Default: 10; 15 with --meter.",
+            rich_help_panel=EFFORT,
         ),
-    ] = DEFAULT.seconds,
+    ] = None,
     min_samples: MinSamples = DEFAULT.min_samples,
     processes: Annotated[
-        int, typer.Option(help="Fresh processes the samples are spread over; 10 with --gate.", rich_help_panel=EFFORT)
-    ] = DEFAULT.processes,
+        int | None,
+        typer.Option(
+            help="Fresh processes the samples are spread over. Default: 5; 10 with --gate.", rich_help_panel=EFFORT
+        ),
+    ] = None,
     blocks: Annotated[
         int, typer.Option(help="Blocks per variant and process, in turns.", rich_help_panel=EFFORT)
     ] = DEFAULT.blocks,
@@ -186,9 +190,7 @@ def run(
             raise ConfigError(f"--split {split} is of --data: name the folder")
         config = HarnessConfig(
             threads=threads,
-            processes=processes,
             blocks=blocks,
-            seconds=seconds,
             min_samples=min_samples,
             warmup_cap_s=warmup_cap,
             rewarm=rewarm,
@@ -201,7 +203,7 @@ def run(
             start_below_c=start_below,
             deadline_ms=deadline,
         )
-        config = settled(config, quick, gated=bool(gate))
+        config = settled(config, quick, gated=bool(gate), seconds=seconds, processes=processes)
         sizes = Sizes.parse(size, shape or [])
         alone = EngineOnly(engine_only, sizes, "zeros" if zeros else "random", timeout)
         wishes = Wishes(wheel and check_wheel(wheel), offline, clean, benchmark_model, tuple(delegate or ()))

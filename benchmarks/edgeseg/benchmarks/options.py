@@ -141,7 +141,9 @@ def refuse_elsewhere(config: HarnessConfig, junit: Path | None, elsewhere: Seque
         raise ConfigError("--junit is of one measurement on this machine: leave --on out")
 
 
-def settled(config: HarnessConfig, look: bool, gated: bool) -> HarnessConfig:
+def settled(
+    config: HarnessConfig, look: bool, gated: bool, *, seconds: float | None, processes: int | None
+) -> HarnessConfig:
     """What follows from options together, where the user did not say it.
 
     Args:
@@ -149,13 +151,16 @@ def settled(config: HarnessConfig, look: bool, gated: bool) -> HarnessConfig:
         look: `--quick`, which measures little.
         gated: Gates are to be decided. With five processes a slowdown of 5 % is found in nine of ten runs, with ten in
             all of a hundred (`benchmarks/verdict_rates.py`).
+        seconds: As typed; None where it was not.
+        processes: As typed; None where it was not.
     """
-    if gated and config.processes == DEFAULT.processes:
-        config = replace(config, processes=GATE_PROCESSES)
-    if look:
-        short = quick(config.threads)
-        names = ("blocks", "seconds", "min_samples", "warmup_cap_s")
-        return replace(config, quick=True, **{name: getattr(short, name) for name in names})
-    if config.meter and config.seconds == DEFAULT.seconds:
-        return replace(config, seconds=METERED_S)
-    return config
+    if processes is None:
+        processes = GATE_PROCESSES if gated else DEFAULT.processes
+    if seconds is None:
+        seconds = METERED_S if config.meter else DEFAULT.seconds
+    config = replace(config, seconds=seconds, processes=processes)
+    if not look:
+        return config
+    short = quick(config.threads)
+    names = ("blocks", "seconds", "min_samples", "warmup_cap_s")
+    return replace(config, quick=True, **{name: getattr(short, name) for name in names})

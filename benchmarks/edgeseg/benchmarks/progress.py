@@ -1,29 +1,32 @@
-"""Progress with the time left, on stderr: a bar for a person, a line now and then for a log."""
+"""Progress with the time left, on stderr: a bar for a person, a line now and then for a log.
+
+Nothing is drawn from a thread of its own: a bar that moves ten times a second would be measured too.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
+from edgeseg.benchmarks.duration import duration
 from edgeseg.benchmarks.harness import Progress as Told
 from edgeseg.runtime.text.names import shown
+
+# Words (in a log those before a colon are the topic), the share done in [0, 1], the time left [s] where it is known.
+Draw = Callable[[str, float, float | None], None]
 
 _LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def shown_progress(stream: TextIO | None = None) -> Iterator[Told]:
-    """Hands out the function a measurement reports to.
-
-    Nothing is drawn from a thread of its own: a bar that moves ten times a second would be measured too.
-    """
-    stream = stream or sys.stderr
+def drawn(stream: TextIO) -> Iterator[Draw]:
+    """A bar on a terminal, else a line whenever the topic changes or ten seconds have passed."""
     if not stream.isatty():
         yield _Lines(stream)
         return
@@ -31,29 +34,45 @@ def shown_progress(stream: TextIO | None = None) -> Iterator[Told]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        TextColumn("{task.fields[left]}", markup=False),
     )
     with Progress(*columns, console=Console(file=stream), auto_refresh=False, transient=True) as bar:
-        task = bar.add_task("measuring", total=1.0)
+        tasks: list[TaskID] = []
+
+        def draw(words: str, done: float, left_s: float | None) -> None:
+            if not tasks:
+                tasks.append(bar.add_task("", total=1.0, left=""))
+            bar.update(tasks[0], description=words, completed=done, left=_left(left_s), refresh=True)
+
+        yield draw
+
+
+@contextmanager
+def shown_progress(stream: TextIO | None = None) -> Iterator[Told]:
+    """Hands out the function a measurement reports to."""
+    start = time.monotonic()
+    with drawn(stream or sys.stderr) as draw:
 
         def told(done: float, what: str) -> None:
-            bar.update(task, completed=done, description=f"measuring {shown(what)}", refresh=True)
+            left_s = (time.monotonic() - start) * (1 - done) / done if done > 0 else None
+            draw(f"measuring: {shown(what)}", done, left_s)
 
         yield told
 
 
 class _Lines:
-    """One line every ten seconds."""
+    """Progress in a log."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream, self._start = stream, time.monotonic()
-        self._last = self._start
+        self._stream, self._topic, self._last = stream, "", time.monotonic()
 
-    def __call__(self, done: float, what: str) -> None:
-        now = time.monotonic()
-        if now - self._last < _LINE_EVERY_S or done <= 0:
+    def __call__(self, words: str, done: float, left_s: float | None) -> None:
+        topic, now = words.partition(":")[0], time.monotonic()
+        if topic == self._topic and now - self._last < _LINE_EVERY_S:
             return
-        self._last = now
-        left_s = (now - self._start) * (1 - done) / done
-        print(f"measuring {shown(what)}: {done:.0%}, {left_s:.0f} s left", file=self._stream, flush=True)
+        self._topic, self._last = topic, now
+        print(f"{words} ({done:.0%}, {_left(left_s)})", file=self._stream, flush=True)
+
+
+def _left(left_s: float | None) -> str:
+    return "time left not known yet" if left_s is None else f"{duration(left_s)} left"

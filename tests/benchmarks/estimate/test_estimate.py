@@ -42,28 +42,53 @@ PEAK = Peak({"fp32": 100, "int8": 400}, 10, 4, "made up", (0.5, 1.0), (0.5, 1.0)
 def test_the_roofline():
     heavy = Layer("Conv", 5_000_000_000, 1000, 1000)  # 10 GFLOP at 100 GFLOP/s
     wide = Layer("Add", 0, 250_000_000, 0)  # 1 GB of float32 at 10 GB/s
-    found = network_time("a", [heavy, wide], "fp32", PEAK, 4)
+    found = network_time("a", "ort", [heavy, wide], "fp32", PEAK, 4)
     assert (found.low_ms, found.high_ms) == (pytest.approx(200), pytest.approx(400))
     assert found.low_ms < found.ms < found.high_ms and found.to_json()["evidence"] == "estimate"
-    assert network_time("a", [heavy], "fp32", PEAK, 1).low_ms == pytest.approx(400)  # one of four cores
-    assert network_time("a", [heavy], "fp32", PEAK, 8).low_ms == pytest.approx(100)
-    assert network_time("a", [heavy], "int8", PEAK, 4).low_ms == pytest.approx(25)
-    assert network_time("a", [wide], "int8", PEAK, 4).low_ms == pytest.approx(25)
-    assert network_time("a", [heavy], "fp16", PEAK, 4).low_ms == pytest.approx(100)  # no fp16: computed in fp32
-    assert network_time("a", [heavy], "fp32", PEAK, 4).bound_by == "compute"
-    assert network_time("a", [wide], "fp32", PEAK, 4).bound_by == "memory"
+    assert network_time("a", "ort", [heavy], "fp32", PEAK, 1).low_ms == pytest.approx(400)  # one of four cores
+    assert network_time("a", "ort", [heavy], "fp32", PEAK, 8).low_ms == pytest.approx(100)
+    assert network_time("a", "ort", [heavy], "int8", PEAK, 4).low_ms == pytest.approx(25)
+    assert network_time("a", "ort", [wide], "int8", PEAK, 4).low_ms == pytest.approx(25)
+    assert network_time("a", "ort", [heavy], "fp16", PEAK, 4).low_ms == pytest.approx(100)  # no fp16: computed in fp32
+    assert network_time("a", "ort", [heavy], "fp32", PEAK, 4).bound_by == "compute"
+    assert network_time("a", "ort", [wide], "fp32", PEAK, 4).bound_by == "memory"
 
 
 def test_measured_rows_scale_the_others_and_set_the_bars():
     layers = [Layer("Conv", 10**9, 10**5, 10**4)]
-    found = [network_time(name, layers, kind, PEAK, 4) for name, kind in (("a", "fp32"), ("b", "int8"), ("c", "fp32"))]
-    one = calibrated(found, {"a": 2 * found[0].ms})
+    kinds = (("a", "fp32"), ("b", "int8"), ("c", "fp32"))
+    found = [network_time(name, "ort", layers, kind, PEAK, 4) for name, kind in kinds]
+    one = calibrated(found, [(found[0], 2 * found[0].ms)])
     assert one[0].ms == pytest.approx(2 * found[0].ms) and one[1].ms == pytest.approx(2 * found[1].ms)
     assert one[1].low_ms < one[1].ms < one[1].high_ms and one[1].calibrated_by == 1
-    two = calibrated(found, {"a": 2 * found[0].ms, "c": 8 * found[2].ms})
+    two = calibrated(found, [(found[0], 2 * found[0].ms), (found[2], 8 * found[2].ms)])
     assert two[1].ms == pytest.approx(4 * found[1].ms)
     assert two[1].low_ms <= 2 * found[1].ms and two[1].high_ms >= 8 * found[1].ms
-    assert calibrated(found, {}) == found
+    assert calibrated(found, []) == found
+
+
+def test_what_is_most_alike_scales_a_row():
+    """The same kind of file, or its engine and precision, or else its engine, or else whatever was measured."""
+    layers = [Layer("Conv", 10**9, 10**5, 10**4)]
+
+    def row(name, engine, precision):
+        return network_time(name, engine, layers, precision, PEAK, 4)
+
+    kinds = {
+        ("onnx-fp32", "ort", "fp32"): 2,
+        ("onnx-int8", "ort", "int8"): 9,
+        ("onnx-int8-x86", "ort", "int8"): 4,
+        ("tflite-fp32", "litert", "fp32"): 5,
+    }
+    measured = [(row(*kind), factor * row(*kind).ms) for kind, factor in kinds.items()]
+    for kind, factor, n in (
+        *((kind, factor, 1) for kind, factor in kinds.items()),
+        (("onnx-int8-other", "ort", "int8"), 6, 2),
+        (("tflite-int8", "litert", "int8"), 5, 1),
+        (("openvino-int8", "openvino", "int8"), 360 ** (1 / 4), 4),
+    ):
+        (scaled,) = calibrated([row(*kind)], measured)
+        assert scaled.ms == pytest.approx(factor * row(*kind).ms) and scaled.calibrated_by == n, kind
 
 
 def test_every_device_is_faster_in_its_narrower_types():
@@ -74,13 +99,21 @@ def test_every_device_is_faster_in_its_narrower_types():
 
 
 @pytest.fixture
-def bundle(tmp_path, make_model, spec, frame):
-    variants = [VariantSource("onnx-fp32", make_model("a", 16), spec)]
-    pack(tmp_path / "part.edgeseg", BundleInfo("part", "1", "tests only", spec.input), variants, [frame])
-    return tmp_path / "part.edgeseg"
+def make_bundle(tmp_path, make_model, spec, frame):
+    def make(name, width):
+        variants, path = [VariantSource("onnx-fp32", make_model(name, width), spec)], tmp_path / f"{name}.edgeseg"
+        pack(path, BundleInfo("part", "1", "tests only", spec.input), variants, [frame])
+        return path
+
+    return make
 
 
-def test_the_command_says_estimate_everywhere(bundle, tmp_path, make_result, make_row):
+@pytest.fixture
+def bundle(make_bundle):
+    return make_bundle("part", 16)
+
+
+def test_the_command_says_estimate_everywhere(bundle, make_bundle, tmp_path, make_result, make_row):
     run = CliRunner()
     done = run.invoke(app, ["estimate", str(bundle), "--device", "pi5"])
     assert done.exit_code == 0, done.output
@@ -95,6 +128,17 @@ def test_the_command_says_estimate_everywhere(bundle, tmp_path, make_result, mak
     command = ["estimate", str(bundle), "--device", "pi5", "--measured", str(tmp_path / "pi.json"), "--json"]
     (row,) = json.loads(run.invoke(app, command).stdout)["rows"]
     assert row["ms"] == pytest.approx(7.0) and row["calibrated_by"] == 1  # infer of 7.15 ms in all
+    command[1] = str(make_bundle("wider", 64))  # never measured
+    done = run.invoke(app, command)
+    assert done.exit_code == 1 and "measured none of the files of" in done.stderr
+    before, after = (
+        json.loads(run.invoke(app, [*command[:4], *more, "--json"]).stdout)["rows"][0]
+        for more in ([], [*command[4:6], "--measured-of", str(bundle)])
+    )
+    assert after["ms"] / before["ms"] == pytest.approx(7.0 / plain["rows"][0]["ms"]) and after["calibrated_by"] == 1
+    done = run.invoke(app, [*command[:4], "--measured-of", str(bundle)])
+    assert done.exit_code == 2 and "give the result of it too" in done.stderr
+    command[1] = str(bundle)
     command[5] = str(tmp_path / "other.json")
     for other, reason in (
         (make_result(make_row("x", [[[7.0]]]), config=four), "calibrates nothing"),

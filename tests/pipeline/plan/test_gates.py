@@ -13,18 +13,24 @@ from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.recipe.sections.gates import GateSection
 
 
-def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, **val: Any) -> Row:
+def _row(parent_drop: float = 0.0, teacher_drop: float = 0.0, recall_drop: float = 0.0, **val: Any) -> Row:
     return Row(
         **{"name": "any", "parent": "teacher", "kind": "variant", "variant": "a", "target": "x86-ort", "status": "ok"},
         accuracy={"val": {"region_recall": 0.9, "false_regions_per_negative_frame": 0.2} | val, "test": None},
         dice_drop_vs_parent={"val": {"mean": parent_drop}},
         dice_drop_vs_teacher={"val": {"mean": teacher_drop}},
+        region_recall_drop_vs_teacher={"val": {"mean": recall_drop}},
     )
 
 
+GATES = GateSection(
+    *(0.01, 0.02), max_region_recall_drop=0.02, min_region_recall=0.9, max_false_regions_per_negative_frame=0.2
+)
+
+
 def test_a_row_within_every_budget_passes() -> None:
-    gates = GateSection(0.01, 0.02, min_region_recall=0.9, max_false_regions_per_negative_frame=0.2)
-    assert accuracy_refusal(_row(0.01, 0.02), gates) is None
+    # 47 of 50 regions where the teacher finds 48: exactly the budget, and above it in floating point.
+    assert accuracy_refusal(_row(0.01, 0.02, 0.96 - 0.94), GATES) is None
 
 
 @pytest.mark.parametrize(
@@ -32,13 +38,13 @@ def test_a_row_within_every_budget_passes() -> None:
     [
         (_row(parent_drop=0.011), "gates.max_dice_drop"),
         (_row(teacher_drop=0.021), "gates.max_total_dice_drop"),
+        (_row(recall_drop=0.021), "gates.max_region_recall_drop"),
         (_row(region_recall=0.89), "gates.min_region_recall"),
         (_row(false_regions_per_negative_frame=0.21), "gates.max_false_regions_per_negative_frame"),
     ],
 )
 def test_a_broken_budget_is_named_with_its_key(row: Row, key: str) -> None:
-    gates = GateSection(0.01, 0.02, min_region_recall=0.9, max_false_regions_per_negative_frame=0.2)
-    reason = accuracy_refusal(row, gates)
+    reason = accuracy_refusal(row, GATES)
     assert reason is not None
     assert key in reason
 
@@ -58,7 +64,13 @@ def test_a_network_is_refused_where_the_whole_interval_is_beyond_the_budget(low:
 
 
 def test_a_gain_is_no_drop() -> None:
-    assert accuracy_refusal(_row(-0.05, -0.05), GateSection(0.0, 0.0)) is None
+    assert accuracy_refusal(_row(-0.05, -0.05, -0.05), GateSection(0.0, 0.0, 0.0)) is None
+
+
+def test_a_file_that_misses_regions_is_refused_in_words_with_its_figures() -> None:
+    reason = accuracy_refusal(_row(recall_drop=0.04), GATES)
+    assert reason == "val region recall is 4.00 points below the teacher; gates.max_region_recall_drop allows 2.00"
+    assert accuracy_refusal(_row(recall_drop=0.04), GateSection(0.01, 0.02)) is None
 
 
 def test_a_figure_that_cannot_be_estimated_refuses_nothing() -> None:

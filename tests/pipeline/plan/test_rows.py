@@ -70,7 +70,20 @@ def test_test_is_added_to_what_val_decided_and_val_is_not_looked_at_again(found:
     drop = whole.dice_drop_vs_teacher["test"]
     assert drop is not None and drop["mean"] == pytest.approx(teacher["dice_mean"] - own["dice_mean"])
     assert drop["budget"] == GateSection().max_total_dice_drop
+    recall = (whole.region_recall_drop_vs_teacher or {})["test"]
+    assert recall is not None and recall["mean"] == pytest.approx(teacher["region_recall"] - own["region_recall"])
     assert (whole.status, whole.reason, whole.agreement_vs_parent) == (row.status, row.reason, row.agreement_vs_parent)
+
+
+def test_a_network_that_no_longer_finds_regions_is_refused_for_that(found: Found) -> None:
+    name = score_step(ALONE, "val")
+    shutil.rmtree(found.folders[name].root)
+    records = dict(found.records) | {name: store_scores(found.folders[name], 18)}  # of 20 rows: found once of four
+    gates = GateSection(None, None, max_region_recall_drop=0.02)
+    row = val_row(ALONE, dataclasses.replace(found, records=records, gates=gates))
+    drop = (row.region_recall_drop_vs_teacher or {})["val"]
+    assert drop is not None and (drop["mean"], drop["budget"]) == (0.75, 0.02)
+    assert row.status == "refused" and "gates.max_region_recall_drop allows 2.00" in str(row.reason)
 
 
 def test_a_file_that_was_not_made_is_a_row_with_its_reason(found: Found) -> None:

@@ -291,6 +291,30 @@ class TestVerdict:
         assert words in found.sentence
         assert found.tone == ("good", "warn", "bad")[tone]
 
+    @pytest.mark.parametrize(
+        ("budget", "difference", "words", "tone"),
+        [
+            (0.02, drop(0.06, 0.02), "94 % of test regions found, the teacher 96 % (95 % interval of the loss", "bad"),
+            (0.02, drop(0.0, 0.01), "within the budget of 2.0 points)", "good"),
+            (None, drop(0.0, 0.01) | {"verdict": None}, "the recipe sets no budget)", "warn"),
+            (0.02, drop(0.0, 0.01) | {"lo95": None, "hi95": None}, "(without an interval)", "warn"),
+        ],
+    )
+    def test_regions_are_told_where_the_recipe_is_about_them(self, budget, difference, words, tone):
+        same = {"val": None, "test": drop(0.0, 0.01)}
+        lost = {"val": None, "test": difference | {"budget": budget}}
+        report = with_row("onnx_int8", dice_drop_vs_teacher=same, region_recall_drop_vs_teacher=lost)
+        for row, recall in (("onnx_int8", 0.94), ("teacher", 0.96)):
+            (one,) = (step for step in report["steps"] if step["name"] == row)
+            one["accuracy"]["test"]["region_recall"] = recall
+        assert "regions found" not in read_verdict(report).sentence
+        settings = report["recipe"]["settings"]
+        settings["gates"] |= {"max_region_recall_drop": budget}
+        settings["decision"] = {"objective": "region_recall"}
+        found = read_verdict(report)
+        assert words in found.sentence
+        assert found.tone == tone
+
     def test_a_larger_file_is_said(self):
         assert "2.00 times larger" in read_verdict(with_row("onnx_int8", bytes=62_280_000)).sentence
 

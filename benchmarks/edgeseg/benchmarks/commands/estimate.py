@@ -30,6 +30,9 @@ def estimate(
     device: Annotated[str, typer.Option(help=f"{', '.join(DEVICES)}; or {HERE}.")],
     threads: Annotated[int, typer.Option("--threads", "--num_threads", help="Cores of the device that are used.")] = 4,
     measured: Annotated[Path | None, typer.Option(help="A result of that device, to scale by.")] = None,
+    measured_of: Annotated[
+        Path | None, typer.Option(help="The bundle that --measured is of. Default: this one.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Estimate how long a bundle's variants take on a device that is not at hand: no measurement, with error bars."""
@@ -37,27 +40,52 @@ def estimate(
         if threads < 1:
             raise ConfigError(f"--threads {threads}: it must be at least 1")
         peak = peak_of(device)
-        found = estimates_of(bundle, peak, threads, measured)
+        found = estimates_of(bundle, peak, threads, measured, measured_of)
         if as_json:
             put_json({"device": device, "source": peak.source, "rows": [one.to_json() for one in found]}, indent=None)
         else:
             put(_lines(found, peak))
 
 
-def estimates_of(path: Path, peak: Peak, threads: int, measured: Path | None = None) -> list[Estimate]:
+def estimates_of(
+    path: Path, peak: Peak, threads: int, measured: Path | None = None, measured_of: Path | None = None
+) -> list[Estimate]:
     """Every variant of a bundle by the layers of its FP32 ONNX file.
 
     Args:
         path: The bundle.
         peak: The device.
         threads: Of its cores.
-        measured: A result of that device in which some of these very files were measured.
+        measured: A result of that device, with files of this bundle or of `measured_of`.
+        measured_of: Another bundle, whose network says how far estimates of that device are off.
 
     Raises:
-        ConfigError: The bundle has no FP32 ONNX file.
+        ConfigError: A bundle has no FP32 ONNX file, or `measured_of` has no result with it.
         MeasureError: Its layers cannot be counted, or the result has none of these files, is no device's, or of
             another number of threads.
     """
+    if measured is None and measured_of is not None:
+        raise ConfigError(f"--measured-of {measured_of}: give the result of it too, with --measured")
+    found = [one for one, _ in _by_layers(path, peak, threads)]
+    return found if measured is None else calibrated(found, measured_rows(measured, measured_of or path, peak, threads))
+
+
+def measured_rows(result: Path, bundle: Path, peak: Peak, threads: int) -> list[tuple[Estimate, float]]:
+    """What a result has measured of a bundle's files: each estimate, and the engine's median time [ms].
+
+    Raises:
+        ConfigError: The bundle has no FP32 ONNX file.
+        MeasureError: The result has none of its files, is no device's, or of another number of threads.
+    """
+    times = _measured_ms(result, threads)
+    rows = [(one, times[sha256]) for one, sha256 in _by_layers(bundle, peak, threads) if sha256 in times]
+    if not rows:
+        raise MeasureError(f"{result} has measured none of the files of {bundle}, so it calibrates nothing")
+    return rows
+
+
+def _by_layers(path: Path, peak: Peak, threads: int) -> list[tuple[Estimate, str]]:
+    """An estimate of each variant, and the SHA-256 of its file."""
     with Bundle.open(path) as bundle, TemporaryDirectory(prefix="edgeseg-estimate-") as folder:
         entries = bundle.manifest.variants
         plain = next((v for v in entries if v.file.endswith(".onnx") and v.spec.precision == "fp32"), None)
@@ -75,13 +103,10 @@ def estimates_of(path: Path, peak: Peak, threads: int, measured: Path | None = N
         stride = plain.spec.input.stride_px or 1
         sides = [-(-side // stride) * stride for side in (height, width)]
         layers = layers_of(file, (1, *sides, 1 if plain.spec.input.color == "gray" else 3))
-        found = [network_time(v.name, layers, v.spec.precision or "fp32", peak, threads) for v in entries]
-        if measured is None:
-            return found
-        times = _measured_ms(measured, {v.sha256: v.name for v in entries}, threads)
-    if not times:
-        raise MeasureError(f"{measured} has measured none of the files of {path}, so it calibrates nothing")
-    return calibrated(found, times)
+        return [
+            (network_time(v.name, v.spec.backend, layers, v.spec.precision or "fp32", peak, threads), v.sha256)
+            for v in entries
+        ]
 
 
 def _lines(found: Sequence[Estimate], peak: Peak) -> str:
@@ -94,7 +119,8 @@ def _lines(found: Sequence[Estimate], peak: Peak) -> str:
     return "\n".join([align(_COLUMNS, rows), "", _REMARK.format(source=peak.source) + scaled])
 
 
-def _measured_ms(path: Path, names: dict[str, str], threads: int) -> dict[str, float]:
+def _measured_ms(path: Path, threads: int) -> dict[str, float]:
+    """The engine's median time by the SHA-256 of the file [ms]."""
     result = read_result(path)
     if result.evidence != "device":
         raise MeasureError(f"--measured {path} is {result.evidence}: estimates are scaled by what a device measured")
@@ -103,5 +129,5 @@ def _measured_ms(path: Path, names: dict[str, str], threads: int) -> dict[str, f
             f"--measured {path} used {result.config.threads} threads, the estimate is of {threads}: say --threads "
             f"{result.config.threads}, or measure with {threads}"
         )
-    rows = [(names.get(row.model.sha256 or ""), row.distribution("infer")) for row in result.rows]
-    return {name: found.p50 for name, found in rows if name and found}
+    rows = [(row.model.sha256, row.distribution("infer")) for row in result.rows]
+    return {sha256: found.p50 for sha256, found in rows if sha256 and found}

@@ -44,7 +44,9 @@ def matrix(
     variant: Annotated[str, typer.Option(help="'all', or names with commas between.")] = "all",
     engine_only: Annotated[bool, typer.Option("--engine-only", help="Time the engine alone.")] = False,
     on: On = None,
-    seconds: Annotated[float, typer.Option(help="Measuring time per variant and cell.")] = DEFAULT.seconds,
+    seconds: Annotated[
+        float | None, typer.Option(help="Measuring time per variant and cell. Default: 10; 15 with --meter.")
+    ] = None,
     min_samples: MinSamples = DEFAULT.min_samples,
     processes: Annotated[int, typer.Option(help="Fresh processes per cell.")] = DEFAULT.processes,
     quick: Quick = False,
@@ -61,8 +63,8 @@ def matrix(
     with errors():
         wanted = cells(threads, size, batch)
         addresses = [find_address(name) for name in dict.fromkeys(on or ["local"])]
-        config = HarnessConfig(seconds=seconds, min_samples=min_samples, processes=processes, meter=meter)
-        config = settled(config, quick, gated=False)
+        config = HarnessConfig(min_samples=min_samples, meter=meter)
+        config = settled(config, quick, gated=False, seconds=seconds, processes=processes)
         refuse_elsewhere(config, None, [one.name for one in addresses if one.scheme != "local"])
         wishes = Wishes(None, offline, False, benchmark_model, tuple(delegate or ()))
 

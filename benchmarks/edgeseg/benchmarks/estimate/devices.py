@@ -69,6 +69,9 @@ DEVICES: dict[str, Peak] = {
     "jetson-agx-orin-64gb": _gpu(5300, 42_500, 138_000, 204.8, "reported; INT8 with its accelerators"),
 }
 HERE = "here"
+# What a layer of a small network reads, which lies in the processor's cache where that is large enough: memory is
+# measured with as much, since copying more told of FP32 networks half the speed they have (`estimate_error.py`).
+_LAYER_BYTES = 4 << 20
 
 
 def peak_of(name: str, foreign: Callable[[], float | None] = foreign_seconds) -> Peak:
@@ -100,7 +103,7 @@ def _measured() -> Peak:
     side, device = 1024, read_device()
     a, b = (np.ones((side, side), np.float32) for _ in range(2))
     out = np.empty_like(a)
-    source, target = (np.ones(32 << 20, np.uint8) for _ in range(2))
+    source, target = (np.ones(_LAYER_BYTES, np.uint8) for _ in range(2))
     product_s = _best_s(lambda: np.matmul(a, b, out=out))
     copy_s = _best_s(lambda: np.copyto(target, source))
     fp32 = 2 * side**3 / product_s / 1e9

@@ -6,6 +6,7 @@ Reference:
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ class Estimate:
 
     Attributes:
         name: Of the variant.
+        engine: That runs it; the layers are the same in all, so that only what was measured tells engines apart.
         precision: Which the arithmetic was taken of.
         ms: The middle.
         low_ms: With the best shares that are known of such devices.
@@ -37,6 +39,7 @@ class Estimate:
     """
 
     name: str
+    engine: str
     precision: str
     ms: float
     low_ms: float
@@ -49,11 +52,12 @@ class Estimate:
         return {**asdict(self), "evidence": "estimate"}
 
 
-def network_time(name: str, layers: Sequence[Layer], precision: str, peak: Peak, threads: int) -> Estimate:
+def network_time(name: str, engine: str, layers: Sequence[Layer], precision: str, peak: Peak, threads: int) -> Estimate:
     """The time of one network in one precision.
 
     Args:
         name: Of the variant.
+        engine: That runs it.
         layers: Of the FP32 graph.
         precision: `fp32`, `fp16` or `int8`; anything else is taken as `fp32`.
         peak: The device.
@@ -63,27 +67,34 @@ def network_time(name: str, layers: Sequence[Layer], precision: str, peak: Peak,
     worst, best = (_parts(layers, kind, peak, threads, k) for k in (0, 1))
     low, high = best[0] * 1e3, worst[0] * 1e3
     # The middle of what differs by a factor is that of its logarithm.
-    return Estimate(name, kind, (low * high) ** 0.5, low, high, max(worst[1], key=lambda part: worst[1][part]))
+    return Estimate(name, engine, kind, (low * high) ** 0.5, low, high, max(worst[1], key=lambda part: worst[1][part]))
 
 
-def calibrated(estimates: Sequence[Estimate], measured_ms: dict[str, float]) -> list[Estimate]:
+def calibrated(estimates: Sequence[Estimate], measured: Sequence[tuple[Estimate, float]]) -> list[Estimate]:
     """The same, scaled by how far measured rows of the device lie from their own estimates.
+
+    Rows of the same engine and variant name say most of a file (INT8 of two kinds differs by a factor of two in one
+    engine), then those of the same engine and precision, of the same engine, any.
 
     Args:
         estimates: Of one device.
-        measured_ms: The engine's measured time by name, of some of them or of other networks estimated alike [ms].
+        measured: Rows of that device, of these networks or of others: their estimate, and the engine's time [ms].
     """
-    factors = [measured_ms[one.name] / one.ms for one in estimates if one.name in measured_ms]
-    if not factors:
-        return list(estimates)
-    return [_scaled(one, factors) for one in estimates]
+    return [_scaled(one, _factors(one, measured)) for one in estimates] if measured else list(estimates)
+
+
+def _factors(one: Estimate, measured: Sequence[tuple[Estimate, float]]) -> list[float]:
+    same_engine = [row for row in measured if row[0].engine == one.engine]
+    same_precision = [row for row in same_engine if row[0].precision == one.precision]
+    same_name = [row for row in same_precision if row[0].name == one.name]
+    return [ms / estimate.ms for estimate, ms in same_name or same_precision or same_engine or measured]
 
 
 def _scaled(one: Estimate, factors: Sequence[float]) -> Estimate:
     middle = statistics.geometric_mean(factors)
     spread = (min(factors) / _BEYOND, max(factors) * _BEYOND) if len(factors) > 1 else tuple(f * middle for f in _ALONE)
-    ms, low, high = (one.ms * factor for factor in (middle, *spread))
-    return Estimate(one.name, one.precision, ms, low, high, one.bound_by, len(factors))
+    ms, low_ms, high_ms = (one.ms * factor for factor in (middle, *spread))
+    return dataclasses.replace(one, ms=ms, low_ms=low_ms, high_ms=high_ms, calibrated_by=len(factors))
 
 
 def _parts(layers: Sequence[Layer], kind: str, peak: Peak, threads: int, k: int) -> tuple[float, dict[str, float]]:

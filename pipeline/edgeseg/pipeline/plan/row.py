@@ -17,7 +17,7 @@ from edgeseg.runtime.files.atomic import write_json
 
 _FILE = "rows.json"
 # What rows of runs from before 2026-11-28 do not have.
-_BEFORE_METERS = {"evidence": "device", "energy": None, "energy_reason": None}
+_NOT_YET = {"evidence": "device", "energy": None, "energy_reason": None, "region_recall_drop_vs_teacher": None}
 BySplit = dict[str, dict[str, Any] | None]
 
 
@@ -45,6 +45,7 @@ class Row:
         dice_drop_vs_teacher: `drops.dice_drop` and its budget, by split.
         dice_drop_vs_parent: The same against its parent.
         dice_drop_vs_baseline: `drops.seeds_drop` against the row without the method, by split; no budget.
+        region_recall_drop_vs_teacher: `drops.recall_drop` and its budget, by split.
         seeds: Of a network that was trained several times: `seed` and Dice by split of each training.
         agreement_vs_parent: Share of equal mask pixels on val, in [0, 1].
         skill: `learned.skill.skill_of` on val.
@@ -80,6 +81,7 @@ class Row:
     dice_drop_vs_teacher: BySplit | None = None
     dice_drop_vs_parent: BySplit | None = None
     dice_drop_vs_baseline: BySplit | None = None
+    region_recall_drop_vs_teacher: BySplit | None = None
     seeds: tuple[dict[str, Any], ...] = ()
     agreement_vs_parent: float | None = None
     skill: dict[str, Any] | None = None
@@ -109,5 +111,5 @@ def save_rows(files: Path, rows: Iterable[Row]) -> None:
 def load_rows(files: Path) -> list[Row]:
     """The rows that a step has kept."""
     path = files / _FILE
-    rows = [_BEFORE_METERS | row for row in json.loads(path.read_text())]
+    rows = [_NOT_YET | row for row in json.loads(path.read_text())]
     return [read_config(Row, row, f"{path}: row {row.get('name')}", whole=True) for row in rows]

@@ -33,7 +33,7 @@ from edgeseg.pipeline.plan.seed_folders import seed_folders
 from edgeseg.pipeline.plan.shown import said_of, shown_worse
 from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.runtime.opening.selection import architecture, wrong_without
-from edgeseg.runtime.score.drops import dice_drop, seeds_drop
+from edgeseg.runtime.score.drops import dice_drop, recall_drop, seeds_drop
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.image_score import ImageScore
 
@@ -197,17 +197,18 @@ def _of_file(layout: RowLayout, found: Found, trained: Mapping[str, Any], kind: 
 
 
 def _with_drops(row: Row, layout: RowLayout, found: Found, split: str) -> Row:
-    """The row with its Dice on a split held against the teacher's and its parent's, where it has a parent."""
+    """The row held against its teacher and its parent on a split, where it has a parent."""
     if row.parent is None:
         return row
-    own = found.scores(layout, split)
+    own, gates = found.scores(layout, split), found.gates
     known: dict[str, Any] = {}
     against = {
-        "dice_drop_vs_teacher": ("teacher", found.gates.max_total_dice_drop),
-        "dice_drop_vs_parent": (row.parent, found.gates.max_dice_drop),
+        "dice_drop_vs_teacher": (dice_drop, "teacher", gates.max_total_dice_drop),
+        "dice_drop_vs_parent": (dice_drop, row.parent, gates.max_dice_drop),
+        "region_recall_drop_vs_teacher": (recall_drop, "teacher", gates.max_region_recall_drop),
     }
-    for key, (reference, budget) in against.items():
-        drop = dice_drop(found.scores(_BY_NAME[reference], split), own, budget)
+    for key, (drop_from, reference, budget) in against.items():
+        drop = drop_from(found.scores(_BY_NAME[reference], split), own, budget)
         known[key] = (getattr(row, key) or {}) | {split: None if drop is None else drop | {"budget": budget}}
     return _against_baseline(dataclasses.replace(row, **known), layout, found, split)
 

@@ -135,6 +135,7 @@ bench:
 gates: # what a step may cost; 0.01 is one point of Dice
   max_dice_drop: 0.02 # against the step before
   max_total_dice_drop: 0.03 # against the teacher; a variant beyond it is not packed
+  # max_region_recall_drop: 0.02 # regions found, against the teacher; set it where a missed region costs more
   # min_region_recall: 0.8
   # max_false_regions_per_negative_frame: 0.2
   # min_speedup: {{x86-ort: 10, x86-litert: 10}} # against the FP32 reference U-Net in the same engine

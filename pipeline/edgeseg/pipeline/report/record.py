@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from edgeseg.benchmarks.duration import duration
 from edgeseg.benchmarks.report import (
     Column,
     Markup,
@@ -22,7 +23,6 @@ from edgeseg.benchmarks.report import (
 )
 from edgeseg.benchmarks.report.markup import Value
 from edgeseg.benchmarks.results.result import EVIDENCE_WORDS, Evidence
-from edgeseg.pipeline.report.duration import duration
 from edgeseg.pipeline.report.fields import (
     Report,
     Row,

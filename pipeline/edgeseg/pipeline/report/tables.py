@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from edgeseg.benchmarks.duration import duration
 from edgeseg.benchmarks.report import (
     Column,
     Markup,
@@ -16,7 +17,6 @@ from edgeseg.benchmarks.report import (
 )
 from edgeseg.benchmarks.report.markup import Value
 from edgeseg.benchmarks.report.parts import Tone
-from edgeseg.pipeline.report.duration import duration
 from edgeseg.pipeline.report.fields import (
     DASH,
     Report,
@@ -221,12 +221,10 @@ def _steps_caption(report: Report) -> str:
 
 def _budgets(report: Report) -> str:
     gates = dig(report, "recipe", "settings", "gates")
-    step, total = (number(gates, key) for key in ("max_dice_drop", "max_total_dice_drop"))
-    named = [
-        f"at most {100 * budget:.1f} points against {whom}"
-        for budget, whom in ((step, "the parent"), (total, "the teacher"))
-        if budget is not None
-    ]
+    limits = {"max_dice_drop": "Dice against the parent", "max_total_dice_drop": "Dice against the teacher"}
+    limits |= {"max_region_recall_drop": "region recall against the teacher"}
+    budgets = ((number(gates, key), of_what) for key, of_what in limits.items())
+    named = [f"at most {100 * budget:.1f} points of {of_what}" for budget, of_what in budgets if budget is not None]
     return f"Budget: {', '.join(named)}." if named else "The recipe sets no budget."
 
 

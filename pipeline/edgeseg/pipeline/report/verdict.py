@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeseg.benchmarks.duration import duration
 from edgeseg.benchmarks.report.parts import Tone
 from edgeseg.pipeline.learned.findings import nothing_learned
 from edgeseg.pipeline.learned.told import told
-from edgeseg.pipeline.report.duration import duration
 from edgeseg.pipeline.report.fields import (
     Report,
     Row,
@@ -50,7 +50,7 @@ def read_verdict(report: Report) -> Verdict:
     shipped = report["shipped"]
     if row is None:
         return Verdict(f"Nothing ships: {_ended(shipped['reason'])}", "bad", _left_out(report))
-    parts = [_speed(row), _size(report, row), _dice(report, row)]
+    parts = [_speed(row), _size(report, row), _dice(report, row), *_regions(report, row)]
     sentence = f"{shipped['variant']} ships for {shipped['target']}: {', '.join(part.text for part in parts)}."
     tone = min((*(part.tone for part in parts), _tone_of(told(report["warnings"]))), key=_ORDER.index)
     return Verdict(sentence, tone, _detail(report, row))
@@ -110,6 +110,23 @@ def _dice(report: Report, row: Row) -> _Part:
     return _Part(f"{text} (95 % interval {points(ends[0])} to {points(ends[1])}{of_what}, {said})", tone)
 
 
+def _regions(report: Report, row: Row) -> list[_Part]:
+    """Regions found, where the recipe is about them."""
+    settings = dig(report, "recipe", "settings")
+    about = dig(settings, "decision", "objective") == "region_recall"
+    drop, split = _last_drop(row, "region_recall_drop_vs_teacher")
+    low, high = (number(drop, key) for key in ("lo95", "hi95"))
+    own, whole = (number(one, "accuracy", split, "region_recall") for one in (row, teacher_of(report)))
+    budget = number(settings, "gates", "max_region_recall_drop")
+    if own is None or whole is None or not (about or budget is not None):
+        return []
+    text = f"{100 * own:.0f} % of {split} regions found, the teacher {100 * whole:.0f} %"
+    if low is None or high is None:
+        return [_Part(f"{text} (without an interval)", "warn")]
+    said, tone = _against_budget(drop, budget)
+    return [_Part(f"{text} (95 % interval of the loss {points(low)} to {points(high)} points, {said})", tone)]
+
+
 def _against_budget(drop: Row, given: float | None) -> tuple[str, Tone]:
     budget, verdict = number(drop, "budget") if "budget" in drop else given, drop.get("verdict")
     if budget is None:
@@ -122,10 +139,10 @@ def _against_budget(drop: Row, given: float | None) -> tuple[str, Tone]:
     return f"not shown to be within {named}", "warn"
 
 
-def _last_drop(row: Row) -> tuple[Row, str]:
+def _last_drop(row: Row, key: str = "dice_drop_vs_teacher") -> tuple[Row, str]:
     """The drop against the teacher on test, or on val where test is not scored, and which of them it is."""
     for split in ("test", "val"):
-        drop = dig(row, "dice_drop_vs_teacher", split)
+        drop = dig(row, key, split)
         if number(drop, "mean") is not None:
             return drop, split
     return {}, "test"

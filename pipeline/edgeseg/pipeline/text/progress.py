@@ -1,8 +1,4 @@
-"""How far a command is and how long it still takes, on stderr: a bar for a person, a line now and then for a log.
-
-Nothing is drawn from a thread of its own: the chain also measures latency, and a bar that moves by itself would be
-measured too.
-"""
+"""How far a command is and how long it still takes: what is known of a chain's steps, or of things that are counted."""
 
 from __future__ import annotations
 
@@ -12,16 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
-
+from edgeseg.benchmarks.progress import drawn
 from edgeseg.pipeline.chain.chain import ChainProgress
-from edgeseg.pipeline.report.duration import duration
 
 Clock = Callable[[], float]
 CountProgress = Callable[[int, int], None]
 
-_LINE_EVERY_S = 10.0
 # Commands that end within this time need no bar.
 _SHOWN_AFTER_S = 2.0
 # Weights are rough: of less than this share of a process's work done, a forecast would be a guess.
@@ -84,7 +76,7 @@ def chain_progress(weights: Mapping[str, float], stream: TextIO | None = None) -
         stream: Where to draw; stderr by default.
     """
     forecast, order = TimeLeft(weights), list(weights)
-    with _drawn(stream or sys.stderr) as draw:
+    with drawn(stream or sys.stderr) as draw:
 
         def told(step: str, share: float, words: str) -> None:
             reused = words == "unchanged"
@@ -101,7 +93,7 @@ def chain_progress(weights: Mapping[str, float], stream: TextIO | None = None) -
 def count_progress(what: str, stream: TextIO | None = None) -> Iterator[CountProgress]:
     """Hand out the function a command reports (done, total) to; nothing is drawn in the first two seconds."""
     start = time.monotonic()
-    with _drawn(stream or sys.stderr) as draw:
+    with drawn(stream or sys.stderr) as draw:
 
         def told(done: int, total: int) -> None:
             elapsed_s = time.monotonic() - start
@@ -110,47 +102,3 @@ def count_progress(what: str, stream: TextIO | None = None) -> Iterator[CountPro
                 draw(f"{what}: {done} of {total}", done / total, left_s)
 
         yield told
-
-
-Draw = Callable[[str, float, float | None], None]
-
-
-@contextmanager
-def _drawn(stream: TextIO) -> Iterator[Draw]:
-    """A bar on a terminal, else a line whenever the step changes or ten seconds have passed."""
-    if not stream.isatty():
-        yield _Lines(stream)
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[left]}", markup=False),
-    )
-    with Progress(*columns, console=Console(file=stream), auto_refresh=False, transient=True) as bar:
-        tasks: list[TaskID] = []
-
-        def draw(words: str, done: float, left_s: float | None) -> None:
-            if not tasks:
-                tasks.append(bar.add_task("", total=1.0, left=""))
-            bar.update(tasks[0], description=words, completed=done, left=_left(left_s), refresh=True)
-
-        yield draw
-
-
-class _Lines:
-    """Progress in a log."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._topic, self._last = stream, "", time.monotonic()
-
-    def __call__(self, words: str, done: float, left_s: float | None) -> None:
-        topic, now = words.partition(":")[0], time.monotonic()
-        if topic == self._topic and now - self._last < _LINE_EVERY_S:
-            return
-        self._topic, self._last = topic, now
-        print(f"{words} ({done:.0%}, {_left(left_s)})", file=self._stream, flush=True)
-
-
-def _left(left_s: float | None) -> str:
-    return "time left not known yet" if left_s is None else f"{duration(left_s)} left"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from edgeseg.benchmarks.duration import duration
 from edgeseg.pipeline.learned.told import warning_lines
-from edgeseg.pipeline.report.duration import duration
 from edgeseg.pipeline.report.fields import number
 from edgeseg.pipeline.text.step_table import step_table
 

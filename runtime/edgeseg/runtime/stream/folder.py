@@ -23,7 +23,8 @@ def of_folder(folder: Path, spec: InputSpec) -> Source:
     """Images that come into a folder once it is watched, by the time they were written.
 
     A file is taken when it has not grown between two looks. Whoever writes slowly uses a hidden name (`.part.png`) and
-    renames. A file that is renamed over another is a new one. What edgeseg wrote, and subfolders, are left out.
+    renames. A file that is renamed over another is a new one; one that is written over in place, or removed and made
+    again within a look, is not seen. What edgeseg wrote, and subfolders, are left out.
     """
 
     def items(stop: threading.Event) -> Iterator[Item]:

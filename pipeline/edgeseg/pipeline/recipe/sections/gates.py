@@ -13,11 +13,12 @@ LEAST_SKILL = 0.1
 
 @dataclass(frozen=True)
 class GateSection:
-    """What a step may cost. Dice differences are shares: 0.01 is one point. None switches a gate off.
+    """What a step may cost. Differences of Dice and recall are shares: 0.01 is one point. None switches a gate off.
 
     Attributes:
         max_dice_drop: Against the row's parent, on val.
         max_total_dice_drop: Against the teacher, on val; a variant beyond it is not packed.
+        max_region_recall_drop: Against the teacher, on val: Dice hardly notices small regions that are no longer found.
         min_region_recall: Of the row itself, on val.
         max_false_regions_per_negative_frame: Of the row itself, on val.
         min_skill: Of a variant itself, on val: how far its Dice is above the best trivial answer's, as a share of what
@@ -27,6 +28,7 @@ class GateSection:
 
     max_dice_drop: float | None = 0.02
     max_total_dice_drop: float | None = 0.03
+    max_region_recall_drop: float | None = None
     min_region_recall: float | None = None
     max_false_regions_per_negative_frame: float | None = None
     min_speedup: dict[str, float] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeseg.pipeline.report.duration import duration
+from edgeseg.benchmarks.duration import duration
 
 
 @pytest.mark.parametrize(
