@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,3 +103,18 @@ def test_a_folder_is_replaced_whole_and_the_old_one_stands_until_then(tmp_path, 
     with pytest.raises(EdgesegError, match="No space left"), atomic.new_folder(folder, replace=True) as made:
         (made / "half.txt").write_text("half")
     assert [path.name for path in folder.iterdir()] == ["new.txt"] and list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(tmp_path) -> None:
+    """As root `--out /dev/null` would leave every program of the machine without one."""
+    pipe, null, stdout, missing = (tmp_path / name for name in ("pipe", "null", "stdout", "missing"))
+    os.mkfifo(pipe)
+    null.symlink_to("/dev/null")
+    stdout.symlink_to("/proc/self/fd/1")  # which may be a file
+    for path in (pipe, null, stdout):
+        with pytest.raises(EdgesegError, match="it is a device or a pipe"):
+            atomic.write_text(path, "result")
+    assert Path("/dev/null").is_char_device() and null.is_symlink() and pipe.is_fifo()
+    missing.symlink_to(tmp_path / "nowhere")
+    atomic.write_text(missing, "result")
+    assert missing.read_text() == "result"

@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +35,12 @@ def replacing(path: Path | str) -> Iterator[Path]:
         A path in the same folder, not yet existing. The block must write a file there.
 
     Raises:
-        EdgesegError: The disk is full, or the folder cannot be written.
+        EdgesegError: The disk is full, the folder cannot be written, or a device or a pipe stands there, which would be
+            replaced too.
     """
     path = Path(path)
+    if _is_no_file(path):
+        raise EdgesegError(f"Cannot write {path}: it is a device or a pipe, which a file would replace; name a file")
     # The short random part keeps two processes that write the same file from sharing one temporary name; of the stem
     # as much as fits a name of 255 bytes, four of them a letter.
     tmp = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
@@ -113,6 +117,15 @@ def write_json(path: Path | str, obj: object) -> None:
 def write_json_text(path: Path | str, text: str) -> None:
     """Write JSON text that was made with `ensure_ascii=False`; names in it may hold any bytes."""
     write_bytes(path, encodable(text).encode("utf-8"))
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether a device, a pipe or a way to one stands there; `/dev/stdout` is one, wherever it leads at the moment."""
+    try:
+        mode, leads_to = path.stat().st_mode, path.readlink() if path.is_symlink() else path
+    except OSError:  # nothing is there
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or leads_to.is_relative_to("/proc")
 
 
 def _flush(path: Path) -> None:
