@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from board import BOARDS
+from board import BOARDS, Board
 from namespace import UnavailableError
+from userland import environment
 
 from edgeseg.runtime.errors import EdgesegError
 
@@ -35,6 +36,7 @@ AuthorizedKeysFile {keys}/user.pub
 PidFile none
 StrictModes no
 UsePAM no
+SetEnv {environment}
 """
 _CLIENT = """Host virtual-pi
 HostName 127.0.0.1
@@ -86,7 +88,7 @@ def served(board: str, state: Path, keys: Path) -> Iterator[Path]:
     state.mkdir(parents=True, exist_ok=True)
     enter = [sys.executable, str(Path(__file__).with_name("enter.py")), "--board", board, "--state", str(state)]
     port = _free_port()
-    programs = _configured(keys, port)
+    programs = _configured(keys, port, BOARDS[board])
     with (keys / "log").open("wb") as log:
         done = subprocess.run([*enter, "--", "sh", "-c", _PREPARED], stdout=log, stderr=log, check=False)
         if done.returncode:
@@ -101,10 +103,10 @@ def served(board: str, state: Path, keys: Path) -> Iterator[Path]:
             process.wait()
 
 
-def _configured(keys: Path, port: int) -> Path:
+def _configured(keys: Path, port: int, board: Board) -> Path:
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / name)], check=True)
-    (keys / "sshd_config").write_text(_SERVER.format(port=port, keys=keys))
+    (keys / "sshd_config").write_text(_SERVER.format(port=port, keys=keys, environment=" ".join(environment(board))))
     (keys / "ssh_config").write_text(_CLIENT.format(port=port, keys=keys))
     programs = keys / "bin"
     programs.mkdir()

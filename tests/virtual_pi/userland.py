@@ -80,7 +80,8 @@ def entered(
     place = (state or folder / "scratch").absolute()
     root = place / "root"
     mounts = [] if state else [f"mount -t tmpfs tmpfs {_q(place)}"]
-    layers = f"lowerdir={folder / 'root'},upperdir={place / 'written'},workdir={place / 'work'}"
+    # With attributes of the user's a folder that is new there can be renamed, as dpkg does; others are root's outside.
+    layers = f"lowerdir={folder / 'root'},upperdir={place / 'written'},workdir={place / 'work'},userxattr"
     mounts += [
         f"mkdir -p {_q(root)} {_q(place / 'written')} {_q(place / 'work')}",
         f"mount -t overlay overlay -o {_q(layers)} {_q(root)}",
@@ -97,8 +98,12 @@ def entered(
     for bind in binds:
         there = root / str(bind.absolute())[1:]
         mounts += [f"mkdir -p {_q(there)}", f"mount --bind {_q(bind.absolute())} {_q(there)}"]
-    environment = (*_ENVIRONMENT, f"QEMU_CPU={board.cpu}")
-    return [*mounts, f"exec chroot {_q(root)} env -i {shlex.join([*environment, *command])}"]
+    return [*mounts, f"exec chroot {_q(root)} env -i {shlex.join([*environment(board), *command])}"]
+
+
+def environment(board: Board) -> list[str]:
+    """NAME=VALUE of each variable that programs there need."""
+    return [*_ENVIRONMENT, f"QEMU_CPU={board.cpu}"]
 
 
 def _bound(source: Path, root: Path, name: Path) -> list[str]:
