@@ -1,5 +1,7 @@
 """A bundle on a Raspberry Pi without a Pi: installed, verified and scored there, its masks held against this machine's.
 
+What is handed over is a copy, signed by a key made for it, which the board holds it against.
+
     python tests/virtual_pi/check.py BUNDLE --data DIR [--images DIR] [--board pi4|pi5]...
 
 Evidence `emulated`: what is right, never how fast. Ends with 1 where masks of an FP32 file differ in more than one
@@ -13,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 from board import BOARDS
@@ -21,6 +24,8 @@ from machine import Here, Pi
 from namespace import UnavailableError
 from userland import made
 
+from edgeseg.export.signing.keys import PUBLIC, generate
+from edgeseg.export.signing.sign import sign
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import EdgesegError
 from edgeseg.runtime.opening.bundle import Bundle
@@ -72,7 +77,7 @@ def _checked(options: argparse.Namespace, userland: Path, folder: Path) -> list[
     constraints = Path(shutil.copy(REPOSITORY / "constraints.txt", shared))
     handed = _handed(options, shared)
     pis = [Pi(name, userland, shared, state) for name in options.board or sorted(BOARDS)]
-    pis[0].install(wheel, ",".join(("cv", *ENGINES.values())), constraints)
+    pis[0].install(wheel, ",".join(("cv", "sign", *ENGINES.values())), constraints)
     own, faults = masks_of(here, handed), []
     for pi in pis:
         lines, wrong = table(pi, here, own, handed)
@@ -95,8 +100,12 @@ def _handed(options: argparse.Namespace, shared: Path) -> Handed:
             samples = sorted(open_dataset(data).split("test"), key=lambda one: one.stem)
             for sample in samples[:: max(1, len(samples) // IMAGES)][:IMAGES]:
                 shutil.copy(sample.image, images / kind)
+    copy, key = Path(shutil.copy(options.bundle, shared)), shared / "key"
+    generate(key)
+    sign(copy, key, "release", datetime.now(timezone.utc).date())
     return Handed(
-        Path(shutil.copy(options.bundle, shared)),
+        copy,
+        key.with_suffix(PUBLIC),
         Path(shutil.copytree(options.data, shared / "data")),
         images,
         shared / "masks",

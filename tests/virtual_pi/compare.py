@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from board import BOARDS
@@ -23,7 +24,8 @@ class Handed:
     """What both machines are handed.
 
     Attributes:
-        bundle: The file.
+        bundle: The file, signed.
+        public_key: By which.
         data: A data set of its classes.
         images: Folder with one for each kind of images.
         out: Folder for masks.
@@ -31,6 +33,7 @@ class Handed:
     """
 
     bundle: Path
+    public_key: Path
     data: Path
     images: Path
     out: Path
@@ -50,12 +53,13 @@ def masks_of(machine: Machine, handed: Handed) -> dict[str, Masks]:
 
 def table(pi: Machine, here: Machine, own: dict[str, Masks], handed: Handed) -> tuple[list[str], list[str]]:
     """Lines of Markdown for a board beside this machine, whose masks are `own`, and what is wrong."""
-    verified = {row["name"]: row for row in pi.edgeseg("verify", str(handed.bundle), ok=(0, 1, 3))["variants"]}
+    trusted = pi.edgeseg("verify", str(handed.bundle), "--trust", str(handed.public_key), ok=(0, 1, 3))
+    verified = {row["name"]: row for row in trusted["variants"]}
     theirs = masks_of(pi, handed)
     kinds = [kind for kind in KINDS if (handed.images / kind).is_dir()]
     titles = " | ".join(f"{kind}: pixels that differ" for kind in kinds)
     lines = [f"| Variant | Engine | verify | {titles} |", f"|---|---|---|{'--:|' * len(kinds)}"]
-    faults = []
+    faults = [f"{pi.name}: its signature is not trusted: {row}" for row in _untrusted(trusted)]
     for variant, precision in handed.precisions.items():
         row, cells = verified[variant], []
         if row["status"] not in ("ok", "differs"):
@@ -82,6 +86,12 @@ def differing(masks: Masks, others: Masks, kind: str) -> tuple[int, int]:
         sum(int(np.count_nonzero(masks[name] != others[name])) for name in names),
         sum(others[name].size for name in names),
     )
+
+
+def _untrusted(report: dict[str, Any]) -> list[str]:
+    """Why a signed bundle is not taken for one."""
+    reasons = [f"{row['status']}: {row['reason']}" for row in report["signatures"] if row["status"] != "trusted"]
+    return reasons if report["signatures"] else ["there is none"]
 
 
 def _head(pi: Machine, here: Machine, handed: Handed) -> list[str]:
