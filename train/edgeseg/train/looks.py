@@ -2,9 +2,9 @@
 
 Dice on a small val goes up and down by points from look to look (0.65, 0.86, 0.67 on a set of ours). The best look of
 many is then the luckiest one, and its figure is too good by as much. So a look counts as the median of itself and its
-two neighbours: a single high look weighs nothing, two in a row weigh as the lower one. The first and the last look have
-one neighbour, and count as the lower of the two. Of equals the later is kept, which a falling learning rate and the
-average of more steps favour.
+two neighbours, and never as more than itself: a single high look weighs nothing, two in a row weigh as the lower one,
+and a low one gains nothing by high neighbours. The first and the last look have one neighbour, and count as the lower
+of the two. Of equals the later is kept, which a falling learning rate and the average of more steps favour.
 
 The last look alone would be simpler, and on a falling schedule is nearly always what this rule keeps too; but a
 training that overfits in its second half would lose what it had.
@@ -46,7 +46,8 @@ def open_looks(dice: Sequence[float]) -> set[int]:
 
 
 def _steady(dice: Sequence[float]) -> list[float]:
-    return [statistics.median_low(dice[max(0, index - 1) : index + 2]) for index in range(len(dice))]
+    around = (dice[max(0, index - 1) : index + 2] for index in range(len(dice)))
+    return [min(own, statistics.median_low(three)) for own, three in zip(dice, around, strict=True)]
 
 
 class Looks(Callback):
