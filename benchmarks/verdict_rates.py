@@ -130,15 +130,20 @@ def raced(results: list[Path], slowdown: float) -> dict[str, Any]:
         results: Of races, each with two measured rows.
         slowdown: As a ratio.
     """
-    pairs = [[row.nested_ms() for row in read_result(path).rows] for path in results]
-    report: dict[str, Any] = {"races": len(pairs), "processes": [len(first) for first, _ in pairs][:1]}
+    pairs = []
+    for path in results:
+        rows = [row.nested_ms() for row in read_result(path).rows if row.processes]
+        if len(rows) != 2:
+            raise ValueError(f"{path} has {len(rows)} measured rows: a race of equals has two")
+        pairs.append(rows)
+    report: dict[str, Any] = {"races": len(pairs), "processes": sorted({len(first) for first, _ in pairs})}
     for name, share in (("p50", 0.5), ("p90", 0.9)):
         for planted in (0.0, slowdown):
             found: Counter[str] = Counter()
             for first, second in pairs:
                 slower = [[block * (1 + planted) for block in process] for process in second]
                 found[judge(speedup(first, slower, share=share), same_run=True, floor=0.0)[0]] += 1
-            report[f"{name}, slower by {planted:.0%}"] = found
+            report[f"{name}, slower by {planted:.1%}"] = found
     ratios = [speedup(first, second).ratio for first, second in pairs]
     return report | {"ratios of equals": [min(ratios), float(np.median(ratios)), max(ratios)]}
 

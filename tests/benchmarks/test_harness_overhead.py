@@ -13,4 +13,4 @@ def test_it_tells_the_loop_and_both_meters():
     assert 0.2 < found["loop"]["call_ms"] < 20 and found["loop"]["blocks"] >= 5
     for meter, rate in (("jetson-ina3221", 25), ("pi5-pmic", 10)):
         read = found["sampler"][meter]
-        assert read["readings"] >= 20 and read["sensor_per_s"] == rate and 0 < read["percent"] < 100, meter
+        assert read["readings"] >= 2 and read["sensor_per_s"] == rate and 0 < read["percent"] < 100, meter

@@ -23,13 +23,15 @@ def test_p99_has_its_bound_by_default():
         ("auto", False, False, (10.0, None), (10.0, 5)),
         (None, False, True, (None, None), (10.0, GATE_PROCESSES)),
         (None, False, True, (None, DEFAULT.processes), (10.0, DEFAULT.processes)),
-        (None, True, False, (60.0, None), (2.5, 5)),
+        (None, True, False, (None, None), (2.5, 5)),
+        (None, True, False, (60.0, None), (60.0, 5)),
     ],
 )
 def test_what_nobody_said_follows_from_what_was_said(meter, look, gated, typed, found):
     seconds, processes = typed
     config = settled(HarnessConfig(meter=meter), look, gated, seconds=seconds, processes=processes)
     assert (config.seconds, config.processes, config.quick) == (*found, look)
+    assert config.min_samples == (75 if look else DEFAULT.min_samples)
 
 
 @pytest.mark.parametrize(

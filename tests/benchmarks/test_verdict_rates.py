@@ -48,5 +48,8 @@ def test_races_say_what_they_said_and_what_a_planted_slowdown_would(script, make
         write_result(make_result(*rows), paths[-1])
     found = script.raced(paths, 0.2)
     assert found["races"] == 3 and found["processes"] == [10]
-    assert found["p50, slower by 0%"]["no difference shown"] >= 2
-    assert found["p50, slower by 20%"]["slower"] == found["p90, slower by 20%"]["slower"] == 3
+    assert found["p50, slower by 0.0%"]["no difference shown"] >= 2
+    assert found["p50, slower by 20.0%"]["slower"] == found["p90, slower by 20.0%"]["slower"] == 3
+    write_result(make_result(rows[0]), paths[0])
+    with pytest.raises(ValueError, match="a race of equals has two"):
+        script.raced(paths, 0.2)

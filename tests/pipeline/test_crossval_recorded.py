@@ -40,7 +40,7 @@ FROM_SCRATCH = {
                 *("--set", "fit.final_epochs=40"),
             ],
         ),
-        ("inspection", ["--way", "taylor-depth"]),
+        ("inspection", ["--way", "taylor-depth", "--target", "x86-ort"]),
     ],
 )
 def test_recorded_folds_are_found_and_say_what_they_said(name: str, options: list[str], real_data, tmp_path) -> None:

@@ -5,7 +5,8 @@ What is handed over is a copy, signed by a key made for it, which the board hold
     python tests/virtual_pi/check.py BUNDLE --data DIR [--images DIR] [--board pi4|pi5]...
 
 Evidence `emulated`: what is right, never how fast. Ends with 1 where masks of an FP32 file differ in more than one
-pixel in 100,000 or a file does not run, with 77 and the reason where there can be no virtual Pi.
+pixel in 100,000, a file does not run or the signature is not trusted, with 77 and the reason where there can be no
+virtual Pi.
 """
 
 from __future__ import annotations

@@ -54,12 +54,14 @@ def masks_of(machine: Machine, handed: Handed) -> dict[str, Masks]:
 def table(pi: Machine, here: Machine, own: dict[str, Masks], handed: Handed) -> tuple[list[str], list[str]]:
     """Lines of Markdown for a board beside this machine, whose masks are `own`, and what is wrong."""
     trusted = pi.edgeseg("verify", str(handed.bundle), "--trust", str(handed.public_key), ok=(0, 1, 3))
+    faults = [f"{pi.name}: its signature is not trusted: {reason}" for reason in untrusted(trusted)]
+    if faults:  # nothing of it was run
+        return [], faults
     verified = {row["name"]: row for row in trusted["variants"]}
     theirs = masks_of(pi, handed)
     kinds = [kind for kind in KINDS if (handed.images / kind).is_dir()]
     titles = " | ".join(f"{kind}: pixels that differ" for kind in kinds)
     lines = [f"| Variant | Engine | verify | {titles} |", f"|---|---|---|{'--:|' * len(kinds)}"]
-    faults = [f"{pi.name}: its signature is not trusted: {row}" for row in _untrusted(trusted)]
     for variant, precision in handed.precisions.items():
         row, cells = verified[variant], []
         if row["status"] not in ("ok", "differs"):
@@ -88,7 +90,7 @@ def differing(masks: Masks, others: Masks, kind: str) -> tuple[int, int]:
     )
 
 
-def _untrusted(report: dict[str, Any]) -> list[str]:
+def untrusted(report: dict[str, Any]) -> list[str]:
     """Why a signed bundle is not taken for one."""
     reasons = [f"{row['status']}: {row['reason']}" for row in report["signatures"] if row["status"] != "trusted"]
     return reasons if report["signatures"] else ["there is none"]

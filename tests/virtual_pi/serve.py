@@ -104,6 +104,8 @@ def served(board: str, state: Path, keys: Path) -> Iterator[Path]:
 
 
 def _configured(keys: Path, port: int, board: Board) -> Path:
+    if shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
+        raise UnavailableError("`ssh` and `ssh-keygen` are not here: install openssh-client")
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / name)], check=True)
     (keys / "sshd_config").write_text(_SERVER.format(port=port, keys=keys, environment=" ".join(environment(board))))

@@ -87,6 +87,14 @@ def test_the_command_line_hands_through_input_output_and_exit_code(userland: Pat
     assert (done.returncode, done.stdout) == (7, "aarch64\ngiven\n"), done.stderr
 
 
+def test_a_signature_that_is_not_trusted_is_told(load) -> None:
+    untrusted = load("compare").untrusted
+    good, bad = ({"status": status, "reason": "why"} for status in ("trusted", "unknown key"))
+    assert untrusted({"signatures": [good]}) == []
+    assert untrusted({"signatures": [good, bad]}) == ["unknown key: why"]
+    assert untrusted({"signatures": []}) == ["there is none"]
+
+
 def test_pixels_that_differ_are_counted_by_kind_and_missing_masks_are_no_agreement(load) -> None:
     differing = load("compare").differing
     mask = np.zeros((4, 5), np.uint8)

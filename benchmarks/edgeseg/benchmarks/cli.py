@@ -35,6 +35,7 @@ from edgeseg.benchmarks.options import (
     OUTPUT,
     Against,
     BenchmarkModel,
+    Blocks,
     Clean,
     Data,
     DeadlineMs,
@@ -47,12 +48,15 @@ from edgeseg.benchmarks.options import (
     Offline,
     On,
     Prices,
+    Processes,
     Quick,
     Rewarm,
     ScenarioOption,
+    Seconds,
     Split,
     StartBelow,
     Threads,
+    WarmupCap,
     Wheel,
     refuse_elsewhere,
     settled,
@@ -68,6 +72,7 @@ from edgeseg.benchmarks.targets.parcel import check_wheel
 from edgeseg.benchmarks.targets.run import run_on
 from edgeseg.benchmarks.targets.target import Wishes
 from edgeseg.runtime.errors import ConfigError, GateError
+from edgeseg.runtime.files.atomic import refuse_no_file
 from edgeseg.runtime.text.terminal import put, put_json
 from edgeseg.runtime.text.terminal import run as run_command
 
@@ -124,27 +129,11 @@ def run(
             "--engine-only", help="Time the engine alone, also of files with a spec.json.", rich_help_panel=FOREIGN
         ),
     ] = False,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            help="Measuring time per variant, without warm-up, in seconds. Default: 10; 15 with --meter.",
-            rich_help_panel=EFFORT,
-        ),
-    ] = None,
-    min_samples: MinSamples = DEFAULT.min_samples,
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            help="Fresh processes the samples are spread over. Default: 5; 10 with --gate.", rich_help_panel=EFFORT
-        ),
-    ] = None,
-    blocks: Annotated[
-        int, typer.Option(help="Blocks per variant and process, in turns.", rich_help_panel=EFFORT)
-    ] = DEFAULT.blocks,
-    warmup_cap: Annotated[
-        float,
-        typer.Option(help="Longest warm-up per variant, all processes together, in seconds.", rich_help_panel=EFFORT),
-    ] = DEFAULT.warmup_cap_s,
+    seconds: Seconds = None,
+    min_samples: MinSamples = None,
+    processes: Processes = None,
+    blocks: Blocks = None,
+    warmup_cap: WarmupCap = None,
     rewarm: Rewarm = DEFAULT.rewarm,
     settle_cap: Annotated[
         float, typer.Option(help="Longest wait for idle threads before each block, in seconds.", rich_help_panel=EFFORT)
@@ -190,9 +179,6 @@ def run(
             raise ConfigError(f"--split {split} is of --data: name the folder")
         config = HarnessConfig(
             threads=threads,
-            blocks=blocks,
-            min_samples=min_samples,
-            warmup_cap_s=warmup_cap,
             rewarm=rewarm,
             settle_cap_s=settle_cap,
             pause_s=pause,
@@ -203,10 +189,13 @@ def run(
             start_below_c=start_below,
             deadline_ms=deadline,
         )
-        config = settled(config, quick, gated=bool(gate), seconds=seconds, processes=processes)
+        effort = {"seconds": seconds, "min_samples": min_samples, "processes": processes, "blocks": blocks}
+        config = settled(config, quick, gated=bool(gate), warmup_cap_s=warmup_cap, **effort)
         sizes = Sizes.parse(size, shape or [])
         alone = EngineOnly(engine_only, sizes, "zeros" if zeros else "random", timeout)
         wishes = Wishes(wheel and check_wheel(wheel), offline, clean, benchmark_model, tuple(delegate or ()))
+        if junit is not None:
+            refuse_no_file(junit)
         refuse_elsewhere(config, junit, [one.name for one in addresses if one.scheme != "local"])
         with open_source(race.paths, variant, alone) as source, shown_progress() as progress:
             pairs = race.pairs(source.origins, config)

@@ -24,13 +24,39 @@ EFFORT, FOREIGN, DEVICE = "How much is measured", "Files of others", "On a devic
 POWER, SCORED, GATING, OUTPUT = "Energy, heat and cost", "Accuracy", "Old against new, and deadlines", "Output"
 
 Threads = Annotated[int, typer.Option("--threads", "--num_threads", help="Threads of the engine.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        help=f"Measuring time per variant, without warm-up, in seconds. Default: {DEFAULT.seconds:g}; with --meter "
+        f"{METERED_S:g}.",
+        rich_help_panel=EFFORT,
+    ),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        help=f"Fresh processes the samples come from. Default: {DEFAULT.processes}; with --gate {GATE_PROCESSES}.",
+        rich_help_panel=EFFORT,
+    ),
+]
+Blocks = Annotated[
+    int | None,
+    typer.Option(help=f"Blocks per variant and process, in turns. Default: {DEFAULT.blocks}.", rich_help_panel=EFFORT),
+]
+WarmupCap = Annotated[
+    float | None,
+    typer.Option(
+        help=f"Longest warm-up per variant, all processes together, in seconds. Default: {DEFAULT.warmup_cap_s:g}.",
+        rich_help_panel=EFFORT,
+    ),
+]
 MinSamples = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--min-samples",
         "--num_runs",
         "--iterations",
-        help="Samples per variant, however long they take; p99 needs 662.",
+        help=f"Samples per variant, however long they take. Default: {DEFAULT.min_samples}, for p99.",
         rich_help_panel=EFFORT,
     ),
 ]
@@ -141,26 +167,21 @@ def refuse_elsewhere(config: HarnessConfig, junit: Path | None, elsewhere: Seque
         raise ConfigError("--junit is of one measurement on this machine: leave --on out")
 
 
-def settled(
-    config: HarnessConfig, look: bool, gated: bool, *, seconds: float | None, processes: int | None
-) -> HarnessConfig:
+def settled(config: HarnessConfig, look: bool, gated: bool, **typed: float | int | None) -> HarnessConfig:
     """What follows from options together, where the user did not say it.
 
     Args:
-        config: As typed.
+        config: Without what is in `typed`.
         look: `--quick`, which measures little.
         gated: Gates are to be decided. With five processes a slowdown of 5 % is found in nine of ten runs, with ten in
             all of a hundred (`benchmarks/verdict_rates.py`).
-        seconds: As typed; None where it was not.
-        processes: As typed; None where it was not.
+        typed: `seconds`, `processes` and the other fields that have a default here; None where it was not typed.
     """
-    if processes is None:
-        processes = GATE_PROCESSES if gated else DEFAULT.processes
-    if seconds is None:
-        seconds = METERED_S if config.meter else DEFAULT.seconds
-    config = replace(config, seconds=seconds, processes=processes)
-    if not look:
-        return config
-    short = quick(config.threads)
+    usual = quick(config.threads) if look else DEFAULT
     names = ("blocks", "seconds", "min_samples", "warmup_cap_s")
-    return replace(config, quick=True, **{name: getattr(short, name) for name in names})
+    found: dict[str, float | int] = {name: getattr(usual, name) for name in names}
+    found["processes"] = GATE_PROCESSES if gated else DEFAULT.processes
+    if config.meter and not look:
+        found["seconds"] = METERED_S
+    found |= {name: value for name, value in typed.items() if value is not None}
+    return replace(config, quick=look, **found)  # type: ignore[arg-type]  # each as the field has it

@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from edgeseg.benchmarks.duration import duration
-from edgeseg.benchmarks.harness import Progress as Told
 from edgeseg.runtime.text.names import shown
+
+if TYPE_CHECKING:
+    from edgeseg.benchmarks.harness import Progress as Told
 
 # Words (in a log those before a colon are the topic), the share done in [0, 1], the time left [s] where it is known.
 Draw = Callable[[str, float, float | None], None]

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
+from edgeseg.benchmarks.commands.estimate import measured_rows
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.estimate.devices import DEVICES, Peak, peak_of
 from edgeseg.benchmarks.estimate.graph import Layer, layers_of
@@ -159,3 +160,18 @@ def test_a_busy_machine_s_peak_is_not_seen():
     taken = iter(range(0, 1_000_000, 1000))
     with pytest.raises(MeasureError, match="so its peak cannot be seen"):
         peak_of("here", lambda: float(next(taken)))
+
+
+def test_two_engines_that_run_one_file_have_each_its_own_time(tmp_path, make_model, spec, frame, make_result, make_row):
+    model, other = make_model("shared", 16), dataclasses.replace(spec, backend="openvino")
+    variants = [VariantSource("onnx-fp32", model, spec), VariantSource("openvino-fp32", model, other)]
+    pack(tmp_path / "part.edgeseg", BundleInfo("part", "1", "tests only", spec.input), variants, [frame])
+    with Bundle.open(tmp_path / "part.edgeseg") as bundle:
+        (sha256,) = {one.sha256 for one in bundle.manifest.variants}
+    rows = {name: make_row(name, [[[ms + 0.15]]], model=ModelFile(sha256, 1)) for name, ms in (("a", 5), ("b", 9))}
+    rows["b"] = dataclasses.replace(rows["b"], backend="openvino")
+    for names, times in (("ab", {"onnxruntime": 5.0, "openvino": 9.0}), ("a", {"onnxruntime": 5.0})):
+        result = make_result(*(rows[name] for name in names), config=HarnessConfig(threads=4))
+        write_result(result, tmp_path / "pi.json")
+        found = measured_rows(tmp_path / "pi.json", tmp_path / "part.edgeseg", DEVICES["pi5"], 4)
+        assert {one.engine: pytest.approx(ms) for one, ms in found} == times

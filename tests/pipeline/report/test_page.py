@@ -315,6 +315,18 @@ class TestVerdict:
         assert words in found.sentence
         assert found.tone == tone
 
+    def test_regions_that_no_one_could_count_are_told_where_they_have_a_budget(self):
+        report = certain()
+        report["recipe"]["settings"]["gates"] |= {"max_region_recall_drop": 0.02}
+        lost = "regions lost vs teacher"
+        assert lost in decisions_table(report) and lost not in decisions_table(certain())
+        assert "% of test regions found" in read_verdict(report).sentence
+        for row in report["steps"]:
+            if row["accuracy"]["test"]:
+                row["accuracy"]["test"]["region_recall"] = row["accuracy"]["val"]["region_recall"] = None
+        found = read_verdict(report)
+        assert "regions found are not measured" in found.sentence and found.tone == "warn"
+
     def test_a_larger_file_is_said(self):
         assert "2.00 times larger" in read_verdict(with_row("onnx_int8", bytes=62_280_000)).sentence
 

@@ -107,14 +107,16 @@ def test_a_folder_is_replaced_whole_and_the_old_one_stands_until_then(tmp_path, 
 
 def test_a_device_or_a_pipe_is_not_replaced_by_a_file(tmp_path) -> None:
     """As root `--out /dev/null` would leave every program of the machine without one."""
-    pipe, null, stdout, missing = (tmp_path / name for name in ("pipe", "null", "stdout", "missing"))
+    pipe, null, stdout, link, missing = (tmp_path / name for name in ("pipe", "null", "stdout", "link", "missing"))
     os.mkfifo(pipe)
     null.symlink_to("/dev/null")
     stdout.symlink_to("/proc/self/fd/1")  # which may be a file
-    for path in (pipe, null, stdout):
+    link.symlink_to("stdout")
+    for path in (pipe, null, stdout, link, Path("/dev/fd/1"), Path("/proc/self/fd/1")):
         with pytest.raises(EdgesegError, match="it is a device or a pipe"):
             atomic.write_text(path, "result")
     assert Path("/dev/null").is_char_device() and null.is_symlink() and pipe.is_fifo()
+    assert link.is_symlink() and stdout.is_symlink()
     missing.symlink_to(tmp_path / "nowhere")
     atomic.write_text(missing, "result")
     assert missing.read_text() == "result"

@@ -19,8 +19,9 @@ from edgeseg.runtime.files.atomic import write_json
 from edgeseg.train.checkpoint_io import SafeCheckpointIO
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import SegmentationData
+from edgeseg.train.kept_look import kept_look
 from edgeseg.train.lightning_module import SegmentationModule
-from edgeseg.train.looks import Looks, kept_look, load_look
+from edgeseg.train.looks import Looks, load_look
 
 _FINISHED = "finished.json"
 
@@ -40,7 +41,7 @@ class FitResult:
 
     @property
     def kept(self) -> dict[str, float]:
-        """The row of the look whose weights are kept; see `looks`."""
+        """The row of the look whose weights are kept; see `kept_look`."""
         return self.history[kept_look([row["val_dice"] for row in self.history])]
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from typing import Any, cast
 
 import lightning as L
@@ -16,6 +15,7 @@ from edgeseg.train.averaged import averaged
 from edgeseg.train.bilinear import resize_bilinear
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.datamodule import Batch
+from edgeseg.train.kept_look import steady
 from edgeseg.train.losses import SegmentationLoss
 from edgeseg.train.models import SegmentationNet
 
@@ -107,7 +107,9 @@ class SegmentationModule(L.LightningModule):
             self._train_loss = (0.0, 0)
             self.history.append({"epoch": self.current_epoch + 1.0, "train_loss": loss, "val_dice": float(dice)})
             # What early stopping goes by: after one lucky look no other would be better, and the training would end.
-            self.log("val_dice_steady", statistics.median_low(row["val_dice"] for row in self.history[-3:]))
+            # Of the first look nobody knows whether it is one.
+            *before, last = steady([row["val_dice"] for row in self.history])
+            self.log("val_dice_steady", max((*before, last)) if before else 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the training curve in the resume state."""

@@ -20,7 +20,7 @@ from edgeseg.runtime.golden import decode_png
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.text.terminal import put, put_json
 
-_COLUMNS = ("variant", "precision", "ms", "low", "high", "bound by", "evidence")
+_COLUMNS = ("variant", "precision", "ms", "low", "high", "bound by", "scaled by", "evidence")
 _REMARK = "estimate, not measured: the engine alone (of one tile), by its layers and the device's peaks ({source})"
 
 
@@ -78,7 +78,8 @@ def measured_rows(result: Path, bundle: Path, peak: Peak, threads: int) -> list[
         MeasureError: The result has none of its files, is no device's, or of another number of threads.
     """
     times = _measured_ms(result, threads)
-    rows = [(one, times[sha256]) for one, sha256 in _by_layers(bundle, peak, threads) if sha256 in times]
+    found = ((one, times.get((sha256, one.engine))) for one, sha256 in _by_layers(bundle, peak, threads))
+    rows = [(one, ms) for one, ms in found if ms is not None]
     if not rows:
         raise MeasureError(f"{result} has measured none of the files of {bundle}, so it calibrates nothing")
     return rows
@@ -112,15 +113,18 @@ def _by_layers(path: Path, peak: Peak, threads: int) -> list[tuple[Estimate, str
 def _lines(found: Sequence[Estimate], peak: Peak) -> str:
     """The table and what it is."""
     rows = [
-        (one.name, one.precision, *(f"{ms:.2f}" for ms in (one.ms, one.low_ms, one.high_ms)), one.bound_by, "estimate")
+        (
+            *(one.name, one.precision, *(f"{ms:.2f}" for ms in (one.ms, one.low_ms, one.high_ms))),
+            *(one.bound_by, f"{one.calibrated_by} rows" if one.calibrated_by else "peaks", "estimate"),
+        )
         for one in found
     ]
-    scaled = f"; scaled by {found[0].calibrated_by} measured rows" if found and found[0].calibrated_by else ""
+    scaled = "; scaled by what was measured" if found and found[0].calibrated_by else ""
     return "\n".join([align(_COLUMNS, rows), "", _REMARK.format(source=peak.source) + scaled])
 
 
-def _measured_ms(path: Path, threads: int) -> dict[str, float]:
-    """The engine's median time by the SHA-256 of the file [ms]."""
+def _measured_ms(path: Path, threads: int) -> dict[tuple[str, str], float]:
+    """The engine's median time by SHA-256 of the file and engine [ms]: two engines may run one file."""
     result = read_result(path)
     if result.evidence != "device":
         raise MeasureError(f"--measured {path} is {result.evidence}: estimates are scaled by what a device measured")
@@ -129,5 +133,5 @@ def _measured_ms(path: Path, threads: int) -> dict[str, float]:
             f"--measured {path} used {result.config.threads} threads, the estimate is of {threads}: say --threads "
             f"{result.config.threads}, or measure with {threads}"
         )
-    rows = [(row.model.sha256, row.distribution("infer")) for row in result.rows]
-    return {sha256: found.p50 for sha256, found in rows if sha256 and found}
+    rows = [((row.model.sha256, row.backend), row.distribution("infer")) for row in result.rows]
+    return {(sha256, backend): found.p50 for (sha256, backend), found in rows if sha256 and backend and found}

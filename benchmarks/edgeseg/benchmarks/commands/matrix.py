@@ -14,14 +14,15 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.matrix.cells import Cell, cells
 from edgeseg.benchmarks.matrix.run import run_cells, table, table_csv
 from edgeseg.benchmarks.options import (
-    DEFAULT,
     BenchmarkModel,
     Delegates,
     MeterName,
     MinSamples,
     Offline,
     On,
+    Processes,
     Quick,
+    Seconds,
     refuse_elsewhere,
     settled,
 )
@@ -44,11 +45,9 @@ def matrix(
     variant: Annotated[str, typer.Option(help="'all', or names with commas between.")] = "all",
     engine_only: Annotated[bool, typer.Option("--engine-only", help="Time the engine alone.")] = False,
     on: On = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="Measuring time per variant and cell. Default: 10; 15 with --meter.")
-    ] = None,
-    min_samples: MinSamples = DEFAULT.min_samples,
-    processes: Annotated[int, typer.Option(help="Fresh processes per cell.")] = DEFAULT.processes,
+    seconds: Seconds = None,
+    min_samples: MinSamples = None,
+    processes: Processes = None,
     quick: Quick = False,
     meter: MeterName = None,
     offline: Offline = None,
@@ -63,8 +62,8 @@ def matrix(
     with errors():
         wanted = cells(threads, size, batch)
         addresses = [find_address(name) for name in dict.fromkeys(on or ["local"])]
-        config = HarnessConfig(min_samples=min_samples, meter=meter)
-        config = settled(config, quick, gated=False, seconds=seconds, processes=processes)
+        effort = {"seconds": seconds, "min_samples": min_samples, "processes": processes}
+        config = settled(HarnessConfig(meter=meter), quick, gated=False, **effort)
         refuse_elsewhere(config, None, [one.name for one in addresses if one.scheme != "local"])
         wishes = Wishes(None, offline, False, benchmark_model, tuple(delegate or ()))
 

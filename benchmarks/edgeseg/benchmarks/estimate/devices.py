@@ -29,7 +29,7 @@ class Peak:
     Attributes:
         gflops: Peak by precision: `fp32`, `fp16`, `int8` [GFLOP/s or GOP/s, one multiply-accumulate = 2]. What is
             missing is computed in the precision above it.
-        gb_s: Peak of its memory [GB/s].
+        gb_s: Peak of its memory [GB/s]; of this machine as fast as layers' tensors are copied, which caches hold.
         cores: Over which the arithmetic is spread; 1 of a GPU, which shares nothing.
         source: Where the figures are from.
         compute: Share of the arithmetic that convolutions reach, worst and best.

@@ -30,6 +30,7 @@ _DECIDE_NOTHING = ("bundle", "report")
 # Keys that recipes have got since folds were recorded, with the value that is as if they were not there.
 _ADDED = (
     ("gates", "min_skill", LEAST_SKILL),
+    ("gates", "max_region_recall_drop", None),
     ("teacher", "encoder", NONE),
     ("teacher", "seeds", 1),
     ("student", "init", NONE),

@@ -67,6 +67,9 @@ class RowLayout:
 # The network that the search cuts to the budget, and what the search has found, among the step's files.
 CUT, SEARCH_FILE = "student_pruned", "search.json"
 
+# Of the steps that train: goes up when equal settings leave another network.
+TRAINED = 2
+
 # How INT8 is made: ranges, and the network that is quantised; the second, where it is trained for that, in its place.
 RANGES, QAT = "ranges", "student_qat"
 

@@ -15,6 +15,7 @@ from edgeseg.pipeline.plan.layout import (
     MODEL_ROWS,
     RANGES,
     REFERENCE_FILES,
+    TRAINED,
     asked_rows,
     score_step,
     trainings,
@@ -104,7 +105,7 @@ def _search(recipe: Recipe, own: OwnFiles, here: Here) -> tuple[Step, ...]:
     compared = (REFERENCE,) if recipe.budget.speedup is not None else ()
     before = (*_CUT_FROM, *compared, "target")
     begun = places | _places(recipe.student)
-    cut = Step(CUT, before, searched, search + "run_student_pruned", 4, weight=weight, places=begun)
+    cut = Step(CUT, before, searched, search + "run_student_pruned", 5, weight=weight, places=begun)
     return (Step("target", compared, asked, search + "run_target", 2, weight=0.2, places=places), cut)
 
 
@@ -145,12 +146,12 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
     chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
     seeds, places = recipe.student.seeds, _places(recipe.student)
-    alone = Step("student_alone", (), student, trains + "run_student_alone", weight=12 * seeds, places=places)
+    alone = Step("student_alone", (), student, trains + "run_student_alone", TRAINED, weight=12 * seeds, places=places)
     trained = trains + "run_student_distilled"
-    taught = Step("student_distilled", ("teacher",), distilled, trained, weight=25 * seeds, places=places)
+    taught = Step("student_distilled", ("teacher",), distilled, trained, TRAINED, weight=25 * seeds, places=places)
     return [
         *searched[:-1],
-        Step("teacher", (), teacher, trains + "run_teacher", weight=30),
+        Step("teacher", (), teacher, trains + "run_teacher", TRAINED, weight=30),
         _torch_onnx("teacher", recipe),
         score["teacher"],
         dataclasses.replace(alone, left_out=left_out.get(alone.name)),

@@ -6,7 +6,7 @@ import dataclasses
 
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.beside import OwnFiles
-from edgeseg.pipeline.plan.layout import QAT, RANGES
+from edgeseg.pipeline.plan.layout import QAT, RANGES, TRAINED
 from edgeseg.pipeline.plan.variants import shipped_as
 from edgeseg.pipeline.recipe.recipe import Recipe
 
@@ -38,4 +38,5 @@ def qat_steps(recipe: Recipe, decided: tuple[str, ...]) -> tuple[Step, ...]:
         "float_paths": list(recipe.quantize.float_paths),
     }
     parents = (*decided, shipped_as(qat.target, "int8").parent, RANGES)
-    return (Step(QAT, parents, settings, "edgeseg.pipeline.steps.qat:run_student_qat", weight=1.5 * qat.epochs),)
+    run = "edgeseg.pipeline.steps.qat:run_student_qat"
+    return (Step(QAT, parents, settings, run, TRAINED, weight=1.5 * qat.epochs),)

@@ -60,12 +60,14 @@ def steps_table(report: Report) -> Markup:
 
 def decisions_table(report: Report) -> Markup:
     """What the gates saw: differences on val, against the parent and against the teacher."""
+    regions = number(report, "recipe", "settings", "gates", "max_region_recall_drop") is not None
     columns: list[Column | str] = [
         "step",
         Column("drop vs parent", numeric=True, unit="points, val"),
         "within budget?",
         Column("drop vs teacher", numeric=True, unit="points, val"),
         "within budget?",
+        *((Column("regions lost vs teacher", numeric=True, unit="points, val"), "within budget?") if regions else ()),
         Column("as parent", numeric=True, unit="% of pixels"),
         Column("as torch", numeric=True, unit="% of pixels"),
         Column("speed-up vs parent", numeric=True),
@@ -76,7 +78,8 @@ def decisions_table(report: Report) -> Markup:
         "“Not shown” means that the images cannot tell, not that there is no drop. As parent, as torch: equal mask "
         "pixels, on val and in the parity check after the export."
     )
-    return _tree({**report, "steps": networks_of(report)}, columns, _decision_cells, caption)
+    networks = {**report, "steps": networks_of(report)}
+    return _tree(networks, columns, lambda row: _decision_cells(row, regions), caption)
 
 
 def accuracy_table(report: Report) -> Markup:
@@ -161,14 +164,12 @@ def _step_cells(row: Row, split: str, ships: bool) -> list[Value]:
     ]
 
 
-def _decision_cells(row: Row) -> list[Value]:
-    parent, teacher = (dig(row, key, "val") for key in ("dice_drop_vs_parent", "dice_drop_vs_teacher"))
+def _decision_cells(row: Row, regions: bool) -> list[Value]:
+    drops = ("dice_drop_vs_parent", "dice_drop_vs_teacher", *(("region_recall_drop_vs_teacher",) if regions else ()))
+    held = [cell for key in drops for cell in (_drop(dig(row, key, "val")), _verdict(dig(row, key, "val"), row))]
     agreement, parity = number(row, "agreement_vs_parent"), number(row, "parity", "mask_agreement")
     return [
-        _drop(parent),
-        _verdict(parent, row),
-        _drop(teacher),
-        _verdict(teacher, row),
+        *held,
         None if agreement is None else fixed(100 * agreement, 2),
         None if parity is None else fixed(100 * parity, 3),
         _speedup(row, "speedup_vs_parent"),

@@ -118,8 +118,10 @@ def _regions(report: Report, row: Row) -> list[_Part]:
     low, high = (number(drop, key) for key in ("lo95", "hi95"))
     own, whole = (number(one, "accuracy", split, "region_recall") for one in (row, teacher_of(report)))
     budget = number(settings, "gates", "max_region_recall_drop")
-    if own is None or whole is None or not (about or budget is not None):
+    if not about and budget is None:
         return []
+    if own is None or whole is None:
+        return [_Part(f"regions found are not measured ({_why(row)})", "warn")]
     text = f"{100 * own:.0f} % of {split} regions found, the teacher {100 * whole:.0f} %"
     if low is None or high is None:
         return [_Part(f"{text} (without an interval)", "warn")]

@@ -39,8 +39,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
             replaced too.
     """
     path = Path(path)
-    if _is_no_file(path):
-        raise EdgesegError(f"Cannot write {path}: it is a device or a pipe, which a file would replace; name a file")
+    refuse_no_file(path)
     # The short random part keeps two processes that write the same file from sharing one temporary name; of the stem
     # as much as fits a name of 255 bytes, four of them a letter.
     tmp = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
@@ -119,13 +118,27 @@ def write_json_text(path: Path | str, text: str) -> None:
     write_bytes(path, encodable(text).encode("utf-8"))
 
 
-def _is_no_file(path: Path) -> bool:
-    """Whether a device, a pipe or a way to one stands there; `/dev/stdout` is one, wherever it leads at the moment."""
+def refuse_no_file(path: Path) -> None:
+    """Refuse a place where a device or a pipe stands, such as `/dev/stdout`, whatever that is at the moment.
+
+    Raises:
+        EdgesegError: It is one, or a link that leads to one.
+    """
     try:
-        mode, leads_to = path.stat().st_mode, path.readlink() if path.is_symlink() else path
+        mode = path.stat().st_mode
+        in_proc = any(step.is_relative_to("/proc") for step in _steps(path))
     except OSError:  # nothing is there
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or leads_to.is_relative_to("/proc")
+        return
+    if in_proc or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise EdgesegError(f"Cannot write {path}: it is a device or a pipe, which a file would replace; name a file")
+
+
+def _steps(path: Path) -> Iterator[Path]:
+    """The path and what it leads to, link by link; it has an end."""
+    path = path.parent.resolve() / path.name
+    yield path
+    if path.is_symlink():
+        yield from _steps(path.parent / path.readlink())
 
 
 def _flush(path: Path) -> None:

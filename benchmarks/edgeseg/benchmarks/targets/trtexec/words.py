@@ -136,6 +136,6 @@ def _how_to_write(version: str) -> str:
     if name is None:
         return "files are written for TensorRT 8.2 to 8.6, and 10 takes a bundle's as they are: update JetPack"
     return (
-        f"write the file for it by `edgeseg build BUNDLE --variant trt-fp16 --trtexec {name} --out engines`, and "
-        "measure engines/trt-fp16.onnx"
+        f"write the file for it by `edgeseg build BUNDLE --variant trt-fp32 --trtexec {name} --out engines`, and "
+        "measure engines/trt-fp32.onnx"
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.train.looks import kept_look, open_looks
+from edgeseg.train.kept_look import kept_look, open_looks
 
 
 @pytest.mark.parametrize(
