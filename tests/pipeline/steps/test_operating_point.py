@@ -59,6 +59,9 @@ def test_recall_takes_the_best_dice_that_finds_as_much_as_the_teacher() -> None:
     chosen, reason = choose_point(POINTS, "region_recall", 0.95)
     assert chosen.value == 0.1 and "no threshold finds as many regions on val as the teacher (0.950)" in reason
     assert choose_point(POINTS, "region_recall", None)[0].value == 0.7  # the teacher was not scored
+    # What the gate allows to miss is not paid for with Dice: 0.82 less 0.02 is what 0.5 finds.
+    chosen, reason = choose_point(POINTS, "region_recall", 0.82, 0.02)
+    assert chosen.value == 0.5 and "less the 2 points of gates.max_region_recall_drop" in reason
 
 
 def test_without_foreground_in_val_the_default_stays() -> None:

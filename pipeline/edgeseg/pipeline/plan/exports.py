@@ -45,7 +45,7 @@ def operating_steps(recipe: Recipe, parents: tuple[str, ...], **settings: Any) -
     """
     if recipe.decision.objective is None:
         return ()
-    settings |= {"objective": recipe.decision.objective}
+    settings |= {"objective": recipe.decision.objective, "recall_drop": recipe.gates.max_region_recall_drop or 0.0}
     return (Step("operating_point", (*parents, "val_teacher"), settings, _STEPS + "operate:run_operating_point"),)
 
 

@@ -34,7 +34,8 @@ def run_operating_point(context: StepContext) -> OperatingPoint:
         )
     teacher = context.result("val_teacher", Scored).summary or {}
     points = points_of(rows, data.classes)
-    return operating_point(points, context.setting("objective"), teacher.get("region_recall"))
+    recall, drop = teacher.get("region_recall"), context.setting("recall_drop")
+    return operating_point(points, context.setting("objective"), recall, drop)
 
 
 def decision_of(context: StepContext) -> Decision:

@@ -86,31 +86,38 @@ def points_of(rows: Sequence[Sequence[ImageScore]], classes: Sequence[str]) -> l
     return [_point(value, summarize([row[at] for row in rows], classes)) for at, value in enumerate(VALUES)]
 
 
-def choose_point(points: Sequence[Point], objective: Objective, teacher_recall: float | None) -> tuple[Point, str]:
+def choose_point(
+    points: Sequence[Point], objective: Objective, teacher_recall: float | None, drop: float = 0.0
+) -> tuple[Point, str]:
     """The threshold an objective asks for, and why; of equals the one next to 0.5.
 
     Args:
         points: On val.
-        objective: `dice` takes the best Dice; `region_recall` the best Dice among those that find at least as many
-            regions as the teacher at 0.5, or else whatever finds most.
+        objective: `dice` takes the best Dice; `region_recall` the best Dice among those that find as many regions as
+            the teacher at 0.5, less `drop`, or else whatever finds most.
         teacher_recall: Region recall of the teacher on val.
+        drop: What `gates.max_region_recall_drop` allows to miss of it. Finding more costs Dice, which is gated too.
     """
     default = min(points, key=lambda one: abs(one.value - 0.5))
     if default.dice is None or default.region_recall is None:
         return default, "val has no foreground to choose a threshold on"
     if objective == "dice" or teacher_recall is None:
         return max(points, key=_by_dice), "the best Dice on val"
-    enough = [one for one in points if (one.region_recall or 0.0) >= teacher_recall]
+    less = f", less the {100 * drop:g} points of gates.max_region_recall_drop" if drop else ""
+    asked = f"as many regions on val as the teacher ({teacher_recall:.3f}{less})"
+    # Shares of counts: 0.95 - 0.02 is above 0.93 in floating point.
+    enough = [one for one in points if (one.region_recall or 0.0) >= teacher_recall - drop - 1e-9]
     if enough:
-        why = f"the best Dice on val that finds as many regions as the teacher ({teacher_recall:.3f})"
-        return max(enough, key=_by_dice), why
+        return max(enough, key=_by_dice), f"the best Dice among thresholds that find {asked}"
     best = max(points, key=lambda one: (one.region_recall or 0.0, *_by_dice(one)))
-    return best, f"no threshold finds as many regions on val as the teacher ({teacher_recall:.3f}); this one finds most"
+    return best, f"no threshold finds {asked}; this one finds most"
 
 
-def operating_point(points: Sequence[Point], objective: Objective, teacher_recall: float | None) -> OperatingPoint:
-    """The choice as the step's result."""
-    chosen, reason = choose_point(points, objective, teacher_recall)
+def operating_point(
+    points: Sequence[Point], objective: Objective, teacher_recall: float | None, drop: float = 0.0
+) -> OperatingPoint:
+    """The choice as the step's result; arguments as of `choose_point`."""
+    chosen, reason = choose_point(points, objective, teacher_recall, drop)
     fitted = chosen.dice is not None
     decision = Decision(chosen.value, "val" if fitted else None, objective if fitted else None)
     return OperatingPoint("ok", reason, decision, teacher_recall, tuple(points))

@@ -17,7 +17,7 @@ class DecisionSection:
 
     Attributes:
         objective: The threshold is chosen on val: `dice` for the best Dice, `region_recall` for the best Dice among
-            those that find at least as many regions as the teacher. None takes 0.5.
+            those that find as many regions as the teacher, less `gates.max_region_recall_drop`. None takes 0.5.
     """
 
     objective: Literal["dice", "region_recall"] | None = None
