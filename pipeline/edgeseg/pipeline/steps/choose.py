@@ -98,7 +98,8 @@ def what_ships(rows: Sequence[Row], gates: GateSection, budget: Budget | None = 
     within = {name: row for name, row in accepted.items() if not over[name]}
     p50 = {name: float((row.latency_ms or {})["total"]["p50"]) for name, row in (within or accepted).items()}
     best = accepted[min(p50, key=lambda name: p50[name])]
-    held = f"of {len(within)} variants that hold all budgets" if within else "but not within the budget"
+    all_of_them = "the one variant that holds" if len(within) == 1 else f"{len(within)} variants that hold"
+    held = f"of {all_of_them} all budgets" if within else "but not within the budget"
     reason = f"lowest p50 of the whole pipeline ({p50[best.name]:.2f} ms) {held}"
     return Shipped(best.name, best.variant, best.target, reason, over[best.name])
 
