@@ -88,7 +88,7 @@ def test_bytes_are_told_from_numbers(jetson, make_job):
     """The bundle's own file: 8 does not read it, 10 does."""
     with TrtexecTarget(jetson(8201)) as target:
         (row,) = target.run(make_job("a"), quiet).rows
-    assert row.status == "unsupported" and "edgeseg build BUNDLE --variant trt-fp16 --trtexec 8.2" in row.reason
+    assert row.status == "unsupported" and "edgeseg build BUNDLE --variant trt-fp32 --trtexec 8.2" in row.reason
     with TrtexecTarget(jetson(100300)) as target:
         (row,) = target.run(make_job("b"), quiet).rows
     assert row.status == "ok" and row.precision == "fp32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.util
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from edgeseg.pipeline.chain.chain import Chain, Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
 from edgeseg.pipeline.plan.beside import Here, OwnFiles
-from edgeseg.pipeline.plan.layout import CHOICES, REFERENCE_FILES, asked_rows, score_step
+from edgeseg.pipeline.plan.layout import CHOICES, QAT, REFERENCE_FILES, asked_rows, score_step
 from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.variants import VARIANTS
 from edgeseg.pipeline.recipe.recipe import (
@@ -107,6 +108,8 @@ SECTIONS = {
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_step_reads_its_sections_as_the_recipe_has_them_and_no_other(path: Path) -> None:
     recipe = load_recipe(path)
+    short = dataclasses.replace(recipe.train, precision="float32", validate_every=1, patience=0)
+    for_int8 = {"train": short, "distill": recipe.distill.of_itself()}
     for step in plan_steps(recipe):
         context = StepContext(step, path, path, StepFolder(path), {}, {}, lambda share, words: None)
         for name, cls in SECTIONS.items():
@@ -117,6 +120,7 @@ def test_every_step_reads_its_sections_as_the_recipe_has_them_and_no_other(path:
             whole = {
                 "quantize": recipe.quantize.of_ranges(),
                 "gates": recipe.gates.of_choices() if step.name in CHOICES else recipe.gates,
+                **(for_int8 if step.name == QAT else {}),
             }.get(name) or getattr(recipe, name)
             assert context.section(name, cls) == whole, step.name
 
