@@ -147,7 +147,7 @@ def test_help_has_an_example(command):
 
 def test_help_states_the_defaults():
     text = " ".join(bench("run", "--help").stdout.split())
-    own = ("Default: 10; with --meter 15.", "Default: 5; with --gate 10.", "Default: 8.", "Default: 30.", "Default: 662")
+    own = ("Default: 10; with --meter 15.", "Default: 5; with --gate 10.", "Default: 30.", "Default: 662")
     text = text.replace("│ ", "").replace(" │", "")
     for default in ("[default: all]", "[default: 2]", *own):
         assert default in text
