@@ -234,6 +234,28 @@ def test_it_says_what_it_is(board):
     assert told["evidence"] == "emulated" and told["device"]["arch"] and told["engines"]["onnxruntime"]["runs"]
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_is_thrown_away_before_it_is_used_is_sent_again(board, monkeypatch, times):
+    """One that was asked before a link was lost ends late, and takes away what the next one needs."""
+    sent = []
+    put = SshTarget.put
+
+    def gone(self, files) -> None:
+        put(self, files)
+        sent.extend(files)
+        if len(sent) <= times:
+            for one in (board.root / "files").iterdir():
+                one.unlink()
+
+    monkeypatch.setattr(SshTarget, "put", gone)
+    with SshTarget(board.address()) as target:
+        if times == 3:
+            with pytest.raises(MeasureError, match="was removed there 3 times"):
+                target.describe()
+        else:
+            assert target.describe()["device"]["arch"] and len(sent) == 2
+
+
 def test_a_link_that_is_lost_while_it_says_what_it_is(board):
     cuts: list[int] = []
 

@@ -173,11 +173,15 @@ def clean(values: dict[str, Any], _data: BinaryIO) -> None:
 
 
 def describe(values: dict[str, Any], _data: BinaryIO) -> None:
-    """What this machine says of itself, by the environment of the last bench where there is one."""
+    """What this machine says of itself, by the environment of the last bench if there is one; or what is `missing`."""
     folder = ROOT / "look" / str(os.getpid())
     try:
-        with zipfile.ZipFile(str(ROOT / "files" / values["wheel"])) as archive:
-            archive.extractall(str(folder))
+        try:
+            with zipfile.ZipFile(str(ROOT / "files" / values["wheel"])) as archive:
+                archive.extractall(str(folder))
+        except FileNotFoundError:  # one that was asked before a link was lost has ended since, and thrown it away
+            say({"missing": [values["wheel"]]})
+            return
         python = values["python"]
         made = sorted((ROOT / "environments").glob("*/venv/bin/python")) if values["venv"] else []
         command = [str(made[-1]) if made else python, "-m", "edgeseg.benchmarks.targets.describe"]
