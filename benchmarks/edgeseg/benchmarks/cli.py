@@ -72,7 +72,7 @@ from edgeseg.benchmarks.targets.parcel import check_wheel
 from edgeseg.benchmarks.targets.run import run_on
 from edgeseg.benchmarks.targets.target import Wishes
 from edgeseg.runtime.errors import ConfigError, GateError
-from edgeseg.runtime.files.atomic import refuse_no_file
+from edgeseg.runtime.files.atomic import refuse_device_or_pipe
 from edgeseg.runtime.text.terminal import put, put_json
 from edgeseg.runtime.text.terminal import run as run_command
 
@@ -195,7 +195,7 @@ def run(
         alone = EngineOnly(engine_only, sizes, "zeros" if zeros else "random", timeout)
         wishes = Wishes(wheel and check_wheel(wheel), offline, clean, benchmark_model, tuple(delegate or ()))
         if junit is not None:
-            refuse_no_file(junit)
+            refuse_device_or_pipe(junit)
         refuse_elsewhere(config, junit, [one.name for one in addresses if one.scheme != "local"])
         with open_source(race.paths, variant, alone) as source, shown_progress() as progress:
             pairs = race.pairs(source.origins, config)

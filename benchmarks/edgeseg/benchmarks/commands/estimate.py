@@ -115,7 +115,7 @@ def _lines(found: Sequence[Estimate], peak: Peak) -> str:
     rows = [
         (
             *(one.name, one.precision, *(f"{ms:.2f}" for ms in (one.ms, one.low_ms, one.high_ms))),
-            *(one.bound_by, f"{one.calibrated_by} rows" if one.calibrated_by else "peaks", "estimate"),
+            *(one.bound_by, f"{one.calibrated_by} measured" if one.calibrated_by else "peaks", "estimate"),
         )
         for one in found
     ]

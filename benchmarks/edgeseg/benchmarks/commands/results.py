@@ -13,7 +13,7 @@ from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.results.result_file import read_result, to_json, write_result
 from edgeseg.benchmarks.results.table import to_csv, to_text
 from edgeseg.runtime.errors import ConfigError, EdgesegError, MeasureError
-from edgeseg.runtime.files.atomic import refuse_no_file
+from edgeseg.runtime.files.atomic import refuse_device_or_pipe
 from edgeseg.runtime.text.terminal import put, put_json, say
 
 
@@ -97,7 +97,7 @@ def _is_bad(result: BenchResult) -> bool:
 
 
 def _check_file(out: Path, inputs: tuple[Path | None, ...], *, overwrite: bool) -> None:
-    refuse_no_file(out)
+    refuse_device_or_pipe(out)
     if not out.exists():
         return
     if any(one is not None and one.exists() and one.samefile(out) for one in inputs):

@@ -45,12 +45,12 @@ def diff(
         from edgeseg.pipeline.change.record import change_record, markdown, sections
         from edgeseg.pipeline.text.progress import count_progress
         from edgeseg.pipeline.text.shown import show
-        from edgeseg.runtime.files.atomic import refuse_no_file, write_json, write_text
+        from edgeseg.runtime.files.atomic import refuse_device_or_pipe, write_json, write_text
 
         if out is not None and out.suffix not in (".md", ".json"):
             raise ConfigError(f"--out {out}: name a file that ends in .md or .json")
         if out is not None:
-            refuse_no_file(out)
+            refuse_device_or_pipe(out)
         if data is None and (split, variant) != (None, None):
             raise ConfigError("--split and --variant are of the images of --data; give --data DIR too")
         order = None if data is None else Pairing(data, split, variant, threads)

@@ -68,7 +68,7 @@ class RowLayout:
 CUT, SEARCH_FILE = "student_pruned", "search.json"
 
 # Of the steps that train: goes up when equal settings leave another network.
-TRAINED = 2
+TRAINING_VERSION = 2
 
 # How INT8 is made: ranges, and the network that is quantised; the second, where it is trained for that, in its place.
 RANGES, QAT = "ranges", "student_qat"

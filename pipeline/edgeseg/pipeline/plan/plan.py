@@ -15,7 +15,7 @@ from edgeseg.pipeline.plan.layout import (
     MODEL_ROWS,
     RANGES,
     REFERENCE_FILES,
-    TRAINED,
+    TRAINING_VERSION,
     asked_rows,
     score_step,
     trainings,
@@ -146,12 +146,16 @@ def _students(recipe: Recipe, scale: Mapping[str, Any], searched: tuple[Step, ..
     scored = {row.name: (row.name, row.file, score_step(row, "val")) for row in MODEL_ROWS}
     chosen_from = (*scored["teacher"], *scored["student_alone"], *scored["student_distilled"])
     seeds, places = recipe.student.seeds, _places(recipe.student)
-    alone = Step("student_alone", (), student, trains + "run_student_alone", TRAINED, weight=12 * seeds, places=places)
+    alone = Step(
+        "student_alone", (), student, trains + "run_student_alone", TRAINING_VERSION, weight=12 * seeds, places=places
+    )
     trained = trains + "run_student_distilled"
-    taught = Step("student_distilled", ("teacher",), distilled, trained, TRAINED, weight=25 * seeds, places=places)
+    taught = Step(
+        "student_distilled", ("teacher",), distilled, trained, TRAINING_VERSION, weight=25 * seeds, places=places
+    )
     return [
         *searched[:-1],
-        Step("teacher", (), teacher, trains + "run_teacher", TRAINED, weight=30),
+        Step("teacher", (), teacher, trains + "run_teacher", TRAINING_VERSION, weight=30),
         _torch_onnx("teacher", recipe),
         score["teacher"],
         dataclasses.replace(alone, left_out=left_out.get(alone.name)),

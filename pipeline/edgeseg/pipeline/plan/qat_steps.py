@@ -6,7 +6,7 @@ import dataclasses
 
 from edgeseg.pipeline.chain.chain import Step
 from edgeseg.pipeline.plan.beside import OwnFiles
-from edgeseg.pipeline.plan.layout import QAT, RANGES, TRAINED
+from edgeseg.pipeline.plan.layout import QAT, RANGES, TRAINING_VERSION
 from edgeseg.pipeline.plan.variants import shipped_as
 from edgeseg.pipeline.recipe.recipe import Recipe
 
@@ -39,4 +39,4 @@ def qat_steps(recipe: Recipe, decided: tuple[str, ...]) -> tuple[Step, ...]:
     }
     parents = (*decided, shipped_as(qat.target, "int8").parent, RANGES)
     run = "edgeseg.pipeline.steps.qat:run_student_qat"
-    return (Step(QAT, parents, settings, run, TRAINED, weight=1.5 * qat.epochs),)
+    return (Step(QAT, parents, settings, run, TRAINING_VERSION, weight=1.5 * qat.epochs),)

@@ -12,7 +12,7 @@ from edgeseg.compress.fingerprint import fingerprint
 from edgeseg.compress.search.importance import Gates
 from edgeseg.pipeline.chain.chain import Step, StepContext
 from edgeseg.pipeline.chain.store import StepFolder
-from edgeseg.pipeline.plan.layout import TRAINED
+from edgeseg.pipeline.plan.layout import TRAINING_VERSION
 from edgeseg.pipeline.plan.plan import training_settings
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.lab import Lab
@@ -75,7 +75,7 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
         "effort": dataclasses.asdict(effort),
         **_sections(lab, recipe),
         "data": lab.data_key,
-        "version": TRAINED,
+        "version": TRAINING_VERSION,
     }
 
     def run(folder: StepFolder) -> dict[str, Any]:

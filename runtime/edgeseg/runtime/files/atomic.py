@@ -39,7 +39,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
             replaced too.
     """
     path = Path(path)
-    refuse_no_file(path)
+    refuse_device_or_pipe(path)
     # The short random part keeps two processes that write the same file from sharing one temporary name; of the stem
     # as much as fits a name of 255 bytes, four of them a letter.
     tmp = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
@@ -118,7 +118,7 @@ def write_json_text(path: Path | str, text: str) -> None:
     write_bytes(path, encodable(text).encode("utf-8"))
 
 
-def refuse_no_file(path: Path) -> None:
+def refuse_device_or_pipe(path: Path) -> None:
     """Refuse a place where a device or a pipe stands, such as `/dev/stdout`, whatever that is at the moment.
 
     Raises:

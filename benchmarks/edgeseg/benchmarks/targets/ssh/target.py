@@ -26,7 +26,7 @@ from edgeseg.runtime.files.hashes import sha256_file
 
 _OLDEST = (3, 10)
 # How often what was sent may be gone before it is used.
-_TIMES = 3
+_TRIES = 3
 # A connection that lasted longer than this was one: trying to connect, and noticing a dead link, take less [s].
 _CONNECTED_S = 20.0
 _RESTARTS = 3
@@ -82,12 +82,12 @@ class SshTarget:
         return dict(told) | ({"evidence": self.address.evidence} if self.address.evidence else {})
 
     def _described(self, wheel: Path, asked: dict[str, Any]) -> dict[str, Any]:
-        for _ in range(_TIMES):
+        for _ in range(_TRIES):
             self.put([wheel])  # each time: the device throws it away when it has answered, or has tried to
             answer = self._device.call("describe", asked)
             if "missing" not in answer:
                 return dict(answer["told"])
-        raise MeasureError(f"{self.address.name}: what it is asked by was removed there {_TIMES} times: ask it alone")
+        raise MeasureError(f"{self.address.name}: what it is asked by was removed there {_TRIES} times: ask it alone")
 
     def __enter__(self) -> SshTarget:
         return self
