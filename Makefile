@@ -33,7 +33,7 @@ test-lowest: $(READY) ## run the device's tests on the lowest versions allowed, 
 	WORKERS=$(WORKERS) .ci/lowest $(BIN)/python $(RUNS)/demo/demo.edgeseg
 
 compat: $(READY) ## compare the TFLite files of make demo's bundle in every interpreter; fetches TensorFlow, 2 GB on disk
-	$(BIN)/python benchmarks/compat.py $(RUNS)/demo/demo.edgeseg $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/files/compat.py $(RUNS)/demo/demo.edgeseg $(if $(DATA),--data $(DATA))
 
 virtual-pi: $(READY) ## run the bundle of make demo on emulated Raspberry Pis, against this machine; says why where it cannot
 	@$(BIN)/python tests/virtual_pi/check.py $(RUNS)/demo/demo.edgeseg --data $(or $(DATA),$(RUNS)/demo/data/*) \

@@ -15,7 +15,7 @@ from edgeseg.runtime.opening.bundle import Bundle
 
 from ..runtime.conftest import tiny_bundle, tiny_onnx, tiny_tflite  # noqa: F401  fixtures
 
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "files"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "crossval_table.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "tables" / "crossval_table.py"
 
 
 def accuracy(n_images: int, false: float | str) -> dict[str, object]:

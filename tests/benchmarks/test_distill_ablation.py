@@ -12,7 +12,7 @@ import pytest
 
 from edgeseg.runtime.errors import ConfigError
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "distill_ablation.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "networks" / "distill_ablation.py"
 RECIPE = """\
 name: tiny
 data: {name: synthetic, synthetic_images: 12, synthetic_px: 64}

@@ -5,7 +5,7 @@ import pytest
 
 from edgeseg.benchmarks.estimate.roofline import Estimate
 
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "measuring"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from edgeseg.runtime.errors import ConfigError, EdgesegError
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "export_cost.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "files" / "export_cost.py"
 
 
 @pytest.fixture

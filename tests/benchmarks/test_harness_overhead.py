@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "harness_overhead.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "measuring" / "harness_overhead.py"
 
 
 def test_it_tells_the_loop_and_both_meters():

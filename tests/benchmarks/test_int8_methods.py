@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "int8_methods.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "files" / "int8_methods.py"
 RECIPE = "name: toy\ndata: {name: toy}\ngeometry: {mode: resize, height_px: 48, width_px: 48}\nquantize: {images: 8}\n"
 
 

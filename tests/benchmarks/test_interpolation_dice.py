@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_way_of_shrinking_is_scored_against_that_of_the_training(synthetic_dir):
-    command = [sys.executable, str(ROOT / "benchmarks/interpolation_dice.py")]
+    command = [sys.executable, str(ROOT / "benchmarks/frames/interpolation_dice.py")]
     command += [str(ROOT / "demo/demo.edgeseg"), str(synthetic_dir), "--split", "test"]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
     own = found["trained_with"]

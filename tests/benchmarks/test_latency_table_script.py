@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "latency_table.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "networks" / "latency_table.py"
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from edgeseg.runtime.spec.manifest import Geometry, ModelSpec
 from ..runtime.conftest import tiny_bundle, tiny_onnx  # noqa: F401  fixtures
 from ..runtime.data_folders import write_folder
 
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "files"
 SIDE = 100  # [px]; two images, so that 2 pixels are 0.01 %
 
 

@@ -13,7 +13,7 @@ from edgeseg.benchmarks.subject import Subject
 from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "peers"
 SIZE = 64
 
 

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "pipeline_overhead.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "frames" / "pipeline_overhead.py"
 
 
 def test_it_prints_both_pipelines_and_their_ratio():

@@ -14,7 +14,7 @@ from edgeseg.runtime.spec.manifest import Geometry
 
 @pytest.fixture
 def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks" / "frames"))
     return importlib.import_module("plain_script")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "results_table.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "tables" / "results_table.py"
 spec = importlib.util.spec_from_file_location("results_table", SCRIPT)
 results_table = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(results_table)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "student_family.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "networks" / "student_family.py"
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training_step.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "networks" / "training_step.py"
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 
 from edgeseg.benchmarks.results.result_file import write_result
 
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "measuring"
 
 
 @pytest.fixture

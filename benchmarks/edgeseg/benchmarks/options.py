@@ -174,7 +174,7 @@ def settled(config: HarnessConfig, look: bool, gated: bool, **typed: float | int
         config: Without what is in `typed`.
         look: `--quick`, which measures little.
         gated: Gates are to be decided. With five processes a slowdown of 5 % is found in nine of ten runs, with ten in
-            all of a hundred (`benchmarks/verdict_rates.py`).
+            all of a hundred (`benchmarks/measuring/verdict_rates.py`).
         typed: `seconds`, `processes` and the other fields that have a default here; None where it was not typed.
     """
     usual = quick(config.threads) if look else DEFAULT

@@ -7,10 +7,7 @@ them, and the same recipe on the same kind of machine gives the same bits.
 from __future__ import annotations
 
 from edgeseg.runtime.cores import usable_cores
-from edgeseg.runtime.opening.selection import cpu_flags
 
-# Instructions that multiply bfloat16. Without them a processor converts every value, which is slower than float32.
-_CPU_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 _CUDA_BFLOAT16 = (8, 0)  # compute capability: Ampere, the first with bfloat16 tensor cores
 
 
@@ -20,11 +17,12 @@ def training_threads() -> int:
 
 
 def training_precision() -> str:
-    """Return `bfloat16` where what trains here (the GPU, else the CPU) has it natively, else `float32`."""
+    """Return `bfloat16` on a GPU that has it natively, else `float32`.
+
+    On a CPU with `avx512_bf16` a step of the student took longer in bfloat16: the backward pass of depthwise
+    convolutions is slow there (`benchmarks/networks/training_step.py`, train/README.md).
+    """
     import torch
 
-    if torch.cuda.is_available():
-        native = torch.cuda.get_device_capability() >= _CUDA_BFLOAT16
-    else:
-        native = bool(cpu_flags() & _CPU_BFLOAT16)
+    native = torch.cuda.is_available() and torch.cuda.get_device_capability() >= _CUDA_BFLOAT16
     return "bfloat16" if native else "float32"

@@ -1,6 +1,6 @@
 """A large colour frame in tiles: the peak of memory over frame and open model, and its time by the engine's own.
 
-    python benchmarks/tile_memory.py runs/demo/demo.edgeseg --variant onnx-int8-x86 --side 8192
+    python benchmarks/frames/tile_memory.py runs/demo/demo.edgeseg --variant onnx-int8-x86 --side 8192
 
 prints one JSON object. One thread, and processor time, so that other programs do not count. Needs Linux' /proc.
 """

@@ -1,6 +1,6 @@
 """What `verify` costs: time and peak memory of its own process, for bundles given as files.
 
-    python benchmarks/verify_cost.py runs/demo/demo.edgeseg
+    python benchmarks/files/verify_cost.py runs/demo/demo.edgeseg
 
 Prints a table row a bundle: the whole command (start of Python and every engine run), and of that the form, all hashes
 and one signature by a key made for the purpose (median of `--runs`). Times are the processor's, so that whoever else

@@ -1,6 +1,6 @@
 """What `edgeseg crossval` found, for the documentation, from recorded answers: no figure in it is typed by hand.
 
-    python benchmarks/crossval_table.py docs/results/crossval/ultrasound.json
+    python benchmarks/tables/crossval_table.py docs/results/crossval/ultrasound.json
 
 prints Markdown: the answer over all images, and a line a fold. `--into FILE` replaces the text between
 `<!-- crossvals -->` and `<!-- /crossvals -->`; with `--check` nothing is written, and the exit code is 1 where it would

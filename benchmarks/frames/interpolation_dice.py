@@ -1,6 +1,6 @@
 """What another way of shrinking frames costs in Dice: each `geometry.interpolation` against the one of the training.
 
-    python benchmarks/interpolation_dice.py runs/ultrasound/ultrasound.edgeseg data/usgra_nerve_vessel
+    python benchmarks/frames/interpolation_dice.py runs/ultrasound/ultrasound.edgeseg data/usgra_nerve_vessel
 
 prints one JSON object: Dice of the FP32 ONNX variant on val with each way, the network as it is, and the drop from the
 bundle's own with its 95 % interval.

@@ -4,7 +4,7 @@ Each student (thinner and wider ones, and one that is pruned unevenly) is export
 files are timed in turns, A B A B; compared is the engine's part. The line between table sums and measured times is
 fitted to all students but one, and that one is predicted: the error printed first is of networks the line has not seen.
 
-    python benchmarks/latency_table.py --target x86-ort --size 256
+    python benchmarks/networks/latency_table.py --target x86-ort --size 256
 
 prints one JSON object. Layers that were measured before are taken from the cache file, if one is given.
 """

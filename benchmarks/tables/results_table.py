@@ -1,6 +1,6 @@
 """The results table of the documentation, from the recorded runs: no figure in it is typed by hand.
 
-    python benchmarks/results_table.py docs/results/ultrasound.json
+    python benchmarks/tables/results_table.py docs/results/ultrasound.json
 
 prints Markdown: a run's headline, where it comes from, and its steps as a table. With `--into FILE` the text between
 `<!-- results -->` and `<!-- /results -->` in FILE is replaced; with `--check` nothing is written, and the exit code

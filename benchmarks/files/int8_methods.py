@@ -1,6 +1,6 @@
 r"""What each method of quantizing is worth on val: the INT8 files of a run's accepted network, written anew by each.
 
-    python benchmarks/int8_methods.py ultrasound --runs runs --data DIR --ranges minmax mse
+    python benchmarks/files/int8_methods.py ultrasound --runs runs --data DIR --ranges minmax mse
 
 prints one JSON object: by target and method (`RANGES` of `NETWORK`) the Dice on val of the file as it would ship, and
 its gain in points, with a 95 % interval over images, against the FP32 file and against the first method. The row `run`

@@ -3,7 +3,7 @@
 No network runs: an engine that does nothing hands out the same scores each time. The plain pipeline is what a network
 exported without thought makes necessary: pixels to float and divided by 255, and an argmax over full-size float scores.
 
-    python benchmarks/pipeline_overhead.py --size 256 --classes 3
+    python benchmarks/frames/pipeline_overhead.py --size 256 --classes 3
 
 prints one JSON object: medians [ms] by stage, and how many times faster the runtime is with its 95 % interval.
 

@@ -1,6 +1,6 @@
 """What measuring adds to what is measured: the loop around a millisecond of work, and the process that reads power.
 
-    python benchmarks/harness_overhead.py --seconds 20
+    python benchmarks/measuring/harness_overhead.py --seconds 20
 
 prints one JSON object. `loop`: the same work in a bare loop and in the harness's own, A B A B; how much longer a call
 takes there [%], and how far the median of its samples is from the bare loop's time of a call [%]. `sampler`: the share
@@ -34,7 +34,7 @@ BLOCK_CALLS = 100
 FRAME = np.zeros((1, 1), np.uint8)
 # Of the three rails of a Jetson's chip, in the kernel's files.
 RAILS = {"VDD_GPU_SOC": (4968, 2880), "VDD_CPU_CV": (4968, 640), "VIN_SYS_5V0": (4976, 3168)}
-PMIC = Path(__file__).resolve().parents[1] / "tests/data/boards/pi5_pmic.txt"
+PMIC = Path(__file__).resolve().parents[2] / "tests/data/boards/pi5_pmic.txt"
 
 
 class Work:

@@ -4,7 +4,7 @@ Nothing is trained. Every network is exported as the chain exports it, and the w
 one engine and precision are timed in turns, A B A B, each held against the first: a ratio above 1 is a faster network.
 Masks of untrained networks are noise, the worst case of post-processing, so that ratios are rather too small.
 
-    python benchmarks/student_family.py --widths 1.0 0.75 0.5 --strides 2 4 8 --decoder-widths 0 0.5
+    python benchmarks/networks/student_family.py --widths 1.0 0.75 0.5 --strides 2 4 8 --decoder-widths 0 0.5
 
 prints one JSON object. A decoder's width of 0 is the encoder's; the first network has the first of each.
 """

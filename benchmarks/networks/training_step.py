@@ -1,10 +1,11 @@
 """What a training step takes on this machine, and what it costs that trainings can be repeated, A B A B.
 
-    python benchmarks/training_step.py --turns 5
+    python benchmarks/networks/training_step.py --turns 5
 
-prints one JSON object: for a U-Net as teacher and a student that is distilled from its stored answers, both with one
-output and `bce+dice`, in float32 and under bfloat16 autocast, the median milliseconds of forward pass, backward pass
-and update, and how many times as long a step takes that is the same in every run. On a GPU if PyTorch has one.
+prints one JSON object: for a plain U-Net, the recipes' teacher (a U-Net with a Lite2 encoder) and a student that is
+distilled from the U-Net's stored answers, all with one output and `bce+dice`, in float32 and under bfloat16 autocast,
+the median milliseconds of forward pass, backward pass and update, and how many times as long a step takes that is the
+same in every run. On a GPU if PyTorch has one.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from edgeseg.train.config import LossConfig, TrainConfig
 from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
+from edgeseg.train.models.lite_unet import lite_unet_arch
 from edgeseg.train.models.unet import unet_arch
 
 UNTIMED = 3
@@ -58,13 +60,15 @@ class Training:
 
 
 def trainings(size_px: int, device: str) -> dict[str, Training]:
-    """The teacher with 4 images a step and the student with 8, as the recipes have them."""
+    """The plain U-Net with 4 images a step, the others with 8, as the recipes have them."""
     config = TrainConfig(loss=LossConfig(terms="bce+dice"))
     teacher, asked = build_model(unet_arch(3, 1)), build_model(unet_arch(3, 1))
     student = build_model(efficient_unet_arch(3, 1, width=0.75))
     distilled = DistillationModule(student, asked, config, DistillConfig(), n_classes=2, total_steps=1)
+    lite = build_model(lite_unet_arch(3, 1))
     return {
         "teacher": Training(SegmentationModule(teacher, config, 2, 1), 4, size_px, device),
+        "lite_teacher": Training(SegmentationModule(lite, config, 2, 1), 8, size_px, device),
         "student": Training(distilled, 8, size_px, device),
     }
 
@@ -94,8 +98,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="side of the images [px] (default: 256)")
     parser.add_argument("--turns", type=int, default=5, help="turns of either kind (default: 5)")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: PyTorch's choice)")
     parser.add_argument("--steps", type=int, default=10, help="timed steps a turn (default: 10)")
     args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
     warnings.filterwarnings("ignore", message=".*deterministic.*")
     device = "cuda" if torch.cuda.is_available() else "cpu"

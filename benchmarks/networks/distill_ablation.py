@@ -1,6 +1,6 @@
 r"""What each option of distillation is worth on val: the step `student_distilled` under every option and seed.
 
-    python benchmarks/distill_ablation.py recipes/ultrasound.yaml --data DIR --out runs/ablation \
+    python benchmarks/networks/distill_ablation.py recipes/ultrasound.yaml --data DIR --out runs/ablation \
         --option calibrate=distill.calibrate=true --option flips=distill.calibrate=true,distill.flips=true
 
 prints one JSON object: Dice on val by option and seed, and the difference to `plain`, the recipe as it is, paired by

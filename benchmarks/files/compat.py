@@ -1,6 +1,6 @@
 """Every TFLite file of a bundle in every interpreter that devices have: does it load, and are its masks the same?
 
-    python benchmarks/compat.py BUNDLE [--data DIR] [--envs build/compat]
+    python benchmarks/files/compat.py BUNDLE [--data DIR] [--envs build/compat]
 
 `ai-edge-litert` of this environment with XNNPACK and without, `tflite-runtime` and TensorFlow's interpreter in
 environments of their own, which are made once and kept by their versions. Masks are compared with the expected ones of

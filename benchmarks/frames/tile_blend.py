@@ -1,6 +1,6 @@
 """What blending overlapping tiles is worth in Dice: Gaussian weights against keeping each tile's side of the middle.
 
-    python benchmarks/tile_blend.py runs/demo/demo.edgeseg runs/demo/data/synthetic_200_128_0 --tile 64 --overlap 32
+    python benchmarks/frames/tile_blend.py runs/demo/demo.edgeseg runs/demo/data/* --tile 64 --overlap 32
 
 prints one JSON object. Frames are brought to the size the network was trained at, cut into tiles there, and the scores
 joined in each way; `whole` is the frame in one piece. `--mosaic 2` lays 2x2 frames side by side first, so that tiles as

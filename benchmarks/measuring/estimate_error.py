@@ -1,6 +1,6 @@
 """How far `bench estimate --device here` is from what is measured here: every file of several bundles.
 
-    python benchmarks/estimate_error.py a.edgeseg a.json b.edgeseg b.json --threads 2
+    python benchmarks/measuring/estimate_error.py a.edgeseg a.json b.edgeseg b.json --threads 2
 
 takes bundles, each with its result of `bench run --out` on this idle machine, and prints one JSON object: of every file
 the measured time of the engine, its estimate by this machine's peaks alone, and the one that the other bundles' results

@@ -1,6 +1,6 @@
 """Students against other projects' networks: the engine alone, LiteRT INT8 and ONNX Runtime FP32, A B A B.
 
-    python benchmarks/peers.py --environment ../peers-env --students 1.0:2 0.75:2 0.75:4 0.75:8
+    python benchmarks/peers/peers.py --environment ../peers-env --students 1.0:2 0.75:2 0.75:4 0.75:8
 
 makes a virtual environment of its own for Ultralytics (AGPL-3.0: no part of edgeseg and never in its environment),
 segmentation_models_pytorch and torchvision, has `peer_files.py` write their files there, and times them in turns with
@@ -46,7 +46,7 @@ from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # The converters are those of our extras, so that all files are made by the same versions.
 PACKAGES = (
     *("ultralytics", "segmentation-models-pytorch", "torchvision", "litert-torch", "ai-edge-litert"),
@@ -81,7 +81,7 @@ def make_environment(folder: Path, more: list[str]) -> Path:
 
 def write_peers(python: Path, out: Path, args: argparse.Namespace, data: DataSet | None) -> dict[str, Any]:
     """What `peer_files.py` tells of each peer, by name."""
-    command = [str(python), str(ROOT / "benchmarks" / "peer_files.py"), str(out), "--size", str(args.size)]
+    command = [str(python), str(ROOT / "benchmarks" / "peers" / "peer_files.py"), str(out), "--size", str(args.size)]
     if args.peers:
         command += ["--peers", *args.peers]
     if data is not None:

@@ -5,7 +5,7 @@ same threads, every score plane enlarged to the frame and compared there; large 
 time, each one's middle kept. `low-res` compares the scores as they are and enlarges the class ids, which is cheaper and
 leaves borders in steps of a cell: how many pixels that moves is `differs`.
 
-    python benchmarks/plain_script.py runs/demo/demo.edgeseg --variant onnx-int8-x86 --threads 1
+    python benchmarks/frames/plain_script.py runs/demo/demo.edgeseg --variant onnx-int8-x86 --threads 1
 
 prints one JSON object: by case the medians [ms] and how many times faster the runtime is, with its 95 % interval.
 """

@@ -4,12 +4,12 @@ Samples are made up with the spread of a real result's: how processes differ for
 machine's pace changes for both sides alike, and how single calls do, all drawn from what was seen there. Without a
 result it is the spread that docs/measuring.md tells of an idle machine: eight equal processes between 7.98 and 8.29 ms.
 
-    python benchmarks/verdict_rates.py result.json --slowdown 0.05 --runs 100
+    python benchmarks/measuring/verdict_rates.py result.json --slowdown 0.05 --runs 100
 
 prints one JSON object: the fitted spread, and how many of the runs said what, of equals and of the planted slowdown.
 Nothing is made up with
 
-    python benchmarks/verdict_rates.py --races races/*.json
+    python benchmarks/measuring/verdict_rates.py --races races/*.json
 
 where each result is a race of a file with its own copy; the slowdown is planted in the second one's samples.
 """

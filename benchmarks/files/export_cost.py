@@ -1,6 +1,6 @@
 """What writing each file of a run's student costs: time and peak memory, each export in a fresh process.
 
-    python benchmarks/export_cost.py runs/demo [--processes 3] [--json FILE]
+    python benchmarks/files/export_cost.py runs/demo [--processes 3] [--json FILE]
 
 prints Markdown. Each process loads the network and its ranges from the run's steps, writes the file anew into a
 temporary folder and reads it back as the chain does; an FP32 file is written by its exporter, every other one from the

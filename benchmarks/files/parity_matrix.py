@@ -1,7 +1,7 @@
 """How far the files of one network agree: equal mask pixels, variants x variants, over a whole split.
 
-    python benchmarks/parity_matrix.py runs/demo [--data DIR] [--split test] [--json FILE]
-    python benchmarks/parity_matrix.py part.edgeseg --data DIR [--split test] [--json FILE]
+    python benchmarks/files/parity_matrix.py runs/demo [--data DIR] [--split test] [--json FILE]
+    python benchmarks/files/parity_matrix.py part.edgeseg --data DIR [--split test] [--json FILE]
 
 prints Markdown. Of a run the masks are those that its scoring steps kept, each made by the variant's own engine through
 the Segmenter; with --data those that it has not scored are made here, as all of a bundle are, by the engines that are
