@@ -140,7 +140,8 @@ def main() -> int:
             about[name] = write(network, args.out / name, args.size) | {"trained": trained}
         except Exception as err:  # what a foreign converter raises; the others go on
             about[name] = {"reason": f"{type(err).__name__}: {str(err)[:300]}"}
-    (args.out / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+    told = {"of": {"size_px": args.size, "classes": args.classes, "trained": args.data is not None}, "peers": about}
+    (args.out / "about.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
     return 0
 
 

@@ -1,11 +1,12 @@
 """Students against other projects' networks: the engine alone, LiteRT INT8 and ONNX Runtime FP32, A B A B.
 
-    python benchmarks/peers/peers.py --environment ../peers-env --students 1.0:2 0.75:2 0.75:4 0.75:8
+    python benchmarks/peers/peers.py --environment ../peers-env --files ../peers-files
 
 makes a virtual environment of its own for Ultralytics (AGPL-3.0: no part of edgeseg and never in its environment),
 segmentation_models_pytorch and torchvision, has `peer_files.py` write their files there, and times them in turns with
 our students, all from weights by chance, RGB, three classes. One JSON object: medians [ms], and how many times faster
-each is than the first peer. A student is WIDTH:OUTPUT_STRIDE.
+each is than the first peer. A student is WIDTH:OUTPUT_STRIDE. Writing the peers' files takes a quarter of an hour: what
+lies in `--files` already is timed as it is.
 
 `--train DATA --epochs N` trains YOLO26n-sem from scratch on a data set of ours first (frames resized, no tiles) and
 scores it by our scorer; `--checkpoints` adds students of runs on the same data, scored and timed likewise.
@@ -46,6 +47,7 @@ from edgeseg.train.checkpoint import load_checkpoint
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import Decoder, efficient_unet_arch
 
+ABOUT = "about.json"
 ROOT = Path(__file__).resolve().parents[2]
 # The converters are those of our extras, so that all files are made by the same versions.
 PACKAGES = (
@@ -68,8 +70,7 @@ def make_environment(folder: Path, more: list[str]) -> Path:
         ConfigError: If it would lie in the repository.
         MeasureError: If a command fails, with what it said last.
     """
-    if folder.resolve().is_relative_to(ROOT):
-        raise ConfigError(f"--environment {folder} lies in the repository, where nothing under AGPL may; name another")
+    _outside(folder)
     python, done = folder / "bin" / "python", folder / "complete"
     if not done.is_file():
         _run([sys.executable, "-m", "venv", str(folder)])
@@ -79,8 +80,14 @@ def make_environment(folder: Path, more: list[str]) -> Path:
     return python
 
 
-def write_peers(python: Path, out: Path, args: argparse.Namespace, data: DataSet | None) -> dict[str, Any]:
-    """What `peer_files.py` tells of each peer, by name."""
+def write_peers(python: Path, out: Path, args: argparse.Namespace, data: DataSet | None) -> None:
+    """Have `peer_files.py` write into `out`, with `about.json` last.
+
+    Raises:
+        ConfigError: If `out` lies in the repository.
+        MeasureError: If the command fails, with what it said last.
+    """
+    _outside(out)
     command = [str(python), str(ROOT / "benchmarks" / "peers" / "peer_files.py"), str(out), "--size", str(args.size)]
     if args.peers:
         command += ["--peers", *args.peers]
@@ -89,8 +96,22 @@ def write_peers(python: Path, out: Path, args: argparse.Namespace, data: DataSet
         command += [*training, "--classes", str(len(data.classes))]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     _run(command, environment | {"YOLO_CONFIG_DIR": str(out)})
-    found: dict[str, Any] = json.loads((out / "about.json").read_text(encoding="utf-8"))
-    return found
+
+
+def read_peers(out: Path, args: argparse.Namespace, n_classes: int) -> dict[str, Any]:
+    """What `peer_files.py` told of each peer asked for, by name.
+
+    Raises:
+        ConfigError: If the files are of another input size or of other classes, or lack a peer.
+    """
+    found: dict[str, Any] = json.loads((out / ABOUT).read_text(encoding="utf-8"))
+    asked = {"size_px": args.size, "classes": n_classes, "trained": args.train is not None}
+    if found["of"] != asked:
+        raise ConfigError(f"the files in {out} are of {found['of']}, asked is {asked}; name another folder as --files")
+    names = args.peers or list(found["peers"])
+    if missing := [name for name in names if name not in found["peers"]]:
+        raise ConfigError(f"{out} holds no files of {', '.join(missing)}; name another folder as --files")
+    return {name: found["peers"][name] for name in names}
 
 
 def our_students(args: argparse.Namespace, n_classes: int) -> dict[str, SegmentationNet]:
@@ -157,6 +178,11 @@ def compare(kind: str, folders: dict[str, Path], args: argparse.Namespace) -> li
     return rows
 
 
+def _outside(folder: Path) -> None:
+    if folder.resolve().is_relative_to(ROOT):
+        raise ConfigError(f"{folder} lies in the repository, where nothing under AGPL may; name another folder")
+
+
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
     print(" ".join(command), file=sys.stderr)  # noqa: T201
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
@@ -167,6 +193,7 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environment", type=Path, required=True, help="folder, outside of the repository")
+    parser.add_argument("--files", type=Path, help="folder of the peers' files, outside too (default: none are kept)")
     parser.add_argument("--pip", nargs="+", default=[], help="more words for pip, such as torch==2.13.0+cpu")
     parser.add_argument("--peers", nargs="+", help="of peer_files.py, the one to beat first (default: all)")
     students = ["1.0:2", "0.75:2", "0.75:4", "0.75:8"]
@@ -187,16 +214,18 @@ def main() -> int:
     data = None if args.train is None else open_dataset(args.train)
     torch.set_num_threads(1)  # nothing of ours may take the cores while others are timed
     with tempfile.TemporaryDirectory(prefix="edgeseg-peers-") as name:
-        out = Path(name)
+        own, out = Path(name), args.files or Path(name)
         classes = CLASSES if data is None else tuple(data.classes)
         trained = trained_students(args)  # a wrong folder is told before anything that lasts
-        networks = write_peers(make_environment(args.environment, args.pip), out, args, data)
+        if not (out / ABOUT).is_file():
+            write_peers(make_environment(args.environment, args.pip), out, args, data)
+        networks = read_peers(out, args, len(classes))
         folders = {peer: out / peer for peer in networks}
         for peer, about in networks.items():
             if data is not None and about.get("trained"):
                 about["scores"] = scored(OnnxPeer(out / peer / "fp32.onnx", args.size), data)
         for student, network in (our_students(args, len(classes)) | trained).items():
-            folders[student] = out / student
+            folders[student] = own / student
             told_of = data if student in trained else None
             networks[student] = write_student(network, folders[student], args, classes, told_of)
         told: dict[str, Any] = {"size_px": args.size, "threads": args.threads, "networks": networks}

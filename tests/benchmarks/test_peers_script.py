@@ -37,7 +37,23 @@ def data(tmp_path_factory):
 def test_nothing_under_agpl_lands_in_the_repository(scripts):
     with pytest.raises(ConfigError, match="lies in the repository"):
         scripts[0].make_environment(SCRIPTS / "env", [])
-    assert not (SCRIPTS / "env").exists()
+    with pytest.raises(ConfigError, match="lies in the repository"):
+        scripts[0].write_peers(Path("python"), SCRIPTS / "files", Namespace(), None)
+    assert not (SCRIPTS / "env").exists() and not (SCRIPTS / "files").exists()
+
+
+def test_files_of_before_are_taken_for_what_they_are(scripts, tmp_path):
+    of = {"size_px": SIZE, "classes": 3, "trained": False}
+    (tmp_path / "about.json").write_text(json.dumps({"of": of, "peers": {"a": {"params": 1}, "b": {"params": 2}}}))
+    args = Namespace(size=SIZE, train=None, peers=None)
+    assert list(scripts[0].read_peers(tmp_path, args, 3)) == ["a", "b"]
+    args.peers = ["b"]
+    assert scripts[0].read_peers(tmp_path, args, 3) == {"b": {"params": 2}}
+    with pytest.raises(ConfigError, match=r"'classes': 3.*asked is.*'classes': 2"):
+        scripts[0].read_peers(tmp_path, args, 2)
+    args.peers = ["c", "a"]
+    with pytest.raises(ConfigError, match="no files of c; name another"):
+        scripts[0].read_peers(tmp_path, args, 3)
 
 
 def test_what_a_failing_command_said_is_told(scripts, tmp_path):
