@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image, read_mask
-from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.errors import ConfigError, EdgesegError
 from edgeseg.train.synthetic import write_dataset
 from edgeseg.train.synthetic_defects import CLASSES, MAX_DEFECT_FRACTION, MIN_DEFECT_FRACTION, add_defects
 from edgeseg.train.synthetic_surface import FINISHES, draw_surface
@@ -152,7 +152,7 @@ def test_impossible_arguments_are_refused(tmp_path: Path, bad: dict[str, int]) -
 
 def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(DataError, match="not an empty folder"):
+    with pytest.raises(ConfigError, match="is not empty, and nothing in it is touched"):
         write_dataset(tmp_path, n=6, seed=0, size_px=64)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -167,6 +167,6 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
         return len(data)
 
     monkeypatch.setattr(Path, "write_bytes", fail_late)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(EdgesegError, match="No space left on the disk while writing"):
         write_dataset(tmp_path / "set", n=6, seed=0, size_px=64)
     assert list(tmp_path.iterdir()) == []

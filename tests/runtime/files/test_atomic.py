@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.errors import ConfigError, EdgesegError
 from edgeseg.runtime.files import atomic
 
 
@@ -103,6 +103,35 @@ def test_a_folder_is_replaced_whole_and_the_old_one_stands_until_then(tmp_path, 
     with pytest.raises(EdgesegError, match="No space left"), atomic.new_folder(folder, replace=True) as made:
         (made / "half.txt").write_text("half")
     assert [path.name for path in folder.iterdir()] == ["new.txt"] and list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_stands_in_the_place_of_a_new_folder_is_not_touched(tmp_path) -> None:
+    place = tmp_path / "new"
+    place.mkdir()
+    with atomic.new_folder(place) as made:  # an empty one may be there
+        (made / "a.txt").write_text("a")
+    with pytest.raises(ConfigError, match="new is not empty, and nothing in it is touched"), atomic.new_folder(place):
+        pass
+    with pytest.raises(ConfigError, match=r"a\.txt is there and no folder"), atomic.new_folder(place / "a.txt"):
+        pass
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="link is there and no folder"), atomic.new_folder(tmp_path / "link"):
+        pass
+    late = tmp_path / "late"
+    with pytest.raises(ConfigError, match="late was filled meanwhile"), atomic.new_folder(late) as made:
+        (made / "mine.txt").write_text("mine")
+        late.mkdir()
+        (late / "other.txt").write_text("other")
+    assert [path.name for path in late.iterdir()] == ["other.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["late", "link", "new"]
+
+
+def test_an_error_of_what_was_read_says_nothing_of_what_is_written(tmp_path) -> None:
+    denied = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "source.png"))
+    for place in (atomic.new_folder(tmp_path / "new"), atomic.replacing(tmp_path / "new.bin")):
+        with pytest.raises(PermissionError) as caught, place:
+            raise denied
+        assert caught.value is denied
 
 
 def test_a_device_or_a_pipe_is_not_replaced_by_a_file(tmp_path) -> None:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.atomic import new_folder
 from edgeseg.train.synthetic_defects import CLASSES, add_defects
 from edgeseg.train.synthetic_surface import FloatMap, Mask, cloud, draw_surface
 
@@ -48,24 +47,16 @@ def write_dataset(root: Path, n: int, seed: int, size_px: int = 256) -> None:
         size_px: Height and width of the frames, at least 64.
 
     Raises:
-        ConfigError: If `n` or `size_px` is too small, or `seed` negative.
-        DataError: If `root` already holds something.
+        ConfigError: If `n` or `size_px` is too small, `seed` negative, or `root` already holds something.
     """
     if n < 6 or size_px < 64 or seed < 0:
         found = f"n={n}, size_px={size_px}, seed={seed}"
         raise ConfigError(f"synthetic data set: {found} cannot be drawn; give n >= 6, size_px >= 64 and seed >= 0")
-    root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise DataError(f"synthetic data set: {root} is not an empty folder; name a new one or remove it first")
-    draft = root.with_name(f".{root.name}.draft{os.getpid()}")
-    try:
+    with new_folder(root) as draft:
         for folder in ("images", "masks"):
-            (draft / folder).mkdir(parents=True)
+            (draft / folder).mkdir()
         (draft / "meta.csv").write_text(_write_parts(draft, n, seed, size_px), encoding="utf-8", newline="")
         (draft / "dataset.yaml").write_text(_yaml(n, seed, size_px), encoding="utf-8")
-        draft.replace(root)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _write_parts(draft: Path, n: int, seed: int, size_px: int) -> str:

@@ -11,9 +11,10 @@ from edgeseg.pipeline.data_import import coco, color, cvat, labelme, palette, yo
 from edgeseg.pipeline.data_import.classes import BACKGROUND, class_table
 from edgeseg.pipeline.data_import.paths import Tree
 from edgeseg.pipeline.data_import.source import Source, Tally, Wishes
-from edgeseg.pipeline.data_import.write import Progress, Writer, new_folder
+from edgeseg.pipeline.data_import.write import Progress, Writer
 from edgeseg.runtime.data.shares import Share
 from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.files.atomic import new_folder
 from edgeseg.runtime.text.shell import command
 
 FORMATS: dict[str, Callable[[Tree, Wishes, Tally], Source]] = {

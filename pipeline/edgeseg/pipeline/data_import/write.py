@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-import shutil
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -23,42 +20,13 @@ from edgeseg.pipeline.recipe.yaml_word import yaml_word
 from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.data.shares import Shares
 from edgeseg.runtime.data.splits import SPLITS
-from edgeseg.runtime.errors import ConfigError, DataError
+from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import FaultError
 from edgeseg.runtime.files.png import encode_mask
 from edgeseg.runtime.spec.input_spec import IntensityWindow
 from edgeseg.runtime.text.names import name_bytes, without_bytes
 
 Progress = Callable[[int, int], None]
-
-
-@contextmanager
-def new_folder(place: Path) -> Iterator[Path]:
-    """Hands out a temporary folder that becomes `place` when the block ends without an exception.
-
-    Raises:
-        ConfigError: `place` is no folder, or holds something.
-    """
-    if place.is_symlink() or (place.exists() and not place.is_dir()):
-        raise ConfigError(f"{place} is there and no folder; name a new one")
-    if place.is_dir() and any(place.iterdir()):
-        raise ConfigError(f"{place} is not empty, and nothing in it is touched; name a new folder")
-    place = place.absolute()
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise ConfigError(f"{place.parent} is there and no folder; name another place") from error
-    made = place.with_name(f".{place.name[:32]}.{uuid.uuid4().hex[:8]}.tmp")
-    made.mkdir()
-    try:
-        yield made
-        if place.is_dir():
-            place.rmdir()  # empty; fails where something was put there meanwhile
-        made.replace(place)
-    except FileExistsError as error:
-        raise ConfigError(f"{place} was filled meanwhile and is not touched; name a new folder") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 class Writer:

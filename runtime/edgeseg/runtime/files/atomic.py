@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgeseg.runtime.errors import EdgesegError
+from edgeseg.runtime.errors import ConfigError, EdgesegError
 from edgeseg.runtime.text.jsontext import encodable
 from edgeseg.runtime.text.names import without_bytes
 
@@ -49,6 +49,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         _flush(tmp)
         os.replace(tmp, path)  # noqa: PTH105
     except OSError as error:
+        if _is_of_another_file(error, path, tmp):
+            raise
         raise _explained(error, path) from error
     finally:
         with contextlib.suppress(OSError):  # as on a read-only disk: the error above says so already
@@ -67,27 +69,42 @@ def new_folder(path: Path | str, *, replace: bool = False) -> Iterator[Path]:
         An empty folder beside it.
 
     Raises:
-        EdgesegError: Something is there already, the disk is full, or the place cannot be written.
+        ConfigError: Something is there already, or was put there meanwhile; it is not touched.
+        EdgesegError: The disk is full, or the place cannot be written.
     """
     path = Path(path)
+    if not replace:
+        _refuse_filled(path)
     tmp = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex[:8]}.tmp")
     aside = tmp.with_suffix(".old")
     try:
-        if not replace and path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise EdgesegError(f"{path} is there already and not empty; choose another --out")
         tmp.mkdir(parents=True)
         yield tmp
         if replace and path.exists():
             path.replace(aside)
         os.replace(tmp, path)  # noqa: PTH105
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.is_dir():
+            raise ConfigError(f"{path} was filled meanwhile and is not touched; name a new folder") from error
         if aside.exists() and not path.exists():
             aside.replace(path)
+        if _is_of_another_file(error, path, tmp):
+            raise
         raise _explained(error, path) from error
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
         if path.exists():
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def _refuse_filled(path: Path) -> None:
+    above = next(one for one in path.absolute().parents if one.exists())
+    if not above.is_dir():
+        raise ConfigError(f"{above} is there and no folder; name another place")
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise ConfigError(f"{path} is there and no folder; name a new one")
+    if path.is_dir() and any(path.iterdir()):
+        raise ConfigError(f"{path} is not empty, and nothing in it is touched; name a new folder")
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
@@ -144,6 +161,14 @@ def _steps(path: Path) -> Iterator[Path]:
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _is_of_another_file(error: OSError, path: Path, tmp: Path) -> bool:
+    """Whether it is of a file that the block read, and says nothing of what was written."""
+    if not isinstance(error.filename, str):
+        return False
+    of = Path(error.filename).absolute()
+    return not of.is_relative_to(tmp.absolute()) and not path.absolute().is_relative_to(of)
 
 
 def _explained(error: OSError, path: Path) -> OSError | EdgesegError:
