@@ -13,7 +13,7 @@ from edgeseg.compress.int8.stored_ranges import load_ranges
 from edgeseg.compress.qat.net import rounding
 from edgeseg.compress.qat.rule import RULES
 from edgeseg.export.parity import Tolerance, parity
-from edgeseg.pipeline.chain.chain import Chain, no_progress
+from edgeseg.pipeline.chain.chain import Chain, needed_steps, no_progress
 from edgeseg.pipeline.int8.run_files import read_run
 from edgeseg.pipeline.plan.run import make_chain
 from edgeseg.pipeline.recipe.recipe import load_recipe
@@ -54,7 +54,7 @@ def _narrowed() -> UNet:
 def _chain(root: Path, *settings: str, out: str = "runs") -> Chain:
     """Everything before the export is whole already; the accepted student is what `save_checkpoint` was given."""
     chain = make_chain(load_recipe(root / "recipe.yaml", settings), root / "data", root / out)
-    keys, before = chain.keys(), chain._needed("onnx_int8") - WORKS
+    keys, before = chain.keys(), needed_steps(chain.steps, "onnx_int8") - WORKS
     for step in chain.steps:
         folder = chain.folder(step.name)
         if step.name in before and step.left_out is None and folder.load(keys[step.name]) is None:

@@ -22,6 +22,7 @@ from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.kept_look import kept_look
 from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.looks import Looks, load_look
+from edgeseg.train.stopped import stops_told
 
 _FINISHED = "finished.json"
 
@@ -69,7 +70,8 @@ def fit(
             else. Not called where several processes train one network.
 
     Raises:
-        TrainingError: If the loss becomes NaN or a resume state cannot be read.
+        TrainingError: If the loss becomes NaN, a resume state cannot be read, or a process that loads images ends.
+        SystemExit: After SIGTERM, with 143; what was trained stays in `folder`.
     """
     if not (folder / _FINISHED).is_file():
         _train(module, data, folder, _Report(progress, before_batch, module.config.epochs))
@@ -105,7 +107,8 @@ def _train(module: SegmentationModule, data: SegmentationData, folder: Path, rep
     module.train()  # Lightning leaves a network in the mode it finds it in, and a loaded one is in evaluation mode
     for network in {module.model, module.network}:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
+    with stops_told(trainer):
+        trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
 
 
 def make_trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], **overrides: Any) -> L.Trainer:

@@ -28,6 +28,7 @@ from edgeseg.train.datamodule import SegmentationData
 from edgeseg.train.fit import make_trainer, quiet_lightning
 from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.models import SegmentationNet
+from edgeseg.train.stopped import stops_told
 
 _VERSION = 1  # goes up when equal keys come to other figures
 _SIDES = {(3,): "left-right", (2,): "upside down", (3, 2): "both"}
@@ -112,9 +113,9 @@ def dice_on_val(loaders: SegmentationData, network: SegmentationNet) -> float:
     quiet_lightning()
     module = SegmentationModule(folded(network), loaders.config, len(loaders.data.classes), 1)
     settings = {"logger": False, "enable_checkpointing": False, "devices": 1, "strategy": "auto"}
-    return float(
-        make_trainer(loaders.config, Path(), [], **settings).validate(module, loaders, verbose=False)[0]["val_dice"]
-    )
+    trainer = make_trainer(loaders.config, Path(), [], **settings)
+    with stops_told(trainer):
+        return float(trainer.validate(module, loaders, verbose=False)[0]["val_dice"])
 
 
 def _temperature(loaders: SegmentationData, member: SegmentationNet, before: Callable[[], None]) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -170,7 +170,7 @@ class Chain:
         Raises:
             EdgesegError: From the step that failed; what was done before stays, and partial work is kept.
         """
-        needed, keys = self._needed(only), self.keys()
+        needed, keys = needed_steps(self.steps, only), self.keys()
         state = ChainRun()
         for step in self.steps:
             if step.name not in needed:
@@ -221,18 +221,24 @@ class Chain:
         settings = dict(step.settings) if step.left_out is None else {"left_out": step.left_out}
         return make_key(step.name, step.version, settings, parents)
 
-    def _needed(self, only: str | None) -> set[str]:
-        by_name = {step.name: step for step in self.steps}
-        if only is None:
-            return set(by_name)
-        if only not in by_name:
-            raise EdgesegError(f"step {only!r} is unknown; known are {', '.join(by_name)}")
-        needed, waiting = set(), [only]
-        while waiting:
-            name = waiting.pop()
-            needed.add(name)
-            waiting += by_name[name].parents
-        return needed
+
+def needed_steps(steps: Iterable[Step], only: str | None) -> set[str]:
+    """Names of the steps that `only` stands on, with itself; None: of all.
+
+    Raises:
+        EdgesegError: `only` is no step.
+    """
+    by_name = {step.name: step for step in steps}
+    if only is None:
+        return set(by_name)
+    if only not in by_name:
+        raise EdgesegError(f"step {only!r} is unknown; known are {', '.join(by_name)}")
+    needed, waiting = set(), [only]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting += by_name[name].parents
+    return needed
 
 
 def _left_out(key: str, reason: str) -> dict[str, Any]:

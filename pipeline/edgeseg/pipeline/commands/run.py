@@ -60,6 +60,7 @@ def carry_out(order: Order) -> bool:
     Raises:
         EdgesegError: From the recipe or the step that failed.
     """
+    from edgeseg.pipeline.chain.chain import needed_steps
     from edgeseg.pipeline.plan.plan import plan_steps
     from edgeseg.pipeline.plan.run import run_recipe
     from edgeseg.pipeline.recipe.files import find_recipe
@@ -72,7 +73,10 @@ def carry_out(order: Order) -> bool:
     recipe = load_recipe(find_recipe(order.recipe), order.assignments)
     target, there = find_there(order.device, recipe, order.target, order.budget)
     recipe = with_budget(recipe, target, order.budget, needed=order.needs_budget)
-    with chain_progress({step.name: step.weight for step in plan_steps(recipe)}) as progress:
+    steps = plan_steps(recipe)
+    needed = needed_steps(steps, order.only)
+    weights = {step.name: step.weight for step in steps if step.name in needed and step.left_out is None}
+    with chain_progress(weights) as progress:
         result = run_recipe(
             recipe,
             order.data,
