@@ -184,6 +184,7 @@ def _regions(rows: Sequence[Values]) -> list[str]:
     lines = [
         f"| {name} | {' | '.join(number(value if isinstance(value, float | int) else None, 2) for value in values)} |"
         for name, values in found.items()
+        if any(value is not None for value in values)  # rows that were never scored say nothing
     ]
     return ["", *REGION_HEAD, *lines]
 
@@ -238,7 +239,7 @@ def replace_block(document: Path, text: str, markers: tuple[str, str], *, check:
         return 0
     if check:
         sys.stderr.write(
-            f"{document} is not up to date; run: python benchmarks/{Path(sys.argv[0]).name} ... --into {document}\n"
+            f"{document} is not up to date; run: python benchmarks/tables/{Path(sys.argv[0]).name} ... --into {document}\n"
         )
         return 1
     document.write_text(new, encoding="utf-8")
