@@ -238,9 +238,8 @@ def replace_block(document: Path, text: str, markers: tuple[str, str], *, check:
     if new == old:
         return 0
     if check:
-        sys.stderr.write(
-            f"{document} is not up to date; run: python benchmarks/tables/{Path(sys.argv[0]).name} ... --into {document}\n"
-        )
+        again = f"python benchmarks/tables/{Path(sys.argv[0]).name} ... --into {document}"
+        sys.stderr.write(f"{document} is not up to date; run: {again}\n")
         return 1
     document.write_text(new, encoding="utf-8")
     return 0

@@ -50,6 +50,28 @@ def test_it_runs_and_the_caller_owns_the_output(model: Model) -> None:
     assert any(character.isdigit() for character in backend.engine)
 
 
+def test_nan_is_no_background(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame of which nothing is known must not pass as one without a fault."""
+    path, spec = model
+    frame = np.full((1, 64, 64, 1), 200, np.uint8)
+    with open_backend(path, spec, threads=1) as backend:
+        real = backend._infer
+
+        def spoiled(value: float) -> Callable[[np.ndarray], np.ndarray]:
+            def infer(tensor: np.ndarray) -> np.ndarray:
+                output = real(tensor)
+                output[0, -1, -1, -1] = value
+                return output
+
+            return infer
+
+        monkeypatch.setattr(backend, "_infer", spoiled(np.nan))
+        with pytest.raises(BackendError, match=r"returned NaN in .*\. Use another variant"):
+            backend.infer(frame)
+        monkeypatch.setattr(backend, "_infer", spoiled(-np.inf))  # a logit of what cannot be
+        assert backend.infer(frame)[0, -1, -1, -1] == -np.inf
+
+
 def test_bytes_and_path_give_the_same(model: Model) -> None:
     path, spec = model
     frame = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 1), np.uint8)

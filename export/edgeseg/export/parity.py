@@ -108,9 +108,9 @@ def parity(
         raise ExportError(f"{file.name}: parity needs at least one frame, found none.")
     loaded, refused = _runtimes(file, spec)
     scores = spec.output.kind == "scores"
-    found = Parity(
-        max_logit_error=max(errors) if scores else None,
-        largest_logit=max(largest) if scores else None,
+    found = Parity(  # numpy's max, in which NaN stays NaN wherever it stands
+        max_logit_error=float(np.max(errors)) if scores else None,
+        largest_logit=float(np.max(largest)) if scores else None,
         mask_agreement=float(np.average(shares, weights=sizes)),
         worst_frame_agreement=min(shares),
         n_frames=len(shares),

@@ -67,8 +67,8 @@ class Backend(Owned, ABC):
 
         Raises:
             FrameError: If the tensor does not fit the spec.
-            BackendError: If the engine fails or returns another type than the spec says, after `close`, or in a forked
-                process.
+            BackendError: If the engine fails or returns NaN or another type than the spec says, after `close`, or in a
+                forked process.
         """
         with self._turn():
             self._check_open()
@@ -77,6 +77,10 @@ class Backend(Owned, ABC):
         if output.dtype != self.spec.output.dtype:
             found = f"The model returned {output.dtype} where its spec says {self.spec.output.dtype}"
             raise BackendError(f"{found}. The spec belongs to another file: export both again.")
+        if _holds_nan(output):
+            # Every comparison with NaN is false, so that it would read as background: as a part without a fault.
+            found = f"The model returned NaN in {self.engine}, as an FP16 file does that overflows"
+            raise BackendError(f"{found}. Use another variant, or export it again; nothing is known of this frame.")
         return output
 
     @abstractmethod
@@ -117,6 +121,14 @@ class Backend(Owned, ABC):
             height, width = (-(-size // stride) * stride for size in tensor.shape[1:3])
             found = f"Height and width must be multiples of {stride} px, found {tensor.shape[1]}x{tensor.shape[2]}"
             raise FrameError(f"{found}. Pad to {height}x{width}, or use Segmenter.prepare.")
+
+
+def _holds_nan(output: np.ndarray) -> bool:
+    """The least value of an array with NaN is NaN; nothing of the array's size is made to find that out."""
+    if output.dtype.kind != "f" or not output.size:
+        return False
+    with np.errstate(invalid="ignore"):
+        return bool(np.isnan(output.min()))
 
 
 def _read(model: Path | bytes) -> bytes:
