@@ -9,6 +9,11 @@ from edgeseg.runtime import container
 from edgeseg.runtime.errors import BundleError, DataError
 from edgeseg.runtime.frame.preprocess import check_frame
 
+# Least share of marked pixels that two masks of one frame have in common. A share of all pixels knows nothing of small
+# things: a network that finds no pit on a large frame differs in a thousandth of it.
+LEAST_OVERLAP = 0.5
+_TOLD_FROM_PX = 64  # of less foreground a few pixels of rounding would be half
+
 _ANY_WINDOW = (0, 65535)  # which window it is does not matter here
 
 
@@ -44,3 +49,21 @@ def differing_share(mask: np.ndarray, expected: np.ndarray) -> float:
     if mask.shape != expected.shape:
         return 1.0
     return float(np.count_nonzero(mask != expected)) / mask.size
+
+
+def overlap(mask: np.ndarray, expected: np.ndarray) -> float | None:
+    """Return the share of the pixels that either mask (H, W) marks in which both name the same class, in [0, 1].
+
+    0.0 where their sizes differ; None where the expected mask marks too few pixels to tell.
+    """
+    if np.count_nonzero(expected) < _TOLD_FROM_PX:
+        return None
+    if mask.shape != expected.shape:
+        return 0.0
+    either = np.count_nonzero((mask > 0) | (expected > 0))
+    return float(np.count_nonzero((mask == expected) & (expected > 0))) / either
+
+
+def is_lost(found: float | None) -> bool:
+    """Whether an `overlap` is too small to be another engine's rounding."""
+    return found is not None and found < LEAST_OVERLAP

@@ -10,11 +10,13 @@ import pytest
 from edgeseg.pipeline.plan.layout import VARIANT_ROWS
 from edgeseg.pipeline.plan.row import Row
 from edgeseg.pipeline.plan.variants import VARIANTS
-from edgeseg.pipeline.steps.pack import measured_of
+from edgeseg.pipeline.steps.pack import GOLDEN_FRAMES, golden_frames, measured_of
 from edgeseg.runtime import engines
+from edgeseg.runtime.data.dataset import open_dataset, read_image
 from edgeseg.runtime.opening import selection
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.spec.manifest import Manifest
+from edgeseg.train.synthetic import write_dataset
 
 from ...runtime.conftest import tiny_bundle, tiny_onnx  # noqa: F401  fixtures
 
@@ -59,3 +61,18 @@ def test_times_that_are_no_device_s_say_so_and_choose_nothing() -> None:
     assert (replayed["evidence"], replayed["total_p50_ms"]) == ("replayed", 1.0)
     assert emulated == {"target": "x86-ort", "status": "ok", "evidence": "emulated"}
     assert "evidence" not in measured_of(row, layout)[0]
+
+
+def test_golden_frames_show_something_where_there_is_a_choice(tmp_path: Path) -> None:
+    """On empty frames a network that finds nothing would be right."""
+    write_dataset(tmp_path / "metal", n=60, seed=0, size_px=64)
+    data = open_dataset(tmp_path / "metal")
+    test = data.split("test")
+    showing = [one for one in test if one.read_truth(len(data.classes)).any()]
+    assert test[:GOLDEN_FRAMES] != showing[:GOLDEN_FRAMES], "another seed is needed to test anything"
+    frames = golden_frames(data, 0)
+    assert len(frames) == GOLDEN_FRAMES
+    for frame, sample in zip(frames, showing, strict=False):
+        assert (frame == read_image(sample.image, data.color)).all()
+    empty = dataclasses.replace(data, samples=tuple(one for one in test if one not in showing))
+    assert len(golden_frames(empty, 0)) == min(GOLDEN_FRAMES, len(empty.samples))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.runtime import engines
+from edgeseg.runtime import engines, golden
 from edgeseg.runtime.device.verify import verify_bundle, verify_code
 from edgeseg.runtime.errors import BundleError
 from edgeseg.runtime.golden import decode_png, differing_share, encode_png
@@ -59,6 +59,33 @@ def test_another_mask_than_the_golden_one_differs(tiny_bundle: Path, tmp_path: P
     assert "100.000% of the pixels differ" in report["variants"][0]["reason"]
 
 
+def test_one_that_finds_nothing_differs_however_few_pixels_that_are(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A pit of a large frame is a thousandth of its pixels."""
+    entries = contents(tiny_bundle)
+    name = "golden/001.onnx-fp32.png"
+    mask = decode_png(entries[name], name)
+    entries[name] = encode_png(((mask + 1) % 3).astype(np.uint8))
+    manifest = json.loads(entries["manifest.json"])
+    for frame in manifest["golden"]:
+        for one in frame["expected"]:
+            one["max_differing_share"] = 1.0
+    entries["manifest.json"] = json.dumps(manifest).encode()
+    report = verify_bundle(write(tmp_path / "b.edgeseg", renamed(entries)), allow_unsigned=True)
+    assert not report["ok"] and verify_code(report) == 3
+    row = report["variants"][0]
+    assert (
+        row["status"] == "differs"
+        and "golden/001.png: of the pixels that its mask or the expected one" in row["reason"]
+    )
+
+
+def test_golden_masks_that_mark_nothing_are_said_to_show_nothing(tiny_bundle: Path, monkeypatch) -> None:
+    monkeypatch.setattr(golden, "_TOLD_FROM_PX", 10**9)
+    report = verify_bundle(tiny_bundle, allow_unsigned=True)
+    assert report["ok"]
+    assert [one for one in report["not_checked"] if "onnx-fp32: whether it still finds anything" in one]
+
+
 def test_a_model_the_engine_refuses_has_failed(tiny_bundle: Path, tmp_path: Path) -> None:
     entries = contents(tiny_bundle)
     manifest = json.loads(entries["manifest.json"])
@@ -84,8 +111,8 @@ def test_without_any_engine_it_is_not_ok(tiny_bundle: Path, monkeypatch: pytest.
 def test_a_variant_without_golden_input_did_not_run(tiny_bundle: Path, tmp_path: Path) -> None:
     entries = contents(tiny_bundle)
     manifest = json.loads(entries["manifest.json"])
-    for golden in manifest["golden"]:
-        golden["expected"] = golden["expected"][:1]
+    for frame in manifest["golden"]:
+        frame["expected"] = frame["expected"][:1]
     entries["manifest.json"] = json.dumps(manifest).encode()
     report = verify_bundle(write(tmp_path / "b.edgeseg", renamed(entries)), allow_unsigned=True)
     assert report["ok"]
@@ -115,6 +142,19 @@ def test_shares_of_differing_pixels() -> None:
     assert differing_share(one, one) == 0.0
     assert differing_share(one, other) == pytest.approx(0.05)
     assert differing_share(one, one.T) == 1.0
+
+
+def test_overlap_is_of_what_is_marked() -> None:
+    one = np.zeros((100, 100), np.uint8)
+    one[:10, :10] = 1
+    half, other_class = one.copy(), one * 2
+    half[:5] = 0
+    assert golden.overlap(one, one) == 1.0 and not golden.is_lost(1.0)
+    assert golden.overlap(half, one) == 0.5 and not golden.is_lost(0.5)
+    for lost in (np.zeros_like(one), other_class, one[::-1], one[:50]):
+        assert golden.overlap(lost, one) == 0.0
+    assert golden.is_lost(0.0)
+    assert golden.overlap(one, np.zeros_like(one)) is None and not golden.is_lost(None)
 
 
 def test_the_spec_in_a_bundle_is_the_one_that_was_packed(tiny_bundle: Path, tiny_onnx) -> None:

@@ -21,7 +21,7 @@ from edgeseg.export.trt.realised import check_int8, inspect_engine
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, GateError
-from edgeseg.runtime.golden import decode_png, encode_png
+from edgeseg.runtime.golden import LEAST_OVERLAP, decode_png, encode_png, is_lost, overlap
 from edgeseg.runtime.opening.bundle import CARD_ENTRY, MANIFEST_ENTRY, SUMS_ENTRY, Bundle
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.spec.engine_record import PROVEN, EngineRecord
@@ -161,10 +161,13 @@ def _masks(bundle: Bundle, file: Path, engine: _Engine) -> list[np.ndarray]:
 
 def _golden_proof(bundle: Bundle, engine: _Engine, masks: list[np.ndarray]) -> dict[str, Any]:
     differing = pixels = frames = 0
+    lost = False
     for golden, mask in zip(bundle.manifest.golden, masks, strict=True):
         for one in golden.expected:
             if one.variant == engine.source.name:
-                differing += int(np.count_nonzero(mask != decode_png(bundle.read(one.mask), one.mask)))
+                expected = decode_png(bundle.read(one.mask), one.mask)
+                differing += int(np.count_nonzero(mask != expected))
+                lost = lost or is_lost(overlap(mask, expected))
                 pixels, frames = pixels + mask.size, frames + 1
     if not pixels:
         raise ExportError(f"{bundle.path} has no golden frame for {engine.source.name}: nothing can be proven by it")
@@ -173,6 +176,11 @@ def _golden_proof(bundle: Bundle, engine: _Engine, masks: list[np.ndarray]) -> d
         raise GateError(
             f"the engine's masks of {frames} golden frames differ from those of {engine.source.name} in {share:.4%} of "
             f"the pixels; {most:.2%} are allowed of {engine.spec.precision}. It is not packed"
+        )
+    if lost:
+        raise GateError(
+            f"of what the engine or {engine.source.name} marks on a golden frame, less than {LEAST_OVERLAP:.0%} is "
+            "marked by both. It is not packed"
         )
     return {"against": engine.source.name, "frames": frames, "differing_share": share, "most": most}
 

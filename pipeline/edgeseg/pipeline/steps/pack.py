@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from edgeseg.pipeline.plan.row import Row, load_rows
 from edgeseg.pipeline.recipe.recipe import RecipeIdentity
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import pretrained
-from edgeseg.runtime.data.dataset import DataSet, read_image
+from edgeseg.runtime.data.dataset import DataSet, Sample, open_dataset, read_image
+from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.opening.step_folder import model_in, read_spec
 from edgeseg.runtime.score.evaluate import load_scores
@@ -103,10 +106,22 @@ def measured_of(row: Row, layout: RowLayout, evidence: str = "device") -> tuple[
 def golden_frames(data: DataSet, seed: int) -> list[np.ndarray]:
     """Frames stored with their expected masks: from test where the licence lets them travel, else drawn ones."""
     if data.may_redistribute:
-        samples = sorted(data.split("test"), key=lambda one: one.stem)[:GOLDEN_FRAMES]
-        return [read_image(sample.image, data.color, data.window) for sample in samples]
+        return [read_image(one.image, data.color, data.window) for one in _telling(data, data.split("test"))]
     with tempfile.TemporaryDirectory(prefix="edgeseg-golden-") as folder:
         drawn = Path(folder) / "drawn"
         write_dataset(drawn, n=2 * GOLDEN_FRAMES, seed=seed)
-        images = [read_image(path, data.color) for path in sorted((drawn / "images").iterdir())[:GOLDEN_FRAMES]]
+        opened = open_dataset(drawn)
+        images = [read_image(one.image, data.color) for one in _telling(opened, opened.samples)]
         return [spread(image, data.window) for image in images]
+
+
+def _telling(data: DataSet, samples: Iterable[Sample]) -> list[Sample]:
+    """The first of them that show something: on an empty frame a network that finds nothing is right."""
+    ordered = sorted(samples, key=lambda one: one.stem)
+    showing = list(islice((one for one in ordered if _shows(data, one)), GOLDEN_FRAMES))
+    return (showing + [one for one in ordered if one not in showing])[:GOLDEN_FRAMES]
+
+
+def _shows(data: DataSet, sample: Sample) -> bool:
+    truth = sample.read_truth(len(data.classes))
+    return bool(((truth > 0) & (truth != IGNORED)).any())

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.errors import ERROR, GATE, OK, EdgesegError
-from edgeseg.runtime.golden import decode_png, differing_share
+from edgeseg.runtime.golden import LEAST_OVERLAP, decode_png, differing_share, is_lost, overlap
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.opening.selection import cannot_run, wrong_here
 from edgeseg.runtime.segmenter import Segmenter
@@ -31,9 +31,10 @@ def verify_bundle(
         JSON-able report: `ok`; `intact` (form and hashes); `checked` and `not_checked` (sentences); `damaged`
         (entries whose hash is wrong); `signed` (by a trusted key); `signatures`, each with `role`, `date`, `key_id`,
         `status` (see `trust.verdict`) and `reason`; `refused` (why the policy does not take it); `variants`, each with
-        `status` `ok | differs | failed | not run`, `reason`, `engine`, and per golden input `differing_share` and
-        `max_differing_share`. `ok` needs an intact file that is not refused and is signed or may be unsigned, every
-        variant that ran to be `ok`, and at least one that ran. What is damaged or refused is not run.
+        `status` `ok | differs | failed | not run`, `reason`, `engine`, and per golden input `differing_share`,
+        `max_differing_share` and `overlap` (None: too little is marked there to tell). `ok` needs an intact file that
+        is not refused and is signed or may be unsigned, every variant that ran to be `ok`, and at least one that ran.
+        What is damaged or refused is not run.
 
     Raises:
         BundleError: If the file is missing or so damaged that its manifest cannot be trusted.
@@ -101,12 +102,19 @@ def _run_variant(bundle: Bundle, variant: Variant, threads: int | None) -> dict[
     if not row["golden"]:
         return row | {"reason": "the bundle has no golden input for it; it was opened, not run"}
     worst = max(row["golden"], key=lambda one: float(one["differing_share"] - one["max_differing_share"]))
-    if worst["differing_share"] <= worst["max_differing_share"]:
+    lost = next((one for one in row["golden"] if is_lost(one["overlap"])), None)
+    if worst["differing_share"] > worst["max_differing_share"]:
+        reason = (
+            f"{worst['input']}: {worst['differing_share']:.3%} of the pixels differ, "
+            f"{worst['max_differing_share']:.3%} are allowed"
+        )
+    elif lost is not None:
+        reason = (
+            f"{lost['input']}: of the pixels that its mask or the expected one marks, both mark {lost['overlap']:.0%}; "
+            f"{LEAST_OVERLAP:.0%} are asked"
+        )
+    else:
         return row | {"status": "ok"}
-    reason = (
-        f"{worst['input']}: {worst['differing_share']:.3%} of the pixels differ, "
-        f"{worst['max_differing_share']:.3%} are allowed"
-    )
     wrong = wrong_here(variant)
     return row | {"status": "differs", "reason": f"{reason}: {wrong}" if wrong else reason}
 
@@ -119,9 +127,14 @@ def _compare(bundle: Bundle, golden: Golden, variant: str, segmenter: Segmenter)
             continue
         frame = decode_png(bundle.read(golden.input), golden.input)
         truth = decode_png(bundle.read(expected.mask), expected.mask)
-        share = differing_share(segmenter(frame).mask, truth)
+        mask = segmenter(frame).mask
         rows.append(
-            {"input": golden.input, "differing_share": share, "max_differing_share": expected.max_differing_share}
+            {
+                "input": golden.input,
+                "differing_share": differing_share(mask, truth),
+                "max_differing_share": expected.max_differing_share,
+                "overlap": overlap(mask, truth),
+            }
         )
     return rows
 
@@ -144,7 +157,15 @@ def _not_checked(verdict: Verdict, variants: list[dict[str, Any]]) -> list[str]:
     sentences.append("accuracy: golden masks show that the model runs as packed, not how well it sees")
     if not variants:
         sentences.append("variants: not run, since the file is damaged or refused")
-    return sentences + [f"{row['name']}: {row['reason']}" for row in variants if row["status"] == "not run"]
+    for row in variants:
+        if row["status"] == "not run":
+            sentences.append(f"{row['name']}: {row['reason']}")
+        elif row["golden"] and all(one["overlap"] is None for one in row["golden"]):
+            sentences.append(
+                f"{row['name']}: whether it still finds anything: its golden masks mark next to nothing, so that one "
+                "that finds nothing agrees with them"
+            )
+    return sentences
 
 
 def _unsigned(verdict: Verdict) -> str:

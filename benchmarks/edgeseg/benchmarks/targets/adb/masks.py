@@ -20,7 +20,7 @@ from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.runtime.errors import MeasureError
 from edgeseg.runtime.frame.postprocess import to_mask
 from edgeseg.runtime.frame.preprocess import in_dtype, prepare
-from edgeseg.runtime.golden import differing_share
+from edgeseg.runtime.golden import differing_share, is_lost, overlap
 
 
 @dataclass(frozen=True)
@@ -102,15 +102,19 @@ def agreement(subject: Subject, golden: list[GoldenFrame], outputs: list[Path]) 
     """How far the phone's masks are from the accepted ones.
 
     Returns:
-        `frames`, `worst_differing_share` in [0, 1], `max_differing_share` allowed, `agrees`.
+        `frames`, `worst_differing_share` in [0, 1], `max_differing_share` allowed, `worst_overlap` (see
+        `runtime.golden.overlap`), `agrees`.
     """
-    shares = []
+    shares, overlaps = [], []
     for one, file in zip(golden, outputs, strict=True):
         accepted, most = one.masks[subject.name]
-        shares.append((differing_share(mask_of(subject, one.frame, file.read_bytes()), accepted), most))
+        mask = mask_of(subject, one.frame, file.read_bytes())
+        shares.append((differing_share(mask, accepted), most))
+        overlaps.append(overlap(mask, accepted))
     return {
         "frames": len(shares),
         "worst_differing_share": max(share for share, _ in shares),
         "max_differing_share": max(most for _, most in shares),
-        "agrees": all(share <= most for share, most in shares),
+        "worst_overlap": min((one for one in overlaps if one is not None), default=None),
+        "agrees": not any(map(is_lost, overlaps)) and all(share <= most for share, most in shares),
     }

@@ -19,6 +19,7 @@ from edgeseg.benchmarks.targets.adb.masks import Seen, agreement, make_feed, mas
 from edgeseg.benchmarks.targets.measurement import Measurement
 from edgeseg.benchmarks.tools import benchmark_model
 from edgeseg.runtime.errors import EdgesegError, MeasureError
+from edgeseg.runtime.golden import is_lost
 
 _MOST_OFF = 0.1
 _NO_MASKS = "only a bundle brings frames with accepted masks"
@@ -66,10 +67,10 @@ class ModelRun:
             return
         if golden and not self._agreement["agrees"]:
             share, most = (self._agreement[f"{name}_differing_share"] for name in ("worst", "max"))
-            self._lost = (
-                "failed",
-                f"its masks differ from the accepted ones in {share:.2%} of the pixels, {most:.2%} allowed",
-            )
+            reason = f"its masks differ from the accepted ones in {share:.2%} of the pixels, {most:.2%} allowed"
+            if is_lost(self._agreement["worst_overlap"]):
+                reason += f"; {self._agreement['worst_overlap']:.0%} of what either marks is marked by both"
+            self._lost = ("failed", reason)
 
     def score(self, folder: Path) -> None:
         """The images of `--data` through the phone; what cannot be scored keeps its times, and says why."""
