@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.runtime.score.students_t import widening
+
 # One entry per process, holding one entry per block, holding that block's samples [any one unit], float, shape (n,).
 Nested = Sequence[Sequence[npt.NDArray[np.float64]]]
-
-# Two-sided 95 % points of Student's t over those of the normal distribution, by degrees of freedom: with a handful
-# of processes the percentile interval is too narrow by about this factor.
-_T_OVER_Z = (6.483, 2.195, 1.624, 1.417, 1.312, 1.248, 1.206, 1.177, 1.154, 1.137, 1.123, 1.112, 1.102, 1.094, 1.087)
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def speedup(
     n_blocks = min(sum(side.shape) for side in sides)
     if n_processes == 1:
         return Ratio(math.exp(centre), None, None, n_processes, n_blocks)
-    widen = _widening(n_processes - 1)
+    widen = widening(n_processes - 1)
     lo95 = math.exp(centre + min(low - centre, 0.0) * widen)
     hi95 = math.exp(centre + max(high - centre, 0.0) * widen)
     return Ratio(math.exp(centre), lo95, hi95, n_processes, n_blocks)
@@ -119,16 +117,6 @@ def _check(side: Nested) -> None:
 def _log_ratio(medians: Sequence[float]) -> float:
     """Of one median, which is a ratio already, or of the reference's and the candidate's."""
     return math.log(medians[0]) - sum(math.log(median) for median in medians[1:])
-
-
-def _widening(degrees: int) -> float:
-    """The factor from a normal to a Student interval."""
-    return _T_OVER_Z[degrees - 1] if degrees <= len(_T_OVER_Z) else 1.0 + 1.35 / degrees
-
-
-def student_95(degrees: int) -> float:
-    """The two-sided 95 % point of Student's t."""
-    return 1.96 * _widening(degrees)
 
 
 class _Pool:

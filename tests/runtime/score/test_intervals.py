@@ -138,6 +138,50 @@ def test_draws_without_any_foreground_are_left_out():
     assert (drop.mean, drop.lo95, drop.hi95) == (0, 0, 0)
 
 
+def test_a_class_that_the_truth_lacks_says_nothing_of_a_drop():
+    """One pixel of it on one side would be half of the Dice of two classes."""
+    truth = np.zeros((8, 16, 16), np.uint8)
+    truth[:, :8] = 1
+    rng = np.random.default_rng(0)
+    masks = np.where(rng.random(truth.shape) < 0.1, 0, truth).astype(np.uint8)
+    stray = masks.copy()
+    stray[:, -1, -1] = 2
+    a, b = (
+        [score_image(m, t, 3, stem=str(i)) for i, (m, t) in enumerate(zip(one, truth, strict=True))]
+        for one in (masks, stray)
+    )
+    drop = paired_bootstrap(a, b, 0.01)
+    assert (drop.mean, drop.lo95, drop.hi95, drop.verdict) == (0, 0, 0, "not worse")
+    truth[0, 8:12] = 2  # one image of eight has it: draws without that one say nothing of it either
+    a, b = (
+        [score_image(m, t, 3, stem=str(i)) for i, (m, t) in enumerate(zip(one, truth, strict=True))]
+        for one in (masks, stray)
+    )
+    assert abs(paired_bootstrap(a, b, 0.01).hi95) < 0.02
+
+
+def test_the_interval_of_a_few_groups_is_as_wide_as_student_says():
+    """Two groups: percentiles are the two drops, 0.4 and 0.0 points; their mean has a standard error of one degree."""
+    two = paired_bootstrap(side(np.array([80, 80])), side(np.array([70, 80])), 0.1)
+    drops = [paired_bootstrap(side(np.array([80])), side(np.array([hit])), None).mean for hit in (70, 80)]
+    assert two.hi95 - two.mean == pytest.approx(12.706 / 1.95996 * (max(drops) - two.mean), rel=1e-3)
+    assert two.verdict == "not shown"
+
+
+def test_intervals_of_three_groups_cover_the_truth_about_as_often_as_they_say():
+    rng = np.random.default_rng(3)
+    covered, truth = 0, dice_of(0.8) - dice_of(0.7)
+    for _ in range(200):
+        p, q = (np.clip(rng.normal(mean, 0.05, 3), 0, 1) for mean in (0.8, 0.7))
+        drop = paired_bootstrap(side(rng.binomial(100, p)), side(rng.binomial(100, q)), 0.0, 300)
+        covered += drop.lo95 <= truth <= drop.hi95
+    assert 176 <= covered <= 200
+
+
+def dice_of(found: float) -> float:
+    return 2 * found / (1 + found)
+
+
 def test_what_cannot_be_paired_is_refused():
     a = side(np.arange(50, 60))
     with pytest.raises(MeasureError, match=r"same images on both sides.*found 10 and 9"):
@@ -172,12 +216,12 @@ def regions(found: list[int], groups: list[str] | None = None) -> list[ImageScor
 
 
 def test_the_drop_of_regions_found_is_the_difference_of_the_printed_figures():
-    a, b = regions([4, 3, 4, 4, 2, 4, 4, 4]), regions([3, 3, 4, 4, 1, 4, 4, 4])
+    a, b = regions([4, 3, 4, 4, 2, 4, 4, 4, 4, 4]), regions([3, 3, 4, 4, 1, 4, 4, 4, 4, 4])
     classes = ["background", "pit"]
     drop = recall_bootstrap(a, b, 0.0)
     assert drop.mean == pytest.approx(summarize(a, classes)["region_recall"] - summarize(b, classes)["region_recall"])
-    assert drop.mean == pytest.approx(2 / 32) and (drop.n_images, drop.n_groups) == (8, 8)
-    assert drop.lo95 == 0 and drop.mean < drop.hi95 <= 5 / 32 and drop.verdict == "not shown"
+    assert drop.mean == pytest.approx(2 / 40) and (drop.n_images, drop.n_groups) == (10, 10)
+    assert drop.lo95 == 0 and drop.mean < drop.hi95 <= 5 / 40 and drop.verdict == "not shown"
     assert recall_bootstrap(a, a, 0.0).verdict == "not worse"
     assert recall_bootstrap(regions([4] * 9), regions([2] * 9), 0.01).verdict == "worse"
     joined = recall_bootstrap(regions([4, 4], ["one", "one"]), regions([3, 4], ["one", "one"]), 0.0)
@@ -210,7 +254,7 @@ def test_trainings_that_differ_widen_the_interval():
 
 def test_the_spread_over_trainings_is_not_too_small():
     """Of S trainings alone: the variance of the means that are drawn is the unbiased one, s^2 / S."""
-    hits = np.full(4, 50)
+    hits = np.full(10, 50)
     drops = np.array([0, 6, 20])
     together = seeded_bootstrap([(side(hits), side(hits - drop)) for drop in drops], None, n_resamples=40000)
     each = np.array([paired_bootstrap(side(hits), side(hits - drop), None).mean for drop in drops])

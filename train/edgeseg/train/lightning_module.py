@@ -95,11 +95,13 @@ class SegmentationModule(L.LightningModule):
         self._counts.zero_()
 
     def on_validation_epoch_end(self) -> None:
-        """Mean foreground Dice from counts summed over val and over processes."""
+        """Mean Dice of the foreground classes that val has, from counts summed over val and over processes."""
         counts = self._counts
         if self.trainer.world_size > 1:
             counts = torch.as_tensor(self.all_gather(counts)).sum(0)
-        dice = (2.0 * counts[0] / (counts[1] + counts[2]).clamp(min=1.0))[1:].mean()
+        dice = (2.0 * counts[0] / (counts[1] + counts[2]).clamp(min=1.0))[1:]
+        in_truth = counts[2, 1:] > 0
+        dice = dice[in_truth].mean() if in_truth.any() else dice.mean()
         self.log("val_dice", dice, prog_bar=True)
         if not self.trainer.sanity_checking:
             total, count = self._train_loss

@@ -13,7 +13,7 @@ import numpy as np
 from edgeseg.benchmarks.meters.trace import PowerTrace, Stretch
 from edgeseg.benchmarks.results.samples import ProcessRun
 from edgeseg.benchmarks.results.told import Told
-from edgeseg.benchmarks.speedup import student_95
+from edgeseg.runtime.score.students_t import student_95
 
 # Fewer readings, or a shorter time, say more about the meter than about the model.
 MIN_READINGS, MIN_SECONDS = 20, 10.0

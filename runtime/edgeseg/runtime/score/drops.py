@@ -20,7 +20,7 @@ def dice_drop(reference: Scores, candidate: Scores, budget: float | None) -> dic
         budget: Largest drop that is accepted, as a share; None where none is set.
 
     Returns:
-        None where one of the two has no Dice: no foreground in truth or masks.
+        None where there is no Dice: no foreground in the truth.
 
     Raises:
         MeasureError: If the two were not scored on the same images and truth.
@@ -37,7 +37,7 @@ def seeds_drop(pairs: Sequence[tuple[Scores, Scores]]) -> dict[str, Any] | None:
         pairs: Scores of reference and candidate, a pair a seed.
 
     Returns:
-        None without a pair, or where one side of one has no Dice.
+        None without a pair, or where there is no Dice.
     """
     if not pairs or not all(_has_dice(side) for pair in pairs for side in pair):
         return None
@@ -52,4 +52,4 @@ def recall_drop(reference: Scores, candidate: Scores, budget: float | None) -> d
 
 
 def _has_dice(scores: Sequence[ImageScore]) -> bool:
-    return any((one.tp + one.fp + one.fn)[1:].any() for one in scores)
+    return any((one.tp + one.fn)[1:].any() for one in scores)
