@@ -26,7 +26,7 @@ from edgeseg.pipeline.int8.plan_patient import PlanPatient
 from edgeseg.pipeline.int8.race import Race
 from edgeseg.pipeline.int8.run_files import read_run
 from edgeseg.pipeline.int8.scored_patient import val_hash
-from edgeseg.pipeline.int8.verdict import verdict_of
+from edgeseg.pipeline.int8.verdict import too_much_lost, verdict_of
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.backends.ort import OrtBackend
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
@@ -328,3 +328,15 @@ def test_a_target_where_int8_is_slower_is_refused_alone() -> None:
     none = verdict_of(Sensitivity((), (trial,), trial), {"x86-litert": races["x86-litert"]})
     assert none.status == "refused" and "INT8 5.00 ms" in none.detail
     assert "-0.20 to 0.40 points, so 9 images do not" in none.detail
+
+
+def test_a_target_whose_own_file_loses_too_much_is_refused_however_fast_it_is() -> None:
+    trial = Trial((), Drop(0.001, -0.002, 0.004, 9, 9, "not worse"), 0.01, True)
+    races = {one: Race("a", 1, "faster", "given", 4.0, 2.0, 2.0, 1.9, 2.1) for one in ("x86-ort", "x86-litert")}
+    lost = too_much_lost({"x86-ort": 0.001, "x86-litert": 0.15}, 0.005)
+    both = verdict_of(Sensitivity((), (trial,), trial), races, (), lost)
+    assert both.status == "ok" and both.refused_for == ("x86-litert",)
+    words = "Refused for x86-litert: its own INT8 file loses 15.00 points of Dice, 0.50 are allowed."
+    assert both.sentence.endswith(f"2.00 times as fast on x86-ort. {words}")
+    none = verdict_of(Sensitivity((), (trial,), trial), {"x86-litert": races["x86-litert"]}, (), lost)
+    assert (none.status, none.sentence) == ("refused", words)

@@ -19,7 +19,7 @@ from edgeseg.pipeline.int8.node_times import NodeTimes, node_times
 from edgeseg.pipeline.int8.patient import File, Patient
 from edgeseg.pipeline.int8.race import Race, race
 from edgeseg.pipeline.int8.scored_patient import ScoredPatient
-from edgeseg.pipeline.int8.verdict import verdict_of
+from edgeseg.pipeline.int8.verdict import too_much_lost, verdict_of
 from edgeseg.runtime.data.dataset import read_image
 from edgeseg.runtime.errors import ConfigError, EdgesegError
 from edgeseg.runtime.frame.preprocess import prepare
@@ -91,7 +91,8 @@ def examine_patient(
     for its in targets.values():
         its["int8"][0].unlink()
     sure = _sure(patient, scored, float_layers)
-    verdict = verdict_of(found, races, sure["findings"])
+    lost = too_much_lost({name: row["drop"]["mean"] for name, row in rows.items()}, settings.max_drop)
+    verdict = verdict_of(found, races, sure["findings"], lost)
     delivered = patient.deliver(float_layers, folder) if verdict.status == "ok" else None
     outcome = {
         "verdict": dataclasses.asdict(verdict),

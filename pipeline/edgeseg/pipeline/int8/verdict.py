@@ -16,7 +16,8 @@ class Verdict:
     """What the doctor says.
 
     Attributes:
-        status: `refused` where INT8 is not shown to be faster than float on any target, or where masks say nothing.
+        status: `refused` where INT8 is on no target shown to be faster than float without losing more than is allowed
+            there, or where masks say nothing.
         sentence: The verdict; what was found of the masks comes first.
         detail: Its figures.
         refused_for: Targets that INT8 is refused for.
@@ -28,12 +29,15 @@ class Verdict:
     refused_for: tuple[str, ...] = ()
 
 
-def verdict_of(found: Sensitivity, races: Mapping[str, Race], findings: Sequence[str] = ()) -> Verdict:
+def verdict_of(
+    found: Sensitivity, races: Mapping[str, Race], findings: Sequence[str] = (), lost: Mapping[str, str] | None = None
+) -> Verdict:
     """Judge what was found.
 
     Args:
         found: The search.
         races: Its result against float, by target.
+        lost: Of targets whose own INT8 file loses too much, from `too_much_lost`, by target; it is then refused there.
         findings: What keeps the figures from meaning anything, from `findings`; INT8 is then refused.
     """
     kept = len(found.found.float_layers)
@@ -50,14 +54,32 @@ def verdict_of(found: Sensitivity, races: Mapping[str, Race], findings: Sequence
     if findings:
         words = " ".join(findings)
         return Verdict("refused", f"{words} So the figures do not speak for INT8.", detail, tuple(races))
-    refused = tuple(target for target, raced in races.items() if raced.verdict != "faster")
-    refusal = f"Refused for {' and '.join(refused)}: INT8{with_layers} is not faster than float there."
+    lost = lost or {}
+    slow = tuple(target for target, raced in races.items() if raced.verdict != "faster" and target not in lost)
+    refused = tuple(target for target in races if target in slow or target in lost)
+    reasons = [f"Refused for {' and '.join(slow)}: INT8{with_layers} is not faster than float there."] if slow else []
+    refusal = " ".join(reasons + [f"Refused for {target}: {words}" for target, words in lost.items()])
     if len(refused) == len(races):
         return Verdict("refused", refusal, detail, refused)
     speed = ", ".join(f"{races[one].ratio:.2f} times as fast on {one}" for one in races if one not in refused)
     health = "INT8 is healthy" if after.verdict in (None, "not worse") else "INT8 looks healthy, which is not shown"
     first = f"Keep {layers}. In INT8 then {change(after)}" if kept else f"{health}: {change(after)}"
     return Verdict("ok", f"{first}. It is {speed}.{f' {refusal}' if refused else ''}", detail, refused)
+
+
+def too_much_lost(drops: Mapping[str, float], max_drop: float) -> dict[str, str]:
+    """Why a target's own INT8 file is refused; a target whose file loses no more than is allowed has no entry.
+
+    Args:
+        drops: Dice that each target's file loses against float, as a share.
+        max_drop: What is allowed.
+    """
+    allowed = f"{hundredths(max_drop)} are allowed"
+    return {
+        target: f"its own INT8 file loses {hundredths(drop)} points of Dice, {allowed}."
+        for target, drop in drops.items()
+        if drop > max_drop
+    }
 
 
 def change(drop: Drop) -> str:
