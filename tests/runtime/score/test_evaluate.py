@@ -3,6 +3,7 @@
 import dataclasses
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -96,3 +97,25 @@ def test_the_truth_of_real_frames_scores_one(pitting_dir):
     assert total["dice_mean"] == total["region_recall"] == total["small_region_recall"] == 1
     assert total["false_regions_per_negative_frame"] == 0
     assert total["hd95"]["pitting"]["value_px"] == 0
+
+
+def test_an_image_that_decodes_to_noise_is_refused_as_predict_refuses_it(tmp_path):
+    """OpenCV makes black or noise of a damaged strip, and a part that is black is soon a part without a fault."""
+    pixels = np.random.default_rng(0).integers(0, 256, (301, 203), np.uint8)
+    pixels = cv2.blur(pixels, (5, 5))
+    encoded = cv2.imencode(".tif", pixels, [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE])[
+        1
+    ]
+    content = bytearray(encoded.tobytes())
+    middle = len(content) // 2
+    content[middle : middle + 1500] = bytes(1500)
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "images" / "a.tif").write_bytes(content)
+    save(tmp_path / "masks" / "a.png", np.zeros((301, 203), np.uint8))
+    (tmp_path / "dataset.yaml").write_text("classes: [good, pit]\ncolor: gray\n")
+    data = open_dataset(tmp_path)
+    segmenter = answering(np.zeros((301, 203), np.uint8))
+    with pytest.raises(DataError, match=r"a\.tif"):
+        evaluate(segmenter, data.samples, data.classes, color="gray")
+    assert segmenter.frames == []

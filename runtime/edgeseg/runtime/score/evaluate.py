@@ -87,7 +87,8 @@ def evaluate_each(
     """
     rows = []
     for done, sample in enumerate(samples, start=1):
-        frame, truth = read_image(sample.image, color, sample.window), sample.read_truth(len(classes))
+        frame = read_image(sample.image, color, sample.window, thorough=True)
+        truth = sample.read_truth(len(classes))
         check_sizes(sample, frame, truth)
         about = {"stem": sample.stem, "group": sample.group}
         rows.append(tuple(score_image(mask, truth, len(classes), pixel_mm, **about) for mask in masks_of(frame)))
