@@ -16,6 +16,7 @@ import torch
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.chain import no_progress
 from edgeseg.pipeline.commands.crossval import carry_out_crossval
+from edgeseg.pipeline.crossval.added import leave_unsaid
 from edgeseg.pipeline.crossval.crossval import Crossval, CrossvalResult, fold_weights
 from edgeseg.pipeline.crossval.fold import FoldResult, FoldRun, fold_run, read_fold
 from edgeseg.pipeline.crossval.folds import divide, join_copies, write_fold
@@ -303,6 +304,49 @@ def test_answers_of_an_earlier_version_are_joined_and_told_but_never_run_with(
     assert other.run(ABOUT, no_progress).record["n_folds_tested"] == 0
     again = dataclasses.replace(job, root=tmp_path, run_fold=failing(job, lambda _: TrainingError("asked")), only=None)
     assert [row["reason"] for row in again.run(ABOUT, no_progress).record["folds"]] == ["asked"] * 3
+
+
+LATER = {
+    "distill.flips": True,
+    "distill.calibrate": True,
+    "distill.channel_weight": 3.0,
+    "gates.max_region_recall_drop": 0.02,
+    "quantize.qat": {"target": "x86-ort", "epochs": 3},
+    "train.ema": 0.05,
+    "train.to_come": 1,
+}
+
+
+@pytest.mark.parametrize("key", LATER)
+@pytest.mark.parametrize("said", ["today", "then"])
+def test_a_setting_that_only_one_side_knows_makes_another_question(
+    job: Crossval, validated: Any, tmp_path: Path, key: str, said: str
+) -> None:
+    """A recorded fold that has not heard of a setting does not answer for it, nor one that was told it for the rest."""
+
+    def without(recipe: dict[str, Any]) -> dict[str, Any]:
+        recipe = json.loads(json.dumps(recipe)) | {"train": recipe["train"] | {"ema": 0.0}}
+        leave_unsaid(recipe)
+        return recipe
+
+    section, _, name = key.partition(".")
+    plain = without(job.question["recipe"])
+    told = plain | {section: plain[section] | {name: LATER[key]}}
+    shutil.copytree(job.root / job.name, tmp_path / job.name)
+    for path in (tmp_path / job.name).glob("fold_*/fold.json"):
+        stored = json.loads(path.read_text())
+        stored["question"]["recipe"] = told if said == "then" else plain
+        path.write_text(json.dumps(stored))
+        path.parent.rename(path.parent.with_name(path.parent.name[:7] + "earlier"))
+    base = dataclasses.replace(job, root=tmp_path, run_fold=refuse, only=())
+
+    def n_tested(recipe: dict[str, Any]) -> int:
+        n: int = dataclasses.replace(base, question={"recipe": recipe}).run(ABOUT, no_progress).record["n_folds_tested"]
+        return n
+
+    gone = 3 if (said, key) == ("then", "train.to_come") else 0  # what none can say any more is told, not refused
+    assert n_tested(plain if said == "then" else told) == gone
+    assert n_tested(told if said == "then" else plain) == 3
 
 
 def test_a_half_written_answer_is_none(job: Crossval, validated: Any, tmp_path: Path) -> None:
