@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.plan import run
+from edgeseg.pipeline.plan.outcome import Outcome
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.errors import BackendError, GateError
 
@@ -147,11 +148,13 @@ def stub(monkeypatch: pytest.MonkeyPatch, outcome: Any) -> list[dict[str, Any]]:
     return calls
 
 
-def result(report: dict[str, Any] | None, *, gate_failed: bool = False) -> run.RunResult:
+def result(
+    report: dict[str, Any] | None, *, gate_failed: bool = False, stopped: Outcome | None = None
+) -> run.RunResult:
     root = Path("runs/tiny")
     chain = run.ChainRun(ran=["teacher"], reused=["ship"])
     bundle = None if gate_failed or report is None else root / "tiny.edgeseg"
-    return run.RunResult(report, root / "report.json", root / "report.html", bundle, gate_failed, chain)
+    return run.RunResult(report, root / "report.json", root / "report.html", bundle, gate_failed, chain, stopped)
 
 
 REPORT = {
@@ -187,10 +190,28 @@ def test_a_failed_gate_is_exit_code_3_and_the_table_is_there(recipe: Path, monke
 
 
 def test_only_stops_after_a_step(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = stub(monkeypatch, result(None))
+    calls = stub(monkeypatch, result(None, stopped=Outcome("student_pruned")))
     done = edgeseg("run", recipe, "--only", "student_pruned", "--data", "d")
     assert calls[0]["only"] == "student_pruned" and calls[0]["data"] == Path("d")
     assert done.exit_code == 0 and "student_pruned: done" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (Outcome("onnx_int8", "failed", "a scale of 0"), 1),
+        (Outcome("ship", "refused", "no variant holds all budgets"), 3),
+        (Outcome("student_pruned", "not measured", "the recipe has no budget"), 0),
+    ],
+)
+def test_only_says_how_the_step_ended(
+    outcome: Outcome, code: int, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub(monkeypatch, result(None, stopped=outcome))
+    done = edgeseg("run", recipe, "--only", outcome.step)
+    assert done.exit_code == code and f"{outcome.step}: {outcome.status}: {outcome.reason}" in words(done.stdout)
+    done = edgeseg("run", recipe, "--only", outcome.step, "--json")
+    assert done.exit_code == code and json.loads(done.stdout)["stopped"] == dataclasses.asdict(outcome)
 
 
 def test_a_budget_takes_the_place_of_the_recipe_s(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:

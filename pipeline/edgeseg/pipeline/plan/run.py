@@ -16,6 +16,7 @@ from edgeseg.compress.distill.given.named_file import teacher_sha256
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
 from edgeseg.pipeline.plan.beside import Here, OwnFiles, There
+from edgeseg.pipeline.plan.outcome import Outcome, outcome_of
 from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
@@ -24,6 +25,7 @@ from edgeseg.pipeline.recipe.settled import settled
 from edgeseg.pipeline.recipe.start import StartSection
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.engines import engine_of_target, installed_version
+from edgeseg.runtime.errors import GATE, OK
 from edgeseg.runtime.files.atomic import replacing
 
 _HERE = There()
@@ -40,6 +42,7 @@ class RunResult:
         bundle: The bundle, or None if nothing could be packed.
         gate_failed: Whether nothing ships.
         chain: Which steps ran and which were reused.
+        stopped: How the step of `only` ended; None where the chain went to its end.
     """
 
     report: dict[str, Any] | None
@@ -48,6 +51,14 @@ class RunResult:
     bundle: Path | None
     gate_failed: bool
     chain: ChainRun
+    stopped: Outcome | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command."""
+        if self.stopped is not None:
+            return self.stopped.exit_code
+        return GATE if self.gate_failed else OK
 
 
 @dataclass(frozen=True)
@@ -95,14 +106,16 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
         return run_chain(chain, progress, only)
 
 
-def run_chain(chain: Chain, progress: ChainProgress, only: str | None = None) -> RunResult:
+def run_chain(chain: Chain, progress: ChainProgress = no_progress, only: str | None = None) -> RunResult:
     """Run a chain of `chain_in`, and put report and bundle into its folder, which the caller has for itself."""
     root = chain.root
     _open_starts(chain)
     state = chain.run(progress, only)
     report_json, report_html = root / "report.json", root / "report.html"
     if "report" not in state.records:
-        return RunResult(None, report_json, report_html, None, False, state)
+        assert only is not None, "the whole chain ends with the report"
+        stopped = outcome_of(only, state.records[only]["result"])
+        return RunResult(None, report_json, report_html, None, False, state, stopped)
     made = chain.folder("report").files
     _publish(made / "report.json", report_json)
     _publish(made / "report.html", report_html)

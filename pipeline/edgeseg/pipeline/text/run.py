@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +15,7 @@ from edgeseg.pipeline.report.fields import number
 from edgeseg.pipeline.text.step_table import step_table
 
 if TYPE_CHECKING:
+    from edgeseg.pipeline.plan.outcome import Outcome
     from edgeseg.pipeline.plan.run import RunResult
 
 
@@ -24,17 +27,19 @@ def run_json(result: RunResult) -> dict[str, Any]:
         "report_html": str(result.report_html) if done else None,
         "bundle": str(result.bundle) if result.bundle is not None else None,
         "gate_failed": result.gate_failed,
+        "stopped": None if result.stopped is None else dataclasses.asdict(result.stopped),
         "ran": result.chain.ran,
         "reused": result.chain.reused,
         "report": result.report,
     }
 
 
-def run_text(result: RunResult, only: str | None) -> RenderableType:
-    """The step table and the paths; after `--only` the place of that step's files."""
+def run_text(result: RunResult) -> RenderableType:
+    """The step table and the paths; after `--only` how that step ended, and the place of its files."""
     ran = f"{len(result.chain.ran)} steps run, {len(result.chain.reused)} reused"
-    if result.report is None:
-        return Text(f"{only or 'the chain'}: done ({ran}), in {result.report_json.parent / 'steps' / (only or '')}")
+    if result.stopped is not None:
+        return _stopped(result.stopped, ran, result.report_json.parent / "steps")
+    assert result.report is not None, "a chain that was not stopped has one"
     took = duration(number(result.report, "total_wall_s"))
     lines = [
         f"report  {result.report_html}",
@@ -45,6 +50,13 @@ def run_text(result: RunResult, only: str | None) -> RenderableType:
     last = _search(result.report.get("search"))
     last += [Text("a gate failed: nothing ships (exit code 3)", "bold yellow")] if result.gate_failed else []
     return Group(step_table(result.report), Text(""), *map(Text, lines), *last, *warning_lines(result.report))
+
+
+def _stopped(outcome: Outcome, ran: str, steps: Path) -> Text:
+    if outcome.status == "ok":
+        return Text(f"{outcome.step}: done ({ran}), in {steps / outcome.step}")
+    code = f" (exit code {outcome.exit_code})" if outcome.exit_code else ""
+    return Text(f"{outcome.step}: {outcome.status}: {outcome.reason} ({ran}){code}", "bold yellow")
 
 
 def _search(found: dict[str, Any] | None) -> list[Text]:
