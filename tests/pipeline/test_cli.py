@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -275,36 +276,60 @@ def test_nothing_heavy_is_imported_to_print_help() -> None:
 
 FAKE_STEPS = """
 import json
+import os
 
 def any_step(context):
     made = {"status": "ok", "file": "tiny.edgeseg"}
+    if os.environ.get("NOTHING_SHIPS"):
+        made = {"status": "refused", "reason": "nothing to pack"}
     files = context.folder.files
     (files / "made").write_text(context.step.name)
     if context.step.name == "report":
         shipped = {"step": "onnx_int8", "variant": "onnx-int8-x86", "target": "x86-ort", "reason": "made up"}
+        shipped |= {} if "file" in made else {"step": None}
         report = {"steps": [], "shipped": shipped, "total_wall_s": 1.0}
         (files / "report.json").write_text(json.dumps(report))
         (files / "report.html").write_text("<p>report")
-    if context.step.name == "bundle":
+    if context.step.name == "bundle" and "file" in made:
         (files / "tiny.edgeseg").write_bytes(b"bundle")
     return made
 """
 
 
-def test_a_second_run_with_nothing_changed_imports_nothing_heavy(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "fake_cli_steps.py").write_text(FAKE_STEPS)
-    monkeypatch.syspath_prepend(tmp_path)
+def fake_steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`plan_steps` with steps that are made up at once, of equal keys: where a step's code lives is no part of them."""
+    (folder / "fake_cli_steps.py").write_text(FAKE_STEPS)
+    monkeypatch.syspath_prepend(folder)
     planned = run.plan_steps
 
     def faked(*arguments: Any, **options: Any) -> Any:
-        # Where a step's code lives is no part of its key, so the real chain will find these steps whole.
         steps = planned(*arguments, **options)
         return tuple(dataclasses.replace(step, module="fake_cli_steps:any_step") for step in steps)
 
+    return faked
+
+
+def test_a_bundle_of_before_does_not_stay_where_nothing_ships(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "plan_steps", fake_steps(tmp_path, monkeypatch))
+    bundle = tmp_path / "runs" / "tiny" / "tiny.edgeseg"
+    assert edgeseg("run", recipe, "--out", tmp_path / "runs").exit_code == 0 and bundle.is_file()
+    (bundle.with_name("other.edgeseg")).write_bytes(b"not ours")
+    monkeypatch.setenv("NOTHING_SHIPS", "1")
+    done = edgeseg("run", recipe, "--out", tmp_path / "runs", "--set", "intended_use=other")
+    assert done.exit_code == 3 and not bundle.exists() and bundle.with_name("other.edgeseg").is_file()
+    assert f"removed {bundle}, which an earlier run had packed" in done.stdout.replace("\n", " ")
+    done = edgeseg("run", recipe, "--out", tmp_path / "runs", "--set", "intended_use=other", "--json")
+    assert done.exit_code == 3 and json.loads(done.stdout)["removed"] is None
+
+
+def test_a_second_run_with_nothing_changed_imports_nothing_heavy(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = run.plan_steps
     with monkeypatch.context() as patched:
-        patched.setattr(run, "plan_steps", faked)
+        patched.setattr(run, "plan_steps", fake_steps(tmp_path, monkeypatch))
         first = edgeseg("run", recipe, "--out", tmp_path / "runs", "--json")
     assert first.exit_code == 0, first.stderr
     assert json.loads(first.stdout)["reused"] == []

@@ -122,6 +122,28 @@ def test_a_refusal_is_exit_code_3_with_the_figures(tmp_path: Path, monkeypatch: 
     assert json.loads(again.stdout)["delivered"] is None
 
 
+def test_what_was_delivered_is_withdrawn_once_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be taken for the file that this examination speaks of; a file of the user's own stays."""
+    path, out = tmp_path / "net.onnx", tmp_path / "out"
+    data = write_data(tmp_path / "data", conv_net(path))
+    given = ("--data", data.root, "--size", "48x48", "--images", "0", "--max-drop", "0.05", "--threads", "1")
+    out.mkdir()
+    (out / "net.int8.onnx").write_bytes(b"the user's")
+    decide(monkeypatch, verdict="slower", ratio=0.8)
+    done = edgeseg("doctor", "int8", path, *given, "--out", out)
+    assert (
+        done.exit_code == 3 and (out / "net.int8.onnx").read_bytes() == b"the user's" and "removed" not in done.stdout
+    )
+    decide(monkeypatch, verdict="faster", ratio=2.0)
+    done = edgeseg("doctor", "int8", path, *given, "--out", out)
+    assert done.exit_code == 0 and (out / "net.int8.onnx").stat().st_size > 100, done.stderr
+    decide(monkeypatch, verdict="slower", ratio=0.8)
+    done = edgeseg("doctor", "int8", path, *given, "--out", out)
+    assert done.exit_code == 3 and not (out / "net.int8.onnx").exists()
+    assert "which an earlier examination had delivered" in " ".join(done.stdout.split())
+    assert json.loads((out / "int8_doctor.json").read_text())["withdrawn"] == str(out / "net.int8.onnx")
+
+
 def test_a_second_doctor_in_a_folder_waits_its_turn(tmp_path: Path) -> None:
     """Both would write, and take away, the same candidates."""
     data = write_data(tmp_path / "data", conv_net(tmp_path / "net.onnx"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgeseg.compress.calibration.folder import open_folder
 from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.pipeline.chain.lock import alone_in
+from edgeseg.pipeline.int8.delivered import delivered_place, withdraw
 from edgeseg.pipeline.int8.examine import WORK, Report, Settings, examine_patient
 from edgeseg.pipeline.int8.page import write_page
 from edgeseg.pipeline.int8.patient import Patient
@@ -90,9 +91,14 @@ def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
     of_file = _names_a_file(order.subject) or _is_step(order.subject)
     with (open_file if of_file else _run)(order) as (patient, folder, threads):
         _check_own(folder)
+        examined_before = (folder / _JSON).is_file()
         settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
         with count_progress("trying layers in INT8") as progress:
             report = examine_patient(patient, folder, settings, progress)
+        place = delivered_place(folder, patient.name, as_step=_is_step(order.subject))
+        # In a folder without a report of ours the file is the user's.
+        taken = withdraw(place) if of_file and examined_before and report["delivered"] is None else None
+        report["withdrawn"] = None if taken is None else str(taken)
         write_json(folder / _JSON, report)
         write_page(report, folder / _PAGE)
     return report, folder

@@ -43,6 +43,7 @@ class RunResult:
         gate_failed: Whether nothing ships.
         chain: Which steps ran and which were reused.
         stopped: How the step of `only` ended; None where the chain went to its end.
+        removed: The bundle of an earlier run, which was where this one has none.
     """
 
     report: dict[str, Any] | None
@@ -52,6 +53,7 @@ class RunResult:
     gate_failed: bool
     chain: ChainRun
     stopped: Outcome | None = None
+    removed: Path | None = None
 
     @property
     def exit_code(self) -> int:
@@ -106,7 +108,7 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
         return run_chain(chain, progress, only)
 
 
-def run_chain(chain: Chain, progress: ChainProgress = no_progress, only: str | None = None) -> RunResult:
+def run_chain(chain: RecipeChain, progress: ChainProgress = no_progress, only: str | None = None) -> RunResult:
     """Run a chain of `chain_in`, and put report and bundle into its folder, which the caller has for itself."""
     root = chain.root
     _open_starts(chain)
@@ -123,8 +125,10 @@ def run_chain(chain: Chain, progress: ChainProgress = no_progress, only: str | N
     packed = root / bundle.file if bundle.file is not None else None
     if packed is not None:
         _publish(chain.folder("bundle").files / packed.name, packed)
+    removed = _remove(root / f"{chain.recipe.name}.edgeseg") if packed is None else None
     report = json.loads(report_json.read_text())
-    return RunResult(report, report_json, report_html, packed, report["shipped"]["step"] is None, state)
+    gate_failed = report["shipped"]["step"] is None
+    return RunResult(report, report_json, report_html, packed, gate_failed, state, removed=removed)
 
 
 def _open_starts(chain: Chain) -> None:
@@ -233,6 +237,14 @@ def _about(data: DataSet) -> dict[str, Any]:
 def data_identity(data: DataSet) -> str:
     """Of images, masks and split."""
     return hashlib.sha256((content_hash(data) + split_hash(data)).encode()).hexdigest()
+
+
+def _remove(bundle: Path) -> Path | None:
+    """Take away what an earlier run has shipped: it would be taken for what this one ships."""
+    if not bundle.is_file():
+        return None
+    bundle.unlink()
+    return bundle
 
 
 def _publish(source: Path, target: Path) -> None:

@@ -26,6 +26,7 @@ def run_json(result: RunResult) -> dict[str, Any]:
         "report_json": str(result.report_json) if done else None,
         "report_html": str(result.report_html) if done else None,
         "bundle": str(result.bundle) if result.bundle is not None else None,
+        "removed": str(result.removed) if result.removed is not None else None,
         "gate_failed": result.gate_failed,
         "stopped": None if result.stopped is None else dataclasses.asdict(result.stopped),
         "ran": result.chain.ran,
@@ -47,6 +48,7 @@ def run_text(result: RunResult) -> RenderableType:
         f"bundle  {result.bundle or 'none: nothing passed its gates'}{_doubt(result)}",
         f"steps   {ran}" + (f"; all of them took {took}" if took else ""),
     ]
+    lines += [f"removed {result.removed}, which an earlier run had packed"] if result.removed else []
     last = _search(result.report.get("search"))
     last += [Text("a gate failed: nothing ships (exit code 3)", "bold yellow")] if result.gate_failed else []
     return Group(step_table(result.report), Text(""), *map(Text, lines), *last, *warning_lines(result.report))
