@@ -83,13 +83,18 @@ def crossval_of(order: CrossvalOrder) -> tuple[Crossval, dict[str, Any], dict[st
     from edgeseg.pipeline.crossval.fold import fold_run
     from edgeseg.pipeline.crossval.folds import divide, join_copies
     from edgeseg.pipeline.plan.plan import plan_steps
-    from edgeseg.pipeline.plan.run import data_of
+    from edgeseg.pipeline.plan.run import data_root
+    from edgeseg.pipeline.recipe.data_said import say_data
+    from edgeseg.runtime.data.dataset import open_dataset
 
     recipe = reduced(order)
     budget = recipe.budget
     assert budget is not None, "a fold needs one"
     run_folder = order.out / recipe.name
-    data = join_copies(data_of(recipe, order.data, run_folder))
+    # Without the split of a run: folds have their own.
+    opened = open_dataset(data_root(recipe, order.data, run_folder), seed=recipe.data.seed)
+    say_data(opened)
+    data = join_copies(opened)
     work = Crossval(
         root=run_folder / "crossval",
         name=f"{budget.target}_{budget}".replace("=", "-").replace(",", "_"),

@@ -22,6 +22,7 @@ from edgeseg.pipeline.plan.results import Packed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
+from edgeseg.pipeline.recipe.split_seed import check_seed, keep_seed
 from edgeseg.pipeline.recipe.start import StartSection
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.engines import engine_of_target, installed_version
@@ -197,11 +198,20 @@ def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:
 
     Raises:
         EdgesegError: If the data set is not there or cannot be used.
+        ConfigError: If the run's split was drawn with another seed.
     """
-    data_root = find_data(recipe, given) or _synthetic(recipe, root)
-    data = open_dataset(data_root, split_file=root / "split.csv", seed=recipe.data.seed)
+    split_file, seed = root / "split.csv", recipe.data.seed
+    is_drawn = not split_file.is_file()
+    data = open_dataset(data_root(recipe, given, root), split_file=split_file, seed=seed)
+    if not data.split_given:
+        keep_seed(split_file, seed) if is_drawn else check_seed(split_file, seed)
     say_data(data)
     return data
+
+
+def data_root(recipe: Recipe, given: Path | None, root: Path) -> Path:
+    """Folder of the data set of a recipe's run, drawn where that is asked for; arguments and errors as of `data_of`."""
+    return find_data(recipe, given) or _synthetic(recipe, root)
 
 
 def _synthetic(recipe: Recipe, root: Path) -> Path:
