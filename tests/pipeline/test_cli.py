@@ -190,6 +190,17 @@ def test_a_failed_gate_is_exit_code_3_and_the_table_is_there(recipe: Path, monke
     assert done.exit_code == 3 and "ships: nothing (none)" in done.stdout and "a gate failed" in done.stdout
 
 
+def test_what_ships_beyond_the_budget_is_exit_code_3(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "plan_steps", fake_steps(tmp_path, monkeypatch))
+    monkeypatch.setenv("OVER_BUDGET", "bytes is 9")
+    for command in (["run", recipe], ["fit", recipe, "--target", "x86-ort", "--budget", "bytes=8"]):
+        done = edgeseg(*command, "--out", tmp_path / "runs")
+        assert done.exit_code == 3 and "a gate failed: what ships is beyond the budget" in words(done.stdout)
+        assert (tmp_path / "runs" / "tiny" / "tiny.edgeseg").read_bytes() == b"bundle", "it ships all the same"
+
+
 def test_only_stops_after_a_step(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = stub(monkeypatch, result(None, stopped=Outcome("student_pruned")))
     done = edgeseg("run", recipe, "--only", "student_pruned", "--data", "d")
@@ -287,6 +298,7 @@ def any_step(context):
     if context.step.name == "report":
         shipped = {"step": "onnx_int8", "variant": "onnx-int8-x86", "target": "x86-ort", "reason": "made up"}
         shipped |= {} if "file" in made else {"step": None}
+        shipped["over_budget"] = [os.environ["OVER_BUDGET"]] if "OVER_BUDGET" in os.environ else []
         report = {"steps": [], "shipped": shipped, "total_wall_s": 1.0}
         (files / "report.json").write_text(json.dumps(report))
         (files / "report.html").write_text("<p>report")

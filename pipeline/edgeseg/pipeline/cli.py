@@ -139,7 +139,7 @@ app.command(
 app.command(
     rich_help_panel=_CHAIN,
     epilog="Example: edgeseg crossval ultrasound --folds 5 --target x86-ort --budget latency_ms=2. "
-    "Exit codes: 0 ok, 1 error, 2 usage, 3 worse than --max-drop allows, or no network holds the budget.",
+    "Exit codes: 0 ok, 1 error, 2 usage, 3 worse than --max-drop allows, or a fold ships nothing.",
 )(crossval)
 
 

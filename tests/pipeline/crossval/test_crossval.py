@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 import json
@@ -196,6 +197,44 @@ def test_every_image_is_tested_once_and_pooled(job: Crossval, validated: Any) ->
     assert result.passed == (pooled["drop"]["verdict"] != "worse")
 
 
+def _not_worse(result: CrossvalResult, fold: dict[str, Any]) -> CrossvalResult:
+    """As if it had come out well, but for what its first fold says."""
+    record = copy.deepcopy(result.record)
+    record["pooled"]["drop"]["verdict"] = "not worse"
+    record["folds"][0] |= fold
+    return CrossvalResult(record, result.path)
+
+
+@pytest.mark.parametrize(
+    ("fold", "passed", "line"),
+    [
+        ({}, True, ""),
+        ({"refused": "val Dice is 4.00 points below"}, False, "fold 0: refused: val Dice is 4.00 points below"),
+        (
+            {"over_budget": ["bytes is 9", "macs is 8"]},
+            True,
+            "fold 0: over the budget: bytes is 9; macs is 8",
+        ),
+        ({"status": "budget not met", "reason": "Best: 3 ms."}, False, "fold 0: budget not met: Best: 3 ms."),
+        ({"status": "failed", "reason": "loss is nan"}, False, "fold 0: failed: loss is nan"),
+        ({"status": "not run", "reason": "not here"}, True, "fold 0: not run: not here"),
+    ],
+)
+def test_a_fold_that_ships_nothing_or_too_much_is_told(
+    validated: Any, fold: dict[str, Any], passed: bool, line: str
+) -> None:
+    result = _not_worse(validated[1], fold)
+    assert result.passed is passed and line in printed(result)
+
+
+def test_a_recorded_fold_knows_no_refusals(validated: Any) -> None:
+    result = _not_worse(validated[1], {})
+    for row in result.record["folds"]:
+        for key in ("refused", "over_budget", "not_learned"):
+            row.pop(key, None)
+    assert result.passed and "refused" not in printed(result)
+
+
 def test_each_fold_is_a_search_of_the_method_alone(job: Crossval, validated: Any) -> None:
     for row in validated[1].record["folds"]:
         assert row["network"] == "pruned" and row["way"] == "group_l2-widths"
@@ -211,7 +250,13 @@ def test_what_a_gate_refuses_is_tested_as_well(validated: Any, recipe_file: Path
     nothing = {"step": None, "over_budget": [], "reason": "no variant holds all budgets"}
     row, tested = read_fold(a_report(search, shipped=nothing), reduced(order(recipe_file, tmp_path)))
     assert tested is not None and tested["shipped"] == "onnx_int8" and row["network"] == "pruned"
+    assert row["refused"] == "no variant holds all budgets"
     steps = a_report(search)["steps"]
+    slow = [*steps[:2], steps[2] | {"refused_for": {"x86-ort": "2.0 times the reference's speed"}}]
+    row, _ = read_fold(a_report(search, shipped=nothing, steps=slow), reduced(order(recipe_file, tmp_path)))
+    assert row["refused"] == "2.0 times the reference's speed"
+    row, _ = read_fold(a_report(search), reduced(order(recipe_file, tmp_path)))
+    assert row["refused"] is None
     unscored = [one | {"accuracy": {"test": None}} for one in steps]
     missed = a_report(search | {"status": "budget not met"}, shipped=nothing, steps=unscored)
     row, tested = read_fold(missed, reduced(order(recipe_file, tmp_path)))

@@ -24,13 +24,17 @@ from edgeseg.runtime.spec.input_spec import Geometry
         ("choose_final", Choice("student_pruned", "Best reached: 3 ms.", status="refused"), "refused", 3),
         ("ship", Shipped(None, None, None, "no variant holds all budgets"), "refused", 3),
         ("ship", Shipped("onnx_int8", "onnx-int8-x86", "x86-ort", "fastest"), "ok", 0),
+        ("ship", Shipped("onnx_int8", "a", "x86-ort", "fastest", ("bytes is 9",)), "over the budget", 3),
         ("bundle", Packed("refused", "nothing to pack"), "refused", 3),
     ],
 )
 def test_every_kind_of_step(step: str, result: object, status: str, code: int) -> None:
     found = outcome_of(step, dataclasses.asdict(result))  # type: ignore[call-overload]
     assert (found.status, found.exit_code) == (status, code)
-    assert found.reason == (None if status == "ok" else result.reason)  # type: ignore[attr-defined]
+    if status == "over the budget":
+        assert found.reason == "bytes is 9"
+    else:
+        assert found.reason == (None if status == "ok" else result.reason)  # type: ignore[attr-defined]
 
 
 def test_steps_that_know_no_status() -> None:

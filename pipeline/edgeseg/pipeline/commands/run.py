@@ -55,7 +55,7 @@ def carry_out(order: Order) -> int:
     """Run the chain with a progress bar and print what came of it.
 
     Returns:
-        The exit code: that a gate failed, so that nothing ships, or how the step of `only` ended.
+        The exit code: that a gate failed, or how the step of `only` ended.
 
     Raises:
         EdgesegError: From the recipe or the step that failed.

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgeseg.pipeline.plan.results import gate_failed
 from edgeseg.runtime.errors import ERROR, GATE, OK
 
-_CODES = {"failed": ERROR, "refused": GATE}
+_OVER = "over the budget"
+_CODES = {"failed": ERROR, "refused": GATE, _OVER: GATE}
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Outcome:
 
     Attributes:
         step: Its name.
-        status: `ok`, `failed`, `refused` or `not measured`.
+        status: `ok`, `failed`, `refused`, `not measured`; of `ship` also `over the budget`.
         reason: Why it is not `ok`.
     """
 
@@ -39,8 +41,16 @@ def outcome_of(step: str, result: Mapping[str, Any]) -> Outcome:
         result: Of its record.
     """
     if step == "ship":
-        return Outcome(step) if result["step"] is not None else Outcome(step, "refused", result["reason"])
+        return _of_ship(result)
     status = result.get("status", "ok")
     if status == "ok" or not isinstance(status, str):  # that of `bench` is one a file
         return Outcome(step)
     return Outcome(step, status, result.get("reason"))
+
+
+def _of_ship(result: Mapping[str, Any]) -> Outcome:
+    if not gate_failed(result):
+        return Outcome("ship")
+    if result["step"] is None:
+        return Outcome("ship", "refused", result["reason"])
+    return Outcome("ship", _OVER, "; ".join(result["over_budget"]))

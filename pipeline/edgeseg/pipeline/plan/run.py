@@ -18,7 +18,7 @@ from edgeseg.pipeline.chain.lock import alone_in, check_own
 from edgeseg.pipeline.plan.beside import Here, OwnFiles, There
 from edgeseg.pipeline.plan.outcome import Outcome, outcome_of
 from edgeseg.pipeline.plan.plan import plan_steps
-from edgeseg.pipeline.plan.results import Packed
+from edgeseg.pipeline.plan.results import Packed, gate_failed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
@@ -41,7 +41,7 @@ class RunResult:
         report_json: Where it is.
         report_html: The page beside it.
         bundle: The bundle, or None if nothing could be packed.
-        gate_failed: Whether nothing ships.
+        gate_failed: Whether nothing ships, or what does is beyond the budget.
         chain: Which steps ran and which were reused.
         stopped: How the step of `only` ended; None where the chain went to its end.
         removed: The bundle of an earlier run, which was where this one has none.
@@ -128,8 +128,8 @@ def run_chain(chain: RecipeChain, progress: ChainProgress = no_progress, only: s
         _publish(chain.folder("bundle").files / packed.name, packed)
     removed = _remove(root / f"{chain.recipe.name}.edgeseg") if packed is None else None
     report = json.loads(report_json.read_text())
-    gate_failed = report["shipped"]["step"] is None
-    return RunResult(report, report_json, report_html, packed, gate_failed, state, removed=removed)
+    failed = gate_failed(report["shipped"])
+    return RunResult(report, report_json, report_html, packed, failed, state, removed=removed)
 
 
 def _open_starts(chain: Chain) -> None:

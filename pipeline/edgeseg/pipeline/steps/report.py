@@ -27,7 +27,7 @@ from edgeseg.pipeline.plan.layout import (
     asked_rows,
     score_step,
 )
-from edgeseg.pipeline.plan.results import Choice
+from edgeseg.pipeline.plan.results import Choice, gate_failed
 from edgeseg.pipeline.plan.row import Row, load_rows
 from edgeseg.pipeline.plan.rows import Found, reference_row, with_latency, with_test
 from edgeseg.pipeline.recipe.sections.gates import GateSection
@@ -60,7 +60,7 @@ def run_report(context: StepContext) -> dict[str, Any]:
     panels = _panels(context, data, report["shipped"]["step"]) if shown else []
     render_report(report, panels, context.folder.files / "report.html")
     refused = any(row["status"] == "refused" or row.get("refused_for") for row in report["steps"])
-    return {"gate_failed": report["shipped"]["step"] is None, "refused_rows": refused}
+    return {"gate_failed": gate_failed(report["shipped"]), "refused_rows": refused}
 
 
 def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:

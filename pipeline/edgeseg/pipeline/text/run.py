@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def run_text(result: RunResult) -> RenderableType:
     ]
     lines += [f"removed {result.removed}, which an earlier run had packed"] if result.removed else []
     last = _search(result.report.get("search"))
-    last += [Text("a gate failed: nothing ships (exit code 3)", "bold yellow")] if result.gate_failed else []
+    last += [Text(_gate(result.report["shipped"]), "bold yellow")] if result.gate_failed else []
     return Group(step_table(result.report), Text(""), *map(Text, lines), *last, *warning_lines(result.report))
 
 
@@ -72,6 +73,12 @@ def _search(found: dict[str, Any] | None) -> list[Text]:
     if error is not None:
         lines.append(Text(f"        predicted against measured latency: median error {error:.1%}"))
     return lines
+
+
+def _gate(shipped: Mapping[str, Any]) -> str:
+    """Which gate failed; what of the budget is missed stands among the warnings."""
+    what = "nothing ships" if shipped["step"] is None else "what ships is beyond the budget"
+    return f"a gate failed: {what} (exit code 3)"
 
 
 def _doubt(result: RunResult) -> str:
