@@ -99,6 +99,10 @@ def test_version() -> None:
         (["run", "demo", "--data", "nowhere"], 2, "--data nowhere is no folder"),
         (["run", "demo", "--only", "fly"], 1, "step 'fly' is unknown; known are reference, target, teacher, "),
         (["run"], 2, "Missing argument"),
+        (["run", "demo", "--delegate", "gpu"], 2, "--delegate gpu is of a device: name it with --on, or leave"),
+        (["fit", "demo", "--wheel", "w.whl"], 2, "--wheel w.whl is of a device"),
+        (["run", "demo", "--offline", "wheels", "--meter", "auto"], 2, "--offline wheels is of a device"),
+        (["run", "demo", "--benchmark-model", "b"], 2, "--benchmark-model b is of a device"),
         (["run", "demo", "--fast"], 2, "No such option"),
         (["fly"], 2, "No such command"),
         (

@@ -35,6 +35,7 @@ from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
 from edgeseg.pipeline.report.record import evidence_warnings
 from edgeseg.pipeline.report.search import meter_warnings, search_warnings
+from edgeseg.pipeline.report.unheld import unheld_warnings
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import pretrained
 from edgeseg.runtime.data.dataset import DataSet, Sample, read_image
@@ -84,7 +85,8 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "warnings": found
         + search_warnings(search, shipped)
         + evidence_warnings(bench.evidence)
-        + meter_warnings(bench),
+        + meter_warnings(bench)
+        + unheld_warnings(rows, gates),
         "steps": rows,
         "quantization": records[RANGES]["result"],
         "qat": (records.get(QAT) or {}).get("result"),
