@@ -49,6 +49,12 @@ class StepFolder:
         """Partial state that a restart of the same key goes on from."""
         return self.root / "work"
 
+    @property
+    def key(self) -> str | None:
+        """Under which its files were made, whole or not; None where there are none."""
+        record = self._record()
+        return None if record is None else str(record["key"])
+
     def load(self, key: str, made_of: str | None = None) -> dict[str, Any] | None:
         """The stored record if the step is whole under this key, else None.
 
