@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.plan import run
+from edgeseg.pipeline.plan.outcome import Outcome
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.runtime.errors import BackendError, GateError
 
@@ -97,6 +99,10 @@ def test_version() -> None:
         (["run", "demo", "--data", "nowhere"], 2, "--data nowhere is no folder"),
         (["run", "demo", "--only", "fly"], 1, "step 'fly' is unknown; known are reference, target, teacher, "),
         (["run"], 2, "Missing argument"),
+        (["run", "demo", "--delegate", "gpu"], 2, "--delegate gpu is of a device: name it with --on, or leave"),
+        (["fit", "demo", "--wheel", "w.whl"], 2, "--wheel w.whl is of a device"),
+        (["run", "demo", "--offline", "wheels", "--meter", "auto"], 2, "--offline wheels is of a device"),
+        (["run", "demo", "--benchmark-model", "b"], 2, "--benchmark-model b is of a device"),
         (["run", "demo", "--fast"], 2, "No such option"),
         (["fly"], 2, "No such command"),
         (
@@ -147,11 +153,13 @@ def stub(monkeypatch: pytest.MonkeyPatch, outcome: Any) -> list[dict[str, Any]]:
     return calls
 
 
-def result(report: dict[str, Any] | None, *, gate_failed: bool = False) -> run.RunResult:
+def result(
+    report: dict[str, Any] | None, *, gate_failed: bool = False, stopped: Outcome | None = None
+) -> run.RunResult:
     root = Path("runs/tiny")
     chain = run.ChainRun(ran=["teacher"], reused=["ship"])
     bundle = None if gate_failed or report is None else root / "tiny.edgeseg"
-    return run.RunResult(report, root / "report.json", root / "report.html", bundle, gate_failed, chain)
+    return run.RunResult(report, root / "report.json", root / "report.html", bundle, gate_failed, chain, stopped)
 
 
 REPORT = {
@@ -186,11 +194,40 @@ def test_a_failed_gate_is_exit_code_3_and_the_table_is_there(recipe: Path, monke
     assert done.exit_code == 3 and "ships: nothing (none)" in done.stdout and "a gate failed" in done.stdout
 
 
+def test_what_ships_beyond_the_budget_is_exit_code_3(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "plan_steps", fake_steps(tmp_path, monkeypatch))
+    monkeypatch.setenv("OVER_BUDGET", "bytes is 9")
+    for command in (["run", recipe], ["fit", recipe, "--target", "x86-ort", "--budget", "bytes=8"]):
+        done = edgeseg(*command, "--out", tmp_path / "runs")
+        assert done.exit_code == 3 and "a gate failed: what ships is beyond the budget" in words(done.stdout)
+        assert (tmp_path / "runs" / "tiny" / "tiny.edgeseg").read_bytes() == b"bundle", "it ships all the same"
+
+
 def test_only_stops_after_a_step(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = stub(monkeypatch, result(None))
+    calls = stub(monkeypatch, result(None, stopped=Outcome("student_pruned")))
     done = edgeseg("run", recipe, "--only", "student_pruned", "--data", "d")
     assert calls[0]["only"] == "student_pruned" and calls[0]["data"] == Path("d")
     assert done.exit_code == 0 and "student_pruned: done" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (Outcome("onnx_int8", "failed", "a scale of 0"), 1),
+        (Outcome("ship", "refused", "no variant holds all budgets"), 3),
+        (Outcome("student_pruned", "not measured", "the recipe has no budget"), 0),
+    ],
+)
+def test_only_says_how_the_step_ended(
+    outcome: Outcome, code: int, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub(monkeypatch, result(None, stopped=outcome))
+    done = edgeseg("run", recipe, "--only", outcome.step)
+    assert done.exit_code == code and f"{outcome.step}: {outcome.status}: {outcome.reason}" in words(done.stdout)
+    done = edgeseg("run", recipe, "--only", outcome.step, "--json")
+    assert done.exit_code == code and json.loads(done.stdout)["stopped"] == dataclasses.asdict(outcome)
 
 
 def test_a_budget_takes_the_place_of_the_recipe_s(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,36 +291,61 @@ def test_nothing_heavy_is_imported_to_print_help() -> None:
 
 FAKE_STEPS = """
 import json
+import os
 
 def any_step(context):
     made = {"status": "ok", "file": "tiny.edgeseg"}
+    if os.environ.get("NOTHING_SHIPS"):
+        made = {"status": "refused", "reason": "nothing to pack"}
     files = context.folder.files
     (files / "made").write_text(context.step.name)
     if context.step.name == "report":
         shipped = {"step": "onnx_int8", "variant": "onnx-int8-x86", "target": "x86-ort", "reason": "made up"}
+        shipped |= {} if "file" in made else {"step": None}
+        shipped["over_budget"] = [os.environ["OVER_BUDGET"]] if "OVER_BUDGET" in os.environ else []
         report = {"steps": [], "shipped": shipped, "total_wall_s": 1.0}
         (files / "report.json").write_text(json.dumps(report))
         (files / "report.html").write_text("<p>report")
-    if context.step.name == "bundle":
+    if context.step.name == "bundle" and "file" in made:
         (files / "tiny.edgeseg").write_bytes(b"bundle")
     return made
 """
 
 
-def test_a_second_run_with_nothing_changed_imports_nothing_heavy(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "fake_cli_steps.py").write_text(FAKE_STEPS)
-    monkeypatch.syspath_prepend(tmp_path)
+def fake_steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`plan_steps` with steps that are made up at once, of equal keys: where a step's code lives is no part of them."""
+    (folder / "fake_cli_steps.py").write_text(FAKE_STEPS)
+    monkeypatch.syspath_prepend(folder)
     planned = run.plan_steps
 
     def faked(*arguments: Any, **options: Any) -> Any:
-        # Where a step's code lives is no part of its key, so the real chain will find these steps whole.
         steps = planned(*arguments, **options)
         return tuple(dataclasses.replace(step, module="fake_cli_steps:any_step") for step in steps)
 
+    return faked
+
+
+def test_a_bundle_of_before_does_not_stay_where_nothing_ships(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "plan_steps", fake_steps(tmp_path, monkeypatch))
+    bundle = tmp_path / "runs" / "tiny" / "tiny.edgeseg"
+    assert edgeseg("run", recipe, "--out", tmp_path / "runs").exit_code == 0 and bundle.is_file()
+    (bundle.with_name("other.edgeseg")).write_bytes(b"not ours")
+    monkeypatch.setenv("NOTHING_SHIPS", "1")
+    done = edgeseg("run", recipe, "--out", tmp_path / "runs", "--set", "intended_use=other")
+    assert done.exit_code == 3 and not bundle.exists() and bundle.with_name("other.edgeseg").is_file()
+    assert f"removed {bundle}, which an earlier run had packed" in done.stdout.replace("\n", " ")
+    done = edgeseg("run", recipe, "--out", tmp_path / "runs", "--set", "intended_use=other", "--json")
+    assert done.exit_code == 3 and json.loads(done.stdout)["removed"] is None
+
+
+def test_a_second_run_with_nothing_changed_imports_nothing_heavy(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = run.plan_steps
     with monkeypatch.context() as patched:
-        patched.setattr(run, "plan_steps", faked)
+        patched.setattr(run, "plan_steps", fake_steps(tmp_path, monkeypatch))
         first = edgeseg("run", recipe, "--out", tmp_path / "runs", "--json")
     assert first.exit_code == 0, first.stderr
     assert json.loads(first.stdout)["reused"] == []

@@ -44,6 +44,21 @@ def test_a_finished_step_is_whole_under_its_key_alone(folder: StepFolder) -> Non
     assert not folder.work.exists()
 
 
+def test_partial_work_is_of_the_same_parents(folder: StepFolder) -> None:
+    """Equal keys do not say that what was begun with is what the parents hold now."""
+
+    def left(made_of: str | None) -> bool:
+        folder.begin("k", made_of)
+        known = (folder.work / "epoch").is_file()
+        (folder.work / "epoch").write_text("3")
+        return known
+
+    assert [left("a"), left("a"), left("b"), left("b")] == [False, True, False, True]
+    (folder.work / "key.json").write_text('{"key": "k"}')  # of an earlier version
+    assert [left("c"), left("c"), left("d")] == [True, True, False]
+    assert [left(None), left(None)] == [True, True]  # who knows no parents asks for the key alone
+
+
 @pytest.mark.parametrize("change", ["missing", "longer", "same size", "no marker", "broken marker", "old marker"])
 def test_a_touched_step_is_not_whole(folder: StepFolder, change: str) -> None:
     finished(folder)

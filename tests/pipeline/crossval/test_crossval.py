@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 import json
@@ -16,6 +17,7 @@ import torch
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.chain import no_progress
 from edgeseg.pipeline.commands.crossval import carry_out_crossval
+from edgeseg.pipeline.crossval.added import leave_unsaid
 from edgeseg.pipeline.crossval.crossval import Crossval, CrossvalResult, fold_weights
 from edgeseg.pipeline.crossval.fold import FoldResult, FoldRun, fold_run, read_fold
 from edgeseg.pipeline.crossval.folds import divide, join_copies, write_fold
@@ -195,6 +197,44 @@ def test_every_image_is_tested_once_and_pooled(job: Crossval, validated: Any) ->
     assert result.passed == (pooled["drop"]["verdict"] != "worse")
 
 
+def _not_worse(result: CrossvalResult, fold: dict[str, Any]) -> CrossvalResult:
+    """As if it had come out well, but for what its first fold says."""
+    record = copy.deepcopy(result.record)
+    record["pooled"]["drop"]["verdict"] = "not worse"
+    record["folds"][0] |= fold
+    return CrossvalResult(record, result.path)
+
+
+@pytest.mark.parametrize(
+    ("fold", "passed", "line"),
+    [
+        ({}, True, ""),
+        ({"refused": "val Dice is 4.00 points below"}, False, "fold 0: refused: val Dice is 4.00 points below"),
+        (
+            {"over_budget": ["bytes is 9", "macs is 8"]},
+            True,
+            "fold 0: over the budget: bytes is 9; macs is 8",
+        ),
+        ({"status": "budget not met", "reason": "Best: 3 ms."}, False, "fold 0: budget not met: Best: 3 ms."),
+        ({"status": "failed", "reason": "loss is nan"}, False, "fold 0: failed: loss is nan"),
+        ({"status": "not run", "reason": "not here"}, True, "fold 0: not run: not here"),
+    ],
+)
+def test_a_fold_that_ships_nothing_or_too_much_is_told(
+    validated: Any, fold: dict[str, Any], passed: bool, line: str
+) -> None:
+    result = _not_worse(validated[1], fold)
+    assert result.passed is passed and line in printed(result)
+
+
+def test_a_recorded_fold_knows_no_refusals(validated: Any) -> None:
+    result = _not_worse(validated[1], {})
+    for row in result.record["folds"]:
+        for key in ("refused", "over_budget", "not_learned"):
+            row.pop(key, None)
+    assert result.passed and "refused" not in printed(result)
+
+
 def test_each_fold_is_a_search_of_the_method_alone(job: Crossval, validated: Any) -> None:
     for row in validated[1].record["folds"]:
         assert row["network"] == "pruned" and row["way"] == "group_l2-widths"
@@ -210,7 +250,13 @@ def test_what_a_gate_refuses_is_tested_as_well(validated: Any, recipe_file: Path
     nothing = {"step": None, "over_budget": [], "reason": "no variant holds all budgets"}
     row, tested = read_fold(a_report(search, shipped=nothing), reduced(order(recipe_file, tmp_path)))
     assert tested is not None and tested["shipped"] == "onnx_int8" and row["network"] == "pruned"
+    assert row["refused"] == "no variant holds all budgets"
     steps = a_report(search)["steps"]
+    slow = [*steps[:2], steps[2] | {"refused_for": {"x86-ort": "2.0 times the reference's speed"}}]
+    row, _ = read_fold(a_report(search, shipped=nothing, steps=slow), reduced(order(recipe_file, tmp_path)))
+    assert row["refused"] == "2.0 times the reference's speed"
+    row, _ = read_fold(a_report(search), reduced(order(recipe_file, tmp_path)))
+    assert row["refused"] is None
     unscored = [one | {"accuracy": {"test": None}} for one in steps]
     missed = a_report(search | {"status": "budget not met"}, shipped=nothing, steps=unscored)
     row, tested = read_fold(missed, reduced(order(recipe_file, tmp_path)))
@@ -303,6 +349,49 @@ def test_answers_of_an_earlier_version_are_joined_and_told_but_never_run_with(
     assert other.run(ABOUT, no_progress).record["n_folds_tested"] == 0
     again = dataclasses.replace(job, root=tmp_path, run_fold=failing(job, lambda _: TrainingError("asked")), only=None)
     assert [row["reason"] for row in again.run(ABOUT, no_progress).record["folds"]] == ["asked"] * 3
+
+
+LATER = {
+    "distill.flips": True,
+    "distill.calibrate": True,
+    "distill.channel_weight": 3.0,
+    "gates.max_region_recall_drop": 0.02,
+    "quantize.qat": {"target": "x86-ort", "epochs": 3},
+    "train.ema": 0.05,
+    "train.to_come": 1,
+}
+
+
+@pytest.mark.parametrize("key", LATER)
+@pytest.mark.parametrize("said", ["today", "then"])
+def test_a_setting_that_only_one_side_knows_makes_another_question(
+    job: Crossval, validated: Any, tmp_path: Path, key: str, said: str
+) -> None:
+    """A recorded fold that has not heard of a setting does not answer for it, nor one that was told it for the rest."""
+
+    def without(recipe: dict[str, Any]) -> dict[str, Any]:
+        recipe = json.loads(json.dumps(recipe)) | {"train": recipe["train"] | {"ema": 0.0}}
+        leave_unsaid(recipe)
+        return recipe
+
+    section, _, name = key.partition(".")
+    plain = without(job.question["recipe"])
+    told = plain | {section: plain[section] | {name: LATER[key]}}
+    shutil.copytree(job.root / job.name, tmp_path / job.name)
+    for path in (tmp_path / job.name).glob("fold_*/fold.json"):
+        stored = json.loads(path.read_text())
+        stored["question"]["recipe"] = told if said == "then" else plain
+        path.write_text(json.dumps(stored))
+        path.parent.rename(path.parent.with_name(path.parent.name[:7] + "earlier"))
+    base = dataclasses.replace(job, root=tmp_path, run_fold=refuse, only=())
+
+    def n_tested(recipe: dict[str, Any]) -> int:
+        n: int = dataclasses.replace(base, question={"recipe": recipe}).run(ABOUT, no_progress).record["n_folds_tested"]
+        return n
+
+    gone = 3 if (said, key) == ("then", "train.to_come") else 0  # what none can say any more is told, not refused
+    assert n_tested(plain if said == "then" else told) == gone
+    assert n_tested(told if said == "then" else plain) == 3
 
 
 def test_a_half_written_answer_is_none(job: Crossval, validated: Any, tmp_path: Path) -> None:

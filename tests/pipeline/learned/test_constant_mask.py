@@ -12,7 +12,7 @@ from edgeseg.pipeline.learned.constant_mask import constant_mask_dice
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
 
 
-def data(root: Path, masks: list[np.ndarray], val_from: int) -> DataSet:
+def data(root: Path, masks: list[np.ndarray], val_from: int, about: str = "classes: [background, a, b]") -> DataSet:
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
     rows = ["stem,split"]
@@ -22,7 +22,7 @@ def data(root: Path, masks: list[np.ndarray], val_from: int) -> DataSet:
         cv2.imwrite(str(root / "masks" / f"{index}.png"), mask)
         rows.append(f"{index},{'val' if index >= val_from else 'train'}")
     (root / "meta.csv").write_text("\n".join(rows) + "\n")
-    (root / "dataset.yaml").write_text("name: d\nclasses: [background, a, b]\ncolor: gray\n")
+    (root / "dataset.yaml").write_text(f"name: d\n{about}\ncolor: gray\n")
     return open_dataset(root)
 
 
@@ -42,6 +42,15 @@ def test_objects_all_over_the_frame_do(tmp_path: Path) -> None:
     masks = [disc(*rng.uniform(0.2, 0.8, 2)) for _ in range(12)]
     found = constant_mask_dice(data(tmp_path, masks, 8))
     assert found is not None and found < 0.5
+
+
+@pytest.mark.parametrize("classes", ["[background, a]", "[background, a, b]"])
+def test_ignored_pixels_have_no_vote_and_are_not_scored(tmp_path: Path, classes: str) -> None:
+    """Everything beside the object is ignored, and half of it in val: read as foreground it would be one in train."""
+    train, val = disc(0.5, 0.5), disc(0.5, 0.5)
+    train[:, :8] = val[:, :4] = 255
+    about = f"classes: {classes}\nignore: 255"
+    assert constant_mask_dice(data(tmp_path, [train, train, val], 2, about)) == pytest.approx(1.0)
 
 
 def test_nothing_to_compare_with(tmp_path: Path) -> None:

@@ -73,9 +73,30 @@ def test_a_file_that_misses_regions_is_refused_in_words_with_its_figures() -> No
     assert accuracy_refusal(_row(recall_drop=0.04), GateSection(0.01, 0.02)) is None
 
 
-def test_a_figure_that_cannot_be_estimated_refuses_nothing() -> None:
-    row = _row(false_regions_per_negative_frame="not estimable (0 negatives)")
-    assert accuracy_refusal(row, GateSection(max_false_regions_per_negative_frame=0.0)) is None
+@pytest.mark.parametrize(
+    ("gates", "val", "said"),
+    [
+        (
+            GateSection(max_false_regions_per_negative_frame=0.0),
+            {"false_regions_per_negative_frame": "not estimable (0 negatives)"},
+            "gates.max_false_regions_per_negative_frame is set, but val has no frame without foreground: give val ",
+        ),
+        (
+            GateSection(min_region_recall=0.5),
+            {"region_recall": None},
+            "gates.min_region_recall is set, but val has no region to be found: give val frames with foreground ",
+        ),
+        (
+            GateSection(max_region_recall_drop=0.02),
+            {"region_recall": None},
+            "gates.max_region_recall_drop is set, but val has no region to be found: give val frames with foreground ",
+        ),
+    ],
+)
+def test_a_gate_that_val_cannot_answer_refuses(gates: GateSection, val: dict[str, Any], said: str) -> None:
+    row = dataclasses.replace(_row(**val), region_recall_drop_vs_teacher={"val": None})
+    assert str(accuracy_refusal(row, gates)).startswith(said)
+    assert accuracy_refusal(row, GateSection()) is None
 
 
 def test_test_figures_are_never_looked_at() -> None:

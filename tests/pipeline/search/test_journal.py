@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edgeseg.pipeline.search.journal import Journal
 
 
@@ -40,3 +42,16 @@ def test_what_was_found_before_is_not_inside(tmp_path: Path) -> None:
     again = Journal(tmp_path)
     _cut(again, [])
     assert ("scores", "student") not in again.finding_s
+
+
+def test_an_earlier_finding_does_not_outlive_the_files_it_speaks_of(tmp_path: Path) -> None:
+    """A cut's network lies beside its record: killed between the two, the old record would speak of the new network."""
+    journal = Journal(tmp_path)
+    journal.find("cuts", "round_1", {"limit": 2}, lambda: "of 2")
+
+    def killed() -> str:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Journal(tmp_path).find("cuts", "round_1", {"limit": 3}, killed)
+    assert Journal(tmp_path).find("cuts", "round_1", {"limit": 2}, lambda: "made again") == "made again"

@@ -194,7 +194,7 @@ class Chain:
         """Key of each step by name; of equal keys the results are equal."""
         keys: dict[str, str] = {}
         for step in self.steps:
-            keys[step.name] = self._key(step, keys)
+            keys[step.name] = self.key_of(step, keys)
         return keys
 
     def _run_step(self, step: Step, key: str, made_of: str, state: ChainRun, progress: ChainProgress) -> dict[str, Any]:
@@ -216,7 +216,8 @@ class Chain:
 
         return folder.fill(key, make, made_of)
 
-    def _key(self, step: Step, keys: Mapping[str, str]) -> str:
+    def key_of(self, step: Step, keys: Mapping[str, str]) -> str:
+        """Key of a step whose parents have these keys."""
         parents = [keys[name] for name in step.parents] + ([self.data_key] if step.uses_data else [])
         settings = dict(step.settings) if step.left_out is None else {"left_out": step.left_out}
         return make_key(step.name, step.version, settings, parents)

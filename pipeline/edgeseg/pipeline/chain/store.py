@@ -49,6 +49,12 @@ class StepFolder:
         """Partial state that a restart of the same key goes on from."""
         return self.root / "work"
 
+    @property
+    def key(self) -> str | None:
+        """Under which its files were made, whole or not; None where there are none."""
+        record = self._record()
+        return None if record is None else str(record["key"])
+
     def load(self, key: str, made_of: str | None = None) -> dict[str, Any] | None:
         """The stored record if the step is whole under this key, else None.
 
@@ -67,15 +73,20 @@ class StepFolder:
                 return None
         return record
 
-    def begin(self, key: str) -> None:
-        """Make room for a run of `key`; partial work of the same key is kept, everything else removed."""
+    def begin(self, key: str, made_of: str | None = None) -> None:
+        """Make room for a run of `key`; partial work of the same key and parents is kept, everything else removed.
+
+        As for `load`, equal keys do not say that the parents hold the same; work of an earlier version says nothing
+        of them, and is kept.
+        """
         (self.root / "done.json").unlink(missing_ok=True)
         marker = self.work / "key.json"
-        same = marker.is_file() and json.loads(marker.read_text() or "{}").get("key") == key
-        if not same:
+        began = json.loads(marker.read_text() or "{}") if marker.is_file() else {}
+        if began.get("key") != key or (made_of is not None and began.get("made_of", made_of) != made_of):
             shutil.rmtree(self.work, ignore_errors=True)
             self.work.mkdir(parents=True)
-            write_json(marker, {"key": key})
+            began = {"key": key}
+        write_json(marker, began if made_of is None else began | {"made_of": made_of})
         shutil.rmtree(self.files, ignore_errors=True)
         self.files.mkdir(parents=True)
 
@@ -102,7 +113,7 @@ class StepFolder:
             make: Writes into `files` and returns the result.
             made_of: As for `load`.
         """
-        self.begin(key)
+        self.begin(key, made_of)
         start = time.monotonic() - self._spent_s()
         try:
             result = make()

@@ -62,7 +62,7 @@ def carry_out_crossval(order: CrossvalOrder, *, as_json: bool) -> bool:
     """Cross-validate with a progress bar and print what came of it.
 
     Returns:
-        Whether the shipped networks are not worse than allowed; False as well where no fold has a network.
+        Whether the shipped networks are not worse than allowed; False as well where a fold ships nothing.
 
     Raises:
         EdgesegError: From the recipe, the data set, or what failed in every fold.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.pipeline.commands.options import EXITS, RUNS, Data, Json, Threads, invocation
+from edgeseg.pipeline.commands.options import EXITS, RUNS, Assignments, Data, Json, Threads, invocation
 from edgeseg.pipeline.text.failures import Stop, reported
 from edgeseg.runtime.errors import ERROR, GATE, OK
 
@@ -62,6 +62,7 @@ def doctor_int8(
     mean: Annotated[str, typer.Option(help="MODEL.onnx: one value, or one a channel with commas between.")] = "0",
     std: Annotated[str, typer.Option(help="MODEL.onnx: likewise.")] = "1",
     threads: Threads = None,
+    assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
     """Say which layers lose accuracy in INT8 and why, which to keep in float, and whether INT8 is faster at all."""
@@ -73,7 +74,10 @@ def doctor_int8(
 
         feeding = (size, scale, mean, std)
         report, folder = examine_int8(
-            DoctorOrder(subject, data, calibration, runs, out, *feeding, max_drop, images, threads, output)
+            DoctorOrder(
+                *(subject, data, calibration, runs, out, *feeding, max_drop, images, threads, output),
+                assignments=tuple(assignments or ()),
+            )
         )
         show(report, doctor_int8_text(report, folder), as_json=as_json)
         raise Stop(GATE if report["verdict"]["status"] == "refused" else OK)

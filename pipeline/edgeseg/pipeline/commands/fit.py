@@ -23,7 +23,6 @@ from edgeseg.pipeline.commands.options import (
 from edgeseg.pipeline.commands.run import Order, carry_out
 from edgeseg.pipeline.commands.there import LOCAL, Device
 from edgeseg.pipeline.text.failures import Stop, reported
-from edgeseg.runtime.errors import GATE, OK
 
 
 def fit(
@@ -50,4 +49,4 @@ def fit(
     with reported(debug=invocation.debug):
         device = Device(on or LOCAL, meter, wheel, offline, benchmark_model, delegate)
         order = Order(recipe, data, out, None, tuple(assignments or ()), images, as_json, target, budget, True, device)
-        raise Stop(GATE if carry_out(order) else OK)
+        raise Stop(carry_out(order))

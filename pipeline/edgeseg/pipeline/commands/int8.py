@@ -11,10 +11,13 @@ from pathlib import Path
 from edgeseg.compress.calibration.folder import open_folder
 from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.pipeline.chain.lock import alone_in
+from edgeseg.pipeline.int8.delivered import delivered_place, withdraw
 from edgeseg.pipeline.int8.examine import WORK, Report, Settings, examine_patient
+from edgeseg.pipeline.int8.made_by import check_made_by
 from edgeseg.pipeline.int8.page import write_page
 from edgeseg.pipeline.int8.patient import Patient
-from edgeseg.pipeline.plan.run import data_of
+from edgeseg.pipeline.int8.run_files import read_steps
+from edgeseg.pipeline.plan.run import make_chain
 from edgeseg.pipeline.recipe.files import find_recipe
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.text.progress import count_progress
@@ -24,6 +27,7 @@ from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.atomic import write_json
 from edgeseg.runtime.files.file_kind import kind_of, refusal
 from edgeseg.runtime.opening.step_folder import SPEC, open_step
+from edgeseg.runtime.text.shell import command
 
 _JSON, _PAGE = "int8_doctor.json", "int8_doctor.html"
 
@@ -46,6 +50,7 @@ class DoctorOrder:
         images: Val images to compare layers on; 0 for all, None to choose.
         threads: Threads of the engine, or None for the recipe's or the default.
         output: The tensor of an .onnx file that holds its answer; "" for its only output.
+        assignments: Settings of a recipe that its run was made with, `key=value`.
     """
 
     subject: str
@@ -61,6 +66,7 @@ class DoctorOrder:
     images: int | None = None
     threads: int | None = None
     output: str = ""
+    assignments: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -74,7 +80,13 @@ class DoctorOrder:
         limits = (("max-drop", self.max_drop, 0.003), ("images", self.images, None), ("threads", self.threads, None))
         for name, value, default in (*fed, *limits):
             words += [f"--{name}", str(value)] if value != default else []
+        words += self.settings
         return shlex.join(words)
+
+    @property
+    def settings(self) -> list[str]:
+        """The assignments as typed."""
+        return [word for assignment in self.assignments for word in ("--set", assignment)]
 
 
 def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
@@ -90,9 +102,14 @@ def carry_out(order: DoctorOrder) -> tuple[Report, Path]:
     of_file = _names_a_file(order.subject) or _is_step(order.subject)
     with (open_file if of_file else _run)(order) as (patient, folder, threads):
         _check_own(folder)
+        examined_before = (folder / _JSON).is_file()
         settings = Settings(order.max_drop, order.images, order.threads or threads, order.command)
         with count_progress("trying layers in INT8") as progress:
             report = examine_patient(patient, folder, settings, progress)
+        place = delivered_place(folder, patient.name, as_step=_is_step(order.subject))
+        # In a folder without a report of ours the file is the user's.
+        taken = withdraw(place) if of_file and examined_before and report["delivered"] is None else None
+        report["withdrawn"] = None if taken is None else str(taken)
         write_json(folder / _JSON, report)
         write_page(report, folder / _PAGE)
     return report, folder
@@ -125,12 +142,23 @@ def _run(order: DoctorOrder) -> Iterator[tuple[Patient, Path, int]]:
             f"--calibration {order.calibration} is for an .onnx file; a run's ranges are taken by its step `ranges`. "
             "Set quantize.folder in the recipe, and run it again"
         )
-    recipe = load_recipe(find_recipe(order.subject))
-    root = order.runs / recipe.name
-    data = data_of(recipe, order.data, root)
+    recipe = load_recipe(find_recipe(order.subject), order.assignments)
+    chain = make_chain(recipe, order.data, order.runs)
+    root, data = chain.root, open_dataset(chain.data_root, split_file=chain.root / "split.csv")
     folder = order.out or root
+    check_made_by(chain, read_steps(recipe), _remedy(order))
     with alone_in(folder / WORK):
         yield PlanPatient.open(recipe, root, data), folder, recipe.bench.threads
+
+
+def _remedy(order: DoctorOrder) -> str:
+    out = ["--out", str(order.runs)] if order.runs != Path("runs") else []
+    data = ["--data", str(order.data)] if order.data is not None else []
+    again = command("edgeseg", "run", order.subject, "--only", "onnx_int8", *data, *out, *order.settings)
+    return (
+        "give what the run was made with, by --set (its --target and --budget are "
+        f"--set 'budget={{target: x86-ort, latency_ms: 2}}'), or run `{again}` first"
+    )
 
 
 @contextmanager
@@ -145,6 +173,8 @@ def open_file(order: DoctorOrder) -> Iterator[tuple[Patient, Path, int]]:
     """
     from edgeseg.pipeline.int8.onnx_patient import OnnxPatient
 
+    if order.assignments:
+        raise ConfigError(f"--set {order.assignments[0]} is of a recipe, and {order.subject} is none; leave it out")
     path, name = Path(order.subject), ""
     if _is_step(order.subject):
         path, name = _step_file(path), path.resolve().name

@@ -51,11 +51,11 @@ class Order:
         return shlex.join(words)
 
 
-def carry_out(order: Order) -> bool:
+def carry_out(order: Order) -> int:
     """Run the chain with a progress bar and print what came of it.
 
     Returns:
-        Whether a gate failed, so that nothing ships.
+        The exit code: that a gate failed, or how the step of `only` ended.
 
     Raises:
         EdgesegError: From the recipe or the step that failed.
@@ -87,5 +87,5 @@ def carry_out(order: Order) -> bool:
             command=order.command,
             there=there,
         )
-    show(run_json(result), run_text(result, order.only), as_json=order.as_json)
-    return result.gate_failed
+    show(run_json(result), run_text(result), as_json=order.as_json)
+    return result.exit_code

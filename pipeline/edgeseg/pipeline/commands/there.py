@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,16 @@ class Device:
     benchmark_model: Path | None = None
     delegate: str = "cpu"
 
+    def check(self) -> None:
+        """Refuse what is said of a device where none is named.
+
+        Raises:
+            ConfigError: Nothing would come of it, and the report would say that it had.
+        """
+        said = dataclasses.replace(self, meter=None).words  # a meter may be this machine's
+        if self.on == LOCAL and said:
+            raise ConfigError(f"{said[0]} {said[1]} is of a device: name it with --on, or leave the option out")
+
     @property
     def words(self) -> list[str]:
         """The options as typed."""
@@ -62,12 +73,14 @@ def find_there(device: Device, recipe: Recipe, target: str | None, limits: str |
         The target, and where the budget is held.
 
     Raises:
-        ConfigError: If there is no budget to be held there, no such meter, or the target is another machine.
+        ConfigError: If there is no budget to be held there, no device that options speak of, no such meter, or the
+            target is another machine.
         MeasureError: If the device cannot be reached, or what it needs does not run there.
     """
     from edgeseg.compress.search.budget import Budget
     from edgeseg.pipeline.plan.beside import There
 
+    device.check()
     asked = Budget.parse(limits, "").limits if limits else recipe.budget.limits if recipe.budget else {}
     metered = "energy_mj" in asked
     if device.meter is not None and not metered:

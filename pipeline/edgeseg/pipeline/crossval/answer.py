@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeseg.pipeline.crossval.added import AS_IF_NOT_THERE
 from edgeseg.pipeline.crossval.pool import ROWS, Record
 from edgeseg.runtime.files.atomic import write_json
 from edgeseg.runtime.score.evaluate import load_scores, save_scores
@@ -68,8 +69,8 @@ def load_answer(folder: Path) -> Answer | None:
 def load_recorded(root: Path, number: int, question: Record) -> Answer | None:
     """The answer that an earlier version gave to a question that can no longer be asked in its words.
 
-    Images, split and every setting that both versions know must be equal. `recorded_with` of the row says what else
-    that version was told. None where there is no such answer, or more than one.
+    Images, split and every setting of today must be equal; what that version did not know is as `added` says.
+    `recorded_with` of the row says what else it was told. None where there is no such answer, or more than one.
 
     Args:
         root: Of the answers.
@@ -88,15 +89,11 @@ def load_recorded(root: Path, number: int, question: Record) -> Answer | None:
 
 
 def _gone(then: Record, now: Record) -> Record | None:
-    """What a question says that none can say any more; None where it asks for something else."""
-    before, today = _flat(then), _flat(now)
-    gone = {}
-    for key, value in before.items():
-        if value in _GONE.get(key, ()) or key not in today:
-            gone[key] = value
-        elif value != today[key]:
-            return None
-    return gone
+    """What a question says that none can say any more; None where today's asks for something else."""
+    before, today = AS_IF_NOT_THERE | _flat(then), AS_IF_NOT_THERE | _flat(now)
+    gone = {key: value for key, value in before.items() if key not in today or value in _GONE.get(key, ())}
+    same = all(key in before and (key in gone or before[key] == value) for key, value in today.items())
+    return gone if same else None
 
 
 def _flat(question: Record) -> Record:

@@ -22,6 +22,7 @@ from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, sp
 from edgeseg.runtime.errors import BackendError, ExportError, TrainingError
 from edgeseg.runtime.files.atomic import write_json
 
+_NOT_RUN = "not run"
 SCHEMA_VERSION = 2  # 2: costs are against the reference, in 1 they were against the teacher
 
 
@@ -39,10 +40,9 @@ class CrossvalResult:
 
     @property
     def passed(self) -> bool:
-        """Whether there is something to judge, it is not worse than allowed, and every fold has learned something."""
+        """Whether there is something to judge, it is not worse than allowed, and every fold that was run ships."""
         drop = (self.record["pooled"] or {}).get("drop")
-        unlearned = any(fold.get("not_learned") for fold in self.record["folds"])
-        return drop is not None and drop["verdict"] != "worse" and not unlearned
+        return drop is not None and drop["verdict"] != "worse" and not any(map(_ships_nothing, self.record["folds"]))
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,17 @@ class _Fold:
         return {"fold": self.number, "status": "ok", "reason": None, "images": images}
 
 
+def _ships_nothing(row: Record) -> bool:
+    """Of a fold that was run: it has no network, or a gate keeps it."""
+    return row["status"] not in ("ok", _NOT_RUN) or bool(row.get("refused") or row.get("not_learned"))
+
+
 def _not_run(fold: _Fold) -> Answer:
     others = list(fold.answer.parent.glob(f"fold_{fold.number}-*/fold.json"))
     reason = "it was not to be run here, and no answer is there"
     if others:
         reason += f" but to {len(others)} other question(s): another recipe, setting, --way, data or version"
-    return Answer(fold.row | {"status": "not run", "reason": reason}, None)
+    return Answer(fold.row | {"status": _NOT_RUN, "reason": reason}, None)
 
 
 def fold_weights(weights: dict[str, float], n_folds: int, only: Sequence[int] | None = None) -> dict[str, float]:

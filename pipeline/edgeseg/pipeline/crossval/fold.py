@@ -74,7 +74,7 @@ def read_fold(report: Mapping[str, Any], recipe: Recipe) -> tuple[Record, dict[s
     row, kept = rows[name], ("variant", "bytes", "sha256", "latency_ms", "speedup_vs_reference")
     made |= {"network": search["chosen"]["name"], "reference_bytes": rows["reference"]["bytes"]}
     made |= {"not_learned": skill_refusal(row["skill"], recipe.gates.min_skill)} | {key: row[key] for key in kept}
-    made |= {"refused": row["reason"], "over_budget": report["shipped"]["over_budget"]}
+    made |= {"refused": _refused(row, report["shipped"]), "over_budget": report["shipped"]["over_budget"]}
     return made, {"teacher": "teacher", "student": report["chosen"]["choose_student"]["student"], "shipped": name}
 
 
@@ -83,3 +83,10 @@ def _would_ship(rows: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]
     target = report["recipe"]["settings"]["budget"]["target"]
     fits = [name for name, row in rows.items() if row["precision"] == "int8" and row["target"] == target]
     return next((name for name in fits if rows[name]["variant"] and rows[name]["accuracy"].get("test")), None)
+
+
+def _refused(row: Mapping[str, Any], shipped: Mapping[str, Any]) -> str | None:
+    """Why a fold ships nothing; its row was tested all the same."""
+    if shipped["step"] is not None:
+        return None
+    return str(row["reason"] or "; ".join((row.get("refused_for") or {}).values()) or shipped["reason"])

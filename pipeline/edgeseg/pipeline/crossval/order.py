@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.compress.calibration.folder import ImageFolder, recipe_folder, unlabelled_folder
 from edgeseg.compress.distill.given.named_file import teacher_file, teacher_sha256
 from edgeseg.compress.search.budget import Budget
+from edgeseg.pipeline.crossval.added import leave_unsaid
 from edgeseg.pipeline.recipe.recipe import Recipe
-from edgeseg.pipeline.recipe.sections.gates import LEAST_SKILL
-from edgeseg.pipeline.recipe.start import NONE, student_start
+from edgeseg.pipeline.recipe.start import student_start
 from edgeseg.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,18 +27,6 @@ MAX_DROP = 0.005
 _REDUCED = ("student.seeds=1", "fit.final_seeds=1", "fit.baselines=[]")
 
 _DECIDE_NOTHING = ("bundle", "report")
-# Keys that recipes have got since folds were recorded, with the value that is as if they were not there.
-_ADDED = (
-    ("gates", "min_skill", LEAST_SKILL),
-    ("gates", "max_region_recall_drop", None),
-    ("teacher", "encoder", NONE),
-    ("teacher", "seeds", 1),
-    ("student", "init", NONE),
-    *(("distill", key, False) for key in ("calibrate", "flips")),
-    *(("distill", key, 0.0) for key in ("boundary_weight", "channel_weight", "hint_weight")),
-    *(("distill", key, None) for key in ("unlabelled", "teacher")),
-    ("quantize", "qat", None),
-)
 
 
 @dataclass(frozen=True)
@@ -95,13 +83,18 @@ def crossval_of(order: CrossvalOrder) -> tuple[Crossval, dict[str, Any], dict[st
     from edgeseg.pipeline.crossval.fold import fold_run
     from edgeseg.pipeline.crossval.folds import divide, join_copies
     from edgeseg.pipeline.plan.plan import plan_steps
-    from edgeseg.pipeline.plan.run import data_of
+    from edgeseg.pipeline.plan.run import data_root
+    from edgeseg.pipeline.recipe.data_said import say_data
+    from edgeseg.runtime.data.dataset import open_dataset
 
     recipe = reduced(order)
     budget = recipe.budget
     assert budget is not None, "a fold needs one"
     run_folder = order.out / recipe.name
-    data = join_copies(data_of(recipe, order.data, run_folder))
+    # Without the split of a run: folds have their own.
+    opened = open_dataset(data_root(recipe, order.data, run_folder), seed=recipe.data.seed)
+    say_data(opened)
+    data = join_copies(opened)
     work = Crossval(
         root=run_folder / "crossval",
         name=f"{budget.target}_{budget}".replace("=", "-").replace(",", "_"),
@@ -149,9 +142,7 @@ def _question(recipe: Recipe, data: DataSet) -> dict[str, Any]:
 
     folder, unlabelled = recipe_folder(data, recipe.quantize.folder), unlabelled_folder(data, recipe.distill.unlabelled)
     asked = recipe.to_json()
-    for section, key, default in _ADDED:
-        if asked[section][key] == default:
-            del asked[section][key]
+    leave_unsaid(asked)
     start = student_start(recipe.student.init, recipe.student.width, recipe.student.depth)
     if start is not None:
         asked["student"]["init"] = start.sha256

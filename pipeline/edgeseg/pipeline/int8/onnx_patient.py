@@ -32,6 +32,7 @@ from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.adopt.pixels import with_pixels
 from edgeseg.export.foreign.cut import rejoin
 from edgeseg.export.onnx.layers import LAYER_TYPES, kernel_of, onnx_layers, pixel_arithmetic
+from edgeseg.pipeline.int8.delivered import MODEL, delivered_place
 from edgeseg.pipeline.int8.patient import File, Repair
 from edgeseg.runtime.data.dataset import DataSet
 from edgeseg.runtime.engine_message import condensed
@@ -163,11 +164,10 @@ class OnnxPatient:
 
     def deliver(self, float_layers: FloatLayers, folder: Path) -> Path:
         """The INT8 file with the inputs and the output of the file it came from, or a step's folder of it."""
+        path = delivered_place(folder, self.name, as_step=self.as_step)
         if self.as_step:
-            step = folder / f"{self.name}-int8"
-            write_json(step / SPEC, self.write(float_layers, step / "model.onnx").to_json())
-            return step
-        path = folder / f"{self.name}.int8.onnx"
+            write_json(path / SPEC, self.write(float_layers, path / MODEL).to_json())
+            return path
         quantised = self._quantise(float_layers, self._work / "quantised.onnx")
         adopted = self._adopted
         whole = rejoin(quantised, adopted.whole, adopted.whole.graph.output[0].name)

@@ -15,10 +15,13 @@ from edgeseg.compress.int8.stored_ranges import StoredRanges, load_ranges
 from edgeseg.export.patch import patch_onnx, patch_tflite
 from edgeseg.pipeline.int8.patient import File
 from edgeseg.pipeline.plan.layout import QAT, RANGES
+from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.opening.step_folder import read_spec
 from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.runtime.text.shell import command
+
+_READ = ("choose_final", "onnx_fp32", RANGES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,11 @@ class RunFiles:
     is_trained_for: bool = False
 
 
+def read_steps(recipe: Recipe) -> tuple[str, ...]:
+    """The steps that `read_run` reads of a recipe's run."""
+    return (*_READ, *(() if recipe.quantize.qat is None else (QAT,)))
+
+
 def read_run(root: Path, recipe: str, *, qat: bool = False) -> RunFiles:
     """Read the results of the steps `choose_final`, `onnx_fp32` and `ranges`; nothing is trained.
 
@@ -59,7 +67,7 @@ def read_run(root: Path, recipe: str, *, qat: bool = False) -> RunFiles:
     steps = root / "steps"
     first = f"run `{command('edgeseg', 'run', recipe, '--only', 'onnx_int8')}` first"
     remedy = f"{first}, or name the folder of its runs with --runs"
-    _check_whole(steps, ("choose_final", "onnx_fp32", RANGES), remedy)
+    _check_whole(steps, _READ, remedy)
     if qat:
         _check_finished(steps, QAT, remedy)
     student = _result(steps / "choose_final")["student"]

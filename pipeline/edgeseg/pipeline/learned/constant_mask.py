@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from edgeseg.runtime.data.dataset import DataSet, Sample, read_mask
+from edgeseg.runtime.data.dataset import DataSet, Sample
 from edgeseg.runtime.score.image_score import score_image
 from edgeseg.runtime.score.metrics import summarize
 
@@ -17,6 +17,8 @@ _MOST = 300  # images a split that are looked at, evenly spaced
 
 def constant_mask_dice(data: DataSet) -> float | None:
     """Dice on val of one mask for all images: at each place the class that train has there most often.
+
+    Pixels that do not count have no vote, and are not scored.
 
     Returns:
         `dice_mean`, from masks sampled on a coarse grid; None where neither val nor the mask has foreground.
@@ -41,6 +43,6 @@ def _some(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _grid(sample: Sample, n_classes: int) -> np.ndarray:
-    """uint8 (_SIDE_PX, _SIDE_PX)."""
-    mask = read_mask(sample.mask, n_classes)
+    """Class ids and `IGNORED`, which is no class to vote for; uint8 (_SIDE_PX, _SIDE_PX)."""
+    mask = sample.read_truth(n_classes)
     return np.asarray(cv2.resize(mask, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_NEAREST), np.uint8)

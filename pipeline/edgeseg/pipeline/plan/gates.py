@@ -41,17 +41,32 @@ def accuracy_refusal(row: Row, gates: GateSection) -> str | None:
             least = "" if row.kind == "variant" else f", at least {100 * sure:.2f}"
             words = f"val {figure} is {100 * found['mean']:.2f} points below {against}{least}"
             return f"{words}; {key} allows {100 * budget:.2f}"
-    val = row.accuracy["val"] or {}
-    recall = val.get("region_recall")
-    if gates.min_region_recall is not None and isinstance(recall, float) and recall < gates.min_region_recall:
-        return f"val region recall is {recall:.3f}; gates.min_region_recall asks for {gates.min_region_recall:.3f}"
-    alarms, allowed = val.get("false_regions_per_negative_frame"), gates.max_false_regions_per_negative_frame
-    if allowed is not None and isinstance(alarms, float) and alarms > allowed:
-        return (
-            f"val has {alarms:.2f} false regions a good frame; "
-            f"gates.max_false_regions_per_negative_frame allows {allowed:.2f}"
-        )
-    return None
+    return _region_refusal(row, gates)
+
+
+def _region_refusal(row: Row, gates: GateSection) -> str | None:
+    """Why the regions of a row keep it out: a gate that val cannot answer is not passed.
+
+    A val that has no Dice either is told by `gates.min_skill`.
+    """
+    val, asked = row.accuracy["val"] or {}, gates.min_region_recall
+    recall, alarms = val.get("region_recall"), val.get("false_regions_per_negative_frame")
+    of_regions = [key for key in ("min_region_recall", "max_region_recall_drop") if getattr(gates, key) is not None]
+    if of_regions and recall is None:
+        return _unanswered(of_regions[0], "no region to be found", "with foreground")
+    if asked is not None and recall is not None and recall < asked:
+        return f"val region recall is {recall:.3f}; gates.min_region_recall asks for {asked:.3f}"
+    key, allowed = "max_false_regions_per_negative_frame", gates.max_false_regions_per_negative_frame
+    if allowed is None or (isinstance(alarms, float) and alarms <= allowed):
+        return None
+    if not isinstance(alarms, float):  # a text says why not
+        return _unanswered(key, "no frame without foreground", "without foreground")
+    return f"val has {alarms:.2f} false regions a good frame; gates.{key} allows {allowed:.2f}"
+
+
+def _unanswered(key: str, lacks: str, wanted: str) -> str:
+    remedy = f"give val frames {wanted} (`split` in meta.csv), or set the gate to null"
+    return f"gates.{key} is set, but val has {lacks}: {remedy}"
 
 
 def latency_refusals(speedups: Mapping[str, float | None], gates: GateSection) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,11 @@ class Shipped:
     target: str | None
     reason: str
     over_budget: tuple[str, ...] = ()
+
+
+def gate_failed(shipped: Mapping[str, Any]) -> bool:
+    """Whether nothing ships, or what does is beyond the budget; by what `Shipped` has left."""
+    return shipped["step"] is None or bool(shipped.get("over_budget"))
 
 
 @dataclass(frozen=True)

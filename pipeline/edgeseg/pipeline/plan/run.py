@@ -16,14 +16,17 @@ from edgeseg.compress.distill.given.named_file import teacher_sha256
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
 from edgeseg.pipeline.plan.beside import Here, OwnFiles, There
+from edgeseg.pipeline.plan.outcome import Outcome, outcome_of
 from edgeseg.pipeline.plan.plan import plan_steps
-from edgeseg.pipeline.plan.results import Packed
+from edgeseg.pipeline.plan.results import Packed, gate_failed
 from edgeseg.pipeline.recipe.data_said import say_data
 from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
+from edgeseg.pipeline.recipe.split_seed import check_seed, keep_seed
 from edgeseg.pipeline.recipe.start import StartSection
 from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
 from edgeseg.runtime.engines import engine_of_target, installed_version
+from edgeseg.runtime.errors import GATE, OK
 from edgeseg.runtime.files.atomic import replacing
 
 _HERE = There()
@@ -38,8 +41,10 @@ class RunResult:
         report_json: Where it is.
         report_html: The page beside it.
         bundle: The bundle, or None if nothing could be packed.
-        gate_failed: Whether nothing ships.
+        gate_failed: Whether nothing ships, or what does is beyond the budget.
         chain: Which steps ran and which were reused.
+        stopped: How the step of `only` ended; None where the chain went to its end.
+        removed: The bundle of an earlier run, which was where this one has none.
     """
 
     report: dict[str, Any] | None
@@ -48,6 +53,15 @@ class RunResult:
     bundle: Path | None
     gate_failed: bool
     chain: ChainRun
+    stopped: Outcome | None = None
+    removed: Path | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command."""
+        if self.stopped is not None:
+            return self.stopped.exit_code
+        return GATE if self.gate_failed else OK
 
 
 @dataclass(frozen=True)
@@ -95,14 +109,16 @@ def run_recipe(  # noqa: PLR0913 - the command line's own options
         return run_chain(chain, progress, only)
 
 
-def run_chain(chain: Chain, progress: ChainProgress, only: str | None = None) -> RunResult:
+def run_chain(chain: RecipeChain, progress: ChainProgress = no_progress, only: str | None = None) -> RunResult:
     """Run a chain of `chain_in`, and put report and bundle into its folder, which the caller has for itself."""
     root = chain.root
     _open_starts(chain)
     state = chain.run(progress, only)
     report_json, report_html = root / "report.json", root / "report.html"
     if "report" not in state.records:
-        return RunResult(None, report_json, report_html, None, False, state)
+        assert only is not None, "the whole chain ends with the report"
+        stopped = outcome_of(only, state.records[only]["result"])
+        return RunResult(None, report_json, report_html, None, False, state, stopped)
     made = chain.folder("report").files
     _publish(made / "report.json", report_json)
     _publish(made / "report.html", report_html)
@@ -110,8 +126,10 @@ def run_chain(chain: Chain, progress: ChainProgress, only: str | None = None) ->
     packed = root / bundle.file if bundle.file is not None else None
     if packed is not None:
         _publish(chain.folder("bundle").files / packed.name, packed)
+    removed = _remove(root / f"{chain.recipe.name}.edgeseg") if packed is None else None
     report = json.loads(report_json.read_text())
-    return RunResult(report, report_json, report_html, packed, report["shipped"]["step"] is None, state)
+    failed = gate_failed(report["shipped"])
+    return RunResult(report, report_json, report_html, packed, failed, state, removed=removed)
 
 
 def _open_starts(chain: Chain) -> None:
@@ -180,11 +198,20 @@ def data_of(recipe: Recipe, given: Path | None, root: Path) -> DataSet:
 
     Raises:
         EdgesegError: If the data set is not there or cannot be used.
+        ConfigError: If the run's split was drawn with another seed.
     """
-    data_root = find_data(recipe, given) or _synthetic(recipe, root)
-    data = open_dataset(data_root, split_file=root / "split.csv", seed=recipe.data.seed)
+    split_file, seed = root / "split.csv", recipe.data.seed
+    is_drawn = not split_file.is_file()
+    data = open_dataset(data_root(recipe, given, root), split_file=split_file, seed=seed)
+    if not data.split_given:
+        keep_seed(split_file, seed) if is_drawn else check_seed(split_file, seed)
     say_data(data)
     return data
+
+
+def data_root(recipe: Recipe, given: Path | None, root: Path) -> Path:
+    """Folder of the data set of a recipe's run, drawn where that is asked for; arguments and errors as of `data_of`."""
+    return find_data(recipe, given) or _synthetic(recipe, root)
 
 
 def _synthetic(recipe: Recipe, root: Path) -> Path:
@@ -220,6 +247,14 @@ def _about(data: DataSet) -> dict[str, Any]:
 def data_identity(data: DataSet) -> str:
     """Of images, masks and split."""
     return hashlib.sha256((content_hash(data) + split_hash(data)).encode()).hexdigest()
+
+
+def _remove(bundle: Path) -> Path | None:
+    """Take away what an earlier run has shipped: it would be taken for what this one ships."""
+    if not bundle.is_file():
+        return None
+    bundle.unlink()
+    return bundle
 
 
 def _publish(source: Path, target: Path) -> None:

@@ -22,7 +22,7 @@ from edgeseg.pipeline.recipe.sections.reference import ReferenceSection
 from edgeseg.pipeline.recipe.sections.student import StudentSection
 from edgeseg.pipeline.recipe.sections.teacher import TeacherSection
 from edgeseg.pipeline.recipe.source import place, read_source
-from edgeseg.runtime.engines import BUDGET_TARGETS, TARGETS
+from edgeseg.runtime.engines import BUDGET_TARGETS
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.hashes import sha256_json
 from edgeseg.runtime.spec.input_spec import Geometry
@@ -141,9 +141,9 @@ class Recipe:
         if self.previous_bundle is not None and not _BUNDLE_ID.fullmatch(self.previous_bundle):
             found = f"previous_bundle is {self.previous_bundle!r}, which is no identity of a bundle"
             raise ConfigError(f"{found}; copy NAME-0123456789abcdef from what `edgeseg inspect` says of it")
-        unknown = [target for target in self.gates.min_speedup if target not in TARGETS]
+        unknown = [target for target in self.gates.min_speedup if target not in BUDGET_TARGETS]
         if unknown:
-            raise ConfigError(f"gates.min_speedup.{unknown[0]} is no target; known are {', '.join(TARGETS)}")
+            raise ConfigError(f"gates.min_speedup.{unknown[0]} is no target; known are {', '.join(BUDGET_TARGETS)}")
         if self.budget is not None and self.budget.target not in BUDGET_TARGETS:
             raise ConfigError(f"budget.target is {self.budget.target!r}; known are {', '.join(BUDGET_TARGETS)}")
         for section, names in _ABOVE_ZERO.items():

@@ -91,6 +91,7 @@ class Journal:
         if stored is None or stored.get("key") != key:
             start, outer_s, known = time.monotonic(), self._inner_s, set(self.finding_s)
             self._inner_s = 0.0
+            path.unlink(missing_ok=True)  # `make` replaces the files that an earlier finding speaks of
             value = make()
             took_s = time.monotonic() - start
             inside = [[*place, seconds] for place, seconds in self.finding_s.items() if place not in known]

@@ -27,7 +27,7 @@ from edgeseg.pipeline.plan.layout import (
     asked_rows,
     score_step,
 )
-from edgeseg.pipeline.plan.results import Choice
+from edgeseg.pipeline.plan.results import Choice, gate_failed
 from edgeseg.pipeline.plan.row import Row, load_rows
 from edgeseg.pipeline.plan.rows import Found, reference_row, with_latency, with_test
 from edgeseg.pipeline.recipe.sections.gates import GateSection
@@ -35,6 +35,7 @@ from edgeseg.pipeline.report.image_rank import faults_of
 from edgeseg.pipeline.report.page import Panel, render_report
 from edgeseg.pipeline.report.record import evidence_warnings
 from edgeseg.pipeline.report.search import meter_warnings, search_warnings
+from edgeseg.pipeline.report.unheld import unheld_warnings
 from edgeseg.pipeline.steps.data import open_data
 from edgeseg.pipeline.steps.start import pretrained
 from edgeseg.runtime.data.dataset import DataSet, Sample, read_image
@@ -60,7 +61,7 @@ def run_report(context: StepContext) -> dict[str, Any]:
     panels = _panels(context, data, report["shipped"]["step"]) if shown else []
     render_report(report, panels, context.folder.files / "report.html")
     refused = any(row["status"] == "refused" or row.get("refused_for") for row in report["steps"])
-    return {"gate_failed": report["shipped"]["step"] is None, "refused_rows": refused}
+    return {"gate_failed": gate_failed(report["shipped"]), "refused_rows": refused}
 
 
 def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
@@ -84,7 +85,8 @@ def build_report(context: StepContext, data: DataSet) -> dict[str, Any]:
         "warnings": found
         + search_warnings(search, shipped)
         + evidence_warnings(bench.evidence)
-        + meter_warnings(bench),
+        + meter_warnings(bench)
+        + unheld_warnings(rows, gates),
         "steps": rows,
         "quantization": records[RANGES]["result"],
         "qat": (records.get(QAT) or {}).get("result"),

@@ -30,13 +30,19 @@ def crossval_text(result: CrossvalResult) -> RenderableType:
     rows = [(str(one["fold"]), one.get("network") or one["status"], *_cells(one)) for one in record["folds"]]
     rows += [("all", "", *_cells(pooled))] if pooled else []
     lines: list[RenderableType] = [simple_table(columns, rows), Text("")]
-    failed = [one for one in record["folds"] if one["reason"]]
-    lines += [Text(f"fold {one['fold']}: {one['status']}: {one['reason']}", "yellow") for one in failed]
+    lines += [Text(f"fold {one['fold']}: {told}", "yellow") for one in record["folds"] for told in _told(one)]
     lines += [Text(_regions(pooled["accuracy"], pooled["recall_drop"]))] if pooled and pooled["recall_drop"] else []
     lines += [Text(note, "dim") for note in _notes(record)]
     drop = pooled["drop"] if pooled else None
     style = _STYLES[drop["verdict"]] if drop else "bold red"
     return Group(*lines, Text(record["sentence"], style), Text(f"record  {result.path}"), *warning_lines(record))
+
+
+def _told(fold: dict[str, Any]) -> list[str]:
+    """Why a fold has no figures, ships nothing all the same, or ships what is beyond the budget."""
+    told = [f"{fold['status']}: {fold['reason']}"] if fold["reason"] else []
+    told += [f"refused: {fold['refused']}"] if fold.get("refused") else []
+    return told + ([f"over the budget: {'; '.join(fold['over_budget'])}"] if fold.get("over_budget") else [])
 
 
 def _cells(one: dict[str, Any]) -> tuple[object, ...]:

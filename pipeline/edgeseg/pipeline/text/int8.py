@@ -37,6 +37,7 @@ def doctor_int8_text(report: Mapping[str, Any], folder: Path) -> RenderableType:
     reasons = [Text(f"{row['layer']}: {row['explanation']}") for row in rows if row["bad"]]
     repairs = [Text(f"repaired: {repair['sentence']}") for repair in report["repairs"]]
     advice = [Text("settings: " + json.dumps(report["settings_to_use"]))] if report["float_layers"] else []
+    gone = report["withdrawn"]
     files = [folder / "int8_doctor.html", folder / "int8_doctor.json", *filter(None, [report["delivered"]])]
     return Group(
         table,
@@ -49,5 +50,6 @@ def doctor_int8_text(report: Mapping[str, Any], folder: Path) -> RenderableType:
         Text(found["sentence"], style),
         Text(found["detail"]),
         *advice,
+        *([Text(f"removed: {gone}, which an earlier examination had delivered")] if gone else []),
         *(Text(f"written: {file}", "dim") for file in files),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +16,7 @@ from edgeseg.pipeline.report.fields import number
 from edgeseg.pipeline.text.step_table import step_table
 
 if TYPE_CHECKING:
+    from edgeseg.pipeline.plan.outcome import Outcome
     from edgeseg.pipeline.plan.run import RunResult
 
 
@@ -23,18 +27,21 @@ def run_json(result: RunResult) -> dict[str, Any]:
         "report_json": str(result.report_json) if done else None,
         "report_html": str(result.report_html) if done else None,
         "bundle": str(result.bundle) if result.bundle is not None else None,
+        "removed": str(result.removed) if result.removed is not None else None,
         "gate_failed": result.gate_failed,
+        "stopped": None if result.stopped is None else dataclasses.asdict(result.stopped),
         "ran": result.chain.ran,
         "reused": result.chain.reused,
         "report": result.report,
     }
 
 
-def run_text(result: RunResult, only: str | None) -> RenderableType:
-    """The step table and the paths; after `--only` the place of that step's files."""
+def run_text(result: RunResult) -> RenderableType:
+    """The step table and the paths; after `--only` how that step ended, and the place of its files."""
     ran = f"{len(result.chain.ran)} steps run, {len(result.chain.reused)} reused"
-    if result.report is None:
-        return Text(f"{only or 'the chain'}: done ({ran}), in {result.report_json.parent / 'steps' / (only or '')}")
+    if result.stopped is not None:
+        return _stopped(result.stopped, ran, result.report_json.parent / "steps")
+    assert result.report is not None, "a chain that was not stopped has one"
     took = duration(number(result.report, "total_wall_s"))
     lines = [
         f"report  {result.report_html}",
@@ -42,9 +49,17 @@ def run_text(result: RunResult, only: str | None) -> RenderableType:
         f"bundle  {result.bundle or 'none: nothing passed its gates'}{_doubt(result)}",
         f"steps   {ran}" + (f"; all of them took {took}" if took else ""),
     ]
+    lines += [f"removed {result.removed}, which an earlier run had packed"] if result.removed else []
     last = _search(result.report.get("search"))
-    last += [Text("a gate failed: nothing ships (exit code 3)", "bold yellow")] if result.gate_failed else []
+    last += [Text(_gate(result.report["shipped"]), "bold yellow")] if result.gate_failed else []
     return Group(step_table(result.report), Text(""), *map(Text, lines), *last, *warning_lines(result.report))
+
+
+def _stopped(outcome: Outcome, ran: str, steps: Path) -> Text:
+    if outcome.status == "ok":
+        return Text(f"{outcome.step}: done ({ran}), in {steps / outcome.step}")
+    code = f" (exit code {outcome.exit_code})" if outcome.exit_code else ""
+    return Text(f"{outcome.step}: {outcome.status}: {outcome.reason} ({ran}){code}", "bold yellow")
 
 
 def _search(found: dict[str, Any] | None) -> list[Text]:
@@ -58,6 +73,12 @@ def _search(found: dict[str, Any] | None) -> list[Text]:
     if error is not None:
         lines.append(Text(f"        predicted against measured latency: median error {error:.1%}"))
     return lines
+
+
+def _gate(shipped: Mapping[str, Any]) -> str:
+    """Which gate failed; what of the budget is missed stands among the warnings."""
+    what = "nothing ships" if shipped["step"] is None else "what ships is beyond the budget"
+    return f"a gate failed: {what} (exit code 3)"
 
 
 def _doubt(result: RunResult) -> str:

@@ -14,6 +14,7 @@ LEAST_SKILL = 0.1
 @dataclass(frozen=True)
 class GateSection:
     """What a step may cost. Differences of Dice and recall are shares: 0.01 is one point. None switches a gate off.
+    A gate of regions that val cannot answer, for it has no such frames, refuses.
 
     Attributes:
         max_dice_drop: Against the row's parent, on val.
