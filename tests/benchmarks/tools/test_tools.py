@@ -171,10 +171,22 @@ def test_benchmark_model_that_was_cut_off(tmp_path, lines):
         import_file(tmp_path / "t")
 
 
-def test_two_runs_in_one_file_are_refused(tmp_path):
-    text = (DATA / "benchmark_model_cpu.txt").read_text() + (DATA / "benchmark_model_gpu.txt").read_text()
-    (tmp_path / "t").write_text(text)
-    with pytest.raises(MeasureError, match=rf"^{re.escape(str(tmp_path))}.*two runs"):
+@pytest.mark.parametrize(
+    ("first", "second", "swap"),
+    [
+        ("benchmark_model_cpu.txt", "benchmark_model_gpu.txt", ()),
+        ("benchmark_model_cpu.txt", "benchmark_model_cpu.txt", ("m.tflite", "other.tflite")),
+        ("trtexec_10.log", "trtexec_10.log", ("m.onnx", "other.onnx")),
+        ("trtexec_10.log", "trtexec_8.0.1.log", ("&&&& RUNNING", "")),  # the head of the second is cut off
+        ("benchmark_app_2022.txt", "benchmark_app_2022.txt", ()),
+        ("ultralytics.txt", "ultralytics.txt", ("yolov8n", "yolov8s")),
+    ],
+)
+def test_two_runs_in_one_file_are_refused(tmp_path, first, second, swap):
+    """One row would have the first one's name and the last one's time."""
+    second = (DATA / second).read_text()
+    (tmp_path / "t").write_text((DATA / first).read_text() + (second.replace(*swap) if swap else second))
+    with pytest.raises(MeasureError, match=rf"^{re.escape(str(tmp_path))}.*2 runs of"):
         import_file(tmp_path / "t")
 
 

@@ -6,11 +6,13 @@ import re
 
 from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
+from edgeseg.benchmarks.tools.one_run import refuse_several
 from edgeseg.runtime.errors import MeasureError
 
 _INFO = re.compile(r"^\[ (?:INFO|WARNING) \] ?", re.MULTILINE)
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _REPORT = "Dumping statistics report"
+_ONCE = (r"^\[Step 1/", _REPORT, "^Throughput:")
 
 
 def knows(text: str) -> bool:
@@ -22,9 +24,11 @@ def read(text: str) -> list[ForeignRow]:
     """The one run of a text.
 
     Raises:
-        MeasureError: It has no report, or more than one request was in flight, so that no time is of one alone.
+        MeasureError: It has no report or several, or more than one request was in flight, so that no time is of one
+            alone.
     """
     body = _INFO.sub("", text)
+    refuse_several(body, "benchmark_app", _ONCE)
     report = body.partition(_REPORT)[2]
     api = _word(r"Start inference (\w+?)(?:hronously)?[,)\s]", body) or _word(r"\bapi:? (sync|async)", body)
     requests = _word(r"(\d+) inference requests", body)

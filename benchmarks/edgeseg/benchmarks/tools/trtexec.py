@@ -16,6 +16,7 @@ from typing import Any
 from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.stats import describe
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
+from edgeseg.benchmarks.tools.one_run import refuse_several
 from edgeseg.runtime.errors import MeasureError
 
 _BANNER = re.compile(
@@ -28,6 +29,7 @@ _KEYS = (
 _LINE = re.compile(rf"^(?:\[[^\]]+\] )?\[I\] ({_KEYS}): (.*)$", re.MULTILINE)
 _NUMBER = r"(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf|nan)"
 _FIGURE = re.compile(rf"(min|max|mean|median|percentile\((\d+)%\)) = ({_NUMBER}) ms")
+_ONCE = (r"^&&&& RUNNING TensorRT\.trtexec", r"\[I\] GPU Compute Time: min")
 _PRECISIONS = ("--best", "--int8", "--fp8", "--fp16", "--bf16")
 
 
@@ -40,11 +42,12 @@ def read(text: str) -> list[ForeignRow]:
     """The one run of a text.
 
     Raises:
-        MeasureError: It was cut off, or is of a GPU so fast or broken that a time is no number.
+        MeasureError: It was cut off, holds several runs, or is of a GPU so fast or broken that a time is no number.
     """
     times = _times(text)
     if times is not None:
         return [ForeignRow("", "TensorRT trtexec", _from_times(times))]
+    refuse_several(text, "trtexec", _ONCE)
     banner = _BANNER.search(text)
     version, command = (_version(banner[2]), banner[3]) if banner else (None, "")
     engine = f"TensorRT {version} trtexec" if version else "TensorRT trtexec"
