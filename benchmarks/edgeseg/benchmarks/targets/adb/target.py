@@ -71,7 +71,7 @@ class AdbTarget:
             config=job.config,
             frame=None,
             device=device.to_json(),
-            software={"benchmark_model": f"sha256:{sha256_file(program)}"},
+            software=_software(program),
             before=before.to_json(),
             after=after.to_json(),
             duration_s=round(time.perf_counter() - began, 3),
@@ -89,7 +89,9 @@ class AdbTarget:
 
     def describe(self) -> dict[str, Any]:
         """What the phone says of itself."""
-        return describe_phone(self.phone, self.address.evidence)
+        program = self.wishes.benchmark_model
+        software = _software(program) if program is not None and program.is_file() else {}
+        return describe_phone(self.phone, self.address.evidence) | {"software": software}
 
     def __enter__(self) -> AdbTarget:
         return self
@@ -135,6 +137,10 @@ class AdbTarget:
                 else:
                     one.time(seconds=job.config.seconds / job.config.processes, n=_share(job))
         return tuple(one.row() for one in runs)
+
+
+def _software(program: Path) -> dict[str, str]:
+    return {"benchmark_model": f"sha256:{sha256_file(program)}"}
 
 
 def _share(job: Measurement) -> int:

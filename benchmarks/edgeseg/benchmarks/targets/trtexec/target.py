@@ -93,14 +93,15 @@ class TrtexecTarget:
         """What the board says of itself."""
         device = self._patience.again(lambda: read_board(self._device.shell), at_most_s=FIRST_S)
         row: dict[str, Any] = {"version": None, "runs": [], "reason": None}
+        software: dict[str, str] = {}
         try:
-            row["version"] = f"trtexec of TensorRT {find_program(self._shell, self.address.name).version}"
-            row["reason"] = "not tried"
+            software["tensorrt"] = find_program(self._shell, self.address.name).version
+            row |= {"version": f"trtexec of TensorRT {software['tensorrt']}", "reason": "not tried"}
         except MeasureError as error:
             row["reason"] = str(error)
         return {
             "device": device.to_json(),
-            "software": {},
+            "software": software,
             "state": read_heat(self._shell).to_json(),
             "engines": {"tensorrt": row},
             "sensors": [],
