@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeseg.benchmarks.estimate.devices import Peak
-from edgeseg.benchmarks.estimate.network_input import NetworkInput, network_input
 from edgeseg.benchmarks.estimate.of_bundle import Estimates, estimates_of
 from edgeseg.benchmarks.estimate.roofline import Estimate
+from edgeseg.benchmarks.network_input import NetworkInput, network_input
 from edgeseg.benchmarks.results.result import BenchResult, Row
 from edgeseg.benchmarks.results.result_file import read_result
 from edgeseg.runtime.errors import MeasureError

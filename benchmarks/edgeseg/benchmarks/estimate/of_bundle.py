@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 from edgeseg.benchmarks.estimate.devices import Peak
 from edgeseg.benchmarks.estimate.graph import layers_of
-from edgeseg.benchmarks.estimate.network_input import NetworkInput, network_input
 from edgeseg.benchmarks.estimate.roofline import Estimate, network_time
+from edgeseg.benchmarks.network_input import NetworkInput, network_input
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.golden import decode_png
 from edgeseg.runtime.opening.bundle import Bundle

@@ -153,8 +153,15 @@ def _remarks(result: BenchResult) -> list[str]:
     told = [f"{row.name}: {text}" for row in result.rows for text in _told_remarks(row)]
     power = [*(_power_remarks(result) if _metered(result) else []), *cost_remarks(result), *_scenario_remarks(result)]
     scored = [f"{row.name}: {text}" for row in result.rows if (text := _scored(row))]
-    parts = [*_evidence(result), *fed, *told, *scored, *power, *reasons, *cautions]
+    unseen = [f"{row.name}: masks were not compared: {text}" for row in result.rows if (text := _unseen(row))]
+    parts = [*_evidence(result), *fed, *told, *unseen, *scored, *power, *reasons, *cautions]
     return ["", *parts] if parts else []
+
+
+def _unseen(row: Row) -> str | None:
+    """Why nothing tells whether a measured row sees what it should, or `None`."""
+    found: Any = (row.accuracy or {}).get("agreement") or {}
+    return str(found.get("reason")) if row.measured and found.get("frames") == 0 else None
 
 
 def _scored(row: Row) -> str | None:

@@ -19,6 +19,7 @@ from edgeseg.benchmarks.results.result import BenchResult, Caution
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement, job_id
 from edgeseg.benchmarks.targets.mirror import files_in
+from edgeseg.benchmarks.targets.one_tile import one_tile_each
 from edgeseg.benchmarks.targets.owner import owner, this_job
 from edgeseg.benchmarks.targets.ssh.connection import Connection, LinkError
 from edgeseg.benchmarks.targets.ssh.patience import FIRST_S, PATIENCE_S, Patience
@@ -71,7 +72,10 @@ class TrtexecTarget:
         device, before = read_board(self._shell), read_heat(self._shell)
         began, created = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
         logs, taken = self._done(plans, job, progress)
+        rows = tuple(plan.row(logs) for plan in plans)
         cautions = [caution for plan in plans for caution in plan.cautions(logs)]
+        timed = [(row.name, plan.subject) for row, plan in zip(rows, plans, strict=True) if row.measured]
+        cautions += one_tile_each(timed, job.frame)
         if taken:
             text = f"{taken} steps were measured before a break, at another hour"
             cautions.append(Caution("resumed", None, text, "measure again without a break where it matters"))
@@ -85,7 +89,7 @@ class TrtexecTarget:
             before=before.to_json(),
             after=read_heat(self._shell).to_json(),
             duration_s=round(time.perf_counter() - began, 3),
-            rows=tuple(plan.row(logs) for plan in plans),
+            rows=rows,
             warnings=tuple(cautions),
         )
 
