@@ -19,7 +19,7 @@ from edgeseg.benchmarks.targets.trtexec.words import Input, build_words, run_wor
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
 pytestmark = pytest.mark.slow
-NORMAL = {"data_transfers": False, "spin_wait": True, "cuda_graph": True}
+NORMAL = {"data_transfers": False, "spin_wait": True, "cuda_graph": True, "batch": 1}
 
 
 @pytest.fixture(autouse=True)
