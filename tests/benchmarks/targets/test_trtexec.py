@@ -81,6 +81,7 @@ def test_the_same_figure_of_every_version(jetson, foreign, board, version, shown
     assert {what for _, what in told} <= {"a.onnx", "b.onnx"} and told[-1][0] == 1.0
     assert from_json(json.loads(json.dumps(to_json(result)))) == result
     assert not list((board.root / "runs").iterdir()) and not list((board.root / "files").iterdir())
+    assert "few processes" in {one.check for one in result.warnings}  # of all benches
     assert any("bound by Enqueue" in one.message or "unstable" in one.message for one in result.warnings)
 
 

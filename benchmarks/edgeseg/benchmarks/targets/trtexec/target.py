@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from edgeseg.benchmarks.checks import check
 from edgeseg.benchmarks.harness import refuse_nonsense
 from edgeseg.benchmarks.results.result import BenchResult, Caution
 from edgeseg.benchmarks.targets.address import Address
@@ -84,7 +85,7 @@ class TrtexecTarget:
             text = f"{taken} steps were measured before a break, at another hour"
             cautions.append(Caution("resumed", None, text, "measure again without a break where it matters"))
         cautions += begun.cautions(now)
-        return BenchResult(
+        result = BenchResult(
             created=begun.created,
             evidence=begun.evidence,
             config=job.config,
@@ -96,8 +97,8 @@ class TrtexecTarget:
             after={} if was_done and begun != now else read_heat(self._shell).to_json(),
             duration_s=_duration_s(logs) or round(time.perf_counter() - began, 3),
             rows=rows,
-            warnings=tuple(cautions),
         )
+        return result.with_warnings((*check(result), *cautions))
 
     def describe(self) -> dict[str, Any]:
         """What the board says of itself."""
