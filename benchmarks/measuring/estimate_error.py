@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgeseg.benchmarks.commands.estimate import measured_rows
 from edgeseg.benchmarks.estimate.devices import HERE, Peak, peak_of
+from edgeseg.benchmarks.estimate.measured import measured_rows
 from edgeseg.benchmarks.estimate.roofline import Estimate, calibrated
 from edgeseg.benchmarks.machine.environment import read_device
 

@@ -125,7 +125,8 @@ def _stolen(result: BenchResult) -> Iterator[Caution]:
 def _threads(result: BenchResult) -> Iterator[Caution]:
     limits = [result.device.get("usable_cpus"), result.device.get("cpu_quota")]
     cores = min((limit for limit in limits if limit), default=None)
-    if cores is not None and result.config and result.config.threads > cores:
+    used = any(row.threads for row in result.rows)  # a GPU's engine is given none
+    if used and cores is not None and result.config and result.config.threads > cores:
         yield Caution(
             "more threads than cores",
             None,

@@ -7,16 +7,19 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
-from edgeseg.benchmarks.commands.estimate import measured_rows
 from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.engine_only.spec import EngineSpec
+from edgeseg.benchmarks.engine_only.tensors import Tensor
 from edgeseg.benchmarks.estimate.devices import DEVICES, Peak, peak_of
 from edgeseg.benchmarks.estimate.graph import Layer, layers_of
+from edgeseg.benchmarks.estimate.measured import measured_rows
 from edgeseg.benchmarks.estimate.roofline import calibrated, network_time
-from edgeseg.benchmarks.results.result import ModelFile
+from edgeseg.benchmarks.results.result import ModelFile, TestFrame
 from edgeseg.benchmarks.results.result_file import write_result
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.spec.manifest import Geometry
 
 
 def test_layers_of_the_tiny_network_by_hand(make_model):
@@ -107,6 +110,64 @@ def make_bundle(tmp_path, make_model, spec, frame):
         return path
 
     return make
+
+
+@pytest.fixture
+def tiled_bundle(tmp_path, make_model, spec, frame):
+    """Tiles of 32x32 that overlap by 8: six of them make up a frame of 48x64."""
+    geometry = Geometry("tile", tile_px=32, overlap_px=8)
+    tiled = dataclasses.replace(spec, input=dataclasses.replace(spec.input, geometry=geometry))
+    path = tmp_path / "tiled.edgeseg"
+    pack(
+        path,
+        BundleInfo("part", "1", "tests only", tiled.input),
+        [VariantSource("fp32", make_model("t"), tiled)],
+        [frame],
+    )
+    return path
+
+
+def sha256_of(bundle):
+    with Bundle.open(bundle) as opened:
+        return opened.manifest.variants[0].sha256
+
+
+def measured_by(bundle, tmp_path, result):
+    write_result(result, tmp_path / "measured.json")
+    ((_, ms),) = measured_rows(tmp_path / "measured.json", bundle, DEVICES["pi5"], 4)
+    return ms
+
+
+def test_the_time_of_a_frame_in_tiles_is_set_beside_the_estimate_of_one_tile(
+    tiled_bundle, tmp_path, make_result, make_row
+):
+    row = make_row("fp32", [[[6.15]]], model=ModelFile(sha256_of(tiled_bundle), 1))
+    config = HarnessConfig(threads=4)
+    assert measured_by(tiled_bundle, tmp_path, make_result(row, config=config)) == pytest.approx(1.0)
+    larger = TestFrame("part.png", "cd" * 32, (96, 128, 3))
+    assert measured_by(tiled_bundle, tmp_path, make_result(row, config=config, frame=larger)) == pytest.approx(6 / 20)
+    done = CliRunner().invoke(app, ["estimate", str(tiled_bundle), "--device", "pi5"])
+    assert "the engine alone, of one tile of 32x32 px, by its layers" in done.stdout
+
+
+def test_another_size_than_was_measured_is_refused(bundle, tmp_path, make_result, make_row):
+    row = make_row("onnx-fp32", [[[7.15]]], model=ModelFile(sha256_of(bundle), 1))
+    config, double = HarnessConfig(threads=4), TestFrame("part.png", "cd" * 32, (96, 128))
+    with pytest.raises(MeasureError, match="ran at 96x128 px, the estimate is of one frame of 48x64 px: measure on"):
+        measured_by(bundle, tmp_path, make_result(row, config=config, frame=double))
+    padded = TestFrame("part.png", "cd" * 32, (47, 63))  # to the network's stride
+    assert measured_by(bundle, tmp_path, make_result(row, config=config, frame=padded)) == pytest.approx(7.0)
+
+
+def test_engines_that_were_timed_alone_say_what_they_were_fed(bundle, tmp_path, make_result, make_row):
+    def alone(*shape):
+        fed = EngineSpec("onnxruntime", (Tensor("image", "uint8", shape),), "random")
+        row = make_row("onnx-fp32", [[[8.15]]], model=ModelFile(sha256_of(bundle), 1), engine_only=fed)
+        return make_result(row, config=HarnessConfig(threads=4), frame=None)
+
+    assert measured_by(bundle, tmp_path, alone(4, 48, 64, 1)) == pytest.approx(2.0)
+    with pytest.raises(MeasureError, match="ran at 64x64 px"):
+        measured_by(bundle, tmp_path, alone(1, 64, 64, 1))
 
 
 @pytest.fixture

@@ -153,6 +153,36 @@ def test_pairs_are_of_equal_variants(tmp_path):
         race.pairs((*olds, news[1]), HarnessConfig())
 
 
+def test_a_new_file_that_no_gate_would_look_at_is_refused(make_bundle):
+    old = make_bundle("old", {"onnx": 4, "wide": 8})
+    new, other = make_bundle("new", {"wide": 8}), make_bundle("other", {"narrow": 2})
+    race = Race((old, new, other), (Gate.parse("size=+1%"),), old)
+    with open_source(race.paths, "all") as source, pytest.raises(ConfigError, match=r"other\.edgeseg: none of its"):
+        race.pairs(source.origins, HarnessConfig())
+
+
+def test_a_new_file_without_the_variants_asked_for_is_refused():
+    olds = [dataclasses.replace(OLD, variant=name) for name in ("a", "b")]
+    new = dataclasses.replace(OLD, path=Path("new"), variant="a")
+    race = Race((OLD.path, Path("new"), Path("without")), (Gate.parse("size=+1%"),), OLD.path)
+    with pytest.raises(ConfigError, match="without: none of its variants has a counterpart in old"):
+        race.pairs((*olds, new), HarnessConfig())
+
+
+def test_what_has_no_counterpart_is_told_and_skipped(make_bundle, tmp_path):
+    old, new = make_bundle("old", {"onnx": 4, "gone": 8}), make_bundle("new", {"onnx": 4, "added": 16})
+    junit = tmp_path / "gates.xml"
+    command = ["run", new, "--against", old, "--gate", "size=+1%", *QUICK, "--junit", junit]
+    done = CliRunner().invoke(app, [str(word) for word in command])
+    assert done.exit_code == 0, done.output
+    alone = ["old.edgeseg:gone", "new.edgeseg:added"]
+    for name in alone:
+        assert f"gates: {name} is held against nothing: it has no counterpart" in done.stderr
+    suite = ET.parse(junit).getroot()
+    skipped = [case.get("classname") for case in suite if case.find("skipped") is not None]
+    assert (skipped, suite.get("skipped"), suite.get("tests")) == (alone, "2", str(4 + 1 + 2))
+
+
 def test_gate_and_against_belong_together(tmp_path):
     for gates, against in ((["size=+1%"], None), ([], tmp_path)):
         with pytest.raises(ConfigError, match="belong together"):

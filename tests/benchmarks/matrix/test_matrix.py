@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -6,8 +7,11 @@ from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
 from edgeseg.benchmarks.matrix.cells import Cell, cells
-from edgeseg.benchmarks.results.result_file import read_result
-from edgeseg.runtime.errors import ConfigError
+from edgeseg.benchmarks.matrix.kept import Kept
+from edgeseg.benchmarks.results.result_file import read_result, write_result
+from edgeseg.benchmarks.targets.address import find_address
+from edgeseg.benchmarks.targets.target import Wishes
+from edgeseg.runtime.errors import ConfigError, MeasureError
 
 QUICK = ("--processes=1", "--seconds=0.02", "--min-samples=8", "--quick")
 
@@ -73,6 +77,67 @@ def test_the_same_command_measures_only_what_is_missing(student, tmp_path, monke
     onnx.save(changed, model)
     bench(student, "--out", out, "--threads", "1")  # of another file there is no result
     assert asked[4:] == [1]
+
+
+def test_a_kept_result_stands_for_its_machine_and_its_software_alone(student, tmp_path):
+    out = tmp_path / "cells"
+    bench(student, "--out", out, "--threads", "1")
+    (file,) = (out / "local").iterdir()
+    own = read_result(file)
+    for other, reason in (
+        ({"device": {**own.device, "cpu_model": "Cortex-A76"}}, "cpu_model: Cortex-A76, now "),
+        ({"software": {**own.software, "onnxruntime": "1.2.3"}}, "onnxruntime: 1.2.3, now "),
+        ({"evidence": "replayed"}, "evidence: replayed, now device"),
+    ):
+        write_result(replace(own, **other), file)
+        done = bench(student, "--out", out, "--threads", "1")
+        assert done.exit_code == 0 and reason in done.stdout, done.output
+        assert "1 own 1: measured again, the kept result does not stand: it was measured elsewhere" in done.stdout
+        found = read_result(file)
+        assert (found.device, found.software, found.evidence) == (own.device, own.software, own.evidence)
+    again = file.read_bytes()
+    assert "measured again" not in bench(student, "--out", out, "--threads", "1").stdout
+    assert file.read_bytes() == again
+
+
+@pytest.mark.parametrize("status", ["unsupported", "failed"])
+def test_what_could_not_run_is_tried_again(student, tmp_path, status):
+    out = tmp_path / "cells"
+    bench(student, "--out", out, "--threads", "1")
+    (file,) = (out / "local").iterdir()
+    result = read_result(file)
+    lost = replace(result.rows[0], status=status, reason="the engine is not installed", processes=(), cold=None)
+    write_result(replace(result, rows=(lost,)), file)
+    done = bench(student, "--out", out, "--threads", "1")
+    assert done.exit_code == 0 and f"does not stand: student was {status}" in done.stdout, done.output
+    assert read_result(file).rows[0].measured
+
+
+def test_exit_code_1_where_nothing_could_run(student, tmp_path, monkeypatch):
+    """As of `bench run`."""
+    from edgeseg.benchmarks.matrix import run
+
+    plain = run.run_on
+
+    def unsupported(addresses, job, wishes, progress):
+        ((name, result),) = plain(addresses, job, wishes, progress).items()
+        rows = [replace(row, status="unsupported", reason="none", processes=(), cold=None) for row in result.rows]
+        return {name: replace(result, rows=tuple(rows))}
+
+    monkeypatch.setattr(run, "run_on", unsupported)
+    assert bench(student, "--out", tmp_path / "cells", "--threads", "1").exit_code == 1
+
+
+def test_a_target_that_cannot_be_asked_costs_its_own(student, tmp_path):
+    """Whether what was kept is of that device cannot be told then."""
+
+    def away(address, _wishes):
+        raise MeasureError(f"{address.name} is away")
+
+    bench(student, "--out", tmp_path / "cells", "--threads", "1")
+    (file,) = (tmp_path / "cells/local").iterdir()
+    with pytest.raises(MeasureError, match="local is away"):
+        Kept(Wishes(), away).look(find_address("local"), file)
 
 
 def test_what_cannot_run_is_a_row(make_model, tmp_path):

@@ -9,15 +9,17 @@ from typer.testing import CliRunner
 
 from edgeseg.benchmarks.cli import app
 from edgeseg.benchmarks.config import HarnessConfig
+from edgeseg.benchmarks.engine_only.spec import EngineSpec
+from edgeseg.benchmarks.engine_only.tensors import Tensor
 from edgeseg.benchmarks.meters.contract import Sensor
 from edgeseg.benchmarks.meters.energy import Energy
 from edgeseg.benchmarks.meters.trace import PowerTrace, Stretch
-from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result import BenchResult, TestFrame
 from edgeseg.benchmarks.results.result_file import to_json, write_result
 from edgeseg.benchmarks.results.samples import Look
 from edgeseg.benchmarks.results.table import to_csv
 from edgeseg.benchmarks.results.told import Told
-from edgeseg.benchmarks.summary.entries import best_of, entries_of, front_of
+from edgeseg.benchmarks.summary.entries import bests_of, entries_of, front_of
 from edgeseg.benchmarks.summary.page import to_html
 from edgeseg.benchmarks.summary.texts import to_markdown, to_prometheus
 
@@ -41,11 +43,56 @@ def results(make_result, make_row, noisy):
 
 def test_the_one_to_name_is_fast_and_close_to_the_best(results):
     entries = entries_of(results[:1])
-    assert best_of(entries).row.name == "int8"  # half a point behind, and more than twice as fast
+    assert [best.row.name for best in bests_of(entries)] == ["int8"]  # half a point behind, and more than twice as fast
     assert [entry.row.name for entry in front_of(entries)] == ["fp32", "int8", "tiny"]
-    assert best_of(entries_of(results)).machine == "Raspberry Pi 5"  # the Jetson is faster, in a recording
+    assert [best.machine for best in bests_of(entries_of(results))] == [
+        "Raspberry Pi 5"
+    ]  # the Jetson is faster, in a recording
     on_device = dataclasses.replace(results[1], evidence="device")
-    assert best_of(entries_of([results[0], on_device])).machine == "Jetson"
+    assert [best.machine for best in bests_of(entries_of([results[0], on_device]))] == ["Jetson"]
+
+
+@pytest.fixture
+def unlike(make_result, make_row, noisy):
+    """One file of one machine on a frame, on a larger one, with more threads, and scored on another split."""
+
+    def one(ms, threads=2, split="test", frame=None, dice=0.8):
+        row = make_row("fp32", noisy(ms, 1), accuracy={split: {"dice_mean": dice}}, threads=threads)
+        return make_result(row, **({"frame": frame} if frame else {}))
+
+    larger = TestFrame("large.png", "ef" * 32, (96, 128))
+    return [one(8.0), one(32.0, frame=larger), one(5.0, threads=4), one(8.1, split="val", dice=0.9)]
+
+
+def test_there_is_no_verdict_across_frames_threads_and_splits(unlike):
+    entries = entries_of(unlike)
+    assert bests_of(entries) == [entries[0], entries[3], entries[1], entries[2]]
+    assert front_of(entries) == entries  # though one is faster, and another better
+    page = to_html(unlike)
+    assert len(re.findall("fp32 takes", page)) == 4
+    for words in ("large.png 96x128 efefef, threads 2", "part.png 48x64 cdcdcd, threads 4", "(val)"):
+        assert words in page, words
+    assert [entry.several for entry in entries_of(unlike[:1])] == [False]
+
+
+def test_frame_threads_and_split_are_shown(unlike):
+    lines = to_markdown(unlike).splitlines()
+    assert lines[0].startswith("| machine | variant | evidence | status | frame | threads | MB | Dice | split |")
+    assert "| ok | large.png 96x128 efefef | 2 |" in lines[3] and "| 0.900 | val |" in lines[5]
+    text = to_prometheus(unlike)
+    names = [line.rpartition(" ")[0] for line in to_prometheus(unlike[:3]).splitlines() if not line.startswith("#")]
+    assert len(set(names)) == len(names)
+    assert 'frame="large.png 96x128 efefef",threads="2"' in text and 'split="val"' in text and 'split="test"' in text
+    assert to_csv(unlike[1]).splitlines()[1].endswith(",large.png 96x128 efefef")
+
+
+def test_engines_alone_are_compared_for_as_many_values(make_result, make_row, noisy):
+    def row(name, ms, *shape):
+        return make_row(name, noisy(ms, 1), engine_only=EngineSpec("onnxruntime", (Tensor("x", "float32", shape),)))
+
+    rows = row("onnx", 4.0, 1, 3, 32, 48), row("tflite", 3.0, 1, 32, 48, 3), row("large", 9.0, 1, 3, 64, 96)
+    found = bests_of(entries_of([make_result(*rows, frame=None)]))
+    assert [best.row.name for best in found] == ["tflite", "large"]
 
 
 def test_unlike_machines_of_one_name_are_told_apart(make_result, make_row):
@@ -69,8 +116,12 @@ def test_only_like_is_named_the_fastest(make_result, make_row, noisy):
     alone = dataclasses.replace(make_result(make_row("alone", noisy(4.0, 2))), frame=None)
     told = make_row("told", [], told=(Told("trtexec", "GPU compute time", p50=1.0),))
     imported = dataclasses.replace(make_result(told), evidence="imported", frame=None)
-    named = [best_of(entries_of(some)).row.name for some in ([imported, alone, whole], [imported, alone], [imported])]
-    assert named == ["whole", "alone", "told"]
+    tried = ([imported, alone, whole], [imported, alone], [imported])
+    assert [[best.row.name for best in bests_of(entries_of(some))] for some in tried] == [
+        ["whole"],
+        ["alone"],
+        ["told"],
+    ]
 
 
 def test_an_energy_says_that_its_meter_was_a_recording(make_result, make_row, monkeypatch):

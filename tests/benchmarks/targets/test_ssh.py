@@ -154,6 +154,24 @@ def test_the_same_command_goes_on_with_its_bench(board, make_job, stopped):
     assert not list((board.root / "runs").iterdir())
 
 
+def test_a_result_that_an_earlier_command_left_says_so(board, make_job, monkeypatch):
+    job, result = make_job("a"), SshTarget._result
+
+    def gone(_self, _start, _ended):
+        raise MeasureError("the host is gone")
+
+    monkeypatch.setattr(SshTarget, "_result", gone)
+    with SshTarget(board.address()) as target, pytest.raises(MeasureError, match="the host is gone"):
+        target.run(job, quiet)
+    monkeypatch.setattr(SshTarget, "_result", result)
+    for found in (True, False):  # once it was fetched, the same command measures
+        with SshTarget(board.address()) as target:
+            fetched = target.run(job, quiet)
+        said = {one.check: one.message for one in fetched.warnings}
+        assert ("found there" in said) is found
+        assert not found or f"measured at {fetched.created} for an earlier command" in said["found there"]
+
+
 def test_one_bench_at_a_time(board, make_job):
     long, short = make_job("a", seconds=4.0, processes=4), make_job("b")
     begun, first = threading.Event(), []

@@ -19,7 +19,7 @@ from edgeseg.benchmarks.targets.trtexec.words import Input, build_words, run_wor
 from edgeseg.runtime.errors import ConfigError, MeasureError
 
 pytestmark = pytest.mark.slow
-NORMAL = {"data_transfers": False, "spin_wait": True, "cuda_graph": True}
+NORMAL = {"data_transfers": False, "spin_wait": True, "cuda_graph": True, "batch": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +81,7 @@ def test_the_same_figure_of_every_version(jetson, foreign, board, version, shown
     assert {what for _, what in told} <= {"a.onnx", "b.onnx"} and told[-1][0] == 1.0
     assert from_json(json.loads(json.dumps(to_json(result)))) == result
     assert not list((board.root / "runs").iterdir()) and not list((board.root / "files").iterdir())
+    assert "few processes" in {one.check for one in result.warnings}  # of all benches
     assert any("bound by Enqueue" in one.message or "unstable" in one.message for one in result.warnings)
 
 
@@ -156,6 +157,37 @@ def test_two_kinds_of_bench_exclude_each_other(jetson, foreign, board):
             pytest.raises(MeasureError, match=r"nano is at another bench \(a bench of 3 files, begun then\)"),
         ):
             target.run(foreign("a"), quiet)
+
+
+def test_logs_of_an_earlier_command_keep_their_date_and_their_board(jetson, foreign, board, monkeypatch):
+    """The host was away when the job came to its end; then the board got another power mode and TensorRT."""
+    job, fetch = foreign("a"), TrtexecTarget._shell
+
+    def gone(self, script):
+        if "for f in *.rc" in script:
+            raise MeasureError("the host is gone")
+        return fetch(self, script)
+
+    monkeypatch.setattr(TrtexecTarget, "_shell", gone)
+    with TrtexecTarget(jetson(8201)) as target, pytest.raises(MeasureError, match="the host is gone"):
+        target.run(job, quiet)
+    monkeypatch.setattr(TrtexecTarget, "_shell", fetch)
+    (about,) = (board.root / "runs").glob("*/about")
+    old = json.loads(about.read_text()) | {"created": "2026-01-02T03:04:05+00:00"}
+    old["device"] |= {"power_mode": "5W"}
+    about.write_text(json.dumps(old))
+    with TrtexecTarget(jetson(8202)) as target:
+        result = target.run(job, quiet)
+    assert (result.created, result.device, result.before) == (old["created"], old["device"], old["before"])
+    assert result.software == {"tensorrt": "8.2.1"} and result.rows[0].backend == "trtexec of TensorRT 8.2.1"
+    assert not result.after and result.rows[0].told_ms == 39.9982
+    said = {one.check: one.message for one in result.warnings}
+    assert "begun at 2026-01-02T03:04:05+00:00 by an earlier command" in said["found there"]
+    assert "TensorRT: 8.2.1, now 8.2.2; power_mode: 5W, now none" in said["changed board"]
+    with TrtexecTarget(jetson(8202)) as target:
+        again = target.run(job, quiet)
+    assert again.software == {"tensorrt": "8.2.2"} and again.after and again.created > old["created"]
+    assert not {"found there", "changed board"} & {one.check for one in again.warnings}
 
 
 def test_ctrl_c_ends_it_there(jetson, foreign, board):

@@ -171,10 +171,22 @@ def test_benchmark_model_that_was_cut_off(tmp_path, lines):
         import_file(tmp_path / "t")
 
 
-def test_two_runs_in_one_file_are_refused(tmp_path):
-    text = (DATA / "benchmark_model_cpu.txt").read_text() + (DATA / "benchmark_model_gpu.txt").read_text()
-    (tmp_path / "t").write_text(text)
-    with pytest.raises(MeasureError, match=rf"^{re.escape(str(tmp_path))}.*two runs"):
+@pytest.mark.parametrize(
+    ("first", "second", "swap"),
+    [
+        ("benchmark_model_cpu.txt", "benchmark_model_gpu.txt", ()),
+        ("benchmark_model_cpu.txt", "benchmark_model_cpu.txt", ("m.tflite", "other.tflite")),
+        ("trtexec_10.log", "trtexec_10.log", ("m.onnx", "other.onnx")),
+        ("trtexec_10.log", "trtexec_8.0.1.log", ("&&&& RUNNING", "")),  # the head of the second is cut off
+        ("benchmark_app_2022.txt", "benchmark_app_2022.txt", ()),
+        ("ultralytics.txt", "ultralytics.txt", ("yolov8n", "yolov8s")),
+    ],
+)
+def test_two_runs_in_one_file_are_refused(tmp_path, first, second, swap):
+    """One row would have the first one's name and the last one's time."""
+    second = (DATA / second).read_text()
+    (tmp_path / "t").write_text((DATA / first).read_text() + (second.replace(*swap) if swap else second))
+    with pytest.raises(MeasureError, match=rf"^{re.escape(str(tmp_path))}.*2 runs of"):
         import_file(tmp_path / "t")
 
 
@@ -183,6 +195,61 @@ def test_benchmark_app():
     assert row.backend == "OpenVINO 2024.0.0"
     assert (told.n, told.p50, told.mean, told.min, told.max, told.first_ms) == (1413, 10.45, 10.62, 8.79, 16.95, 12.5)
     assert told.settings == {"api": "sync", "requests": 1}
+
+
+TRTEXEC, APP = (DATA / name for name in ("trtexec_10.log", "benchmark_app_2022.txt"))
+
+
+@pytest.mark.parametrize("told", ["--streams=4", "--infStreams=4", "Inference Streams: 4", "Streams: 4"])
+def test_a_time_of_several_streams_is_none(tmp_path, told):
+    text = TRTEXEC.read_text()
+    log = text.replace(" --useSpinWait", f" {told} --useSpinWait") if told.startswith("-") else f"{text}[I] {told}\n"
+    (tmp_path / "t.log").write_text(log)
+    with pytest.raises(MeasureError, match="ran 4 streams at once"):
+        import_file(tmp_path / "t.log")
+    (tmp_path / "t.log").write_text(log.replace(told, told.replace("4", "1")))
+    assert import_file(tmp_path / "t.log").rows[0].told_ms == 7.14139
+
+
+@pytest.mark.parametrize(
+    ("tool", "line", "flag", "batch"),
+    [
+        (TRTEXEC, "", "", None),
+        (TRTEXEC, "", "--shapes=image:8x48x64x1", 8),
+        (TRTEXEC, "", "--shapes=input:0:8x48x64x1,mask:8x48", 8),
+        (TRTEXEC, "", "--minShapes=x:1x3x9x9 --optShapes=x:4x3x9x9 --maxShapes=x:8x3x9x9", 4),
+        (TRTEXEC, "", "--shapes=a:8x3,b:1x3", None),
+        (TRTEXEC, "", "--batch=16", 16),
+        (TRTEXEC, "[I] Input binding for images with dimensions 3x3x640x640 is created.", "", 3),
+        (TRTEXEC, "[I] Created input binding for input with dimensions 2x3x640x640", "", 2),
+        (TRTEXEC, "[I] Batch: 32", "", 32),
+        (TRTEXEC, "[I] Batch: Explicit", "", None),
+        (APP, "", "", None),
+        (APP, "[ INFO ] Model batch size: 4", "", 4),
+        (APP, "[ INFO ] Network batch size: 2", "", 2),
+        (DATA / "benchmark_model_cpu.txt", "INFO: Input shapes: [4,48,64,1]", "", 4),
+    ],
+)
+def test_batch_is_what_was_told(tmp_path, tool, line, flag, batch):
+    (tmp_path / "t").write_text(tool.read_text().replace(" --useSpinWait", f" {flag} --useSpinWait") + f"{line}\n")
+    result = import_file(tmp_path / "t")
+    (row,) = to_json(result)["rows"]
+    assert result.rows[0].told[0].settings.get("batch") == batch == row["batch"]
+    assert ("batch" in row["null_reasons"]) == (batch is None)
+    assert f"batch {batch}" in to_text(result) or batch is None
+
+
+def test_how_an_engine_was_called_is_what_was_told(tmp_path):
+    (row,) = to_json(import_file(TRTEXEC))["rows"]
+    assert (row["api"], row["spin_wait"], row["null_reasons"]["api"]) == (
+        None,
+        True,
+        "not told by the tool that measured",
+    )
+    (row,) = to_json(import_file(APP))["rows"]
+    assert (row["api"], row["spin_wait"]) == ("sync", None)
+    (tmp_path / "t").write_text(APP.read_text().replace("synchronously,", "synchronously, using 4 streams for CPU,"))
+    assert import_file(tmp_path / "t").rows[0].told[0].settings == {"api": "sync", "requests": 1, "streams": 4}
 
 
 def test_a_latency_under_load_is_none():

@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgeseg.benchmarks.targets.address import Address
+from edgeseg.benchmarks.targets.target import Wishes
 from edgeseg.compress.search.budget import Budget
 from edgeseg.pipeline.chain.chain import no_progress
 from edgeseg.pipeline.plan.beside import There
 from edgeseg.pipeline.plan.run import make_chain, run_chain
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
 from edgeseg.pipeline.target import machine
+from edgeseg.pipeline.target.elsewhere import Elsewhere
 from edgeseg.pipeline.target.here import beside_student, local_target, reference_and_student_ms
 from edgeseg.runtime.errors import ConfigError, MeasureError
 from edgeseg.train.models import build_model
@@ -74,6 +77,17 @@ def test_what_is_counted_needs_no_certain_machine(tmp_path: Path, synthetic_data
     assert not local_target(recipe_of(tmp_path), synthetic_data, counted, 16, tmp_path).probe.timed
     with pytest.raises(MeasureError, match="target x86-ort is another machine"):
         local_target(recipe_of(tmp_path), synthetic_data, FAST, 16, tmp_path)
+
+
+@pytest.mark.parametrize("scheme", ["adb", "trtexec"])
+def test_no_budget_of_a_frame_is_held_by_the_time_of_one_tile(tmp_path: Path, synthetic_data, scheme: str) -> None:
+    tiled = recipe_of(tmp_path, "geometry={mode: tile, tile_px: 32, overlap_px: 16}")
+    told = {"device": {"arch": "x86_64"}, "engine": "any", "evidence": "device", "meter": None, "sensor": None}
+    there = Elsewhere(Address("away", scheme), Wishes(), told)
+    with pytest.raises(ConfigError, match=r"times one tile, not a frame.*use resize, or a device behind ssh"):
+        local_target(tiled, synthetic_data, FAST, 16, tmp_path, there)
+    assert local_target(recipe_of(tmp_path), synthetic_data, FAST, 16, tmp_path, there).calls == 1
+    assert local_target(tiled, synthetic_data, FAST, 16, tmp_path).calls > 1
 
 
 @pytest.mark.parametrize(

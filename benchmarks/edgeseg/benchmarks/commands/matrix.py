@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.benchmarks.commands.failures import errors
+from edgeseg.benchmarks.commands.results import is_bad
 from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.matrix.cells import Cell, cells
 from edgeseg.benchmarks.matrix.run import run_cells, table, table_csv
@@ -57,7 +58,8 @@ def matrix(
 ) -> None:
     """Measure every combination of threads, sizes and batches, one run each; a cell that cannot run is a row.
 
-    The same command goes on where it was stopped. Exit code 1 if a cell or a variant failed.
+    The same command goes on where it was stopped; what was not measured, or was on another machine or with other
+    software, is measured again. Exit code 1 if a cell or a variant failed, or none could run.
     """
     with errors():
         wanted = cells(threads, size, batch)
@@ -76,5 +78,5 @@ def matrix(
             outcomes = list(run_cells(wanted, addresses, prepare, wishes, out, progress))
         put(table_csv(outcomes) if as_csv else table(outcomes, targets=len(addresses) > 1))
         results = [one.found for one in outcomes if isinstance(one.found, BenchResult)]
-        if len(results) < len(outcomes) or any(row.status == "failed" for one in results for row in one.rows):
+        if len(results) < len(outcomes) or any(map(is_bad, results)):
             raise typer.Exit(1)

@@ -78,7 +78,7 @@ class Output:
             if len(found) == 1:
                 raise fault
             say(f"error: {fault}")
-        if faults or any(map(_is_bad, results.values())):
+        if faults or any(map(is_bad, results.values())):
             raise typer.Exit(1)
 
     def _print(self, results: Mapping[str, BenchResult], *, alone: bool) -> None:
@@ -92,7 +92,8 @@ class Output:
             put(text if alone else f"{name}\n{text}\n")
 
 
-def _is_bad(result: BenchResult) -> bool:
+def is_bad(result: BenchResult) -> bool:
+    """Whether a variant failed, or none could run."""
     return any(row.status == "failed" for row in result.rows) or not any(row.measured for row in result.rows)
 
 

@@ -64,6 +64,7 @@ class Race:
         if old is None:
             raise ConfigError(f"--against {self.against}: it has none of the variants asked for by --variant")
         pairs = _pairs_of(origins, old)
+        _refuse_alone(self.paths, [origins[place].path for pair in pairs for place in pair])
         _refuse_undecidable(self.gates, config, [(origins[a], origins[b]) for a, b in pairs])
         return pairs
 
@@ -76,20 +77,28 @@ class Race:
         names = [row.name for row in result.rows]
         return [decide(gate, result, names[old], names[new]) for gate in self.gates for old, new in pairs]
 
+    def alone(self, result: BenchResult, pairs: Pairs) -> list[str]:
+        """Names of rows in no pair: new variants that the old one lacks, and old ones that no new one has."""
+        held = {place for pair in pairs for place in pair}
+        return [row.name for n, row in enumerate(result.rows) if n not in held] if self.gates else []
+
     def conclude(self, results: Sequence[BenchResult], pairs: Pairs, junit: Path | None) -> None:
-        """Decide, tell, and write the JUnit file, which also has the rows that failed.
+        """Decide, tell, and write the JUnit file, which also has the rows that failed and those in no pair.
 
         Raises:
             MeasureError: As `decide`.
             GateError: A gate was broken.
         """
         decisions: list[Decision] = []
+        alone = self.alone(results[0], pairs) if results else []
+        for name in alone:
+            say(f"gates: {name} is held against nothing: it has no counterpart")
         try:
             for result in results:
                 decisions += self.decide(result, pairs)
         finally:
             if junit is not None and results:
-                write_junit(junit, results[0], decisions)
+                write_junit(junit, results[0], decisions, alone)
         for decision in decisions:
             say(decision.sentence)
         raise_broken(decisions)
@@ -123,6 +132,20 @@ def _pairs_of(origins: Sequence[Origin], old: Origin) -> list[tuple[int, int]]:
             f"--against {old.path}: it has {', '.join(olds)}, and no other file has one of them: --variant"
         )
     return pairs
+
+
+def _refuse_alone(paths: Sequence[Path], held: Sequence[Path]) -> None:
+    """Refuse a model that no gate would look at.
+
+    Raises:
+        ConfigError: None of the variants of one of `paths` is in a pair.
+    """
+    alone = next((path for path in paths if path not in held), None)
+    if alone is not None:
+        raise ConfigError(
+            f"{alone}: none of its variants has a counterpart in {held[0]}, so that no gate would hold it: leave it "
+            "out, or name variants that both have with --variant"
+        )
 
 
 def _refuse_undecidable(gates: Sequence[Gate], config: HarnessConfig, pairs: Sequence[tuple[Origin, Origin]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -15,7 +14,9 @@ from edgeseg.benchmarks.engine_only.tensors import Sizes
 from edgeseg.benchmarks.sources import Source
 from edgeseg.benchmarks.subject import Frame
 from edgeseg.benchmarks.targets.measurement import Measurement, job_id
+from edgeseg.benchmarks.targets.target import Wishes
 from edgeseg.runtime.errors import ConfigError
+from edgeseg.runtime.files.hashes import sha256_file
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,15 @@ class Cell:
             name = f"{name} at {self.size}"
         return Measurement(source.subjects, frame, name, replace(config, threads=self.threads), source.golden)
 
-    def file(self, job: Measurement, wishes: Sequence[str]) -> str:
+    def file(self, job: Measurement, wishes: Wishes) -> str:
         """The name of the cell's result: another one where anything that was asked is another."""
+        program = wishes.benchmark_model
         asked = {
             "job": job.to_json(),
             "models": [one.sha256() for one in job.subjects],
             "frame": None if job.frame is None else hashlib.sha256(job.frame.tobytes()).hexdigest(),
-            "wishes": list(wishes),
+            "wishes": list(wishes.delegates),
+            "program": sha256_file(program) if program is not None and program.is_file() else None,
         }
         return f"threads{self.threads}-{self.size or 'own'}-batch{self.batch}-{job_id(asked)[:8]}.json"
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.benchmarks.matrix.cells import Cell
+from edgeseg.benchmarks.matrix.kept import Kept
 from edgeseg.benchmarks.results.result import BenchResult
-from edgeseg.benchmarks.results.result_file import read_result, write_result
+from edgeseg.benchmarks.results.result_file import write_result
 from edgeseg.benchmarks.results.table import COLUMNS, align, table_rows, to_csv
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement
@@ -23,11 +24,12 @@ _REMARK = "cells are runs of their own, one after the other: `bench compare` say
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell on a target: a result, or why there is none."""
+    """What became of a cell on a target: a result, or why there is none; and why a kept result did not stand."""
 
     cell: Cell
     target: str
     found: BenchResult | EdgesegError
+    again: str | None = None
 
 
 def run_cells(
@@ -38,7 +40,7 @@ def run_cells(
     folder: Path,
     progress: Progress,
 ) -> Iterator[Outcome]:
-    """Measure what is not there yet.
+    """Measure what is not there yet, or does not stand any more.
 
     Args:
         cells: In order.
@@ -51,34 +53,46 @@ def run_cells(
     Yields:
         One outcome per cell and target. A cell that cannot be prepared, or a target that is lost, costs its own.
     """
+    kept = Kept(wishes)
     for index, cell in enumerate(cells):
+        again: dict[str, str] = {}
 
         def told(done: float, what: str, index: int = index, cell: Cell = cell) -> None:
             progress((index + done) / len(cells), f"{' '.join(cell.texts)}: {what}")
 
         try:
             with prepare(cell) as job:
-                name = cell.file(job, wishes.delegates)
+                name = cell.file(job, wishes)
                 files = {one.name: folder / re.sub(r"[^A-Za-z0-9._-]+", "-", one.name) / name for one in addresses}
-                found = _measured(addresses, job, wishes, files, told)
+                found, again = _measured(addresses, job, kept, files, told)
         except EdgesegError as error:
             found = {one.name: error for one in addresses}
-        yield from (Outcome(cell, one.name, found[one.name]) for one in addresses)
+        yield from (Outcome(cell, one.name, found[one.name], again.get(one.name)) for one in addresses)
 
 
 def _measured(
-    addresses: Sequence[Address], job: Measurement, wishes: Wishes, files: Mapping[str, Path], progress: Progress
-) -> dict[str, BenchResult | EdgesegError]:
-    kept: dict[str, BenchResult | EdgesegError] = {
-        name: read_result(file) for name, file in files.items() if file.is_file()
-    }
-    missing = [one for one in addresses if one.name not in kept]
-    found = run_on(missing, job, wishes, progress) if missing else {}
-    for name, result in found.items():
+    addresses: Sequence[Address], job: Measurement, kept: Kept, files: Mapping[str, Path], progress: Progress
+) -> tuple[dict[str, BenchResult | EdgesegError], dict[str, str]]:
+    """What was kept or is measured now, by target, and why kept results did not stand."""
+    found: dict[str, BenchResult | EdgesegError] = {}
+    again: dict[str, str] = {}
+    for one in addresses:
+        try:
+            looked = kept.look(one, files[one.name])
+        except EdgesegError as error:
+            found[one.name] = error
+            continue
+        if isinstance(looked, BenchResult):
+            found[one.name] = looked
+        elif looked is not None:
+            again[one.name] = looked
+    missing = [one for one in addresses if one.name not in found]
+    measured = run_on(missing, job, kept.wishes, progress) if missing else {}
+    for name, result in measured.items():
         if isinstance(result, BenchResult):
             files[name].parent.mkdir(parents=True, exist_ok=True)
             write_result(result, files[name])
-    return kept | found
+    return found | measured, again
 
 
 def table(outcomes: Sequence[Outcome], *, targets: bool) -> str:
@@ -100,6 +114,7 @@ def table(outcomes: Sequence[Outcome], *, targets: bool) -> str:
         else:
             rows.append((*where, *one.cell.texts, "-", "failed", *["-"] * (len(COLUMNS) - 2)))
             reasons.append(f"{cell}: failed: {one.found}")
+        reasons += [f"{cell}: measured again, the kept result does not stand: {one.again}"] if one.again else []
     head = ("target", *columns) if targets else columns
     return "\n".join([align(head, rows), "", *reasons, _REMARK])
 

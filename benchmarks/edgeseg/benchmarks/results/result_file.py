@@ -47,8 +47,8 @@ _NO_PIPELINE = {
         ("stages_ms.pre", "stages_ms.post", "throughput_fps"), "engine only: nothing before or after it was run"
     ),
     "precision": "a foreign file does not say",
-    "batch": "see engine_only.inputs",
 }
+_OF_INPUTS, _NO_CALLS = "see engine_only.inputs", "not told by the tool that measured"
 
 
 def to_json(result: BenchResult) -> dict[str, Any]:
@@ -145,9 +145,21 @@ def _input_shape(row: Row, result: BenchResult) -> list[int | str] | None:
     return [1, *result.frame.shape] if result.frame else None
 
 
+def _calls(row: Row, result: BenchResult) -> dict[str, Any]:
+    """How the engine was called: by us, or by another tool as far as it says."""
+    if result.frame is not None or row.engine_only is not None:
+        return {"batch": 1 if row.engine_only is None else None, "api": "sync", "spin_wait": "the engine's default"}
+    told = row.told[0].settings if row.told else {}
+    return {name: told.get(name) for name in ("batch", "api", "spin_wait")}
+
+
 def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
     total, cold, energy, cost = row.distribution("total"), row.cold, result.energy(row), result.cost(row)
+    calls = _calls(row, result)
     missing = _NOT_MEASURED | (_NO_PIPELINE if result.frame is None else {})
+    missing |= {
+        name: _NO_CALLS if row.engine_only is None else _OF_INPUTS for name, value in calls.items() if value is None
+    }
     if not isinstance(energy, Energy):
         missing |= dict.fromkeys(("energy_mj", "power_w", "energy"), energy)
     if isinstance(cost, str):
@@ -163,10 +175,8 @@ def _row_to_json(row: Row, result: BenchResult) -> dict[str, Any]:
         "backend_version": cold.engine if cold else None,
         "precision": row.precision,
         "input_shape": _input_shape(row, result),
-        "batch": 1 if row.engine_only is None else None,
         "threads": row.threads,
-        "api": "sync",
-        "spin_wait": "the engine's default",
+        **calls,
         "warmup_runs": sum(process.warmup_runs for process in row.processes),
         "num_runs": total.n if total else 0,
         "measured_s": float(row.samples_ms().sum() / 1e3),

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeseg.benchmarks.meters.energy import Energy
 from edgeseg.benchmarks.results.costs import cost_remarks, csv_cost, per_million
+from edgeseg.benchmarks.results.given import given
 from edgeseg.benchmarks.results.result import ENGINE_ONLY, EVIDENCE_WORDS, BenchResult, Row
 
 _ENGINE_ONLY = "engine only: the engine by itself on made-up inputs, nothing before or after it; no pipeline's time"
@@ -53,6 +54,7 @@ _CSV_COLUMNS = [
     "cost_currency",
     "cost_assumption",
     "cost_reason",
+    "frame",
 ]
 
 
@@ -93,7 +95,7 @@ def to_csv(result: BenchResult) -> str:
     writer = csv.DictWriter(out, _CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in result.rows:
-        about = {"pipeline": result.pipeline, "evidence": result.evidence}
+        about = {"pipeline": result.pipeline, "evidence": result.evidence, "frame": given(result, row).words}
         writer.writerow(_csv_values(row) | about | _csv_energy(result, row) | csv_cost(result, row))
     return out.getvalue()
 
@@ -153,8 +155,15 @@ def _remarks(result: BenchResult) -> list[str]:
     told = [f"{row.name}: {text}" for row in result.rows for text in _told_remarks(row)]
     power = [*(_power_remarks(result) if _metered(result) else []), *cost_remarks(result), *_scenario_remarks(result)]
     scored = [f"{row.name}: {text}" for row in result.rows if (text := _scored(row))]
-    parts = [*_evidence(result), *fed, *told, *scored, *power, *reasons, *cautions]
+    unseen = [f"{row.name}: masks were not compared: {text}" for row in result.rows if (text := _unseen(row))]
+    parts = [*_evidence(result), *fed, *told, *unseen, *scored, *power, *reasons, *cautions]
     return ["", *parts] if parts else []
+
+
+def _unseen(row: Row) -> str | None:
+    """Why nothing tells whether a measured row sees what it should, or `None`."""
+    found: Any = (row.accuracy or {}).get("agreement") or {}
+    return str(found.get("reason")) if row.measured and found.get("frames") == 0 else None
 
 
 def _scored(row: Row) -> str | None:

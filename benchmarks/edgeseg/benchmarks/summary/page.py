@@ -27,16 +27,18 @@ from edgeseg.benchmarks.report import (
 )
 from edgeseg.benchmarks.report.markup import Value
 from edgeseg.benchmarks.results.result import ENGINE_ONLY, BenchResult
-from edgeseg.benchmarks.summary.entries import CLOSE, Entry, best_of, cost_cell, entries_of, front_of
+from edgeseg.benchmarks.summary.entries import CLOSE, Entry, bests_of, cost_cell, entries_of, front_of
 
 _COLUMNS: tuple[Column | str, ...] = (
-    *("machine", "variant", "evidence", "status"),
-    *(Column(name, numeric=True) for name in ("MB", "Dice")),
+    *("machine", "variant", "evidence", "status", "frame"),
+    *(Column(name, numeric=True) for name in ("threads", "MB", "Dice")),
+    "split",
     *(Column(name, numeric=True, unit="ms") for name in ("p50", "p90", "p99", "first call")),
     Column("energy", numeric=True, unit="mJ"),
     Column("peak memory", numeric=True, unit="MiB"),
     Column("n", numeric=True),
 )
+_RINGED = "Ringed: no row of that machine, frame, threads and split is better and faster."
 # Curves of more rows cannot be told apart.
 _MOST_CURVES = 8
 
@@ -50,7 +52,7 @@ def to_html(results: Sequence[BenchResult], commands: Sequence[str] = ()) -> str
     """
     entries = entries_of(results)
     body: list[Value] = [
-        _verdict(entries),
+        *_verdicts(entries),
         _table(entries),
         *_planes(entries),
         *_distributions(entries),
@@ -64,17 +66,22 @@ def to_html(results: Sequence[BenchResult], commands: Sequence[str] = ()) -> str
     return page("Benchmark", body, f"{len(entries)} rows of {len(results)} results on {n} machine{'s' * (n != 1)}")
 
 
-def _verdict(entries: Sequence[Entry]) -> Markup:
-    best = best_of(entries)
-    if best is None and any(entry.p50_ms is not None for entry in entries):
-        return verdict("Nothing was measured on a device.", "bad", "Every row says where its times are from.")
-    if best is None:
-        return verdict("Nothing could be measured.", "bad", "Every row says why.")
-    dice = "" if best.dice is None else f", Dice {best.dice:.3f}"
+def _verdicts(entries: Sequence[Entry]) -> list[Markup]:
+    """One for all that may be compared with each other."""
+    bests = bests_of(entries)
+    if not bests and any(entry.p50_ms is not None for entry in entries):
+        return [verdict("Nothing was measured on a device.", "bad", "Every row says where its times are from.")]
+    if not bests:
+        return [verdict("Nothing could be measured.", "bad", "Every row says why.")]
+    return [_verdict(best) for best in bests]
+
+
+def _verdict(best: Entry) -> Markup:
+    dice = "" if best.dice is None else f", Dice {best.dice:.3f} ({best.split or 'split not told'})"
     energy = "" if best.energy_words is None else f", energy [mJ] {best.energy_words}"
     why = "the fastest there is" if best.dice is None else f"the fastest within {CLOSE * 100:g} point of the best Dice"
     part = " by its engine alone" if best.result.pipeline == ENGINE_ONLY else ""
-    sentence = f"{best.row.name} takes {best.p50_ms:.2f} ms{part} on {best.machine}{dice}{energy}."
+    sentence = f"{best.row.name} takes {best.p50_ms:.2f} ms{part} on {best.where}{dice}{energy}."
     return verdict(sentence, "good", f"It is {why}; evidence: {best.result.evidence}.")
 
 
@@ -99,8 +106,11 @@ def _cells(entry: Entry) -> list[Value]:
         row.name,
         entry.result.evidence,
         state,
+        entry.given.words,
+        entry.threads,
         _number(None if row.model.bytes is None else row.model.bytes / 1e6, 2),
         _number(entry.dice, 3),
+        entry.split or "-",
         *(_number(value, 2) for value in shown),
         _number(cold.first_inference_ms if cold else None, 1),
         f"none: {energy}" if isinstance(energy, str) else entry.energy_words,
@@ -123,14 +133,10 @@ def _planes(entries: Sequence[Entry]) -> list[Markup]:
         if not any(v is not None and e.dice is not None for v, e in zip(values, entries, strict=True)):
             continue
         points = [
-            Point(value, entry.dice, entry.row.name, entry.machine, emphasised=entry in front)
+            Point(value, entry.dice, entry.row.name, entry.where, emphasised=entry in front)
             for value, entry in zip(values, entries, strict=True)
         ]
-        parts.append(
-            figure(
-                scatter_svg(points, label, "Dice", log_x=True), "Ringed: no row of that machine is better and faster."
-            )
-        )
+        parts.append(figure(scatter_svg(points, label, "Dice", log_x=True), _RINGED))
     return [heading("Accuracy against cost"), side_by_side(*parts)] if parts else []
 
 
@@ -179,7 +185,7 @@ def _stages(entries: Sequence[Entry]) -> list[Markup]:
     for entry in entries:
         found = [entry.row.distribution(stage) for stage in ("pre", "infer", "post", "total")]
         if entry.row.processes and all(found):
-            rows.append([entry.machine, entry.row.name, *(f"{one.p50:.3f}" for one in found if one)])
+            rows.append([entry.where, entry.row.name, *(f"{one.p50:.3f}" for one in found if one)])
     columns: tuple[Column | str, ...] = (
         "machine",
         "variant",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from edgeseg.benchmarks.results.result import BenchResult
 from edgeseg.benchmarks.summary.entries import Entry, cost_cell, entries_of
 
-_COLUMNS = ("machine", "variant", "evidence", "status", "MB", "Dice", "p50 ms", "p90 ms", "mJ", "n")
+_WORDS = ("machine", "variant", "evidence", "status", "frame")
+_COLUMNS = (*_WORDS, "threads", "MB", "Dice", "split", "p50 ms", "p90 ms", "mJ", "n")
 _HELP = {
     "latency_seconds": "Time of one call, pre + infer + post, or the engine alone as its label says.",
     "energy_joules": "Gross energy of one inference.",
@@ -23,7 +24,7 @@ def to_markdown(results: Sequence[BenchResult]) -> str:
     priced = any(result.price for result in results)
     head = [*_COLUMNS, *(["cost of a million"] if priced else [])]
     cells = [[*_cells(entry), *([cost_cell(entry)] if priced else [])] for entry in entries]
-    lines = [_line(head), _line(["---"] * 4 + ["--:"] * (len(head) - 4)), *map(_line, cells)]
+    lines = [_line(head), _line(["---"] * len(_WORDS) + ["--:"] * (len(head) - len(_WORDS))), *map(_line, cells)]
     reasons = [f"- {e.name}: {e.row.status}: {e.row.reason}" for e in entries if e.row.status != "ok"]
     warnings = [
         f"- {one.subject or 'machine'}: {one.message} ({one.remedy})" for result in results for one in result.warnings
@@ -43,6 +44,8 @@ def to_prometheus(results: Sequence[BenchResult]) -> str:
             "variant": entry.row.name,
             "evidence": entry.result.evidence,
             "pipeline": entry.result.pipeline,
+            "frame": entry.given.words,
+            "threads": entry.threads,
             "sha256": entry.row.model.sha256 or "",
         }
         total, cold = entry.row.distribution(), entry.row.cold
@@ -58,7 +61,8 @@ def to_prometheus(results: Sequence[BenchResult]) -> str:
         }
         for name, value in plain.items():
             if value is not None:
-                values[name].append(_sample(name, labels, value))
+                of_split = {"split": entry.split or ""} if name == "dice_ratio" else {}
+                values[name].append(_sample(name, labels | of_split, value))
     lines = []
     for name, samples in values.items():
         if samples:
@@ -82,8 +86,11 @@ def _cells(entry: Entry) -> list[str]:
         row.name,
         entry.result.evidence,
         row.status,
+        entry.given.words,
+        entry.threads,
         size,
         dice,
+        entry.split or "-",
         *times,
         entry.energy_words or "-",
         "-" if row.n is None else str(row.n),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 from edgeseg.benchmarks.results.told import Told
+from edgeseg.benchmarks.tools.batch import batch_of
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
+from edgeseg.benchmarks.tools.one_run import refuse_several
 from edgeseg.runtime.errors import MeasureError
 
 _INFO = re.compile(r"^\[ (?:INFO|WARNING) \] ?", re.MULTILINE)
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _REPORT = "Dumping statistics report"
+_ONCE = (r"^\[Step 1/", _REPORT, "^Throughput:")
 
 
 def knows(text: str) -> bool:
@@ -22,12 +25,15 @@ def read(text: str) -> list[ForeignRow]:
     """The one run of a text.
 
     Raises:
-        MeasureError: It has no report, or more than one request was in flight, so that no time is of one alone.
+        MeasureError: It has no report or several, or more than one request was in flight, so that no time is of one
+            alone.
     """
     body = _INFO.sub("", text)
+    refuse_several(body, "benchmark_app", _ONCE)
     report = body.partition(_REPORT)[2]
     api = _word(r"Start inference (\w+?)(?:hronously)?[,)\s]", body) or _word(r"\bapi:? (sync|async)", body)
     requests = _word(r"(\d+) inference requests", body)
+    streams = _word(r"\busing (\d+) streams|\bNUM_STREAMS: (\d+)", body)
     version = _word(r"Build \.+ ([\w.]+)", body)
     mean = _of(r"(?:Average|AVG)", report)
     median, plain = _of(r"Median", report), _of(r"Latency", report)
@@ -57,6 +63,8 @@ def read(text: str) -> list[ForeignRow]:
                 settings={
                     "api": "async" if (api or "").startswith("async") else "sync",
                     "requests": int(requests or 1),
+                    **({"streams": int(streams)} if streams else {}),
+                    **batch_of(re.findall(r"(?:Model|Network) batch size: (\d+)", body)),
                 },
             ),
             device=_word(r"Execution Devices: ?\['?([^'\]]+)", body),
@@ -75,4 +83,4 @@ def _number(pattern: str, text: str) -> float | None:
 
 def _word(pattern: str, text: str) -> str | None:
     found = re.search(pattern, text, re.MULTILINE)
-    return found[1] if found else None
+    return next((group for group in found.groups() if group), None) if found else None

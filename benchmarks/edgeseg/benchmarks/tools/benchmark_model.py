@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from edgeseg.benchmarks.results.told import Operator, Placement, Told
+from edgeseg.benchmarks.tools.batch import batch_of
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
+from edgeseg.benchmarks.tools.one_run import refuse_several
 from edgeseg.runtime.errors import MeasureError
 
 # Before a line: a level, or logcat's short and long forms.
@@ -34,6 +36,8 @@ _REPLACING = re.compile(
 )
 _PEAK = re.compile(rf"Overall peak memory footprint \(MB\) via periodic monitoring: ({_NUMBER})")
 _OLD_PEAK = re.compile(rf"Peak memory footprint \(MB\): init={_NUMBER} overall=({_NUMBER})")
+_SHAPES = r"^Input shapes: \[(\d+(?:,\d+)*)\]"  # of an only input
+_ONCE = (r"^Graph: \[", "^Inference timings in us:")
 _DISALLOWED = "Disallowed CPU fallback detected"
 _OPERATORS = "Operator-wise Profiling Info for Regular Benchmark Runs"
 
@@ -47,10 +51,11 @@ def read(text: str) -> list[ForeignRow]:
     """The one run of a text.
 
     Raises:
-        MeasureError: It was cut off before its end.
+        MeasureError: It was cut off before its end, or holds several runs.
     """
     lines = [_PREFIX.sub("", line.rstrip()) for line in text.splitlines()]
     body = "\n".join(lines)
+    refuse_several(body, "benchmark_model", _ONCE)
     graph = _first(r"^Graph: \[(.+)\]", body)
     threads = _first(r"^#threads used for CPU inference: \[(\d+)\]|^Num threads: \[(\d+)\]", body)
     size = _first(rf"^The input model file size \(MB\): ({_NUMBER})", body)
@@ -117,6 +122,7 @@ def _told(lines: list[str], body: str) -> Told:
         peak_mib=float(peak[1]) if peak else None,
         placement=placement(body),
         operators=tuple(_operators(lines)),
+        settings=batch_of(re.findall(r"\d+", _first(_SHAPES, body) or "")[:1]),
     )
 
 

@@ -15,7 +15,9 @@ from typing import Any
 
 from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.stats import describe
+from edgeseg.benchmarks.tools.batch import batch_of
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
+from edgeseg.benchmarks.tools.one_run import refuse_several
 from edgeseg.runtime.errors import MeasureError
 
 _BANNER = re.compile(
@@ -28,6 +30,14 @@ _KEYS = (
 _LINE = re.compile(rf"^(?:\[[^\]]+\] )?\[I\] ({_KEYS}): (.*)$", re.MULTILINE)
 _NUMBER = r"(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf|nan)"
 _FIGURE = re.compile(rf"(min|max|mean|median|percentile\((\d+)%\)) = ({_NUMBER}) ms")
+_STREAMS = re.compile(r"\[I\] (?:Inference )?Streams: (\d+)$|--(?:streams|infStreams)=(\d+)", re.MULTILINE)
+# Where a version tells the batch, the surest first: of networks with an implicit one, of bindings, of flags.
+_BATCHES = (
+    r"\[I\] Batch: (\d+)$|--batch=(\d+)",
+    r"\[I\] (?:Created i|I)nput binding for \S+ with dimensions (\d+)",
+)
+_SHAPES = re.compile(r"--(?:shapes|optShapes)=(\S+)")
+_ONCE = (r"^&&&& RUNNING TensorRT\.trtexec", r"\[I\] GPU Compute Time: min")
 _PRECISIONS = ("--best", "--int8", "--fp8", "--fp16", "--bf16")
 
 
@@ -40,11 +50,13 @@ def read(text: str) -> list[ForeignRow]:
     """The one run of a text.
 
     Raises:
-        MeasureError: It was cut off, or is of a GPU so fast or broken that a time is no number.
+        MeasureError: It was cut off, holds several runs, is of several streams at once, or of a GPU so fast or broken
+            that a time is no number.
     """
     times = _times(text)
     if times is not None:
         return [ForeignRow("", "TensorRT trtexec", _from_times(times))]
+    refuse_several(text, "trtexec", _ONCE)
     banner = _BANNER.search(text)
     version, command = (_version(banner[2]), banner[3]) if banner else (None, "")
     engine = f"TensorRT {version} trtexec" if version else "TensorRT trtexec"
@@ -52,6 +64,7 @@ def read(text: str) -> list[ForeignRow]:
     if "FAILED" in ended:
         errors = re.findall(r"^(?:\[[^\]]+\] )?\[E\] (.*)$", text, re.MULTILINE)
         return [ForeignRow(_model(command), engine, None, errors[-1] if errors else "trtexec ended with FAILED")]
+    _refuse_streams(text)
     device = re.search(r"\[I\] (?:Selected )?Device(?: Name)?: (?!\d)(.+)$", text, re.MULTILINE)
     return [
         ForeignRow(
@@ -98,7 +111,7 @@ def _from_log(text: str, engine: str, version: str | None, command: str) -> Told
             p95=figures.get("p95"),
             p99=figures.get("p99"),
             max=figures.get("max"),
-            settings=_settings(version, command) | _host_latency(lines),
+            settings=_settings(version, command) | _batch(text, command) | _host_latency(lines),
         )
     except ValueError as error:
         raise MeasureError(f"the log of trtexec has a GPU Compute Time that is no time ({error})") from error
@@ -120,6 +133,25 @@ def _settings(version: str | None, command: str) -> dict[str, str | bool | int]:
         "spin_wait": "--useSpinWait" in flags,
         "cuda_graph": "--useCudaGraph" in flags,
     }
+
+
+def _refuse_streams(text: str) -> None:
+    """Of several streams a time is of one inference while others run."""
+    streams = max((int(one or other) for one, other in _STREAMS.findall(text)), default=1)
+    if streams > 1:
+        raise MeasureError(
+            f"trtexec ran {streams} streams at once, so that no time is of one inference alone: run it with "
+            "--infStreams=1 (--streams=1 before version 9) and import that"
+        )
+
+
+def _batch(text: str, command: str) -> dict[str, str | bool | int]:
+    for pattern in _BATCHES:
+        told = re.findall(pattern, text, re.MULTILINE)
+        if told:
+            return batch_of("".join(one) for one in told)
+    shapes = _SHAPES.search(command)
+    return batch_of(re.findall(r":(\d+)(?:x\d+)*(?:,|$)", shapes[1])) if shapes else {}
 
 
 def _host_latency(lines: dict[str, str]) -> dict[str, str | bool | int]:

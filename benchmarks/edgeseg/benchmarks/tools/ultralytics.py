@@ -6,11 +6,13 @@ import re
 
 from edgeseg.benchmarks.results.told import Told
 from edgeseg.benchmarks.tools.foreign_row import ForeignRow
+from edgeseg.benchmarks.tools.one_run import refuse_several
 from edgeseg.runtime.errors import MeasureError
 
 _OK = "✅"
 _ROW = re.compile(r"^\s*\d+\s+(.+?)\s+(✅|❎|❌)\S*\s*(.*)$")
 _TIME = "Inference time (ms/im)"
+_ONCE = ("Benchmarks complete for", re.escape(_TIME))
 
 
 def knows(text: str) -> bool:
@@ -22,8 +24,9 @@ def read(text: str) -> list[ForeignRow]:
     """One row per format.
 
     Raises:
-        MeasureError: There is a head, and no row that can be read.
+        MeasureError: There is a head, and no row that can be read; or there are several tables.
     """
+    refuse_several(text, "Ultralytics", _ONCE)
     title = re.search(r"Benchmarks complete for (\S+?)(?:\.\w+)? on .+? at (imgsz=\d+)", text)
     model = re.split(r"[/\\]", title[1])[-1] if title else ""
     setup = re.search(r"^(Ultralytics \S+).*?(CPU|CUDA:\d+)(?: \((.+?)\))?$", text, re.MULTILINE)

@@ -63,6 +63,11 @@ class Elsewhere:
         """What its numbers are, by its own word."""
         return str(self.told["evidence"])
 
+    @property
+    def engine_alone(self) -> bool:
+        """Phones by `benchmark_model`, boards by `trtexec`."""
+        return self.address.scheme in ("adb", "trtexec")
+
     def sensor(self) -> Mapping[str, Any] | None:
         """What measures energy there."""
         found: Mapping[str, Any] | None = self.told["sensor"]

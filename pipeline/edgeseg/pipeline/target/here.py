@@ -80,12 +80,18 @@ def local_target(
         machine: Who measures.
 
     Raises:
-        ConfigError: For frames without a fixed size, or a calibration folder that cannot be used.
+        ConfigError: For frames without a fixed size, for tiles where a machine times one call of an engine, or a
+            calibration folder that cannot be used.
         DataError: If a calibration image cannot be read, or is of another modality.
         MeasureError: If the machine is not that target.
     """
     if recipe.geometry.mode == "native":
         raise ConfigError("geometry.mode is native, but a search needs frames of one size; use resize or tile")
+    if recipe.geometry.mode == "tile" and budget.is_timed and machine.engine_alone:
+        raise ConfigError(
+            "geometry.mode is tile, and the tool that measures on this target times one tile, not a frame, so that no "
+            "budget of a frame can be held there: use resize, or a device behind ssh://, which runs whole frames"
+        )
     spec = InputSpec(data.color, recipe.geometry, stride_px, window=data.window)
     folder = recipe_folder(data, recipe.quantize.folder)
     drawn = draw_images(data, folder, recipe.quantize.images, recipe.train.seed, spec)

@@ -45,6 +45,10 @@ class Machine(Protocol):
     def evidence(self) -> str:
         """What its numbers are: `device`, `emulated` or `replayed`."""
 
+    @property
+    def engine_alone(self) -> bool:
+        """Whether another tool times one call of the engine there, and no pipeline: a frame in tiles is many calls."""
+
     def sensor(self) -> Mapping[str, Any] | None:
         """What measures energy there, as `meters.contract.Sensor` in JSON; None without a meter.
 
@@ -81,6 +85,11 @@ class ThisMachine:
     def evidence(self) -> str:
         """What numbers taken here are."""
         return evidence_here()
+
+    @property
+    def engine_alone(self) -> bool:
+        """Pipelines are timed here."""
+        return False
 
     def sensor(self) -> Mapping[str, Any] | None:
         """What measures energy here."""

@@ -41,7 +41,7 @@ class ModelRun:
         self, phone: Phone, place: str, program: str, subject: AnySubject, delegate: Delegate | None, job: Measurement
     ) -> None:
         self._phone, self._place, self._program = phone, place, program
-        self._subject, self._delegate, self._job = subject, delegate, job
+        self.subject, self._delegate, self._job = subject, delegate, job
         self.name = f"{subject.name}@{delegate.name}" if delegate else subject.name
         self._told: list[Told] = []
         self._lost: tuple[Status, str] | None = None
@@ -52,7 +52,7 @@ class ModelRun:
 
     def look(self, folder: Path) -> None:
         """Golden frames through the phone; where masks differ by more than was accepted, the row has failed."""
-        subject = self._subject
+        subject = self.subject
         if self._lost or not isinstance(subject, Subject):
             return
         golden = [one for one in self._job.golden if subject.name in one.masks]
@@ -74,7 +74,7 @@ class ModelRun:
 
     def score(self, folder: Path) -> None:
         """The images of `--data` through the phone; what cannot be scored keeps its times, and says why."""
-        subject, images = self._subject, self._job.images
+        subject, images = self.subject, self._job.images
         if self._lost or images is None or not isinstance(subject, Subject):
             return
 
@@ -96,7 +96,7 @@ class ModelRun:
 
     def row(self) -> Row:
         """What became of it."""
-        subject, (status, reason) = self._subject, self._lost or ("ok", None)
+        subject, (status, reason) = self.subject, self._lost or ("ok", None)
         return Row(
             name=self.name,
             status=status,
@@ -117,6 +117,7 @@ class ModelRun:
         pixels.write_bytes(feed.data)
         self._phone.push(pixels, f"{self._place}/in")
         flags = [*feed.flags(f"{self._place}/in"), f"--output_filepath={self._place}/out"]
+        self._phone.shell("rm", "-f", f"{self._place}/out")  # a program that writes none must not leave another's
         if self._measure(["--num_runs=1", "--min_secs=0", *flags]) is None:
             return False
         self._phone.pull(f"{self._place}/out", file)
@@ -128,7 +129,7 @@ class ModelRun:
         config = self._job.config
         command = [
             f"{self._place}/{self._program}",
-            f"--graph={self._place}/{self._subject.sha256()}",
+            f"--graph={self._place}/{self.subject.sha256()}",
             f"--num_threads={config.threads}",
             f"--max_secs={config.timeout_s:g}",
             *self._delegate.flags,

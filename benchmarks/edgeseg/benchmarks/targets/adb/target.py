@@ -6,16 +6,17 @@ import datetime
 import math
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from edgeseg.benchmarks.checks import check
 from edgeseg.benchmarks.harness import refuse_nonsense
+from edgeseg.benchmarks.machine.state import MachineState
 from edgeseg.benchmarks.meters.watch import Watched, read_beside
-from edgeseg.benchmarks.results.result import BenchResult, Caution, Row
+from edgeseg.benchmarks.results.result import BenchResult, Caution
 from edgeseg.benchmarks.targets.adb.client import Phone
 from edgeseg.benchmarks.targets.adb.delegates import read_delegates
 from edgeseg.benchmarks.targets.adb.facts import describe_phone, read_evidence, read_heat, read_phone
@@ -23,6 +24,7 @@ from edgeseg.benchmarks.targets.adb.meter import PhoneMeter, refuse_meter
 from edgeseg.benchmarks.targets.adb.model_run import ModelRun
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement
+from edgeseg.benchmarks.targets.one_tile import one_tile_each
 from edgeseg.benchmarks.targets.owner import this_job
 from edgeseg.benchmarks.targets.target import Progress, Wishes
 from edgeseg.runtime.errors import ConfigError, MeasureError
@@ -61,17 +63,19 @@ class AdbTarget:
                 self.put([program, *(one.model for one in job.subjects if one.model.suffix == ".tflite")])
                 self.phone.shell("chmod", "755", f"{_PLACE}/{sha256_file(program)}")
                 with self._metered(job) as watched:
-                    rows = self._rows(job, sha256_file(program), Path(folder), progress)
+                    runs = self._runs(job, sha256_file(program), Path(folder), progress)
             finally:
                 self.phone.shell("rm", "-rf", _PLACE)
             after = read_heat(self.phone)
+        rows = tuple(one.row() for one in runs)
+        timed = [(row.name, one.subject) for row, one in zip(rows, runs, strict=True) if row.measured]
         result = BenchResult(
             created=created.isoformat(timespec="seconds"),
             evidence=read_evidence(self.phone, device, self.address.evidence),
             config=job.config,
             frame=None,
             device=device.to_json(),
-            software={"benchmark_model": f"sha256:{sha256_file(program)}"},
+            software=_software(program),
             before=before.to_json(),
             after=after.to_json(),
             duration_s=round(time.perf_counter() - began, 3),
@@ -79,17 +83,15 @@ class AdbTarget:
             power=watched.trace,
             no_power=watched.reason,
         )
-        hot = max(before.throttle_events or 0, after.throttle_events or 0)
-        if not hot:
-            return result
-        text = f"the phone brakes for its heat (thermal status {hot})"
-        return replace(
-            result, warnings=(Caution("throttled", None, text, "let it cool and measure again with --pause 60"),)
-        )
+        # Android's status of its heat is no count of events, as that check takes it: `_hot` reads it.
+        checked = (one for one in check(result) if one.check != "throttling")
+        return result.with_warnings((*checked, *_hot(before, after), *one_tile_each(timed, job.frame)))
 
     def describe(self) -> dict[str, Any]:
         """What the phone says of itself."""
-        return describe_phone(self.phone, self.address.evidence)
+        program = self.wishes.benchmark_model
+        software = _software(program) if program is not None and program.is_file() else {}
+        return describe_phone(self.phone, self.address.evidence) | {"software": software}
 
     def __enter__(self) -> AdbTarget:
         return self
@@ -116,7 +118,7 @@ class AdbTarget:
             raise MeasureError(f"--benchmark-model {path} is no file")
         return path
 
-    def _rows(self, job: Measurement, program: str, folder: Path, progress: Progress) -> tuple[Row, ...]:
+    def _runs(self, job: Measurement, program: str, folder: Path, progress: Progress) -> list[ModelRun]:
         runs = [
             ModelRun(self.phone, _PLACE, program, subject, delegate, job)
             for subject in job.subjects
@@ -134,7 +136,18 @@ class AdbTarget:
                     one.score(folder)
                 else:
                     one.time(seconds=job.config.seconds / job.config.processes, n=_share(job))
-        return tuple(one.row() for one in runs)
+        return runs
+
+
+def _hot(before: MachineState, after: MachineState) -> Iterator[Caution]:
+    hot = max(before.throttle_events or 0, after.throttle_events or 0)
+    if hot:
+        text = f"the phone brakes for its heat (thermal status {hot})"
+        yield Caution("throttled", None, text, "let it cool and measure again with --pause 60")
+
+
+def _software(program: Path) -> dict[str, str]:
+    return {"benchmark_model": f"sha256:{sha256_file(program)}"}
 
 
 def _share(job: Measurement) -> int:

@@ -89,7 +89,10 @@ def put(values: dict[str, Any], data: BinaryIO) -> None:
 
 
 def start(values: dict[str, Any], _data: BinaryIO) -> None:
-    """Begin the job, or go on with it: `began`, `busy` with what, or the `missing` files."""
+    """Begin the job, or go on with it: `began`, `busy` with what, or the `missing` files.
+
+    `found`: its result is here, of another command than the one that asks.
+    """
     hashes = [*values["files"].values(), *values["wheels"].values()]
     missing = [one for one in hashes if not (ROOT / "files" / one).is_file()]
     if missing:
@@ -98,8 +101,9 @@ def start(values: dict[str, Any], _data: BinaryIO) -> None:
     folder = ROOT / "runs" / values["id"]
     folder.mkdir(parents=True, exist_ok=True)
     alive = _locked(folder / "alive")
-    if alive is None or (folder / "result.json").is_file():  # this very job is at work already, or done
-        say({"began": False})
+    done = (folder / "result.json").is_file()
+    if alive is None or done:  # this very job is at work already, or done
+        say({"began": False, "found": done and _text(folder / "asker") != values["asker"]})
         return
     bench = _locked(ROOT / "lock")
     if bench is None:
@@ -107,6 +111,7 @@ def start(values: dict[str, Any], _data: BinaryIO) -> None:
         return
     _write(ROOT / "lock", f"{values['by']}, begun {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC")
     _lay_out(folder, values)
+    _write(folder / "asker", values["asker"])
     code = _code(values)
     log = os.open(str(folder / "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     command = [values["python"], "-m", "edgeseg.benchmarks.targets.ssh.work", str(folder), str(alive), str(bench)]
@@ -120,7 +125,7 @@ def start(values: dict[str, Any], _data: BinaryIO) -> None:
         pass_fds=(alive, bench),
     )
     _write(folder / "pid", str(process.pid))
-    say({"began": True})
+    say({"began": True, "found": False})
 
 
 def follow(values: dict[str, Any], _data: BinaryIO) -> None:

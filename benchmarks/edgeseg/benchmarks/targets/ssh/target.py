@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edgeseg.benchmarks.results.result import BenchResult
+from edgeseg.benchmarks.results.result import BenchResult, Caution
 from edgeseg.benchmarks.results.result_file import from_json
 from edgeseg.benchmarks.targets.address import Address
 from edgeseg.benchmarks.targets.measurement import Measurement, job_id
@@ -63,7 +64,7 @@ class SshTarget:
         start = self._order(job, files, wheels)
         with this_job(start["id"]):
             paths = (*files.values(), *wheels.values())
-            self._bring(start, paths)
+            found = self._bring(start, paths)
             try:
                 result = self._followed(start, paths, progress)
             except KeyboardInterrupt:  # nobody waits for it any more; the same command goes on with it
@@ -71,7 +72,7 @@ class SshTarget:
                 raise
             hashes = sorted({*start["files"].values(), *start["wheels"].values()})
             self._again("clean", {"id": start["id"], "hashes": hashes, "everything": self.wishes.clean})
-        return result
+        return _found(result) if found else result
 
     def describe(self) -> dict[str, Any]:
         """What the device says of itself."""
@@ -135,10 +136,11 @@ class SshTarget:
             "wheels": hashes,
         }
         name = job_id({"owner": owner(), "to": self.address.name, **values})
-        return {"id": name, "by": f"a bench of {len(job.subjects)} files", **self._python(), **values}
+        by = {"by": f"a bench of {len(job.subjects)} files", "asker": secrets.token_hex(8)}
+        return {"id": name, **by, **self._python(), **values}
 
-    def _bring(self, start: dict[str, Any], paths: tuple[Path, ...]) -> None:
-        """Files there and the job begun, or found at work."""
+    def _bring(self, start: dict[str, Any], paths: tuple[Path, ...]) -> bool:
+        """Files there and the job begun, or found at work; whether the result of an earlier command was there."""
         for _ in range(_RESTARTS):
             self.put(paths)
             reply = self._again("start", start)
@@ -148,7 +150,7 @@ class SshTarget:
                     "Wait for its end"
                 )
             if "missing" not in reply:
-                return
+                return bool(reply["found"])
         raise MeasureError(f"{self.address.name}: files vanish there: does another bench clean up? Try again")
 
     def _followed(self, start: dict[str, Any], paths: tuple[Path, ...], progress: Progress) -> BenchResult:
@@ -202,3 +204,10 @@ class SshTarget:
     ) -> dict[str, Any]:
         """A call, repeated over lost links: each of them may be done twice."""
         return self._patience.again(lambda: self._device.call(do, values, file), at_most_s)
+
+
+def _found(result: BenchResult) -> BenchResult:
+    """With the word that nothing was measured now."""
+    text = f"it was measured at {result.created} for an earlier command, which never fetched it"
+    caution = Caution("found there", None, text, "give the same command again to measure now")
+    return result.with_warnings((*result.warnings, caution))

@@ -45,7 +45,7 @@ class Step:
 def job(steps: Iterable[Step]) -> str:
     """The detached script."""
     lines = [shlex.join(("do_step", step.name, step.after, step.folder, *step.words)) for step in steps]
-    return _DO + "\n".join(lines) + "\ntouch done\n"
+    return _DO + "\n".join(lines) + "\ndate +%s > done.part; mv done.part done\n"
 
 
 def have() -> str:
@@ -62,22 +62,24 @@ def put(sha256: str) -> str:
     )
 
 
-def start(name: str, links: Mapping[str, str], by: str) -> str:
-    """Begins a job or finds it at work: prints `began` or `there` and how many steps had ended before, or `busy` and
-    with what.
+def start(name: str, links: Mapping[str, str], by: str, about: str) -> str:
+    """Begins a job or finds it: prints `began`, `there` (at work) or `done`, and how many steps had ended before; or
+    `busy` and with what.
 
     Args:
         name: Of the job.
         links: Hash by the file's name within the job's folder; `job.sh` is the script.
         by: Who asks, for others.
+        about: What the board is now; kept from the job's first start.
     """
     folders = shlex.join(sorted({one.rpartition("/")[0] or "." for one in links}))
     laid = "; ".join(shlex.join(("ln", "-f", f"../../files/{sha256}", one)) for one, sha256 in links.items())
     return (
-        f"{_ROOT}mkdir -p runs/{name}; cd runs/{name}; if [ -f done ]; then echo there $(cat taken); exit; fi; "
+        f"{_ROOT}mkdir -p runs/{name}; cd runs/{name}; if [ -f done ]; then echo done $(cat taken); exit; fi; "
         "exec 8>>alive; if ! flock -n 8; then echo there $(cat taken); exit; fi; "
         'exec 9>>../../lock; if ! flock -n 9; then echo "busy $(cat ../../lock)"; exit; fi; '
         f'echo {shlex.quote(by)}", begun $(date -u "+%Y-%m-%d %H:%M") UTC" > ../../lock; '
+        f"[ -f about ] || {{ printf %s {shlex.quote(about)} > part; date +%s > begun; mv part about; }}; "
         f"mkdir -p {folders}; {laid}; ls | grep -c '[.]rc$' > taken || true; "
         'setsid sh "$PWD/job.sh" > job.out 2>&1 < /dev/null & echo $! > pid; echo began $(cat taken)'
     )
@@ -97,8 +99,10 @@ def stop(name: str) -> str:
 
 
 def logs(name: str) -> str:
-    """Prints every log and exit code, as `mirror.files_in` reads them."""
-    return f"{_ROOT}cd runs/{name}; {print_files(('*.rc', '*.log'))}"
+    """Prints every log and exit code, what the board was, and when the job was begun and done [s], as
+    `mirror.files_in` reads them.
+    """
+    return f"{_ROOT}cd runs/{name}; {print_files(('*.rc', '*.log', 'about', 'begun', 'done'))}"
 
 
 def clean(name: str, hashes: Sequence[str]) -> str:
