@@ -50,10 +50,7 @@ _CSV_COLUMNS = [
     "meter",
     "energy_evidence",
     "energy_reason",
-    "cost_per_inference",
-    "cost_currency",
-    "cost_assumption",
-    "cost_reason",
+    *("cost_per_inference", "cost_currency", "cost_assumption", "cost_reason"),
     "frame",
 ]
 
