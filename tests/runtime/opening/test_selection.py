@@ -17,7 +17,8 @@ from edgeseg.runtime.device.commands import describe
 from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.opening import selection
 from edgeseg.runtime.opening.bundle import Bundle
-from edgeseg.runtime.opening.selection import cpu_flags, machine_kind, rank, target_name, unfit_reason
+from edgeseg.runtime.opening.selection import machine_kind, rank, target_name, unfit_reason
+from edgeseg.runtime.processor import cpu_flags
 from edgeseg.runtime.spec.manifest import Manifest
 
 NAMES = ("onnx-fp32", "onnx-int8", "onnx-int8-x86", "tflite-fp32", "tflite-int8")

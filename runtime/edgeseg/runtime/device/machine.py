@@ -9,7 +9,8 @@ from typing import Any
 
 from edgeseg.runtime.cores import default_threads, fast_cores, usable_cores
 from edgeseg.runtime.engines import ENGINES, installed_package, installed_version
-from edgeseg.runtime.opening.selection import cpu_flags, machine_kind, target_name
+from edgeseg.runtime.opening.selection import machine_kind, target_name
+from edgeseg.runtime.processor import cpu_flags
 from edgeseg.runtime.trt.gpu import ABSENT, find_gpu
 
 _INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")

@@ -27,7 +27,8 @@ from edgeseg.runtime.frame.blank import blank_frame
 from edgeseg.runtime.frame.preprocess import in_dtype, prepare
 from edgeseg.runtime.golden import decode_png
 from edgeseg.runtime.opening.bundle import Bundle
-from edgeseg.runtime.opening.selection import accepted, cpu_flags
+from edgeseg.runtime.opening.selection import accepted
+from edgeseg.runtime.processor import cpu_flags
 from edgeseg.runtime.spec.fields import read_json_object
 from edgeseg.runtime.spec.manifest import Variant
 

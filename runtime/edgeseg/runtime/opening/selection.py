@@ -6,13 +6,13 @@ import platform
 import warnings
 from functools import lru_cache
 from math import inf
-from pathlib import Path
 
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.engines import ENGINES, FEATURES, Feature, missing
 from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.opening.bundle import Bundle
+from edgeseg.runtime.processor import VNNI, cpu_flags
 from edgeseg.runtime.spec.manifest import Manifest, Variant
 from edgeseg.runtime.trt.built_engine import unfit_here
 
@@ -144,18 +144,7 @@ def architecture(machine: str) -> str:
 def machine_kind() -> str:
     """Return `x86-vnni`, `x86`, `arm64`, or the name Python has for another architecture."""
     kind = architecture(platform.machine())
-    return "x86-vnni" if kind == "x86" and cpu_flags() & {"avx512_vnni", "avx_vnni"} else kind
-
-
-@lru_cache(maxsize=1)
-def cpu_flags() -> frozenset[str]:
-    """Return the processor's features as Linux lists them; empty where it does not say."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    line = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return frozenset(line.partition(":")[2].split())
+    return "x86-vnni" if kind == "x86" and cpu_flags() & VNNI else kind
 
 
 def _lacking(needs: tuple[str, ...]) -> list[Feature]:
