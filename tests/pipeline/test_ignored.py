@@ -279,7 +279,7 @@ def test_a_run_is_the_same_whatever_marks_them(tmp_path: Path) -> None:
         ]
         done = CliRunner().invoke(cli.app, [str(word) for word in command])
         assert done.exit_code == 0, done.output
-        assert "[2/2] val_teacher" in done.stderr  # of the steps that --only asks for, not of the whole chain
+        assert "[3/3] val_teacher" in done.stderr  # of the steps that --only asks for, not of the whole chain
         steps = tmp_path / f"{value}" / "tiny" / "steps"
         outputs.append((steps / "teacher" / "files" / "model.safetensors").read_bytes())
         scores.append((steps / "val_teacher" / "files" / "scores.json").read_text())
