@@ -15,6 +15,8 @@ from edgeseg.runtime.score.metrics import summarize
 
 from ..data_folders import save, truth, write_folder
 
+ADOBE_DEFLATE = 8  # TIFF's Compression tag
+
 
 def answering(mask):
     """A segmenter with one answer that notes the frames it saw."""
@@ -103,9 +105,7 @@ def test_an_image_that_decodes_to_noise_is_refused_as_predict_refuses_it(tmp_pat
     """OpenCV makes black or noise of a damaged strip, and a part that is black is soon a part without a fault."""
     pixels = np.random.default_rng(0).integers(0, 256, (301, 203), np.uint8)
     pixels = cv2.blur(pixels, (5, 5))
-    encoded = cv2.imencode(".tif", pixels, [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE])[
-        1
-    ]
+    encoded = cv2.imencode(".tif", pixels, [cv2.IMWRITE_TIFF_COMPRESSION, ADOBE_DEFLATE])[1]
     content = bytearray(encoded.tobytes())
     middle = len(content) // 2
     content[middle : middle + 1500] = bytes(1500)
