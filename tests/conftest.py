@@ -64,7 +64,7 @@ def pitting_dir(real_data: Callable[[str], Path]) -> Path:
 @pytest.fixture(scope="session")
 def synthetic_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small synthetic data set: 24 gray frames of 96x96, 4 classes. Read only."""
-    from edgeseg.train.synthetic import write_dataset
+    from edgeseg.train.synthetic.dataset import write_dataset
 
     root = tmp_path_factory.mktemp("synthetic") / "metal"
     write_dataset(root, n=24, seed=0, size_px=96)

@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from results_table import DASH, Values, dig, drop_text, number, print_tables, ratio_text, speedup_of
+from results_table import Values, drop_text, number, print_tables, ratio_text, speedup_of
+
+from edgeseg.pipeline.report.fields import DASH, dig
 
 MARKERS = ("<!-- crossvals -->", "<!-- /crossvals -->")
 ROWS = ("teacher", "student", "shipped")

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeseg.pipeline.report.fields import DASH, MINUS, dig
+
 MARKERS = ("<!-- results -->", "<!-- /results -->")
-DASH, MINUS = "–", "\N{MINUS SIGN}"
 HEAD = (
     "| step | status | Dice val | Dice test | drop vs teacher [points] | file [MB] | p50 [ms] | speed-up |",
     "|---|---|--:|--:|--:|--:|--:|--:|",
@@ -104,15 +105,6 @@ def headline(report: Values) -> str:
 def speedup_of(row: Values) -> Any:
     """The recorded ratio of a row; in records of before there was a reference it is to the teacher, in its place."""
     return row.get("speedup_vs_reference", row.get("speedup_vs_teacher"))
-
-
-def dig(values: Any, *keys: str) -> Any:
-    """The value under nested keys; None where one of them is missing."""
-    for key in keys:
-        if not isinstance(values, Mapping):
-            return None
-        values = values.get(key)
-    return values
 
 
 def _origin(report: Values, path: Path) -> str:

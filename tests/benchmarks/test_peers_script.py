@@ -27,7 +27,7 @@ def scripts(monkeypatch):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     pytest.importorskip("torch")
-    from edgeseg.train.synthetic import write_dataset
+    from edgeseg.train.synthetic.dataset import write_dataset
 
     root = tmp_path_factory.mktemp("data") / "metal"
     write_dataset(root, n=12, seed=0, size_px=96)

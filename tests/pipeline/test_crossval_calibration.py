@@ -30,7 +30,7 @@ def recipe_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def metal(tmp_path: Path) -> Path:
     """A data set with images to calibrate on beside it."""
-    from edgeseg.train.synthetic import write_dataset
+    from edgeseg.train.synthetic.dataset import write_dataset
 
     for name, seed in (("metal", 0), ("line", 7)):
         write_dataset(tmp_path / "data" / name, n=12, seed=seed, size_px=64)

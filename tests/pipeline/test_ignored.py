@@ -34,7 +34,7 @@ from edgeseg.runtime.files.png import PackedMasks
 from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
 from edgeseg.runtime.spec.model_spec import ModelSpec
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 UNSURE = 200  # what marks the pixels in these files; 255 is their foreground
 

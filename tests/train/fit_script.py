@@ -19,7 +19,7 @@ from edgeseg.train.fit import fit
 from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.models import build_model
 from edgeseg.train.models.unet import unet_arch
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 
 def main(folder: Path, devices: int) -> None:

@@ -25,7 +25,7 @@ from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.looks import load_look
 from edgeseg.train.models import build_model
 from edgeseg.train.models.unet import unet_arch
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 SCRIPT = Path(__file__).with_name("fit_script.py")
 

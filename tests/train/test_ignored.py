@@ -22,7 +22,7 @@ from edgeseg.train.lightning_module import SegmentationModule
 from edgeseg.train.losses import TERMS, SegmentationLoss
 from edgeseg.train.models import build_model
 from edgeseg.train.models.unet import unet_arch
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 from edgeseg.train.transforms import Augment
 
 EVERYTHING = AugmentConfig(p_affine=1, rotate_deg=40, p_elastic=1, p_grid=1, p_gamma=1, p_noise=1, p_blur=1)

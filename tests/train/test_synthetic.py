@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image, read_mask
 from edgeseg.runtime.errors import ConfigError, EdgesegError
-from edgeseg.train.synthetic import write_dataset
-from edgeseg.train.synthetic_defects import CLASSES, MAX_DEFECT_FRACTION, MIN_DEFECT_FRACTION, add_defects
-from edgeseg.train.synthetic_surface import FINISHES, draw_surface
+from edgeseg.train.synthetic.dataset import write_dataset
+from edgeseg.train.synthetic.defects import CLASSES, MAX_DEFECT_FRACTION, MIN_DEFECT_FRACTION, add_defects
+from edgeseg.train.synthetic.surface import FINISHES, draw_surface
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_the_smallest_sets_still_have_every_class_in_every_split(tmp_path: Path,
 
 def test_equal_arguments_give_equal_bytes_in_another_process(tmp_path: Path) -> None:
     write_dataset(tmp_path / "here", n=8, seed=5, size_px=96)
-    code = "import sys; from pathlib import Path; from edgeseg.train.synthetic import write_dataset\n"
+    code = "import sys; from pathlib import Path; from edgeseg.train.synthetic.dataset import write_dataset\n"
     code += "write_dataset(Path(sys.argv[1]), n=8, seed=5, size_px=96)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "there")], check=True)
     assert _digest(tmp_path / "here") == _digest(tmp_path / "there")

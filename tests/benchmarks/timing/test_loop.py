@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from edgeseg.benchmarks.config import HarnessConfig, quick
+from edgeseg.benchmarks.meters.energy import MIN_SECONDS
 from edgeseg.benchmarks.timing.clock import MachineClock
 from edgeseg.benchmarks.timing.loop import block_samples, mask_hash, time_block, time_call, time_subjects
 from edgeseg.benchmarks.timing.settle import settle
@@ -104,6 +105,11 @@ def test_block_length_follows_the_median_within_limits():
     assert block_samples(1e6, config) == 100
     assert block_samples(1e9, config) == 3  # min_samples over the blocks
     assert block_samples(1.0, config) == 2000
+
+
+def test_a_metered_block_of_a_very_fast_subject_lasts_long_enough_for_an_energy():
+    config = HarnessConfig(processes=1, blocks=1, seconds=15, meter="rapl")
+    assert block_samples(2e4, config) * 2e4 / 1e9 >= MIN_SECONDS
 
 
 def test_something_that_is_no_mask_is_refused(make_stages, frame):

@@ -18,7 +18,7 @@ from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import ConfigError, DataError
 from edgeseg.runtime.frame.intensity import spread
 from edgeseg.runtime.spec.input_spec import Geometry, InputSpec
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 SPEC = InputSpec("gray", Geometry("resize", 64, 64), 16)
 N = 12

@@ -22,7 +22,7 @@ from edgeseg.train.datamodule import UNLABELLED, SegmentationData
 from edgeseg.train.models import SegmentationNet, build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 RESIZED = Geometry("resize", height_px=64, width_px=64)
 TILES = Geometry("tile", tile_px=64, overlap_px=16)

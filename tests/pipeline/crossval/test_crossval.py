@@ -116,7 +116,7 @@ def a_report(search: dict[str, Any], **change: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Crossval:
-    from edgeseg.train.synthetic import write_dataset
+    from edgeseg.train.synthetic.dataset import write_dataset
 
     root = tmp_path_factory.mktemp("crossval")
     write_dataset(root / "metal", n=24, seed=0, size_px=64)
@@ -529,7 +529,7 @@ def test_an_order_is_carried_out(
 
 @pytest.mark.slow
 def test_a_fold_for_real(recipe_file: Path, tmp_path: Path) -> None:
-    from edgeseg.train.synthetic import write_dataset
+    from edgeseg.train.synthetic.dataset import write_dataset
 
     write_dataset(tmp_path / "metal", n=24, seed=0, size_px=64)
     data = join_copies(open_dataset(tmp_path / "metal"))

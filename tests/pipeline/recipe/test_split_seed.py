@@ -14,7 +14,7 @@ from edgeseg.pipeline.plan.run import data_of
 from edgeseg.pipeline.recipe.recipe import Recipe, load_recipe
 from edgeseg.pipeline.recipe.split_seed import FILE
 from edgeseg.runtime.errors import ConfigError
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 RECIPE = "name: tiny\ndata: {name: parts}\ngeometry: {mode: resize, height_px: 64, width_px: 64}\n"
 

@@ -58,7 +58,7 @@ SIZE = (64, 64)
 
 @pytest.fixture(scope="module")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from edgeseg.train.synthetic import write_dataset
+    from edgeseg.train.synthetic.dataset import write_dataset
 
     root = tmp_path_factory.mktemp("data") / "metal"
     write_dataset(root, n=10, seed=0, size_px=64)

@@ -23,7 +23,7 @@ from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
 from edgeseg.train.models.unet import unet_arch
 from edgeseg.train.pretrained.published import PUBLISHED
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 from ..trained import put_networks
 

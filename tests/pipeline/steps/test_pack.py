@@ -16,7 +16,7 @@ from edgeseg.runtime.data.dataset import open_dataset, read_image
 from edgeseg.runtime.opening import selection
 from edgeseg.runtime.opening.bundle import Bundle
 from edgeseg.runtime.spec.manifest import Manifest
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 from ...runtime.conftest import tiny_bundle, tiny_onnx  # noqa: F401  fixtures
 

@@ -29,7 +29,7 @@ from edgeseg.runtime.files.atomic import write_json
 from edgeseg.train.checkpoint import save_checkpoint
 from edgeseg.train.models import build_model
 from edgeseg.train.models.efficient_unet import efficient_unet_arch
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 RECIPE = """\
 name: small

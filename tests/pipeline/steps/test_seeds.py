@@ -16,7 +16,7 @@ from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.report.record import choices
 from edgeseg.runtime.score.drops import seeds_drop
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 RECIPE = """\
 name: seeds

@@ -16,7 +16,7 @@ from edgeseg.pipeline.steps import training
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.train.checkpoint import load_checkpoint
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 RECIPE = """\
 name: taught

@@ -210,7 +210,7 @@ def test_without_its_device_a_target_is_another_machine(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_energy_by_a_recording_is_a_number_that_says_so(recording: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "METERED_S", 11.0)
+    monkeypatch.setattr(machine, "METERED_S", 20.0)
     who = ThisMachine(recording)
     found = probe(who).measure(network())
     assert found.total_ms is not None and found.energy_mj is not None and found.reason is None

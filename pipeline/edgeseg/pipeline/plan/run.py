@@ -219,7 +219,7 @@ def _synthetic(recipe: Recipe, root: Path) -> Path:
     section = recipe.data
     folder = root / "data" / f"synthetic_{section.synthetic_images}_{section.synthetic_px}_{section.seed}"
     if not folder.is_dir():
-        from edgeseg.train.synthetic import write_dataset
+        from edgeseg.train.synthetic.dataset import write_dataset
 
         folder.parent.mkdir(parents=True, exist_ok=True)
         write_dataset(folder, section.synthetic_images, section.seed, section.synthetic_px)

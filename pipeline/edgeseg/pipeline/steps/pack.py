@@ -28,7 +28,7 @@ from edgeseg.runtime.score.evaluate import load_scores
 from edgeseg.runtime.score.intervals import dice_interval
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.spec.model_spec import ModelSpec
-from edgeseg.train.synthetic import write_dataset
+from edgeseg.train.synthetic.dataset import write_dataset
 
 GOLDEN_FRAMES = 3
 

@@ -10,7 +10,7 @@ import math
 import cv2
 import numpy as np
 
-from edgeseg.train.synthetic_surface import FloatMap, Mask, cloud
+from edgeseg.train.synthetic.surface import FloatMap, Mask, cloud
 
 CLASSES = ("background", "scratch", "pit", "stain")
 SCRATCH, PIT, STAIN = 1, 2, 3

@@ -1,7 +1,7 @@
 """The embedded data set: machined-metal surfaces with scratches, pits and stains, drawn by rule.
 
 It needs no download, so that the first run works anywhere. A part is drawn once on a canvas a little larger than a
-frame: its finish (`synthetic_surface`), then its defects (`synthetic_defects`). Its two views are shifted crops under
+frame: its finish (`surface`), then its defects (`defects`). Its two views are shifted crops under
 other light and other sensor noise. A mask is exactly what was drawn; only the lens's blur, about half a pixel, reaches
 beyond it.
 """
@@ -20,8 +20,8 @@ import numpy as np
 
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.atomic import new_folder
-from edgeseg.train.synthetic_defects import CLASSES, add_defects
-from edgeseg.train.synthetic_surface import FloatMap, Mask, cloud, draw_surface
+from edgeseg.train.synthetic.defects import CLASSES, add_defects
+from edgeseg.train.synthetic.surface import FloatMap, Mask, cloud, draw_surface
 
 VIEWS_PER_PART = 2
 _MARGIN = 0.06  # the canvas exceeds the frame by this fraction of it on each side; views shift within it
