@@ -17,7 +17,8 @@ DEMO = Path(__file__).parents[3] / "recipes/demo.yaml"
 
 
 def _recipe(*assignments: str) -> Recipe:
-    return load_recipe(DEMO, ("data.synthetic_images=12", "data.synthetic_px=64", *assignments))
+    left_to_the_machine = "train.threads=null"
+    return load_recipe(DEMO, ("data.synthetic_images=12", "data.synthetic_px=64", left_to_the_machine, *assignments))
 
 
 def _machine(monkeypatch: pytest.MonkeyPatch, threads: int, precision: str) -> None:
