@@ -198,6 +198,12 @@ def test_a_device_that_is_not_reached_is_told_before_anything_is_made(
     assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml"}
 
 
+@pytest.mark.parametrize("asked", [None, "x86-ort", "arm64-litert"])
+def test_a_budget_is_not_held_by_trtexec(asked: str | None) -> None:
+    with pytest.raises(ConfigError, match=r"measured by trtexec.*ssh://"):
+        find_target(Address("orin", "trtexec", "127.0.0.1", port=9), Wishes(), asked)
+
+
 def test_without_its_device_a_target_is_another_machine(tmp_path: Path) -> None:
     chain = make_chain(recipe_of(tmp_path, "arm64-litert"), None, tmp_path)
     with pytest.raises(EdgesegError, match=r"target arm64-litert is another machine.*Name it with --on"):

@@ -65,8 +65,8 @@ class Elsewhere:
 
     @property
     def engine_alone(self) -> bool:
-        """Phones by `benchmark_model`, boards by `trtexec`."""
-        return self.address.scheme in ("adb", "trtexec")
+        """Phones, by `benchmark_model`."""
+        return self.address.scheme == "adb"
 
     def sensor(self) -> Mapping[str, Any] | None:
         """What measures energy there."""
@@ -163,9 +163,14 @@ def find_target(address: Address, wishes: Wishes, asked: str | None) -> str:
         asked: The target that the user or the recipe names.
 
     Raises:
-        ConfigError: If no budget can be held on such a machine.
+        ConfigError: If no budget can be held on such a machine, or by such a tool.
         MeasureError: If it cannot be reached.
     """
+    if address.scheme == "trtexec":
+        raise ConfigError(
+            f"{address.name} is measured by trtexec: TensorRT would run what a budget is held by in ONNX Runtime or "
+            "LiteRT; name the board as ssh://..., and its engines with bench run --on trtexec://..."
+        )
     with open_target(address, wishes) as target:
         device = target.describe()["device"]
     engine = engine_of_target(asked or "")
