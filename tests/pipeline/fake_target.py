@@ -15,6 +15,7 @@ from edgeseg.compress.search.budget import Budget
 from edgeseg.compress.search.latency_table import LatencyTable
 from edgeseg.compress.search.predictor import Predictor, macs, weights
 from edgeseg.compress.search.probe import Layer, Measurement
+from edgeseg.pipeline.plan.data_identity import data_identity
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.journal import Journal
 from edgeseg.pipeline.search.lab import Lab
@@ -88,7 +89,7 @@ def fake_lab(
         recipe=recipe,
         data_root=data_root,
         split_file=split_file,
-        data_key="data",
+        data_key=data_identity(open_dataset(data_root)),
         probe=probe,
         budget=budget,
         ceilings=budget.ceilings(10.0, counted),

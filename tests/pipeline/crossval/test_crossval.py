@@ -77,7 +77,7 @@ class Folds:
     def __call__(self, root: Path, progress: Any) -> FoldResult:
         data_root, split_file = root / "data", root / "split.csv"
         lab = fake_lab(root, self.recipe, data_root, self.budget, FakeProbe(SIZE, self.gone))
-        lab.data_key, lab.progress = split_hash(open_dataset(data_root)), progress
+        lab.progress = progress
         torch.manual_seed(0)
         student = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)).eval()
         save_checkpoint(root / "student", student, {})
@@ -413,6 +413,27 @@ def test_two_processes_are_not_at_one_fold(job: Crossval, tmp_path: Path) -> Non
 
     dataclasses.replace(alone, run_fold=fold).run(ABOUT, no_progress)
     assert other
+
+
+@pytest.mark.parametrize("only", [(1,), ()])
+def test_another_division_leaves_a_running_fold_s_split_alone(
+    job: Crossval, tmp_path: Path, only: tuple[int, ...]
+) -> None:
+    four = dataclasses.replace(job, root=tmp_path, splits=divide(job.data, 4, seed=0), only=only)
+    splits: list[str] = []
+
+    def fold(root: Path, progress: Any) -> FoldResult:
+        before = split_hash(open_dataset(root / "data"))
+        if only:
+            with pytest.raises(ConfigError, match="being filled by another"):
+                four.run(ABOUT, no_progress)
+        else:
+            four.run(ABOUT, no_progress)
+        splits.extend([before, split_hash(open_dataset(root / "data"))])
+        raise TrainingError("loss is nan")
+
+    dataclasses.replace(job, root=tmp_path, only=(1,), run_fold=fold).run(ABOUT, no_progress)
+    assert len(splits) == 2 and splits[0] == splits[1]
 
 
 def test_views_of_an_answered_fold_are_removed(job: Crossval, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ class StepContext:
         results: Records of its parents by name.
         folders: Folders of all steps by name.
         progress: Called with a share in [0, 1] and a few words.
+        data_key: Identity of the images that it works on, for who opens them; None where nothing is keyed by it.
     """
 
     step: Step
@@ -77,6 +78,7 @@ class StepContext:
     results: dict[str, dict[str, Any]]
     folders: dict[str, StepFolder]
     progress: Callable[[float, str], None]
+    data_key: str | None = None
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -207,6 +209,7 @@ class Chain:
             results={name: state.records[name] for name in step.parents},
             folders={other.name: self.folder(other.name) for other in self.steps},
             progress=lambda share, words: progress(step.name, share, words),
+            data_key=self.data_key,
         )
         module, function = step.module.split(":")
 

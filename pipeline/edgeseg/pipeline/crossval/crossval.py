@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.pipeline.chain.chain import ChainProgress
@@ -18,7 +18,7 @@ from edgeseg.pipeline.crossval.answer import Answer, answer_folder, load_answer,
 from edgeseg.pipeline.crossval.fold import FoldRun
 from edgeseg.pipeline.crossval.folds import write_fold
 from edgeseg.pipeline.crossval.pool import ROWS, Record, Scores, figures, joined, sentence
-from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
+from edgeseg.runtime.data.dataset import DataSet, content_hash, split_hash
 from edgeseg.runtime.errors import BackendError, ExportError, TrainingError
 from edgeseg.runtime.files.atomic import write_json
 
@@ -108,10 +108,11 @@ class Crossval:
         return figures(scores, self.data.classes, self.max_drop)
 
     def _fold(self, number: int, data_sha256: str) -> _Fold:
-        """A fold's data set on disk, and where its answer belongs."""
-        root = self.root / f"fold_{number}"
-        data = open_dataset(write_fold(root / "data", self.data, self.splits[number]))
+        """A fold's images, and where its answer belongs; its folder is left alone: another process may be in it."""
+        split = self.splits[number]
+        data = replace(self.data, samples=tuple(replace(one, split=split[one.stem]) for one in self.data.samples))
         question = self.question | {"data_sha256": data_sha256, "split_sha256": split_hash(data)}
+        root = self.root / f"fold_{number}"
         return _Fold(number, root, data, question, answer_folder(self.root / self.name, number, question))
 
     def _see_to(self, fold: _Fold, progress: ChainProgress) -> Answer | None:
@@ -119,6 +120,7 @@ class Crossval:
         with alone_in(fold.root, "name other folds with --fold"):
             if load_answer(fold.answer) is not None:
                 return None
+            write_fold(fold.root / "data", self.data, self.splits[fold.number])
             place = f"fold {fold.number + 1} of {len(self.splits)}, "
             try:
                 result = self.run_fold(fold.root, lambda step, share, words: progress(place + step, share, words))
@@ -132,7 +134,7 @@ class Crossval:
 
 @dataclass(frozen=True)
 class _Fold:
-    """One fold: its data set, the folder of its run, and what is asked."""
+    """One fold: its images, the folder of its run, and what is asked."""
 
     number: int
     root: Path

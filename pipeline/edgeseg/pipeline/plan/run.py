@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from edgeseg.compress.distill.given.named_file import teacher_sha256
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, ChainRun, no_progress, result_of
 from edgeseg.pipeline.chain.lock import alone_in, check_own
 from edgeseg.pipeline.plan.beside import Here, OwnFiles, There
+from edgeseg.pipeline.plan.data_identity import data_identity
 from edgeseg.pipeline.plan.outcome import Outcome, outcome_of
 from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.results import Packed, gate_failed
@@ -24,7 +24,7 @@ from edgeseg.pipeline.recipe.recipe import Recipe, find_data
 from edgeseg.pipeline.recipe.settled import settled
 from edgeseg.pipeline.recipe.split_seed import check_seed, keep_seed
 from edgeseg.pipeline.recipe.start import StartSection
-from edgeseg.runtime.data.dataset import DataSet, content_hash, open_dataset, split_hash
+from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.engines import engine_of_target, installed_version
 from edgeseg.runtime.errors import GATE, OK
 from edgeseg.runtime.files.atomic import replacing
@@ -242,11 +242,6 @@ def _machine(recipe: Recipe, there: There) -> Mapping[str, Any] | None:
 def _about(data: DataSet) -> dict[str, Any]:
     """What is said of the data beside its pixels; no training depends on it, so it is no part of the data's key."""
     return {name: getattr(data, name) for name in ("name", "pixel_mm", "licence", "may_redistribute")}
-
-
-def data_identity(data: DataSet) -> str:
-    """Of images, masks and split."""
-    return hashlib.sha256((content_hash(data) + split_hash(data)).encode()).hexdigest()
 
 
 def _remove(bundle: Path) -> Path | None:

@@ -18,8 +18,8 @@ from edgeseg.compress.search.predictor import Predictor, macs
 from edgeseg.export.fits import fixed_size
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.learned.skill import skill_of
+from edgeseg.pipeline.plan.data_identity import data_identity
 from edgeseg.pipeline.plan.layout import SEARCH_FILE
-from edgeseg.pipeline.plan.run import data_identity
 from edgeseg.pipeline.plan.search_parts import search_parts
 from edgeseg.pipeline.recipe.recipe import Recipe
 from edgeseg.pipeline.search.journal import Journal

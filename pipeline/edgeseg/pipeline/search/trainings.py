@@ -115,4 +115,5 @@ def _context(lab: Lab, settings: dict[str, Any], name: str, folder: StepFolder) 
         results={},
         folders={},
         progress=lambda share, words: lab.progress(name, share, words),
+        data_key=lab.data_key,
     )
