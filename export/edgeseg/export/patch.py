@@ -25,6 +25,12 @@ _TOLERANCE = 1e-5  # relative to the largest weight of a kernel
 _TFLITE_AXES = {"CONV_2D": (0, 2, 3, 1), "DEPTHWISE_CONV_2D": (1, 2, 3, 0), "TRANSPOSE_CONV": (1, 2, 3, 0)}
 
 
+def patch(source: Path, path: Path, plain: nn.Module, prepared: nn.Module) -> None:
+    """Write the FP32 file of a prepared network, ONNX or TFLite as `source` is. Arguments and errors as for either."""
+    write = patch_onnx if source.suffix == ".onnx" else patch_tflite
+    write(source, path, plain, prepared)
+
+
 def patch_onnx(source: Path, path: Path, plain: nn.Module, prepared: nn.Module) -> None:
     """Write the FP32 ONNX file of a prepared network.
 

@@ -156,6 +156,13 @@ def test_images_that_are_scored_on_are_refused(synthetic_data: DataSet, own: Pat
         recipe_folder(synthetic_data, "images")
 
 
+def test_saved_again_they_are_the_same_pictures(synthetic_data: DataSet, own: Path) -> None:
+    image = read_image(synthetic_data.split("test")[0].image, "gray")
+    assert cv2.imwrite(str(own / "saved_again.bmp"), image)
+    with pytest.raises(ConfigError, match=r"saved_again\.bmp shows the same pixels as an image of test"):
+        draw(synthetic_data, own)
+
+
 def test_training_images_may_be_among_them(synthetic_data: DataSet, own: Path) -> None:
     shutil.copy(synthetic_data.split("train")[0].image, own / "known.png")
     assert draw(synthetic_data, own).of == N + 1

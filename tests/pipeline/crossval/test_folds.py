@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import pytest
 
 from edgeseg.pipeline.crossval.folds import divide, join_copies, make_folds, write_fold
@@ -94,8 +95,9 @@ def test_copies_of_a_picture_share_a_fold(synthetic_dir: Path, tmp_path: Path) -
     shutil.copytree(synthetic_dir, root)
     (root / "meta.csv").unlink(missing_ok=True)
     stems = [sample.stem for sample in open_dataset(root).samples]
-    for name in (stems[5], stems[20]):
-        shutil.copy(root / "images" / f"{stems[9]}.png", root / "images" / f"{name}.png")
+    shutil.copy(root / "images" / f"{stems[9]}.png", root / "images" / f"{stems[5]}.png")
+    (root / "images" / f"{stems[20]}.png").unlink()
+    cv2.imwrite(str(root / "images" / f"{stems[20]}.bmp"), cv2.imread(str(root / "images" / f"{stems[9]}.png"), 0))
     data = join_copies(open_dataset(root))
     assert {one.stem for one in data.samples if one.group == stems[5]} == {stems[5], stems[9], stems[20]}
     assert len({one.group for one in data.samples}) == len(stems) - 2

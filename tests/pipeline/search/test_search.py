@@ -24,7 +24,7 @@ from edgeseg.pipeline.recipe.sections.fit import BASELINES
 from edgeseg.pipeline.report.search import search_section, search_warnings
 from edgeseg.pipeline.search.baselines import coarse_student, largest_fitting, thin_student
 from edgeseg.pipeline.search.contest import Finalist, contest
-from edgeseg.pipeline.search.cut import Way, cut_to
+from edgeseg.pipeline.search.cut import Cut, Way, cut_to
 from edgeseg.pipeline.search.lab import BudgetError, Lab
 from edgeseg.pipeline.search.record import contest_record
 from edgeseg.pipeline.search.rounds import Start
@@ -155,6 +155,26 @@ def test_a_way_that_failed_is_not_tried_again(searched: Any) -> None:
             cut_to(lab, "out_of_reach", student, None, Way("group_l2", False), out_of_reach)
         asked.append((lab.probe.measured, err.value.best))
     assert asked[0] == asked[1]
+
+
+def test_a_cut_by_gates_is_of_its_teacher(searched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = searched[0]
+    lab = fake_lab(run.root, run.recipe, run.data_root, run.budget, FakeProbe(SIZE))
+    student, _ = load_checkpoint(run.root / "student")
+    taught_by: list[Any] = []
+
+    def cut(lab: Any, name: str, model: Any, teacher: Any, *order: Any) -> tuple[Cut, list[Any]]:
+        taught_by.append(teacher)
+        return Cut(model, {}, []), []
+
+    monkeypatch.setattr("edgeseg.pipeline.search.cut._cut", cut)
+    other = build_model(efficient_unet_arch(1, 4, width=0.25, depth=0.5, stages=4)).eval()
+    for teacher in (None, other, other, None):
+        cut_to(lab, "taught", student, teacher, Way("taylor", False), lab.ceilings)
+    assert taught_by == [None, other, None]
+    for teacher in (None, other):
+        cut_to(lab, "untaught", student, teacher, Way("group_l2", False), lab.ceilings)
+    assert len(taught_by) == 4
 
 
 def test_a_network_from_scratch_is_measured_with_the_biases_it_will_have(searched: Any) -> None:

@@ -91,6 +91,20 @@ def test_a_network_that_cannot_be_exported_is_a_row_with_its_reason_beside_the_o
     assert second.total_ms > 0
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("litert", marks=pytest.mark.slow)])
+def test_the_file_that_is_scored_is_of_the_network_that_ships(engine: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(ARCH).eval()
+    images = [np.random.default_rng(1).integers(0, 256, (8, SIZE, SIZE, 1), dtype=np.uint8)]
+
+    def content(network: str, calibration: list[np.ndarray]) -> bytes:
+        folder = tmp_path / f"{network} {len(calibration)}"
+        return probe(engine, calibration=calibration, network=network).export(model, folder).model.read_bytes()
+
+    assert content("plain", images) != content("corrected", images)
+    assert content("plain", []) == content("corrected", [])  # of made-up images: made to be timed
+
+
 def test_the_identity_names_what_times_depend_on() -> None:
     here = probe("onnxruntime")
     other = [

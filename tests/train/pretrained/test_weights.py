@@ -222,6 +222,14 @@ def test_unfit_files_are_refused(tmp_path: Path) -> None:
         take_weights(_small(), Weights({"other": torch.zeros(1)}, 1e-5))
 
 
+def test_an_encoder_that_fits_in_part_is_refused() -> None:
+    weights = dict(_small().state_dict())
+    name = next(name for name in weights if name.startswith("blocks.") and name.endswith("conv_pw.weight"))
+    weights[name] = weights[name][:-1]
+    with pytest.raises(TrainingError, match=rf"1 tensors to start from have another shape .*such as {name}"):
+        take_weights(_small(), Weights(weights, 1e-5))
+
+
 def test_a_pickle_is_never_unpickled(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> Any:

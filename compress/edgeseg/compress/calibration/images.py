@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.compress.calibration.folder import ImageFolder
+from edgeseg.compress.calibration.held_out import HeldOut
 from edgeseg.compress.calibration.modality import check_modality, pixel_statistics
 from edgeseg.compress.calibration.set import draw_balanced, draw_calibration
 from edgeseg.runtime.data.dataset import DataSet, Sample, file_hash, read_image
@@ -72,7 +73,7 @@ def draw_images(data: DataSet, folder: ImageFolder | None, count: int, seed: int
         spec: What the network eats.
 
     Raises:
-        ConfigError: If train has fewer than 8.
+        ConfigError: If train has fewer than 8, or an image of the folder shows the same pixels as one of val or test.
         DataError: If an image cannot be read, or a folder's images are of another modality than train's.
     """
     train = data.split("train")
@@ -81,6 +82,9 @@ def draw_images(data: DataSet, folder: ImageFolder | None, count: int, seed: int
         return CalibrationImages(drawn.samples, len(train), drawn.images_by_class)
     order = np.random.default_rng(seed).permutation(len(folder.images))[:count]
     images = tuple(folder.images[int(index)] for index in order)
+    held_out = HeldOut(data)
+    for path in images:
+        held_out.refuse(folder, path, read_image(path, data.color, data.window), "calibrate")
     # Looked at alike, without masks, so that a difference is one of the images.
     known = [sample.image for sample in draw_balanced(train, data.classes, count, seed).samples]
     found, expected = (pixel_statistics(calibration_tensors(data, some, spec)) for some in (images, known))

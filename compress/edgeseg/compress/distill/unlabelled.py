@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from edgeseg.compress.calibration.folder import unlabelled_folder
+from edgeseg.compress.calibration.held_out import HeldOut
 from edgeseg.runtime.data.dataset import DataSet, read_image
-from edgeseg.runtime.data.pixel_hash import short_pixel_hash
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.frame.intensity import apply_window
 from edgeseg.runtime.frame.preprocess import resize
-from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.spec.input_spec import Geometry
 from edgeseg.train.datamodule import UNLABELLED
 
@@ -45,15 +44,11 @@ def read_unlabelled(data: DataSet, given: str | None, sha256: str | None, geomet
         raise ConfigError(f"{where}: its images have changed since this run began; give the command again")
     if len(data.classes) > UNLABELLED:
         raise ConfigError(f"{where}, but {data.root} has {len(data.classes)} classes; at most {UNLABELLED} go with it")
-    held_out = SeenImages.of_samples((one for one in data.samples if one.split != "train"), data.color)
+    held_out = HeldOut(data)
     frames = []
     for path in folder.images:
         image = read_image(path, data.color, data.window)
-        split = held_out.split_of(short_pixel_hash(image))
-        if split in ("val", "test"):
-            raise ConfigError(
-                f"{where}: {path.name} shows the same pixels as an image of {split}. Take it out; train on others."
-            )
+        held_out.refuse(folder, path, image, "train")
         image = apply_window(image, data.window)
         if geometry.mode == "resize":
             image = resize(image, int(geometry.height_px or 0), int(geometry.width_px or 0), geometry.interpolation)

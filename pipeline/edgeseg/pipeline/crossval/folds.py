@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.pipeline.recipe.linked_folder import link
-from edgeseg.runtime.data.dataset import DataSet, file_hash
+from edgeseg.runtime.data.dataset import DataSet, read_image
 from edgeseg.runtime.data.ignored import IGNORED
 from edgeseg.runtime.data.imagefile import present_values
+from edgeseg.runtime.data.pixel_hash import pixel_hash
 from edgeseg.runtime.data.splits import draw_key
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.atomic import write_bytes
@@ -72,8 +73,13 @@ def fold_split(stems: Sequence[str], folds: Sequence[int], test: int, n_folds: i
 def join_copies(data: DataSet) -> DataSet:
     """Make one group of groups that hold the same picture: a copy must not train the network that it tests.
 
+    Pictures are told by their pixels: saved again, one is another file.
+
     Returns:
         The same samples; a joined group has the name of its first one in order.
+
+    Raises:
+        DataError: If an image cannot be read.
     """
     joined = {sample.group: sample.group for sample in data.samples}
 
@@ -84,7 +90,8 @@ def join_copies(data: DataSet) -> DataSet:
 
     first: dict[str, str] = {}
     for sample in data.samples:
-        pair = name(sample.group), name(first.setdefault(file_hash(sample.image), sample.group))
+        shown = pixel_hash(read_image(sample.image, data.color, sample.window))
+        pair = name(sample.group), name(first.setdefault(shown, sample.group))
         joined[max(pair)] = min(pair)
     return replace(data, samples=tuple(replace(sample, group=name(sample.group)) for sample in data.samples))
 

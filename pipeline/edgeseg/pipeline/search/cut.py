@@ -17,7 +17,7 @@ from edgeseg.compress.search.predictor import Figures
 from edgeseg.compress.search.prune import prune
 from edgeseg.compress.search.search import SearchResult, search
 from edgeseg.pipeline.search.lab import BudgetError, Lab, missed_words
-from edgeseg.pipeline.search.trainings import gates_of
+from edgeseg.pipeline.search.trainings import gate_settings, gates_of
 from edgeseg.train.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.train.models import SegmentationNet
 
@@ -93,6 +93,8 @@ def cut_to(
         "data": lab.data_key,
         "version": _VERSION,
     }
+    if way.importance == "taylor":  # its gates are of the loss, which a teacher has a part in
+        settings |= {"teacher": None if teacher is None else fingerprint(teacher), "loss": gate_settings(lab)}
     folder = lab.journal.root / "cuts" / name
     made: list[Cut] = []
 

@@ -90,9 +90,14 @@ def train(lab: Lab, name: str, model: SegmentationNet, teacher: SegmentationNet 
     return Trained(load_checkpoint(files)[0], files, float(result["val_dice_at_network_size"]))
 
 
+def gate_settings(lab: Lab) -> dict[str, Any]:
+    """What `gates_of` depends on beside network, teacher and images."""
+    return _sections(lab, lab.recipe)
+
+
 def gates_of(lab: Lab, model: SegmentationNet, teacher: SegmentationNet | None) -> Gates:
     """What `taylor` reads of a network, from some training batches and the loss it is fine-tuned with."""
-    context = _context(lab, _sections(lab, lab.recipe), "gates", StepFolder(lab.journal.root / "gates"))
+    context = _context(lab, gate_settings(lab), "gates", StepFolder(lab.journal.root / "gates"))
     return look_at_gates(context, open_data(context), model, teacher, lab.recipe.fit.gate_batches)
 
 

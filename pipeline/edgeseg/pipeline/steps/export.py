@@ -16,7 +16,7 @@ from edgeseg.compress.int8.plan import make_plan
 from edgeseg.compress.int8.stored_ranges import StoredRanges, load_ranges
 from edgeseg.export.formats import FORMATS, Origin, write_float, write_quantised
 from edgeseg.export.parity import parity
-from edgeseg.export.patch import patch_onnx, patch_tflite
+from edgeseg.export.patch import patch
 from edgeseg.pipeline.chain.chain import StepContext
 from edgeseg.pipeline.plan.layout import CHOOSE_FINAL, MODEL_ROWS, QAT, RANGES
 from edgeseg.pipeline.plan.results import Choice, Exported
@@ -189,7 +189,6 @@ def int8_origin(context: StepContext, exported: str, stored: StoredRanges) -> Or
     source = model_in(files)
     if stored.is_prepared:
         patched = context.folder.work / source.name
-        patch = patch_onnx if source.suffix == ".onnx" else patch_tflite
         patch(source, patched, stored.model, stored.network)
         source = patched
     plan = make_plan(stored.network, stored.ranges, tuple(context.setting("float_paths")))

@@ -103,6 +103,7 @@ def local_target(
         frame=read_image(min(data.split("test"), key=lambda one: one.stem).image, data.color, data.window),
         calibration=tuple(calibration_tensors(data, drawn.images, spec)),
         method=recipe.quantize.method,
+        network=recipe.quantize.network,
         threads=recipe.bench.threads,
         harness=brief(recipe.bench.threads),
         machine=machine,

@@ -20,18 +20,20 @@ from edgeseg.benchmarks.config import HarnessConfig
 from edgeseg.benchmarks.layers.job import LayerConfig, LayerFiles
 from edgeseg.benchmarks.subject import Frame, Subject
 from edgeseg.compress.calibration.set import MIN_IMAGES
-from edgeseg.compress.int8.calibrate import Method, collect_ranges
+from edgeseg.compress.int8.calibrate import Method
 from edgeseg.compress.int8.fold import fold_batch_norm
-from edgeseg.compress.int8.plan import make_plan
+from edgeseg.compress.int8.prepare import Network, prepare
 from edgeseg.compress.search.probe import Layer, Measurement
 from edgeseg.export.fits import fixed_size
 from edgeseg.export.formats import FORMATS, Origin, format_of_engine, write_float, write_quantised
 from edgeseg.export.layers.graph import Precision
+from edgeseg.export.patch import patch
 from edgeseg.pipeline.target.machine import METHOD, Machine, ThisMachine, metered
 from edgeseg.pipeline.target.yardstick import Timed, Yardstick, timed_rows
 from edgeseg.runtime.engines import ENGINES, engine_of_target
 from edgeseg.runtime.errors import BackendError, ConfigError, ExportError, MeasureError
 from edgeseg.runtime.spec.input_spec import InputSpec
+from edgeseg.runtime.spec.model_spec import ModelSpec
 from edgeseg.train.models import SegmentationNet
 
 # What one copy of a layer should add at least, so that the difference of two files is more than a clock's tick: so
@@ -60,6 +62,7 @@ class LocalProbe:
             ranges are of made-up images (seeded noise), good for timing, since integer kernels take as long whatever
             the numbers, but the files' masks mean nothing.
         method: How ranges of several images are joined.
+        network: Whose tensors are quantised.
         threads: Threads given to the engine.
         precision: `int8` as it ships, or `fp32`.
         layer_config: How much is measured of each layer; its threads are `threads`.
@@ -80,6 +83,7 @@ class LocalProbe:
     frame: Frame
     calibration: Sequence[np.ndarray] = ()
     method: Method = "minmax"
+    network: Network = "plain"
     threads: int = 2
     precision: Precision = "int8"
     layer_config: LayerConfig = field(default_factory=LayerConfig)
@@ -194,11 +198,18 @@ class LocalProbe:
         path, source = folder / f"model{suffix}", folder / f"fp32{suffix}"
         spec = write_float(name, model, source if self.precision == "int8" else path, self.input_spec, self.classes)
         if self.precision == "int8":
-            folded = fold_batch_norm(model)
-            ranges = collect_ranges(folded, self.calibration or [self._made_up()], self.method)
-            origin = Origin(model, make_plan(folded, ranges), source, spec)
-            spec, _ = write_quantised(name, origin, path)
+            spec, _ = write_quantised(name, self._origin(model, source, spec), path)
         return Subject(folder.name, path, dataclasses.replace(spec, backend=self.engine))
+
+    def _origin(self, model: SegmentationNet, source: Path, spec: ModelSpec) -> Origin:
+        """What the INT8 file is made of, as the chain's; of made-up images the plain network's."""
+        folded, network = fold_batch_norm(model), self.network if self.calibration else "plain"
+        prepared = prepare(folded, self.calibration or [self._made_up()], self.method, network)
+        if prepared.network is folded:
+            return Origin(model, prepared.plan, source, spec)
+        patched = source.with_name(f"prepared{source.suffix}")
+        patch(source, patched, model, prepared.network)
+        return Origin(prepared.network, prepared.plan, patched, spec)
 
     def _made_up(self) -> np.ndarray:
         """Coarse noise, uint8 (8, H, W, C), for ranges that are only there to make a file."""

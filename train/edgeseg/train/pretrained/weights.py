@@ -23,6 +23,8 @@ from edgeseg.train.models.lite_encoder import BN_EPS, PUBLISHED_BN_EPS, encoder_
 from edgeseg.train.pretrained.convert import TIMM_SCALE, Tensors, convert_published, for_channels, scale_stem
 from edgeseg.train.pretrained.published import CONVERSION, PUBLISHED, Origin, published_file
 
+_ENCODER = ("conv_stem.", "bn1.", "blocks.")  # whose tensors are taken whole or not at all
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -114,7 +116,8 @@ def take_weights(model: SegmentationNet, weights: Weights) -> int:
         Number of tensors taken.
 
     Raises:
-        TrainingError: If the stem or no block fits.
+        TrainingError: If the stem or no block fits, or a tensor of the encoder has another shape than the network's:
+            what is then left fresh would be told as taken.
     """
     own = model.state_dict()
     tensors = for_channels(weights.tensors, int(model.arch["in_channels"]))
@@ -124,9 +127,25 @@ def take_weights(model: SegmentationNet, weights: Weights) -> int:
             f"no encoder among the {len(tensors)} tensors to start from fits this network; are they an "
             "EfficientNet-Lite's, under timm's names, for images of this colour?"
         )
+    _refuse_parts(own, tensors)
     with torch.no_grad():
         model.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+def _refuse_parts(own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
+    misfits = [
+        name
+        for name, tensor in tensors.items()
+        if name.startswith(_ENCODER) and name in own and own[name].shape != tensor.shape
+    ]
+    if misfits:
+        name = misfits[0]
+        raise TrainingError(
+            f"{len(misfits)} tensors to start from have another shape than this network's, such as {name}: "
+            f"{tuple(tensors[name].shape)} where {tuple(own[name].shape)} are needed. Name weights that are in every "
+            "layer at least as wide; those of a pruned network are not"
+        )
 
 
 def _read_cached(path: Path, identity: Mapping[str, str]) -> Tensors | None:
