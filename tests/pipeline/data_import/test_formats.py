@@ -180,6 +180,31 @@ def test_coco_finds_images_by_folder_of_the_split(tmp_path: Path) -> None:
     assert levels == {"train2017_0001": 10, "val2017_0001": 200}
 
 
+@pytest.mark.parametrize("kind", ["coco", "labelme"])
+def test_an_image_of_another_split_does_not_stand_in_for_a_missing_one(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    for split in ("train", "val"):
+        if kind == "coco":
+            coco(source / "annotations", [{"id": 1, "file_name": "1.png"}], [SQUARE], f"instances_{split}.json")
+        else:
+            labelme(source / split / "1.json", "1.png", [SHAPE])
+    picture(source / "val" / "1.png")
+    report = imported(kind, source, tmp_path / "new")
+    assert report["images"] == 1 and not reasons(report, "noted")
+    assert reasons(report) == {"images missing, or several of that name": 1}
+
+
+@pytest.mark.parametrize(("there", "name"), [("raw/1.png", "1.png"), ("raw/val/1.png", "val/1.png")])
+def test_coco_takes_images_of_a_folder_without_split_or_that_is_named(there: str, name: str, tmp_path: Path) -> None:
+    picture(tmp_path / "src" / there)
+    coco(tmp_path / "src" / "annotations", [{"id": 1, "file_name": name}], [SQUARE], "instances_train.json")
+    assert imported("coco", tmp_path / "src", tmp_path / "new")["images"] == 1
+    if name == "1.png":  # that of the split goes before it
+        own = picture(tmp_path / "src" / "raw" / "train" / name, level=7)
+        imported("coco", tmp_path / "src", tmp_path / "two")
+        assert (tmp_path / "two" / "images" / name).read_bytes() == own.read_bytes()
+
+
 def test_coco_finds_images_anywhere_by_the_end_of_their_path(tmp_path: Path) -> None:
     picture(tmp_path / "src" / "raw" / "day1" / "a.png")
     coco(tmp_path / "src", [{"id": 1, "file_name": "day1/a.png"}], [SQUARE])
