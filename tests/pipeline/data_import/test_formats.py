@@ -55,6 +55,17 @@ def test_crowds_and_boxes_are_told_and_do_not_pass_for_background(tmp_path: Path
     assert report["splits"] == {"train": 1, "val": 2, "test": 0}
 
 
+def test_crowds_of_any_file_lie_below_objects(tmp_path: Path) -> None:
+    picture(tmp_path / "src" / "a.png")
+    image = {"id": 1, "file_name": "a.png"}
+    crowd = SQUARE | {"segmentation": [[0, 0, 20, 0, 20, 15, 0, 15]], "iscrowd": 1}
+    coco(tmp_path / "src", [image], [SQUARE], "a.json")
+    coco(tmp_path / "src", [image], [crowd], "b.json")
+    imported("coco", tmp_path / "src", tmp_path / "new")
+    found = mask(tmp_path / "new", "a")
+    assert np.array_equal(found == 1, square((20, 30)) == 1) and (found == 255).sum() == 15 * 20 - 50
+
+
 def test_cvat_shapes(tmp_path: Path) -> None:
     report = imported("cvat", SAMPLES / "cvat", tmp_path / "new")
     assert report["objects"] == {"box": 1, "mask": 1, "polygon": 2}
