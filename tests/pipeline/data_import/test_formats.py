@@ -55,6 +55,17 @@ def test_crowds_and_boxes_are_told_and_do_not_pass_for_background(tmp_path: Path
     assert report["splits"] == {"train": 1, "val": 2, "test": 0}
 
 
+def test_crowds_of_any_file_lie_below_objects(tmp_path: Path) -> None:
+    picture(tmp_path / "src" / "a.png")
+    image = {"id": 1, "file_name": "a.png"}
+    crowd = SQUARE | {"segmentation": [[0, 0, 20, 0, 20, 15, 0, 15]], "iscrowd": 1}
+    coco(tmp_path / "src", [image], [SQUARE], "a.json")
+    coco(tmp_path / "src", [image], [crowd], "b.json")
+    imported("coco", tmp_path / "src", tmp_path / "new")
+    found = mask(tmp_path / "new", "a")
+    assert np.array_equal(found == 1, square((20, 30)) == 1) and (found == 255).sum() == 15 * 20 - 50
+
+
 def test_cvat_shapes(tmp_path: Path) -> None:
     report = imported("cvat", SAMPLES / "cvat", tmp_path / "new")
     assert report["objects"] == {"box": 1, "mask": 1, "polygon": 2}
@@ -178,6 +189,31 @@ def test_coco_finds_images_by_folder_of_the_split(tmp_path: Path) -> None:
         for stem in ("train2017_0001", "val2017_0001")
     }
     assert levels == {"train2017_0001": 10, "val2017_0001": 200}
+
+
+@pytest.mark.parametrize("kind", ["coco", "labelme"])
+def test_an_image_of_another_split_does_not_stand_in_for_a_missing_one(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    for split in ("train", "val"):
+        if kind == "coco":
+            coco(source / "annotations", [{"id": 1, "file_name": "1.png"}], [SQUARE], f"instances_{split}.json")
+        else:
+            labelme(source / split / "1.json", "1.png", [SHAPE])
+    picture(source / "val" / "1.png")
+    report = imported(kind, source, tmp_path / "new")
+    assert report["images"] == 1 and not reasons(report, "noted")
+    assert reasons(report) == {"images missing, or several of that name": 1}
+
+
+@pytest.mark.parametrize(("there", "name"), [("raw/1.png", "1.png"), ("raw/val/1.png", "val/1.png")])
+def test_coco_takes_images_of_a_folder_without_split_or_that_is_named(there: str, name: str, tmp_path: Path) -> None:
+    picture(tmp_path / "src" / there)
+    coco(tmp_path / "src" / "annotations", [{"id": 1, "file_name": name}], [SQUARE], "instances_train.json")
+    assert imported("coco", tmp_path / "src", tmp_path / "new")["images"] == 1
+    if name == "1.png":  # that of the split goes before it
+        own = picture(tmp_path / "src" / "raw" / "train" / name, level=7)
+        imported("coco", tmp_path / "src", tmp_path / "two")
+        assert (tmp_path / "two" / "images" / name).read_bytes() == own.read_bytes()
 
 
 def test_coco_finds_images_anywhere_by_the_end_of_their_path(tmp_path: Path) -> None:

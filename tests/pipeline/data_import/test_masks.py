@@ -137,6 +137,34 @@ def test_masks_of_other_names_are_named(tmp_path: Path) -> None:
     assert "masks/a_mask.png" in told and "images/a.png" in told
 
 
+@pytest.mark.parametrize("kind", ["palette", "color"])
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (("images", "labels", "masks"), "folders of masks side by side (labels, masks); leave the one"),
+        (("JPEGImages", "SegmentationClass", "masks"), "folders of masks side by side (SegmentationClass, masks)"),
+        (("JPEGImages", "images", "masks"), "folders of images side by side (JPEGImages, images)"),
+    ],
+)
+def test_two_folders_of_a_kind_are_refused(folders: tuple[str, ...], told: str, kind: str, tmp_path: Path) -> None:
+    for folder in folders:
+        picture(tmp_path / "src" / folder / "a.png")
+    assert told in refused(kind, tmp_path / "src", tmp_path / "new", "--classes", "dent=#800000")
+
+
+def test_folders_beside_the_masks_that_are_none(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    for root in (source / "train", source / "val"):
+        picture(root / "JPEGImages" / f"{root.name}.jpg")
+        palette_png(root / "SegmentationClass" / f"{root.name}.png", np.full((20, 30), 2, np.uint8))
+        palette_png(root / "SegmentationObject" / f"{root.name}.png", np.full((20, 30), 1, np.uint8))
+        for folder in ("Annotations", "labels"):  # of boxes
+            (root / folder).mkdir()
+            (root / folder / f"{root.name}.txt").write_text("")
+    assert imported("palette", source, tmp_path / "new")["images"] == 2
+    assert (mask(tmp_path / "new", "val") == 2).all()
+
+
 def test_a_mask_as_stored_is_turned_with_its_picture(tmp_path: Path) -> None:
     turned_jpeg(tmp_path / "src" / "images" / "a.jpg", (20, 30), 6)
     ids = np.zeros((20, 30), np.uint8)

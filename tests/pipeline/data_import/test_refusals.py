@@ -195,6 +195,30 @@ def test_yolo_keypoints_are_no_outlines(tmp_path: Path) -> None:
     assert "kpt_shape: these are keypoints" in refused("yolo", tmp_path / "src", tmp_path / "new")
 
 
+@pytest.mark.parametrize(
+    ("train", "val", "told"),
+    [
+        ("crack\ndent\n", "dent\ncrack\n", "train/classes.txt and val/classes.txt name different classes"),
+        ("crack\n\ndent\n", None, "train/classes.txt: line 2: no name; name class 1 there"),
+        ("crack\ndent\n crack\n", None, "train/classes.txt: line 3: crack is there twice"),
+        ("crack\ndent\n\n \n", "crack\r\ndent", None),
+    ],
+)
+def test_yolo_lists_of_names(train: str, val: str | None, told: str | None, tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    for split, text in (("train", train), ("val", val)):
+        picture(source / split / "images" / f"{split}.png")
+        (source / split / "labels").mkdir()
+        (source / split / "labels" / f"{split}.txt").write_text("1 0.1 0.1 0.5 0.1 0.5 0.5\n")
+        if text is not None:
+            (source / split / "classes.txt").write_text(text, newline="")
+    if told is not None:
+        assert told in refused("yolo", source, tmp_path / "new")
+        return
+    report = imported("yolo", source, tmp_path / "new")
+    assert [one["name"] for one in report["classes"]] == ["background", "crack", "dent"]
+
+
 def test_links_within_the_source_are_followed(tmp_path: Path) -> None:
     source = tmp_path / "src"
     picture(source / "stored" / "x.png")

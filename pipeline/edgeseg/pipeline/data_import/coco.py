@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,10 +58,14 @@ def _add(items: dict[str, Item], item: Item, tally: Tally) -> None:
         tally.note("in several splits, taken in the first", item.name)
     items[item.name] = replace(
         before,
-        shapes=before.shapes + item.shapes,
+        shapes=_crowds_first(before.shapes + item.shapes),
         annotated=before.annotated or item.annotated,
         n_left=before.n_left + item.n_left,
     )
+
+
+def _crowds_first(shapes: Iterable[Shape]) -> tuple[Shape, ...]:
+    return tuple(sorted(shapes, key=lambda shape: shape.label != _CROWD))
 
 
 def _unlisted(tree: Tree, items: Mapping[str, Item], tally: Tally) -> None:
@@ -112,10 +116,9 @@ class _File:
             self._tally.skip("images missing, or several of that name", name)
             return None
         split = self._split or split_of(self._tree.name(found.parent))
-        # Crowds come first, whatever is drawn over them.
-        drawn = sorted((one for one in shapes or [] if one), key=lambda shape: shape.label != _CROWD)
+        drawn = _crowds_first(one for one in shapes or [] if one)
         n_left = len(shapes or []) - len(drawn)
-        return Item(self._tree.name(found), found, tuple(drawn), None, size_px, split, shapes is not None, n_left)
+        return Item(self._tree.name(found), found, drawn, None, size_px, split, shapes is not None, n_left)
 
     def _shapes(self, annotations: list[dict[str, Any]]) -> dict[Any, list[Shape | None]]:
         """Objects by image id, None for one that is not taken."""

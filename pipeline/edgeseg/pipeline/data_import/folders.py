@@ -40,19 +40,20 @@ def pairs(tree: Tree, tally: Tally) -> list[Pair]:
     """Pairs pictures and masks by their path without suffix.
 
     Raises:
-        DataError: There are no two such folders, or no picture in them has a mask.
+        DataError: There are no two such folders, or several of a kind side by side, or no picture in them has a mask.
     """
     found: list[Pair] = []
-    roots: dict[Path, dict[str, Path]] = {}
+    roots: dict[Path, dict[str, set[Path]]] = {}
     for path in tree.pictures():
         for folder in list(path.parents)[: len(path.relative_to(tree.root).parts)]:
             kind = _kind(folder.name)
             if folder != tree.root and kind:
-                roots.setdefault(folder.parent, {}).setdefault(kind, folder)
+                roots.setdefault(folder.parent, {}).setdefault(kind, set()).add(folder)
                 break
     for root, both in sorted(roots.items()):
         if len(both) == 2:
-            found += _paired(tree, root, both["images"], both["masks"], tally)
+            images, masks = (_only(tree, kind, both[kind]) for kind in ("images", "masks"))
+            found += _paired(tree, root, images, masks, tally)
     if not any(pair.mask for pair in found):
         remedy = "images/ and masks/, or JPEGImages/ and SegmentationClass/, need files of equal names"
         left = [f"{reason}: {examples[0]}" for reason, examples in tally.not_taken.items()]
@@ -92,6 +93,13 @@ def _reader(read: Callable[[Path], UInt8], mask: Path) -> Callable[[], UInt8]:
 def _kind(name: str) -> str | None:
     plain = name.casefold()
     return "images" if plain in _IMAGES else "masks" if plain in _MASKS else None
+
+
+def _only(tree: Tree, kind: str, folders: set[Path]) -> Path:
+    if len(folders) > 1:
+        listed = ", ".join(sorted(map(tree.name, folders)))
+        raise DataError(f"{tree.root}: several folders of {kind} side by side ({listed}); leave the one that is meant")
+    return next(iter(folders))
 
 
 def _paired(tree: Tree, root: Path, images: Path, masks: Path, tally: Tally) -> list[Pair]:

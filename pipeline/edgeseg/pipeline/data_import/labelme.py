@@ -79,7 +79,7 @@ def _image(tree: Tree, path: Path, content: Mapping[str, Any], tally: Tally) -> 
         raise bad(path, "imagePath", f"it is {name!r}", "name the picture")
     found = None
     try:
-        found = tree.find(name, path.parent, tree.root)
+        found = tree.find(name, path.parent, tree.root, prefer=folder_split(tree.name(path)))
     except OutsideError:
         outside = True
     if found is not None:

@@ -90,7 +90,8 @@ class Tree:
         Args:
             name: As written there, with slashes of any kind.
             folders: Where it is looked for first, in this order.
-            prefer: A split; of several files whose path ends in the name, the one in a folder of that split is taken.
+            prefer: A split; of files whose path ends in the name, those in a folder of that split go before those in a
+                folder of none, and those of another split are not taken, unless the name itself has the folder.
 
         Returns:
             The file, or None where there is none, or several that fit alike.
@@ -114,8 +115,9 @@ class Tree:
             raise OutsideError(name)
         parts = tuple(part.casefold() for part in plain.parts)
         near = [one for one in self._by_name.get(plain.name.casefold(), []) if _ends_in(one, parts)]
-        if len(near) > 1 and prefer is not None:
-            near = [one for one in near if split_of(self.name(one.parent)) == prefer]
+        if prefer is not None and split_of(str(plain.parent)) is None:
+            splits = {one: split_of(self.name(one.parent)) for one in near}
+            near = [one for one in near if splits[one] == prefer] or [one for one in near if splits[one] is None]
         return near[0] if len(near) == 1 else None
 
     def _walk(self, folder: Path) -> Iterator[Path]:

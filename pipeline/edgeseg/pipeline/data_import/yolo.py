@@ -77,12 +77,7 @@ def _values(path: Path) -> dict[str, Any]:
 
 def _names(tree: Tree, description: Path | None, values: dict[str, Any]) -> dict[int, str]:
     if description is None:
-        lists = [path for path in tree.files(".txt", ".names") if path.name in _NAME_FILES]
-        if not lists:
-            remedy = "add one with names: [first, second, ...] in the order of the class numbers"
-            raise DataError(f"{tree.root}: no data.yaml with names in it; {remedy}")
-        lines = [line.strip() for line in _text(lists[0]).splitlines()]
-        return dict(enumerate(line for line in lines if line))
+        return _listed_names(tree)
     given = values["names"]
     try:
         pairs = enumerate(given) if isinstance(given, list) else ((int(key), one) for key, one in given.items())
@@ -95,6 +90,33 @@ def _names(tree: Tree, description: Path | None, values: dict[str, Any]) -> dict
     if len(set(names.values())) != len(names):
         raise bad(description, "names", "a name is there twice", "give each class its own")
     return {number: name for number, name in sorted(names.items()) if name is not None}
+
+
+def _listed_names(tree: Tree) -> dict[int, str]:
+    """Names where there is no data.yaml: a line each, the first of class 0."""
+    lists = {path: _lines_of_names(path) for path in tree.files(".txt", ".names") if path.name in _NAME_FILES}
+    if not lists:
+        remedy = "add one with names: [first, second, ...] in the order of the class numbers"
+        raise DataError(f"{tree.root}: no data.yaml with names in it; {remedy}")
+    first, *others = lists
+    for path in others:
+        if lists[path] != lists[first]:
+            both = f"{tree.name(first)} and {tree.name(path)}"
+            raise DataError(f"{tree.root}: {both} name different classes; leave the one that is meant")
+    return dict(enumerate(lists[first]))
+
+
+def _lines_of_names(path: Path) -> list[str]:
+    names: list[str] = []
+    for number, line in enumerate(_text(path).rstrip().splitlines(), 1):
+        name = line.strip()
+        if not name:
+            remedy = f"name class {number - 1} there, or delete the line if the numbers go on without it"
+            raise bad(path, f"line {number}", "no name", remedy)
+        if name in names:
+            raise bad(path, f"line {number}", f"{name} is there twice", "give each class its own")
+        names.append(name)
+    return names
 
 
 def _listed(tree: Tree, path: Path, values: dict[str, Any], tally: Tally) -> Iterator[tuple[Path, str | None]]:
