@@ -50,7 +50,7 @@ def test_it_runs_and_the_caller_owns_the_output(model: Model) -> None:
     assert any(character.isdigit() for character in backend.engine)
 
 
-def test_nan_is_no_background(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_and_infinity_are_no_background(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame of which nothing is known must not pass as one without a fault."""
     path, spec = model
     frame = np.full((1, 64, 64, 1), 200, np.uint8)
@@ -65,11 +65,13 @@ def test_nan_is_no_background(model: Model, monkeypatch: pytest.MonkeyPatch) -> 
 
             return infer
 
-        monkeypatch.setattr(backend, "_infer", spoiled(np.nan))
-        with pytest.raises(BackendError, match=r"returned NaN in .*\. Use another variant"):
-            backend.infer(frame)
-        monkeypatch.setattr(backend, "_infer", spoiled(-np.inf))  # a logit of what cannot be
-        assert backend.infer(frame)[0, -1, -1, -1] == -np.inf
+        for value in (np.nan, np.inf, -np.inf):  # enlarged, infinity is NaN at its neighbours
+            monkeypatch.setattr(backend, "_infer", spoiled(value))
+            with pytest.raises(BackendError, match=r"returned NaN or infinity in .*\. Use another variant"):
+                backend.infer(frame)
+        largest = np.finfo(np.float32).max
+        monkeypatch.setattr(backend, "_infer", spoiled(largest))
+        assert backend.infer(frame)[0, -1, -1, -1] == largest
 
 
 def test_bytes_and_path_give_the_same(model: Model) -> None:

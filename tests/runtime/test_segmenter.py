@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +105,21 @@ def test_a_batch_equals_single_calls(tiny_onnx: Make, changes: dict) -> None:
             np.testing.assert_array_equal(result.mask, single.mask)
             np.testing.assert_allclose(result.probability, single.probability, atol=1e-5)
         assert segmenter.batch([]) == []
+
+
+@pytest.mark.parametrize("changes", [{}, {"geometry": Geometry("native", 40, 40), "dynamic": False}], ids=str)
+def test_an_iterator_may_write_each_frame_of_a_batch_over_the_one_before(tiny_onnx: Make, changes: dict) -> None:
+    frames = np.random.default_rng(2).integers(0, 256, (10, 40, 40), np.uint8)
+
+    def camera() -> Iterator[np.ndarray]:
+        buffer = np.empty_like(frames[0])
+        for frame in frames:
+            buffer[...] = frame
+            yield buffer
+
+    with Segmenter.from_file(*tiny_onnx(**changes)) as segmenter:
+        for frame, result in zip(frames, segmenter.batch(camera()), strict=True):
+            np.testing.assert_array_equal(result.mask, segmenter(frame).mask)
 
 
 def test_a_batch_of_a_fixed_model_runs_one_by_one(tiny_tflite: tuple[Path, ModelSpec], stripes: np.ndarray) -> None:

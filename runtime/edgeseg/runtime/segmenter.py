@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
@@ -163,11 +164,11 @@ class Segmenter(Owned):
             self._check_open()
             return self._segment(frame, (probability, regions))
 
-    def batch(self, frames: Sequence[np.ndarray], *, probability: bool = False, regions: bool = False) -> list[Result]:
+    def batch(self, frames: Iterable[np.ndarray], *, probability: bool = False, regions: bool = False) -> list[Result]:
         """Segment frames in order; those of equal size share an engine call where the model takes several.
 
         Args:
-            frames: Each as for a call; their sizes may differ.
+            frames: Each as for a call; their sizes may differ. An iterator may write each over the one before.
             probability: As for a call.
             regions: As for a call.
 
@@ -235,12 +236,16 @@ class Segmenter(Owned):
         with FrameMemory(prepared.frame_shape):
             return to_mask(scores, self.spec, prepared, scratch)
 
-    def _groups(self, frames: Sequence[np.ndarray]) -> Iterator[list[tuple[Prepared, int]]]:
+    def _groups(self, frames: Iterable[np.ndarray]) -> Iterator[list[tuple[Prepared, int]]]:
         """Yield runs of frames that fit one engine call, each with the time its preparation took [ns]."""
         group: list[tuple[Prepared, int]] = []
+        stay = isinstance(frames, Sequence | np.ndarray)
         for frame in frames:
             start = perf_counter_ns()
             prepared = self.prepare(frame)
+            if not stay and np.may_share_memory(prepared.tensor, frame):
+                with FrameMemory(prepared.frame_shape):
+                    prepared = replace(prepared, tensor=prepared.tensor.copy())
             item = (prepared, perf_counter_ns() - start)
             joins = self.spec.dynamic and len(group) < _FRAMES_PER_CALL
             if group and not (joins and prepared.tensor.shape == group[0][0].tensor.shape):

@@ -12,8 +12,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from edgeseg.export.cpp.contract import CODE, CONTRACT
@@ -121,6 +123,24 @@ def test_its_masks_and_decisions_are_the_runtime_s(case: str, tmp_path: Path) ->
     (out / "claims.pgm").write_bytes(b"P5 65536 65536 %d\n" % highest + bytes(99))
     cut = segment(out, "claims.pgm", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32)))
     assert cut.returncode == 1 and "claims.pgm: ends before its last pixel" in cut.stderr
+
+
+@compiled
+@pytest.mark.slow
+def test_nan_and_infinity_are_no_good_part(tmp_path: Path) -> None:
+    spec, frames = CASES["native"]
+    out = tmp_path / "out"
+    with Bundle.open(packed(tmp_path, spec, frames)) as bundle:
+        unpack(bundle, out, "onnx-fp32", with_code=True)
+    subprocess.run([str(_COMPILER), *_FLAGS, CODE, "-o", "segment", "-ldl"], cwd=out, check=True)
+    model = onnx.load(out / "model.onnx")
+    (bias,) = [one for one in model.graph.initializer if one.name == "b"]
+    for value in (np.nan, np.inf, -np.inf):
+        bias.CopyFrom(numpy_helper.from_array(np.array([0, 0, value], np.float32), "b"))
+        onnx.save(model, out / "model.onnx")
+        ran = segment(out, "golden/000.pgm")
+        assert (ran.returncode, ran.stdout) == (1, "") and not (out / "mask.pgm").exists()
+        assert ran.stderr.startswith("error: the model returned NaN or infinity") and "nothing is known" in ran.stderr
 
 
 def segment(folder: Path, frame: str, **options: Any) -> subprocess.CompletedProcess[str]:

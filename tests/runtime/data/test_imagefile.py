@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.runtime import container
 from edgeseg.runtime.data.dataset import read_image, read_mask
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.faults import FaultError
@@ -264,10 +265,21 @@ def test_masks_whose_ids_would_be_rescaled_are_refused(tmp_path, depth):
     assert f"{depth}-bit" in str(refused(read_mask, path, 3))
 
 
-def test_a_1_bit_mask_is_binary(tmp_path):
-    path = tmp_path / "bit.png"
-    path.write_bytes(gray_png(truth() > 0, 1))
-    assert np.array_equal(read_mask(path, 2), truth() > 0)
+def one_bit_files() -> dict[str, bytes]:
+    white = truth() > 0
+    tif = tiff(white.astype(np.uint8), data=np.packbits(white, axis=1).tobytes(), t258=1)
+    return {"png": gray_png(white, 1), "bmp": bmp(white, [(0, 0, 0), (255, 255, 255)], bits=1), "tif": tif}
+
+
+@pytest.mark.parametrize("ignore", [None, 255, 254])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("kind", ["png", "bmp", "tif"])
+def test_a_1_bit_mask_is_0_and_1(tmp_path, kind, n_classes, ignore):
+    path = tmp_path / f"bit.{kind}"
+    path.write_bytes(one_bit_files()[kind])
+    assert container.look(path.read_bytes()).bits == 1
+    mask = read_mask(path, n_classes, ignore)
+    assert mask.dtype == np.uint8 and np.array_equal(mask, truth() > 0)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])

@@ -173,6 +173,25 @@ def test_one_image_s_failure_is_its_row(
     assert report["images"][1]["reason"] and "b.png: " in err and "Traceback" not in err
 
 
+def test_an_image_that_fails_keeps_no_mask_of_an_earlier_run(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        draw(tmp_path / "in" / f"{name}.png")
+    out = tmp_path / "out"
+    arguments = (tiny_bundle, tmp_path / "in", "--out", out, "--overlay")
+    assert run(capsys, *arguments)[0] == 0
+    for name in "ab":
+        (tmp_path / "in" / f"{name}.png").write_bytes(b"\x89PNG")
+    corrected = draw(out / "b.png", 7)  # the user's now, like what lies beside the masks
+    draw(out / "other.png")
+    code, report, _ = run(capsys, *arguments, "--overwrite")
+    assert code == 1 and [row["status"] for row in report["images"]] == ["failed", "failed", "ok"]
+    left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+    assert left == ["b.png", "c.png", "other.png", "overlays/c.png"]
+    assert np.array_equal(mask_of(out / "b.png"), corrected * 100 + 20)
+
+
 def test_rows_come_as_they_are_done_and_none_is_kept(tiny_bundle: Path, tmp_path: Path) -> None:
     film, out = write_film(tmp_path / "a.avi", 400), tmp_path / "out"
     held: list[int] = []

@@ -16,6 +16,7 @@ import pytest
 from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.runtime.__main__ import main
 from edgeseg.runtime.data.dataset import open_dataset
+from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.score.opening import About, open_for
 from edgeseg.runtime.score.seen import SeenImages
 from edgeseg.runtime.spec.manifest import Geometry, InputSpec
@@ -172,6 +173,65 @@ def test_a_device_without_yaml_says_that_it_did_not_read_it(tiny_bundle, tmp_pat
     assert done.returncode == 0, done.stderr
     (sentence,) = [one for one in json.loads(done.stdout)["not_checked"] if "class names" in one]
     assert "PyYAML is not installed" in sentence and "taken as the bundle's" in sentence
+
+
+def ignoring_set(root: Path, written: str, value: int) -> Path:
+    """A set of two classes whose second image holds pixels that do not count."""
+    write_set(root, None, n=2)
+    ring = np.zeros((64, 96), np.uint8)
+    for index, marked in ((0, 1), (1, value)):
+        ring[:8] = marked
+        cv2.imwrite(str(root / "masks" / f"part{index}.png"), ring)
+    (root / "dataset.yaml").write_text(f"classes: [good, pit]\ncolor: gray\n{written}", encoding="utf-8")
+    return root
+
+
+TWO = About(("good", "pit"), InputSpec("gray", Geometry("native"), 2))
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("ignore: 255\n", 255),
+        ("# ignore: 7\r\nignore : 128  # nobody knows\r\nname: d", 128),
+        ("# ignore: 255\n", None),
+    ],
+)
+def test_ignored_pixels_do_not_count_without_yaml_either(tmp_path, monkeypatch, written, value) -> None:
+    root = ignoring_set(tmp_path, written, value or 0)
+    told = [one.read_truth(2).tolist() for one in open_for(TWO, root).data.samples]
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    opened = open_for(TWO, root)
+    assert [one.read_truth(2).tolist() for one in opened.data.samples] == told and opened.data.ignore == value
+    (sentence,) = opened.not_checked
+    assert "PyYAML is not installed" in sentence and (f"but for ignore: {value};" in sentence) == (value is not None)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(
+            "ignore: 0xFF\n",
+            "ignore: 0377\n",
+            "ignore:\n  255\n",
+            "'ignore': 255\n",
+            "? ignore\n: 255\n",
+            "  ignore: 255\n",
+        ),
+        *("ignore: [254, 255]\n", "ignore: 254\nignore: 255\n", "about: {ignore: 255}\n", "ignore: 2_5_5\n"),
+    ],
+)
+def test_an_ignore_that_only_yaml_can_read_is_refused_without_it(tmp_path, monkeypatch, written) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(DataError, match=r"dataset\.yaml: what it says of ignore takes PyYAML .*`pip install pyyaml`"):
+        open_for(TWO, ignoring_set(tmp_path, written, 255))
+
+
+@pytest.mark.parametrize(("written", "words"), [("ignore: 256\n", "ignore is 256"), ("ignore: 1\n", "the class 'pit'")])
+def test_an_ignore_that_cannot_be_is_refused_without_yaml_too(tmp_path, monkeypatch, written, words) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(DataError, match=words):
+        open_for(TWO, ignoring_set(tmp_path, written, 255))
 
 
 def test_colour_of_the_data_is_held_against_the_bundle(evaluate, tiny_bundle, tmp_path) -> None:

@@ -18,6 +18,7 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 // What contract.json says of this variant, written here by `edgeseg unpack --with-code`.
@@ -358,6 +359,10 @@ class Network {
     const T* values = static_cast<const T*>(data);
     std::vector<Image<T>> result(contract::kPlanes, Image<T>(height, width, 1));
     const size_t area = size_t(height) * width;
+    if constexpr (std::is_floating_point_v<T>)  // comparisons with NaN are false: it would read as background
+      for (size_t i = 0; i < area * result.size(); ++i)
+        if (!std::isfinite(values[i]))
+          fail("the model returned NaN or infinity, as FP16 does that overflows; nothing is known of this frame");
     for (size_t k = 0; k < result.size(); ++k)
       for (size_t i = 0; i < area; ++i)
         result[k].values[i] = contract::kPlanesFirst ? values[k * area + i] : values[i * result.size() + k];

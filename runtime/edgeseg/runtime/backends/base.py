@@ -67,8 +67,8 @@ class Backend(Owned, ABC):
 
         Raises:
             FrameError: If the tensor does not fit the spec.
-            BackendError: If the engine fails or returns NaN or another type than the spec says, after `close`, or in a
-                forked process.
+            BackendError: If the engine fails or returns NaN, infinity or another type than the spec says, after
+                `close`, or in a forked process.
         """
         with self._turn():
             self._check_open()
@@ -77,9 +77,10 @@ class Backend(Owned, ABC):
         if output.dtype != self.spec.output.dtype:
             found = f"The model returned {output.dtype} where its spec says {self.spec.output.dtype}"
             raise BackendError(f"{found}. The spec belongs to another file: export both again.")
-        if _holds_nan(output):
-            # Every comparison with NaN is false, so that it would read as background: as a part without a fault.
-            found = f"The model returned NaN in {self.engine}, as an FP16 file does that overflows"
+        if not _all_finite(output):
+            # Infinity becomes NaN where it is enlarged, and every comparison with NaN is false, so that both would
+            # read as background: as a part without a fault.
+            found = f"The model returned NaN or infinity in {self.engine}, as an FP16 file does that overflows"
             raise BackendError(f"{found}. Use another variant, or export it again; nothing is known of this frame.")
         return output
 
@@ -123,12 +124,12 @@ class Backend(Owned, ABC):
             raise FrameError(f"{found}. Pad to {height}x{width}, or use Segmenter.prepare.")
 
 
-def _holds_nan(output: np.ndarray) -> bool:
-    """The least value of an array with NaN is NaN; nothing of the array's size is made to find that out."""
+def _all_finite(output: np.ndarray) -> bool:
+    """Least and greatest value tell, NaN being both where there is one; nothing of the array's size is made for it."""
     if output.dtype.kind != "f" or not output.size:
-        return False
+        return True
     with np.errstate(invalid="ignore"):
-        return bool(np.isnan(output.min()))
+        return bool(np.isfinite(output.min()) and np.isfinite(output.max()))
 
 
 def _read(model: Path | bytes) -> bytes:

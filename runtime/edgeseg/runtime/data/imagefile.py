@@ -96,7 +96,9 @@ def read_mask(path: Path | str, n_classes: int, ignore: int | None = None) -> UI
 def read_stored_mask(path: Path | str) -> UInt8:
     """Read a mask's values as they are in the file; arguments and errors as for `read_mask`, but for unknown ids."""
     path = Path(path)
-    return _ids(_one_channel(decode(path, is_mask=True, thorough=True), path), path)
+    pixels, content = _decode(path, is_mask=True, thorough=True)
+    ids = _ids(_one_channel(pixels, path), path)
+    return np.minimum(ids, 1) if content.bits == 1 else ids  # cv2 makes 255 of the 1 that is stored
 
 
 def present_values(mask: UInt8) -> list[int]:
@@ -118,7 +120,16 @@ def decode(path: Path | str, *, is_mask: bool = False, thorough: bool = False) -
     Raises:
         DataError: The file is missing, empty, damaged, not decodable, or not fit for its use (`container.rules`).
     """
-    path = Path(path)
+    return _decode(Path(path), is_mask=is_mask, thorough=thorough)[0]
+
+
+def orientation(path: Path | str) -> int:
+    """The EXIF orientation of a readable image file, 1 (as stored) to 8; of JPEGs it is applied when reading."""
+    return container.look(_read_bytes(Path(path))).orientation
+
+
+def _decode(path: Path, *, is_mask: bool, thorough: bool) -> tuple[Frame, container.Content]:
+    """As `decode`, with what the file says about itself."""
     data = _read_bytes(path)
     try:
         content = container.look(data)
@@ -137,12 +148,7 @@ def decode(path: Path | str, *, is_mask: bool = False, thorough: bool = False) -
         raise _refusal(path, "unreadable", message, "export it again, e.g. as PNG")
     if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
         raise _refusal(path, "bad channels", f"has {pixels.shape[2]} channels", "save it as gray or RGB")
-    return np.ascontiguousarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
-
-
-def orientation(path: Path | str) -> int:
-    """The EXIF orientation of a readable image file, 1 (as stored) to 8; of JPEGs it is applied when reading."""
-    return container.look(_read_bytes(Path(path))).orientation
+    return np.ascontiguousarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels), content
 
 
 def _read_bytes(path: Path) -> bytes:

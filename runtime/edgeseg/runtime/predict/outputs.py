@@ -63,11 +63,16 @@ def check_outputs(inputs: Sequence[Input], out: Path, read: Iterable[Path], *, o
         )
 
 
-def remove_own_frames(folder: Path) -> None:
-    """Delete the frames that an earlier run left in a film's folder: they would be taken for this run's."""
-    for path in _frames(folder):
+def remove_own(paths: Iterable[Path]) -> None:
+    """Delete what an earlier run wrote under these names: it would be taken for this run's."""
+    for path in paths:
         if is_own(path):
             path.unlink()
+
+
+def remove_own_frames(folder: Path) -> None:
+    """Delete the frames that an earlier run left in a film's folder."""
+    remove_own(_frames(folder))
 
 
 def _written(one: Input, out: Path, roots: Sequence[Path]) -> Iterator[Path]:

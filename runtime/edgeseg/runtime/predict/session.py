@@ -22,7 +22,7 @@ from edgeseg.runtime.predict.film import Film, open_camera, open_film
 from edgeseg.runtime.predict.film_overlay import FilmOverlay
 from edgeseg.runtime.predict.inputs import Input, Inputs, gather
 from edgeseg.runtime.predict.order import PredictOrder
-from edgeseg.runtime.predict.outputs import OVERLAYS, check_outputs, mask_file, remove_own_frames
+from edgeseg.runtime.predict.outputs import OVERLAYS, check_outputs, mask_file, remove_own, remove_own_frames
 from edgeseg.runtime.predict.overlay import overlay
 from edgeseg.runtime.predict.own_files import encode_own
 from edgeseg.runtime.segmenter import Segmenter
@@ -79,6 +79,7 @@ class Prediction:
 
     def __init__(self, segmenter: Segmenter, order: PredictOrder, inputs: Inputs, camera: Film | None) -> None:
         self._segmenter, self._order, self._inputs, self._camera = segmenter, order, inputs, camera
+        self._roots = (order.out, order.out / OVERLAYS) if order.overlay else (order.out,)
         self.total = len(inputs.found)
         self.done = self.ok = self.failed = 0
         self.films: list[dict[str, object]] = []
@@ -123,6 +124,7 @@ class Prediction:
 
         row: Row = {"image": str(one.path)}
         try:
+            remove_own(mask_file(root, one.place) for root in self._roots)
             spec = self._segmenter.spec.input
             frame = read_image(one.path, spec.color, spec.window, thorough=True)
             return row | self._segment(frame, mask_file(self._order.out, one.place), draw)
@@ -138,8 +140,7 @@ class Prediction:
             yield {"image": str(one.path)} | _failure(error)
 
     def _frames(self, one: Input, film: Film) -> Iterator[Row]:
-        roots = (self._order.out, self._order.out / OVERLAYS) if self._order.overlay else (self._order.out,)
-        for root in roots:
+        for root in self._roots:
             remove_own_frames(root / one.place)
         segmented = 0
         try:

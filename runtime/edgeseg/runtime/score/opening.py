@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 from edgeseg.runtime.data.dataset import DataSet, open_dataset
 from edgeseg.runtime.data.folder import Description
+from edgeseg.runtime.data.ignored import check_ignore
+from edgeseg.runtime.faults import bad_description
 from edgeseg.runtime.score.labels import match_labels
 from edgeseg.runtime.spec.input_spec import InputSpec
+from edgeseg.runtime.text.textfile import read_text
 
 # Objects whose size in the picture is off by this much still look the same to a network; training varies it by more.
 _PIXEL_TOLERANCE = 0.05
@@ -20,6 +24,9 @@ _COLORS = {
     ("rgb", "gray"): "the frames are turned to gray (luma) for the bundle",
     ("gray", "rgb"): "the gray frames are repeated to three channels for the bundle",
 }
+# The key of ignored pixels in whatever form, and the one that needs no parser.
+_IGNORE = re.compile(r"""\bignore["']?\s*:""")
+_PLAIN_IGNORE = re.compile(r"ignore[ \t]*:[ \t]+(0|[1-9][0-9]{0,2})[ \t]*([ \t]#.*)?")
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,8 @@ def open_for(about: About, root: Path, *, classes_by_id: bool = False) -> Opened
     """Open a data set for a bundle.
 
     Without dataset.yaml, or where PyYAML is missing as on a device, classes and colour are the bundle's and that is
-    said; ids that the bundle does not know are refused when the masks are read.
+    said; ids that the bundle does not know are refused when the masks are read. The value of ignored pixels is read
+    without PyYAML, too, for as foreground they would make every score wrong.
 
     Args:
         about: What the bundle says.
@@ -66,13 +74,17 @@ def open_for(about: About, root: Path, *, classes_by_id: bool = False) -> Opened
     Raises:
         DataError: The folder cannot be used, or its classes are not the bundle's.
     """
-    unread = _why_unread(root / "dataset.yaml")
+    path = root / "dataset.yaml"
+    unread = _why_unread(path)
     if unread is not None:
+        ignore = _unparsed_ignore(path, about.classes) if path.is_file() else None
+        unread += "" if ignore is None else f", but for ignore: {ignore}"
         lacks = f"class names, order, colour and pixel size of the data: {unread}; class ids are taken as the bundle's"
-        own = Description(root.resolve().name, about.classes, about.input.color, window=about.input.window)
+        name, its = root.resolve().name, about.input
+        own = Description(name, about.classes, its.color, ignore=ignore, window=its.window)
         return Opened(open_dataset(root, about=own), not_checked=(lacks,))
     data = open_dataset(root)
-    labels = match_labels(data.classes, about.classes, root / "dataset.yaml", by_id=classes_by_id)
+    labels = match_labels(data.classes, about.classes, path, by_id=classes_by_id)
     color = _COLORS.get((data.color, about.input.color))
     notes = [labels.note, color and f"dataset.yaml says color {data.color}: {color}"]
     if data.window and about.input.window and data.window != about.input.window:
@@ -98,6 +110,20 @@ def _why_unread(path: Path) -> str | None:
     except ImportError:
         return f"{path} was not read, for PyYAML is not installed (pip install pyyaml)"
     return None
+
+
+def _unparsed_ignore(path: Path, classes: Sequence[str]) -> int | None:
+    """The value of ignored pixels in a dataset.yaml that nothing here can parse, or None where it names none."""
+    try:
+        lines = [line for line in read_text(path).splitlines() if not line.lstrip().startswith("#")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise bad_description(path, f"cannot be read ({error})", "check its rights, and save it as UTF-8") from error
+    named = _IGNORE.findall("\n".join(lines))
+    plain = [found[1] for line in lines if (found := _PLAIN_IGNORE.fullmatch(line))]
+    if len(named) > 1 or len(plain) != len(named):
+        message = "what it says of ignore takes PyYAML to read, which is not installed"
+        raise bad_description(path, message, "`pip install pyyaml`, or write a line of its own, such as ignore: 255")
+    return check_ignore(int(plain[0]), classes, path) if plain else None
 
 
 def _pixel_sizes(own_mm: float | None, trained_on: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
