@@ -10,8 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, numpy_helper, version_converter
 from typer.testing import CliRunner
 
 from edgeseg.benchmarks.sources import open_source
@@ -195,6 +196,50 @@ def test_quantised_and_half_files_are_taken_too(data: DataSet, tmp_path: Path) -
     (tmp_path / "fp16.onnx").write_bytes(model.SerializeToString())
     step = adopt_any(tmp_path / "fp16.onnx", data, Feeding())
     assert (step.spec.precision, step.check()) == ("fp16", 0.0)
+
+
+@pytest.mark.parametrize("mode", ["linear", "nearest"])
+@pytest.mark.parametrize(("operator", "opset", "scale"), [("Upsample", 9, 4), ("Resize", 10, 4), ("Resize", 10, 0.5)])
+def test_an_older_opset_keeps_its_masks(
+    data: DataSet, tmp_path: Path, operator: str, opset: int, scale: float, mode: str
+) -> None:
+    """Upsample, and Resize of opset 10, are asymmetric; what onnx's converter makes of them is half a pixel off."""
+    pool = {"kernel_shape": [4, 4], "strides": [4, 4]} if scale > 1 else {"kernel_shape": [1, 1]}
+    tail = [("AveragePool", ["l"], ["small"], pool), (operator, ["small", "scales"], ["out"], {"mode": mode})]
+    scales = np.asarray([1, 1, scale, scale], F)
+    write_net(tmp_path / "net.onnx", tail, {"scales": scales}, opset=opset, shape=(1, 1, HEIGHT, WIDTH))
+    step = adopt_any(tmp_path / "net.onnx", data, Feeding())
+    assert step.check() == 0 and not step.about["notes"]
+    own = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    with OrtBackend(step.content, step.spec, 1) as backend:
+        for sample, mask in zip(data.samples, step.masks, strict=False):
+            pixels = read_image(sample.image, data.color)[None, :, :, None]
+            (wanted,) = own.run(None, {"x": step.foreign.feeding.apply(pixels, "NCHW")})
+            np.testing.assert_allclose(backend.infer(pixels), wanted, atol=1e-4)
+            assert (mask == (wanted[0, 0] > 0)).all()
+
+
+def test_what_else_is_lost_by_raising_an_opset_is_found(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = version_converter.convert_version
+
+    def careless(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+        made = real(model, opset)
+        weight = next(one for one in made.graph.initializer if one.name == "b2")
+        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) + F(1), "b2"))
+        return made
+
+    monkeypatch.setattr(version_converter, "convert_version", careless)
+    write_net(tmp_path / "net.onnx", opset=12)
+    with pytest.raises(ConfigError, match=r"net\.onnx makes another mask with its opset raised .*opset_version=17"):
+        adopt_any(tmp_path / "net.onnx", data, Feeding())
+
+
+def test_an_opset_that_the_engine_does_not_run_is_noted(data: DataSet, tmp_path: Path) -> None:
+    write_net(tmp_path / "net.onnx", [("Add", ["l", "l"], ["out"], {})], opset=6, shape=(1, 1, HEIGHT, WIDTH))
+    (note,) = adopt_any(tmp_path / "net.onnx", data, Feeding()).about["notes"]
+    assert note.startswith("It has opset 6, which onnxruntime") and "nothing holds the masks" in note
 
 
 def test_no_path_of_its_maker_is_shipped(data: DataSet, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.export.adopt.scores import Foreign, Scores, looked_at, notes_of
+from edgeseg.export.adopt.scores import DIFFERING, Foreign, Scores, looked_at, notes_of
 from edgeseg.runtime.backends import open_backend
 from edgeseg.runtime.engines import ENGINES
 from edgeseg.runtime.errors import ConfigError, ExportError
@@ -18,7 +18,6 @@ from edgeseg.runtime.frame.preprocess import in_dtype
 from edgeseg.runtime.spec.model_spec import ModelSpec
 
 ABOUT = "adopted.json"
-_DIFFERING = 0.001  # of the cells: two kernels may round a tie otherwise
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class StepModel:
                 cells = values[0].transpose(1, 2, 0) if self.spec.output.layout == "NCHW" else values[0]
                 differing += int((self._mask(cells) != mask).sum())
                 total += mask.size
-        if differing > _DIFFERING * total:
+        if differing > DIFFERING * total:
             raise ExportError(
                 f"{self.foreign.file.name}: with pixels in and scores out it makes another mask ("
                 f"{differing / total:.2%} of {total} cells on {len(self.masks)} images). Report this: it is a fault of "
