@@ -165,6 +165,27 @@ def test_only_its_own_folder_is_replaced(data: DataSet, tmp_path: Path) -> None:
     assert not [one for one in tmp_path.iterdir() if one.name.endswith(".tmp")]
 
 
+def test_what_was_put_into_its_folder_is_kept(data: DataSet, tmp_path: Path) -> None:
+    write_net(tmp_path / "net.onnx")
+    step, out = adopt_any(tmp_path / "net.onnx", data, Feeding()), tmp_path / "out"
+    write_step(step, out)
+    (out / "notes.txt").write_text("mine")
+    (out / "source.onnx").write_bytes((tmp_path / "net.onnx").read_bytes())
+    with pytest.raises(ConfigError, match=r"which would be deleted \(notes\.txt, source\.onnx\); choose another --out"):
+        write_step(step, out)
+    assert (out / "notes.txt").read_text() == "mine"
+    for index in range(9):
+        (out / f"{index}.txt").touch()
+    with pytest.raises(ConfigError, match=r"4\.txt and 6 more\)"):
+        write_step(step, out)
+    other = tmp_path / "other"
+    write_step(step, other)
+    (other / "model.onnx").write_bytes((tmp_path / "net.onnx").read_bytes())
+    with pytest.raises(ConfigError, match=r"other/model\.onnx lies in the folder that would be replaced"):
+        write_step(adopt_any(other / "model.onnx", data, Feeding()), other)
+    assert (other / "model.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
+
+
 def test_a_file_that_answers_otherwise_is_not_written(data: DataSet, tmp_path: Path) -> None:
     write_net(tmp_path / "net.onnx")
     step = adopt_any(tmp_path / "net.onnx", data, Feeding())
