@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.adopt.step import write_step
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.commands import int8
+from edgeseg.runtime.backends import ort
 from edgeseg.runtime.backends.ort import OrtBackend
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import BundleError, ConfigError, EdgesegError, ExportError
@@ -261,6 +263,40 @@ def test_an_opset_that_the_engine_does_not_run_is_noted(data: DataSet, tmp_path:
     write_net(tmp_path / "net.onnx", [("Add", ["l", "l"], ["out"], {})], opset=6, shape=(1, 1, HEIGHT, WIDTH))
     (note,) = adopt_any(tmp_path / "net.onnx", data, Feeding()).about["notes"]
     assert note.startswith("It has opset 6, which onnxruntime") and "nothing holds the masks" in note
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_kernels_of_one_zero_point_get_their_own(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, constant: bool
+) -> None:
+    """Sharing one, they keep ONNX Runtime from making its sums exact where the processor has no VNNI."""
+    monkeypatch.setattr(ort, "cpu_flags", frozenset)
+    tail, source = [], "l"
+    for index in range(2):
+        tail += [
+            ("QuantizeLinear", [source, "s", "z"], [f"q{index}"], {}),
+            ("DequantizeLinear", [f"q{index}", "s", "z"], [f"d{index}"], {}),
+            ("DequantizeLinear", [f"k{index}", "ks", "kz"], [f"kd{index}"], {"axis": 0}),
+            ("Conv", [f"d{index}", f"kd{index}"], [f"c{index}"], {}),
+        ]
+        source = f"c{index}"
+    constants = {"s": F(0.1), "z": np.uint8(128), "ks": np.full(1, 1 / 127, F)}
+    constants |= {f"k{index}": np.full((1, 1, 1, 1), 127, np.int8) for index in range(2)}
+    zero = np.zeros(1, np.int8)
+    if constant:
+        tail.insert(0, ("Constant", [], ["kz"], {"value": numpy_helper.from_array(zero)}))
+    tail.append(("Identity", [source], ["out"], {}))
+    write_net(tmp_path / "net.onnx", tail, constants | ({} if constant else {"kz": zero}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        step = adopt_any(tmp_path / "net.onnx", data, Feeding())
+        assert step.check() == 0
+    assert step.spec.precision == "int8"
+    graph = onnx.load_from_string(step.content).graph
+    zeros = [
+        node.input[2] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in ("k0", "k1")
+    ]
+    assert len(set(zeros)) == 2
 
 
 def test_no_path_of_its_maker_is_shipped(data: DataSet, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, version_converter
 
 from edgeseg.export.foreign.limits import Limits, engine_limits, onnx_limits, released_with
 from edgeseg.export.foreign.outputs import with_output
+from edgeseg.export.foreign.zero_points import own_zero_points
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.file_kind import kind_of, refusal
@@ -33,7 +34,8 @@ def read_foreign(path: Path, output: str = "", *, float_only: bool = True) -> on
         float_only: Refuse what is quantised or in 16-bit floats.
 
     Returns:
-        What makes that output, with the weights in it, opset 13 or above, every node with a name of its own.
+        What makes that output, with the weights in it, opset 13 or above, every node with a name of its own, every
+        kernel in INT8 with a zero point of its own.
 
     Raises:
         ConfigError: Naming what the file is instead, what is missing, or what is too new or too old.
@@ -54,6 +56,7 @@ def read_foreign(path: Path, output: str = "", *, float_only: bool = True) -> on
     for index, node in enumerate(model.graph.node):
         if not node.name or taken[node.name] > 1:
             node.name = f"{node.op_type}_{index}"
+    own_zero_points(model)
     return model
 
 
