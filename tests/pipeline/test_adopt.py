@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, numpy_helper, version_converter
 from typer.testing import CliRunner
 
 from edgeseg.benchmarks.sources import open_source
@@ -20,6 +22,7 @@ from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.adopt.step import write_step
 from edgeseg.pipeline import cli
 from edgeseg.pipeline.commands import int8
+from edgeseg.runtime.backends import ort
 from edgeseg.runtime.backends.ort import OrtBackend
 from edgeseg.runtime.data.dataset import DataSet, open_dataset, read_image
 from edgeseg.runtime.errors import BundleError, ConfigError, EdgesegError, ExportError
@@ -164,6 +167,27 @@ def test_only_its_own_folder_is_replaced(data: DataSet, tmp_path: Path) -> None:
     assert not [one for one in tmp_path.iterdir() if one.name.endswith(".tmp")]
 
 
+def test_what_was_put_into_its_folder_is_kept(data: DataSet, tmp_path: Path) -> None:
+    write_net(tmp_path / "net.onnx")
+    step, out = adopt_any(tmp_path / "net.onnx", data, Feeding()), tmp_path / "out"
+    write_step(step, out)
+    (out / "notes.txt").write_text("mine")
+    (out / "source.onnx").write_bytes((tmp_path / "net.onnx").read_bytes())
+    with pytest.raises(ConfigError, match=r"which would be deleted \(notes\.txt, source\.onnx\); choose another --out"):
+        write_step(step, out)
+    assert (out / "notes.txt").read_text() == "mine"
+    for index in range(9):
+        (out / f"{index}.txt").touch()
+    with pytest.raises(ConfigError, match=r"4\.txt and 6 more\)"):
+        write_step(step, out)
+    other = tmp_path / "other"
+    write_step(step, other)
+    (other / "model.onnx").write_bytes((tmp_path / "net.onnx").read_bytes())
+    with pytest.raises(ConfigError, match=r"other/model\.onnx lies in the folder that would be replaced"):
+        write_step(adopt_any(other / "model.onnx", data, Feeding()), other)
+    assert (other / "model.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
+
+
 def test_a_file_that_answers_otherwise_is_not_written(data: DataSet, tmp_path: Path) -> None:
     write_net(tmp_path / "net.onnx")
     step = adopt_any(tmp_path / "net.onnx", data, Feeding())
@@ -195,6 +219,84 @@ def test_quantised_and_half_files_are_taken_too(data: DataSet, tmp_path: Path) -
     (tmp_path / "fp16.onnx").write_bytes(model.SerializeToString())
     step = adopt_any(tmp_path / "fp16.onnx", data, Feeding())
     assert (step.spec.precision, step.check()) == ("fp16", 0.0)
+
+
+@pytest.mark.parametrize("mode", ["linear", "nearest"])
+@pytest.mark.parametrize(("operator", "opset", "scale"), [("Upsample", 9, 4), ("Resize", 10, 4), ("Resize", 10, 0.5)])
+def test_an_older_opset_keeps_its_masks(
+    data: DataSet, tmp_path: Path, operator: str, opset: int, scale: float, mode: str
+) -> None:
+    """Upsample, and Resize of opset 10, are asymmetric; what onnx's converter makes of them is half a pixel off."""
+    pool = {"kernel_shape": [4, 4], "strides": [4, 4]} if scale > 1 else {"kernel_shape": [1, 1]}
+    tail = [("AveragePool", ["l"], ["small"], pool), (operator, ["small", "scales"], ["out"], {"mode": mode})]
+    scales = np.asarray([1, 1, scale, scale], F)
+    write_net(tmp_path / "net.onnx", tail, {"scales": scales}, opset=opset, shape=(1, 1, HEIGHT, WIDTH))
+    step = adopt_any(tmp_path / "net.onnx", data, Feeding())
+    assert step.check() == 0 and not step.about["notes"]
+    own = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    with OrtBackend(step.content, step.spec, 1) as backend:
+        for sample, mask in zip(data.samples, step.masks, strict=False):
+            pixels = read_image(sample.image, data.color)[None, :, :, None]
+            (wanted,) = own.run(None, {"x": step.foreign.feeding.apply(pixels, "NCHW")})
+            np.testing.assert_allclose(backend.infer(pixels), wanted, atol=1e-4)
+            assert (mask == (wanted[0, 0] > 0)).all()
+
+
+def test_what_else_is_lost_by_raising_an_opset_is_found(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = version_converter.convert_version
+
+    def careless(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+        made = real(model, opset)
+        weight = next(one for one in made.graph.initializer if one.name == "b2")
+        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) + F(1), "b2"))
+        return made
+
+    monkeypatch.setattr(version_converter, "convert_version", careless)
+    write_net(tmp_path / "net.onnx", opset=12)
+    with pytest.raises(ConfigError, match=r"net\.onnx makes another mask with its opset raised .*opset_version=17"):
+        adopt_any(tmp_path / "net.onnx", data, Feeding())
+
+
+def test_an_opset_that_the_engine_does_not_run_is_noted(data: DataSet, tmp_path: Path) -> None:
+    write_net(tmp_path / "net.onnx", [("Add", ["l", "l"], ["out"], {})], opset=6, shape=(1, 1, HEIGHT, WIDTH))
+    (note,) = adopt_any(tmp_path / "net.onnx", data, Feeding()).about["notes"]
+    assert note.startswith("It has opset 6, which onnxruntime") and "nothing holds the masks" in note
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_kernels_of_one_zero_point_get_their_own(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, constant: bool
+) -> None:
+    """Sharing one, they keep ONNX Runtime from making its sums exact where the processor has no VNNI."""
+    monkeypatch.setattr(ort, "cpu_flags", frozenset)
+    tail, source = [], "l"
+    for index in range(2):
+        tail += [
+            ("QuantizeLinear", [source, "s", "z"], [f"q{index}"], {}),
+            ("DequantizeLinear", [f"q{index}", "s", "z"], [f"d{index}"], {}),
+            ("DequantizeLinear", [f"k{index}", "ks", "kz"], [f"kd{index}"], {"axis": 0}),
+            ("Conv", [f"d{index}", f"kd{index}"], [f"c{index}"], {}),
+        ]
+        source = f"c{index}"
+    constants = {"s": F(0.1), "z": np.uint8(128), "ks": np.full(1, 1 / 127, F)}
+    constants |= {f"k{index}": np.full((1, 1, 1, 1), 127, np.int8) for index in range(2)}
+    zero = np.zeros(1, np.int8)
+    if constant:
+        tail.insert(0, ("Constant", [], ["kz"], {"value": numpy_helper.from_array(zero)}))
+    tail.append(("Identity", [source], ["out"], {}))
+    write_net(tmp_path / "net.onnx", tail, constants | ({} if constant else {"kz": zero}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        step = adopt_any(tmp_path / "net.onnx", data, Feeding())
+        assert step.check() == 0
+    assert step.spec.precision == "int8"
+    graph = onnx.load_from_string(step.content).graph
+    zeros = [
+        node.input[2] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in ("k0", "k1")
+    ]
+    assert len(set(zeros)) == 2
 
 
 def test_no_path_of_its_maker_is_shipped(data: DataSet, tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+import warnings
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeseg.runtime.backends import ort
 from edgeseg.runtime.backends.ort import open_session
 
 CHANNELS = 64
@@ -59,6 +63,20 @@ def test_sums_are_exact_on_every_processor() -> None:
 
 def test_a_file_whose_weights_share_a_zero_point_is_opened_all_the_same() -> None:
     assert answer(two_convolutions(shared=True)).shape == (1, CHANNELS, 4, 4)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="sums saturate on x86 alone")
+def test_a_file_that_cannot_be_computed_exactly_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "cpu_flags", frozenset)  # as on an x86 processor without VNNI
+    with pytest.warns(RuntimeWarning, match=r"inexactly here.*may saturate.*zero point of its own, as edgeseg adopt"):
+        answer(two_convolutions(shared=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        answer(two_convolutions(shared=False))
+    monkeypatch.setattr(ort, "cpu_flags", lambda: ort.VNNI)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        answer(two_convolutions(shared=True))
 
 
 def test_a_file_that_is_refused_for_another_reason_is_refused() -> None:

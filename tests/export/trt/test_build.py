@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -14,9 +15,14 @@ import onnx
 import onnxruntime
 import pytest
 
+from edgeseg.compress.int8.fold import fold_batch_norm
+from edgeseg.compress.int8.prepare import prepare
+from edgeseg.export.formats import Origin, write_quantised
+from edgeseg.export.onnx.export import export_onnx
+from edgeseg.export.pack import BundleInfo, VariantSource, pack
 from edgeseg.export.trt import modules
 from edgeseg.export.trt.build import BuildOrder, build_engine
-from edgeseg.export.trt.cache import CACHE, read_trt_cache
+from edgeseg.export.trt.cache import CACHE, CACHE_SOURCE, CalibrationCache, read_trt_cache
 from edgeseg.export.trt.classic import for_tensorrt_8
 from edgeseg.export.trt.compile import CompileConfig
 from edgeseg.export.trt.profile import profile_for
@@ -25,7 +31,7 @@ from edgeseg.runtime.errors import BackendError, BundleError, ConfigError, Edges
 from edgeseg.runtime.spec.manifest import Geometry
 from edgeseg.runtime.trt.gpu import find_gpu
 
-from ..conftest import frames, quiet_options
+from ..conftest import classes_of, frames, lived_in, planned, quiet_options, spec_of
 from .api import needs_rtx
 
 SM86 = CompileConfig("sm86")
@@ -172,6 +178,51 @@ def test_the_command_for_jetpack_4_with_a_calibration_cache(bundle, trt_files, t
     graph = onnx.load(tmp_path / "trt-int8.onnx").graph
     assert set(written.scales) - {"_to_copy"} <= {"image", *(node.output[0] for node in graph.node)}
     assert "QuantizeLinear" not in {node.op_type for node in graph.node}
+
+
+@pytest.mark.parametrize("prepared", ["equalized", "corrected", "equalized+corrected"])
+def test_a_calibration_cache_of_a_prepared_network(bundle, student, tmp_path, prepared) -> None:
+    """What was equalized or corrected for INT8 is still the bundle's network, in a file of other numbers."""
+    changed = prepare(fold_batch_norm(student), [np.stack(frames(8, seed=1))], "mse", prepared).network
+    export_onnx(changed, tmp_path / CACHE_SOURCE, spec_of(student), classes_of(student), dynamic=True)
+    (tmp_path / CACHE).write_text(CalibrationCache({"image": 1.0}).to_text())
+    order = BuildOrder("trt-int8", tmp_path / "out", calibration=tmp_path / CACHE, trtexec="8.5")
+    assert not build_engine(bundle, order).record["source"]["is_the_bundles"]
+
+
+def test_a_calibration_cache_of_a_network_trained_for_int8(bundle, student, trt_files, tmp_path) -> None:
+    """Its kernels are in the bundle's INT8 file alone: the float file is of the network before."""
+    trained, files = lived_in(copy.deepcopy(student), seed=1), trt_files("student")
+    spec = export_onnx(trained, tmp_path / CACHE_SOURCE, spec_of(student), classes_of(student), dynamic=True)
+    origin = Origin(trained, planned(trained), tmp_path / CACHE_SOURCE, spec)
+    int8_spec, _ = write_quantised("onnx-s8", origin, tmp_path / "s8.onnx")
+    sources = [
+        VariantSource("onnx-fp32", files.origin.fp32, files.origin.fp32_spec),
+        VariantSource("onnx-int8", tmp_path / "s8.onnx", int8_spec),
+    ]
+    images = [one[:, :, 0] for one in frames(2)]
+    pack(tmp_path / "qat.edgeseg", BundleInfo("qat", "1", "a test", spec.input), sources, images)
+    order = BuildOrder("trt-int8", tmp_path / "out", calibration=tmp_path / CACHE, trtexec="8.5")
+    assert not build_engine(tmp_path / "qat.edgeseg", order).record["source"]["is_the_bundles"]
+    with pytest.raises(ExportError, match="is another network"):
+        build_engine(bundle, order)
+
+
+def test_a_calibration_cache_of_another_run_is_refused(bundle, student, trt_files, tmp_path) -> None:
+    """Its engine would be found as the bundle's own."""
+    (tmp_path / CACHE).write_text(trt_files("student").s8.with_name(CACHE).read_text())
+    order = BuildOrder("trt-int8", tmp_path / "out", calibration=tmp_path / CACHE, trtexec="8.5")
+    other = lived_in(copy.deepcopy(student), seed=1)
+    export_onnx(other, tmp_path / CACHE_SOURCE, spec_of(student), classes_of(student), dynamic=True)
+    with pytest.raises(ExportError, match=r"fp32.onnx is another network than that of .*small.edgeseg: its kernels"):
+        build_engine(bundle, order)
+    (tmp_path / CACHE_SOURCE).write_bytes(trt_files("student_rgb").content("fp32"))
+    with pytest.raises(ExportError, match="is another network"):
+        build_engine(bundle, order)
+    (tmp_path / CACHE_SOURCE).write_bytes(b"no file")
+    with pytest.raises(ExportError, match=r"fp32.onnx is no valid ONNX file"):
+        build_engine(bundle, order)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["fp32", "fp16", "s8"])

@@ -12,9 +12,10 @@ import onnxruntime as ort
 from edgeseg.export.adopt.adopted import Adopted
 from edgeseg.export.adopt.entry import Entry, entries, first_that_runs, for_one_image, run
 from edgeseg.export.adopt.feeding import Feeding
+from edgeseg.export.adopt.raised import check_raised, masks_as_written, unheld_note
 from edgeseg.export.adopt.scores import Foreign, find_scores, masks_of_images, spec_of
 from edgeseg.export.foreign.cut import cut_at
-from edgeseg.export.foreign.read import precision_of, read_foreign
+from edgeseg.export.foreign.read import precision_of, read_as_written, read_foreign
 from edgeseg.runtime.data.dataset import DataSet
 
 
@@ -29,7 +30,8 @@ def adopt(path: Path, data: DataSet, feeding: Feeding, output: str = "", *, floa
         float_only: Refuse files that are quantised or in 16-bit floats.
 
     Raises:
-        ConfigError: If it is no segmentation network of one image input, or does not fit the data.
+        ConfigError: If it is no segmentation network of one image input, does not fit the data, or makes other masks
+            when its opset is raised.
     """
     whole = read_foreign(path, output, float_only=float_only)
 
@@ -45,4 +47,11 @@ def adopt(path: Path, data: DataSet, feeding: Feeding, output: str = "", *, floa
     scores = find_scores(foreign)
     spec = replace(spec_of(foreign, scores), precision=precision_of(whole))
     masks = masks_of_images(foreign, scores, spec)
+    if (written := read_as_written(path, output)) is not None:
+        own = masks_as_written(written, foreign, scores, spec)
+        if own is None:
+            foreign = replace(foreign, notes=(unheld_note(written),))
+        else:
+            check_raised(masks, own, path.name)
+            masks = own
     return Adopted(cut_at(alone, scores.ending.scores), whole, foreign, scores, spec, tuple(masks))

@@ -12,6 +12,7 @@ from onnx import TensorProto
 
 from edgeseg.export.adopt.feeding import Feeding
 from edgeseg.export.foreign.outputs import type_words
+from edgeseg.runtime.backends.ort import open_session
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
 
@@ -191,7 +192,7 @@ def run(model: onnx.ModelProto, feed: dict[str, np.ndarray], names: list[str]) -
     shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name in made - known)
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    session = ort.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(shown.SerializeToString(), options)
     values = dict(zip(names, session.run(names, feed), strict=True))
     odd = [name for name, value in values.items() if not isinstance(value, np.ndarray)]
     if odd:

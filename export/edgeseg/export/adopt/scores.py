@@ -23,6 +23,7 @@ from edgeseg.runtime.spec.model_spec import ModelSpec, OutputSpec
 # Tensors asked for by name, of inputs by name.
 Run = Callable[[dict[str, np.ndarray], list[str]], dict[str, np.ndarray]]
 
+DIFFERING = 0.001  # of the cells of two masks of one network: two kernels may round a tie otherwise
 _LOOKED_AT = 4  # images
 
 
@@ -37,6 +38,7 @@ class Foreign:
         entry: How it takes an image.
         feeding: What it eats.
         data: Images and masks.
+        notes: What a reader should know of how it was read from its file, one sentence each.
     """
 
     file: Path
@@ -45,6 +47,7 @@ class Foreign:
     entry: Entry
     feeding: Feeding
     data: DataSet
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def spec_of(foreign: Foreign, scores: Scores) -> ModelSpec:
 
 def notes_of(foreign: Foreign, scores: Scores) -> tuple[str, ...]:
     """What a reader should know of how it was read, one sentence each."""
-    entry, ending, notes = foreign.entry, scores.ending, []
+    entry, ending, notes = foreign.entry, scores.ending, [*foreign.notes]
     if ending.steps:
         notes.append(
             f"It ends in {ending.words}: masks were made of the scores in front of that ({ending.scores}), which is "

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.export.adopt.scores import Foreign, Scores, looked_at, notes_of
+from edgeseg.export.adopt.scores import DIFFERING, Foreign, Scores, looked_at, notes_of
 from edgeseg.runtime.backends import open_backend
-from edgeseg.runtime.engines import ENGINES
+from edgeseg.runtime.engines import ENGINES, MODEL_NAMES
 from edgeseg.runtime.errors import ConfigError, ExportError
 from edgeseg.runtime.files.atomic import new_folder, write_bytes, write_json
 from edgeseg.runtime.files.hashes import sha256_file
 from edgeseg.runtime.frame.preprocess import in_dtype
+from edgeseg.runtime.opening.step_folder import SPEC
 from edgeseg.runtime.spec.model_spec import ModelSpec
 
 ABOUT = "adopted.json"
-_DIFFERING = 0.001  # of the cells: two kernels may round a tie otherwise
+_WRITTEN = {ABOUT, SPEC, *MODEL_NAMES}
+_NAMED = 5  # files, in a message
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class StepModel:
                 cells = values[0].transpose(1, 2, 0) if self.spec.output.layout == "NCHW" else values[0]
                 differing += int((self._mask(cells) != mask).sum())
                 total += mask.size
-        if differing > _DIFFERING * total:
+        if differing > DIFFERING * total:
             raise ExportError(
                 f"{self.foreign.file.name}: with pixels in and scores out it makes another mask ("
                 f"{differing / total:.2%} of {total} cells on {len(self.masks)} images). Report this: it is a fault of "
@@ -113,22 +115,29 @@ def write_step(model: StepModel, folder: Path) -> dict[str, Any]:
         `StepModel.about` with `cells_that_differ`, as `adopted.json` has it.
 
     Raises:
-        ConfigError: If something else is in that folder.
+        ConfigError: If something else is in that folder, or the file it is made of.
         ExportError: If the file is not what it was made of.
         EdgesegError: If it cannot be written.
     """
     folder = folder.resolve()  # what a link names is replaced, not the link
-    _check_own(folder)
+    _check_own(folder, model.foreign.file)
     about = model.about | {"cells_that_differ": model.check()}
     with new_folder(folder, replace=True) as made:
         write_bytes(made / f"model{ENGINES[model.spec.backend].suffixes[0]}", model.content)
-        write_json(made / "spec.json", model.spec.to_json())
+        write_json(made / SPEC, model.spec.to_json())
         write_json(made / ABOUT, about)
     return about
 
 
-def _check_own(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
-        raise ConfigError(f"{folder} holds other files than those of `edgeseg adopt`; choose another --out")
+def _check_own(folder: Path, source: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; choose another --out")
+    names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    if others := sorted(names - _WRITTEN if ABOUT in names else names):
+        found = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
+        raise ConfigError(
+            f"{folder} holds other files than those of `edgeseg adopt`, which would be deleted ({found}); choose "
+            "another --out"
+        )
+    if source.resolve().parent == folder:
+        raise ConfigError(f"{source} lies in the folder that would be replaced; choose another --out")

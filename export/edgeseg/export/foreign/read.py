@@ -6,10 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, version_converter
+from onnx import TensorProto, helper, version_converter
 
 from edgeseg.export.foreign.limits import Limits, engine_limits, onnx_limits, released_with
 from edgeseg.export.foreign.outputs import with_output
+from edgeseg.export.foreign.zero_points import own_zero_points
 from edgeseg.runtime.engine_message import condensed
 from edgeseg.runtime.errors import ConfigError
 from edgeseg.runtime.files.file_kind import kind_of, refusal
@@ -18,6 +19,7 @@ from edgeseg.runtime.spec.model_spec import Precision
 
 _OPSET = 17  # what older files are raised to
 _OLDEST = 13  # Q/DQ per channel needs it
+_RESIZE = 11  # the first opset whose Resize says how cells of both sizes lie over each other
 _LARGEST_BYTES = 2**31 - 1  # of one protobuf message
 _INTEGER_OPS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
 _ENGINE_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft", "com.microsoft.nchwc"}
@@ -32,7 +34,8 @@ def read_foreign(path: Path, output: str = "", *, float_only: bool = True) -> on
         float_only: Refuse what is quantised or in 16-bit floats.
 
     Returns:
-        What makes that output, with the weights in it, opset 13 or above, every node with a name of its own.
+        What makes that output, with the weights in it, opset 13 or above, every node with a name of its own, every
+        kernel in INT8 with a zero point of its own.
 
     Raises:
         ConfigError: Naming what the file is instead, what is missing, or what is too new or too old.
@@ -53,7 +56,15 @@ def read_foreign(path: Path, output: str = "", *, float_only: bool = True) -> on
     for index, node in enumerate(model.graph.node):
         if not node.name or taken[node.name] > 1:
             node.name = f"{node.op_type}_{index}"
+    own_zero_points(model)
     return model
+
+
+def read_as_written(path: Path, output: str = "") -> onnx.ModelProto | None:
+    """The same of a file that `read_foreign` took, in its own opset; None where that needed no raising."""
+    header = read_onnx_header(path)
+    assert header is not None
+    return with_output(_loaded(path), output, path.name) if header.opset < _OLDEST else None
 
 
 def _check_versions(path: Path, header: OnnxHeader) -> None:
@@ -144,9 +155,23 @@ def _halves(model: onnx.ModelProto) -> int:
 
 def _raised(path: Path, model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     try:
-        return version_converter.convert_version(model, _OPSET)
+        raised = version_converter.convert_version(model, _OPSET)
     except Exception as err:
         raise ConfigError(
             f"{path.name} has opset {opset}, INT8 per channel needs {_OLDEST}, and raising it failed "
             f"({condensed(err)}). Export it with opset_version={_OPSET}."
         ) from err
+    if opset < _RESIZE:
+        _resize_as_before(raised)
+    return raised
+
+
+def _resize_as_before(model: onnx.ModelProto) -> None:
+    """Upsample, and Resize of opset 10, know one way only; the converter (onnx 1.22) leaves it to today's default."""
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            given = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+            wanted = {"coordinate_transformation_mode": "asymmetric"}
+            if given.get("mode", b"nearest") == b"nearest":
+                wanted["nearest_mode"] = "floor"
+            node.attribute.extend(helper.make_attribute(*one) for one in wanted.items() if one[0] not in given)

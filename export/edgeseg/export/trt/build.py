@@ -20,6 +20,7 @@ from edgeseg.export.trt.compile import CompileConfig, Compiled, compile_engine
 from edgeseg.export.trt.modules import TensorRt, find_tensorrt
 from edgeseg.export.trt.profile import Profile, Size, profile_for
 from edgeseg.export.trt.realised import check_int8, inspect_engine
+from edgeseg.export.trt.same_network import same_network
 from edgeseg.export.trt.trtexec import VERSIONS, trtexec_command
 from edgeseg.runtime.errors import ConfigError, EdgesegError, ExportError
 from edgeseg.runtime.files.atomic import write_bytes, write_json, write_text
@@ -214,12 +215,20 @@ def _content(bundle: Bundle, variant: Variant, order: BuildOrder) -> bytes:
     # Its names are those of the file it was written for, which is not the bundle's where tensors were equalized.
     source = order.calibration.with_name(CACHE_SOURCE)
     try:
-        return source.read_bytes()
+        content = source.read_bytes()
     except OSError as err:
         raise ExportError(
             f"{order.calibration} is for the file {CACHE_SOURCE} beside it, which cannot be read ({err.strerror}). "
             "Give the cache in its run's folder, steps/onnx_s8/files."
         ) from err
+    # The INT8 file is of the network that was trained for INT8, if one was; the float file is not.
+    files = [one.file for one in bundle.variants if one.name in (variant.name, SOURCES[order.variant])]
+    if not any(same_network(content, bundle.read(one), str(source)) for one in files):
+        raise ExportError(
+            f"{source} is another network than that of {bundle.path}: its kernels differ. Give the cache of the run "
+            "that made the bundle, steps/onnx_s8/files/calibration.cache"
+        )
+    return content
 
 
 def _check_folder(order: BuildOrder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ _NUMPY_NAMES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(in
 # same, and the same answers take two and a half times as long.
 _EXACT = "session.x64quantprecision"
 
+_INEXACT = (
+    "{file} is computed inexactly here: its kernels share a zero point or are shared themselves, so that ONNX Runtime "
+    "cannot take the exact way that a processor without VNNI needs; sums of unsigned times signed bytes may saturate, "
+    "and masks may differ. Give each kernel a zero point of its own, as edgeseg adopt does, or use the float file."
+)
+
 # Otherwise a file that is refused is opened a second time, and that is printed among the user's results.
 _ONCE = {"enable_fallback": 0}
 
@@ -35,7 +42,8 @@ def open_session(model: bytes | str, options: ort.SessionOptions) -> ort.Inferen
     """Open a model on the CPU, so that an INT8 file has the same answers on every processor.
 
     A file whose weights share a zero point, as those of bundles packed before 2026-11-28, cannot be opened exactly
-    where that needs other weights: it is opened as it is, and its variant says that it `needs` VNNI.
+    where that needs other weights: it is opened as it is, with a RuntimeWarning; variants of such bundles say that they
+    `need` VNNI.
 
     Args:
         model: The file's content, or its path so that weights beside it are found.
@@ -51,6 +59,7 @@ def open_session(model: bytes | str, options: ort.SessionOptions) -> ort.Inferen
     except Exception as err:
         if "AddInitializer" not in str(err):  # its words differ between versions, the place where it fails does not
             raise
+    warnings.warn(_INEXACT.format(file=model if isinstance(model, str) else "The file"), RuntimeWarning, stacklevel=2)
     options.add_session_config_entry(_EXACT, "0")
     return ort.InferenceSession(model, options, providers=providers, **_ONCE)
 
