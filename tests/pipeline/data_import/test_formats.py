@@ -176,6 +176,19 @@ def test_yolo_paths_of_roboflow_and_lists(train: Any, tmp_path: Path) -> None:
     assert report["splits"] == {"train": 1, "val": 1, "test": 0} and report["unannotated"] == 0
 
 
+def test_a_yolo_list_takes_no_image_of_another_split_s_folder(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    for split, name in (("train", "a"), ("val", "b")):
+        picture(source / split / "images" / f"{name}.jpg")
+        (source / split / "labels").mkdir()
+        (source / split / "labels" / f"{name}.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+        (source / f"{split}.txt").write_text("a.jpg\nb.jpg\n")
+    (source / "data.yaml").write_text(json.dumps({"train": "train.txt", "val": "val.txt", "names": ["hole"]}))
+    report = imported("yolo", source, tmp_path / "new")
+    assert report["splits"] == {"train": 1, "val": 1, "test": 0}
+    assert "images missing, or several of that name" in str(report)
+
+
 def test_coco_finds_images_by_folder_of_the_split(tmp_path: Path) -> None:
     source = tmp_path / "src"
     for split, level in (("train", 10), ("val", 200)):

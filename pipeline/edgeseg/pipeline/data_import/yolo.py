@@ -127,7 +127,7 @@ def _listed(tree: Tree, path: Path, values: dict[str, Any], tally: Tally) -> Ite
         for entry in given if isinstance(given, list) else [given]:
             if not isinstance(entry, str):
                 raise bad(path, split, f"it is {entry!r}", "name a folder of images, or a text file that lists them")
-            for picture in _entry(tree, path, values.get("path"), entry, tally):
+            for picture in _entry(tree, path, values.get("path"), entry, split, tally):
                 if picture in seen:
                     tally.note("in several splits, taken in the first", tree.name(picture))
                 else:
@@ -135,7 +135,7 @@ def _listed(tree: Tree, path: Path, values: dict[str, Any], tally: Tally) -> Ite
                     yield picture, split
 
 
-def _entry(tree: Tree, path: Path, base: object, entry: str, tally: Tally) -> list[Path]:
+def _entry(tree: Tree, path: Path, base: object, entry: str, split: str, tally: Tally) -> list[Path]:
     # As Ultralytics has it, and without the .. that exports of Roboflow begin with.
     bases = [path.parent / base, path.parent] if isinstance(base, str) else [path.parent]
     names = dict.fromkeys((entry, re.sub(r"^(\.\./)+", "", entry)))
@@ -151,7 +151,7 @@ def _entry(tree: Tree, path: Path, base: object, entry: str, tally: Tally) -> li
             outside = True
             continue
         if found is not None and found.suffix.lower() == ".txt":
-            return _lines(tree, found, tally)
+            return _lines(tree, found, split, tally)
         if found is not None:
             return [found]
     if outside:
@@ -161,11 +161,11 @@ def _entry(tree: Tree, path: Path, base: object, entry: str, tally: Tally) -> li
     return []
 
 
-def _lines(tree: Tree, path: Path, tally: Tally) -> list[Path]:
+def _lines(tree: Tree, path: Path, split: str, tally: Tally) -> list[Path]:
     pictures = []
     for line in filter(None, map(str.strip, _text(path).splitlines())):
         try:
-            found = tree.find(line, path.parent, tree.root)
+            found = tree.find(line, path.parent, tree.root, prefer=split)
         except OutsideError:
             tally.skip("images whose name leads out of the source", line)
             continue
