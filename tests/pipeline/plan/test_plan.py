@@ -171,7 +171,9 @@ def test_training_for_int8_is_a_step_where_it_is_asked_for_and_feeds_every_int8_
     assert plain["student_pruned"].settings == asked["student_pruned"].settings
     floats = _steps("quantize.qat={}", "quantize.float_paths=[head]")["student_qat"]
     assert floats.settings != settings, "a layer kept in float is not trained to be rounded"
-    hinted = _steps("quantize.qat={}", "distill.hint_weight=1.0", "distill.alpha=0.0")["student_qat"].settings
+    hinted = _steps("quantize.qat={}", "distill.views=0", "distill.hint_weight=1.0", "distill.alpha=0.0")[
+        "student_qat"
+    ].settings
     assert hinted["distill"]["hint_weight"] == 0.0, "features of a rounding network have no names to hint at"
 
 

@@ -16,6 +16,7 @@ from edgeseg.export.onnx import qdq
 from edgeseg.export.tflite import export as tflite_export
 from edgeseg.export.trt.cache import read_trt_cache
 from edgeseg.pipeline.chain.chain import Chain, ChainRun, Step
+from edgeseg.pipeline.plan.data_identity import data_identity
 from edgeseg.pipeline.plan.exports import ranges_settings
 from edgeseg.pipeline.plan.variants import VARIANTS
 from edgeseg.pipeline.recipe.recipe import load_recipe
@@ -90,7 +91,7 @@ def run_part(tmp_path_factory: pytest.TempPathFactory, synthetic_dir: Path) -> I
                 parents = ("network", one.parent, settings.get("ranges", "ranges"))
                 step = Step(one.step, parents, settings, EXPORT + "run_quantised")
             steps.append(step)
-        chain = Chain(tuple(steps), root, synthetic_dir, "data")
+        chain = Chain(tuple(steps), root, synthetic_dir, data_identity(open_dataset(synthetic_dir)))
         return chain, chain.run()
 
     with pytest.MonkeyPatch.context() as patch:

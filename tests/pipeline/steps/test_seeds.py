@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.pipeline.chain.chain import Chain, ChainProgress, no_progress
+from edgeseg.pipeline.plan.data_identity import data_identity
 from edgeseg.pipeline.plan.layout import ROWS
 from edgeseg.pipeline.plan.plan import plan_steps
 from edgeseg.pipeline.plan.row import Row, load_rows
@@ -15,6 +16,7 @@ from edgeseg.pipeline.plan.seed_folders import seed_folders
 from edgeseg.pipeline.recipe.recipe import load_recipe
 from edgeseg.pipeline.recipe.sections.gates import GateSection
 from edgeseg.pipeline.report.record import choices
+from edgeseg.runtime.data.dataset import open_dataset
 from edgeseg.runtime.score.drops import seeds_drop
 from edgeseg.train.synthetic.dataset import write_dataset
 
@@ -46,7 +48,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(folder: Path, name: str, only: str, progress: ChainProgress = no_progress) -> tuple[Chain, Found]:
-    chain = Chain(plan_steps(load_recipe(folder / "recipe.yaml")), folder / name, folder / "data", "key")
+    data_key = data_identity(open_dataset(folder / "data"))
+    chain = Chain(plan_steps(load_recipe(folder / "recipe.yaml")), folder / name, folder / "data", data_key)
     records = chain.run(progress, only).records
     folders = {step.name: chain.folder(step.name) for step in chain.steps}
     return chain, Found(records, folders, GateSection())

@@ -79,11 +79,10 @@ def test_what_is_counted_needs_no_certain_machine(tmp_path: Path, synthetic_data
         local_target(recipe_of(tmp_path), synthetic_data, FAST, 16, tmp_path)
 
 
-@pytest.mark.parametrize("scheme", ["adb", "trtexec"])
-def test_no_budget_of_a_frame_is_held_by_the_time_of_one_tile(tmp_path: Path, synthetic_data, scheme: str) -> None:
+def test_no_budget_of_a_frame_is_held_by_the_time_of_one_tile(tmp_path: Path, synthetic_data) -> None:
     tiled = recipe_of(tmp_path, "geometry={mode: tile, tile_px: 32, overlap_px: 16}")
     told = {"device": {"arch": "x86_64"}, "engine": "any", "evidence": "device", "meter": None, "sensor": None}
-    there = Elsewhere(Address("away", scheme), Wishes(), told)
+    there = Elsewhere(Address("away", "adb"), Wishes(), told)
     with pytest.raises(ConfigError, match=r"times one tile, not a frame.*use resize, or a device behind ssh"):
         local_target(tiled, synthetic_data, FAST, 16, tmp_path, there)
     assert local_target(recipe_of(tmp_path), synthetic_data, FAST, 16, tmp_path, there).calls == 1
