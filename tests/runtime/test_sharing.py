@@ -250,9 +250,11 @@ def test_a_signal_handler_that_calls_does_not_change_the_mask(model: Model) -> N
         signal.signal(signal.SIGVTALRM, handler)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0.001)
         try:
-            for step in range(60):
+            for step in range(6000):  # an engine that takes nearly all of the time is nearly always what is interrupted
                 index = (0, 2, 4)[step % 3]
                 np.testing.assert_array_equal(segmenter(asked[index]).mask, right[index])
+                if step >= 60 and "right" in seen:
+                    break
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             signal.signal(signal.SIGVTALRM, signal.SIG_IGN)  # one may still be on its way
