@@ -56,6 +56,18 @@ def answer(content: bytes) -> np.ndarray:
     return session.run(None, {"x": np.full((1, CHANNELS, 4, 4), 255, np.uint8)})[0]
 
 
+def takes_shared_zero_points() -> bool:
+    """Whether ONNX Runtime goes the exact way with them; 1.18 does, later ones refuse it."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    try:
+        onnxruntime.InferenceSession(two_convolutions(shared=True), options, providers=["CPUExecutionProvider"])
+    except Exception:  # its exceptions share no base class
+        return False
+    return True
+
+
 def test_sums_are_exact_on_every_processor() -> None:
     """255 / 255 times 1, averaged over the channels, is 1: 200 steps of 1 / 200. Saturated it is about 100."""
     assert np.array_equal(np.unique(answer(two_convolutions(shared=False))), [200])
@@ -67,6 +79,8 @@ def test_a_file_whose_weights_share_a_zero_point_is_opened_all_the_same() -> Non
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="sums saturate on x86 alone")
 def test_a_file_that_cannot_be_computed_exactly_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    if takes_shared_zero_points():
+        pytest.skip("this ONNX Runtime does not refuse the exact way")
     monkeypatch.setattr(ort, "cpu_flags", frozenset)  # as on an x86 processor without VNNI
     with pytest.warns(RuntimeWarning, match=r"inexactly here.*may saturate.*zero point of its own, as edgeseg adopt"):
         answer(two_convolutions(shared=True))

@@ -243,7 +243,12 @@ def start(tiny_bundle: Path, tmp_path: Path, n: int) -> subprocess.Popen[bytes]:
         "--out",
         tmp_path / "out",
     ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    # A job that a script has started in the background is deaf to ctrl-c, and so are those that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_leaves_one_valid_document(tiny_bundle: Path, tmp_path: Path) -> None:
