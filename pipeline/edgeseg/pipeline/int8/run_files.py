@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import nn
 
 from edgeseg.compress.int8.calibrate import Ranges
 from edgeseg.compress.int8.stored_ranges import StoredRanges, load_ranges
-from edgeseg.export.patch import patch_onnx, patch_tflite
+from edgeseg.export.patch import patch
 from edgeseg.pipeline.int8.patient import File
 from edgeseg.pipeline.plan.layout import QAT, RANGES
 from edgeseg.pipeline.recipe.recipe import Recipe
@@ -98,8 +97,8 @@ def _read(steps: Path, checkpoint: Path, work: Path, remedy: str, made_by: str) 
     source, tflite = exported / "model.onnx", lite / "model.tflite"
     if stored.is_prepared:  # another network is quantised: its FP32 files are patched copies
         work.mkdir(exist_ok=True)
-        source = _patched(patch_onnx, source, work, stored)
-        tflite = _patched(patch_tflite, tflite, work, stored) if tflite.is_file() else tflite
+        source = _patched(source, work, stored)
+        tflite = _patched(tflite, work, stored) if tflite.is_file() else tflite
     lite_file = (tflite, read_spec(lite)) if tflite.is_file() else None
     spec, is_trained_for = read_spec(exported), made_by == QAT
     return RunFiles(stored.network, stored.ranges, source, spec, from_folder, lite_file, is_trained_for)
@@ -110,9 +109,7 @@ def _result(step: Path) -> dict[str, Any]:
     return found
 
 
-def _patched(
-    patch: Callable[[Path, Path, nn.Module, nn.Module], None], source: Path, work: Path, stored: StoredRanges
-) -> Path:
+def _patched(source: Path, work: Path, stored: StoredRanges) -> Path:
     path = work / f"prepared_{source.name}"
     patch(source, path, stored.model, stored.network)
     return path

@@ -32,6 +32,8 @@ from edgeseg.runtime.score.intervals import paired_bootstrap
 from edgeseg.runtime.score.metrics import summarize
 from edgeseg.train.models import SegmentationNet
 
+_SCORED = 2  # goes up when other files are scored; 2: of the network that `quantize.network` names
+
 
 @dataclass
 class Finalist:
@@ -211,7 +213,7 @@ def accuracy_of(lab: Lab, name: str, model: SegmentationNet) -> dict[str, Any]:
         "target": lab.probe.identity,
         "data": lab.data_key,
         "ranges": ranges_settings(lab.recipe, lab.calibration_sha256),
-        "version": INT8_VERSION,
+        "version": [INT8_VERSION, _SCORED],
     }
     found: dict[str, Any] = lab.journal.find("scores", name, settings, make)
     return found
